@@ -1,0 +1,182 @@
+"""IEEE 754 operations that NumPy lacks, and the environment they need (SPEC C9, C15, C17, C18).
+
+Everything here is correctly rounded, to nearest, ties to even, and works on whole arrays.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lion_ref.rational import round_fraction
+
+Array = NDArray[Any]
+
+_UNSIGNED = {2: np.uint16, 4: np.uint32, 8: np.uint64}
+
+
+def bits(array: Array) -> Array:
+    """The array's bit patterns, as unsigned integers of its width; same shape, native byte order.
+
+    >>> bits(np.float32([1.0, -0.0])).tolist()
+    [1065353216, 2147483648]
+    """
+    native = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("="))
+    return native.view(_UNSIGNED[array.dtype.itemsize]).reshape(array.shape)
+
+
+def same_bits(first: Array, second: Array) -> NDArray[np.bool_]:
+    """Element by element: equal bit patterns, where any NaN equals any NaN (SPEC C11).
+
+    >>> same_bits(np.float32([0.0, np.nan]), np.float32([-0.0, -np.nan])).tolist()
+    [False, True]
+    """
+    equal: NDArray[np.bool_] = (bits(first) == bits(second)) | (np.isnan(first) & np.isnan(second))
+    return equal
+
+
+def round_to(values: Array | np.generic, dtype: np.dtype[Any]) -> Array:
+    """Round float32 or float64 values once, to nearest even, to any storage dtype (SPEC C9).
+
+    Only float64 to bfloat16 needs care: the cast that NumPy finds there goes by way of float32 and
+    rounds twice. Rounding to odd first keeps what the second rounding has to know.
+
+    >>> from lion_ref.dtypes import STORAGE_DTYPES
+    >>> float(round_to(np.array(1 + 2**-8 + 2**-40), STORAGE_DTYPES["bfloat16"]))
+    1.0078125
+    """
+    array = np.asarray(values)
+    if dtype.name == "bfloat16" and array.dtype.itemsize == 8:
+        array = _to_odd_float32(array)
+    with np.errstate(all="ignore"):
+        return array.astype(dtype)
+
+
+def _to_odd_float32(values: Array) -> Array:
+    """float64 to float32, rounded to odd: inexact results get an odd last bit."""
+    with np.errstate(all="ignore"):
+        nearest = np.asarray(values.astype(np.float32))
+        # Truncate toward zero, then set the last bit where something was cut off. An overflow
+        # truncates to the largest finite number, whose last bit is odd: it then rounds to inf.
+        too_far = np.abs(nearest.astype(np.float64)) > np.abs(values)
+        truncated = np.where(too_far, np.nextafter(nearest, np.float32(0)), nearest)
+        inexact = np.isfinite(values) & (truncated.astype(np.float64) != values)
+    pattern = np.asarray(truncated, dtype=np.float32).view(np.uint32) | inexact.astype(np.uint32)
+    return np.asarray(pattern).view(np.float32)
+
+
+def two_sum(a: Array, b: Array) -> tuple[Array, Array]:
+    """s = a ⊕ b and the exact error a + b - s (Knuth); exact wherever s does not overflow."""
+    s = a + b
+    t = s - a
+    return s, (a - (s - t)) + (b - t)
+
+
+def two_product(a: Array, b: Array) -> tuple[Array, Array]:
+    """p = a ⊗ b and the exact error a·b - p in float64 (Dekker, Veltkamp's splitting).
+
+    Exact while |a|, |b| < 2**996 and |a·b| > 2**-968; the callers see to that.
+    """
+    splitter = 134217729.0  # 2**27 + 1
+    p = a * b
+    a_big, b_big = splitter * a, splitter * b
+    a_high, b_high = a_big - (a_big - a), b_big - (b_big - b)
+    a_low, b_low = a - a_high, b - b_high
+    error = ((a_high * b_high - p) + a_high * b_low + a_low * b_high) + a_low * b_low
+    return p, error
+
+
+def _add_to_odd(a: Array, b: Array) -> Array:
+    """a + b in float64, rounded to odd, for finite results."""
+    s, error = two_sum(a, b)
+    even = (s.view(np.int64) & 1) == 0
+    # Away from or toward zero, the odd neighbour lies on the error's side.
+    toward = np.where(error > 0, np.inf, -np.inf)
+    return np.where((error != 0) & even, np.nextafter(s, toward), s)
+
+
+def fma(a: Array, b: Array, c: Array) -> Array:
+    """a·b + c rounded once, for float32 or float64 arrays of one dtype (SPEC C17).
+
+    >>> x = np.float32([1 + 2**-12])
+    >>> float(fma(x, x, -(x * x))[0]) == 2.0**-24
+    True
+    """
+    a, b, c = np.broadcast_arrays(a, b, c)
+    if not a.dtype == b.dtype == c.dtype or a.dtype not in (np.float32, np.float64):
+        raise TypeError(
+            f"fma takes three arrays of float32 or of float64; got {a.dtype}, {b.dtype}, {c.dtype}"
+        )
+    with np.errstate(all="ignore"):
+        return _fma32(a, b, c) if a.dtype == np.float32 else _fma64(a, b, c)
+
+
+def _fma32(a: Array, b: Array, c: Array) -> Array:
+    product = a.astype(np.float64) * b.astype(np.float64)  # exact: 48 bits
+    addend = c.astype(np.float64)
+    total = product + addend
+    # Rounded to odd with 53 >= 24 + 2 bits, the second rounding gives what one would have given.
+    odd = _add_to_odd(product, addend)
+    result: Array = np.where(np.isfinite(total) & (total != 0), odd, total).astype(np.float32)
+    return result
+
+
+def _fma64(a: Array, b: Array, c: Array) -> Array:
+    """Boldo and Melquiond's emulation; exact rationals where its error terms could underflow."""
+    high, low = two_product(a, b)
+    t_high, t_low = two_sum(c, low)
+    v_high, v_low = two_sum(high, t_high)
+    result = np.asarray(v_high + _add_to_odd(t_low, v_low))
+    plain = np.asarray(a * b + c)
+    exponents = [np.frexp(x)[1].astype(np.int64) for x in (a, b, c)]
+    product_exponent = exponents[0] + exponents[1]
+    ordinary = (
+        (np.abs(exponents[0]) < 900)
+        & (np.abs(exponents[1]) < 900)
+        & (np.abs(exponents[2]) < 900)
+        & (np.abs(product_exponent) < 850)
+        & (a != 0)
+        & (b != 0)
+        & (c != 0)
+    )
+    finite = np.isfinite(a) & np.isfinite(b) & np.isfinite(c)
+    result = np.where(finite, result, plain)
+    # A zero factor or addend leaves one operation, or a sum of zeros whose sign the plain form has.
+    zero_factor = finite & ((a == 0) | (b == 0))
+    result = np.where(zero_factor, plain, result)
+    exact_zero = finite & ordinary & (result == 0)
+    result = np.where(exact_zero, 0.0, result)  # x - x is +0 in round to nearest
+    for index in np.argwhere(finite & ~ordinary & ~zero_factor):
+        result[tuple(index)] = _fma_exact(
+            float(a[tuple(index)]), float(b[tuple(index)]), float(c[tuple(index)])
+        )
+    return np.asarray(result)
+
+
+def _fma_exact(a: float, b: float, c: float) -> float:
+    exact = Fraction(a) * Fraction(b) + Fraction(c)
+    if exact == 0:
+        # a·b is not zero here: then c is, or the two cancel, and an exact cancellation is +0.
+        return 0.0
+    return float(round_fraction(exact, "float64"))
+
+
+def require_default_environment() -> None:
+    """FloatingPointError unless this thread rounds to nearest and keeps subnormals (SPEC C15)."""
+    one = np.ones(1, np.float32)
+    smallest, normal = np.float32(2.0**-149), np.float32(2.0**-126)
+    if (one * smallest).view(np.uint32)[0] != 1 or ((one * normal) * np.float32(0.5))[0] == 0:
+        raise FloatingPointError(
+            "this thread flushes subnormals, so no reference bits can be computed in it; legal: the "
+            "default floating-point environment. torch.set_flush_denormal(True) sets the flag, and "
+            "so does loading a library built with -ffast-math: unset it, or compute in a new thread"
+        )
+    tie, above = np.float32(2.0**-24), np.float32(1.5 * 2.0**-24)
+    if (one + tie)[0] != 1 or (one + above)[0] == 1 or (-one - above)[0] == -1:
+        raise FloatingPointError(
+            "this thread does not round to nearest, so no reference bits can be computed in it; "
+            "legal: the default floating-point environment (fesetround(FE_TONEAREST))"
+        )

@@ -1,0 +1,219 @@
+"""The update under any Semantics, composed from its choices (SPEC C16 to C22).
+
+Nothing here is one function a port: an interpolation, a decay and an arithmetic that flushes or
+rounds as told are put together as the Semantics says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lion_ref.arithmetic import fma, round_to
+from lion_ref.dtypes import promoted
+from lion_ref.flushing import Flush
+from lion_ref.hyperparameters import Hyperparameters
+from lion_ref.semantics import Semantics
+
+Array = NDArray[Any]
+Dtype = np.dtype[Any]
+
+
+class Arithmetic:
+    """⊗, ⊕, ⊖ and fma as a Semantics rounds and flushes them.
+
+    Operands are arrays, or scalars (0-d results of `scalar`) that never widen a result. With
+    precision="compute" arrays are held in the compute dtype; with "storage" each is held in the
+    dtype that its operation was rounded to.
+    """
+
+    def __init__(self, semantics: Semantics, compute: Dtype) -> None:
+        self.semantics = semantics
+        self.compute = compute
+        self.flush = Flush(semantics.subnormals, compute)
+
+    def load(self, array: Array) -> Array:
+        if self.semantics.precision == "storage":
+            return array
+        return self.flush.widened(array)
+
+    def scalar(self, value: float, meets: Dtype) -> np.generic:
+        """A binary64 value as the scalar that multiplies an array of dtype `meets`."""
+        rounded = np.float64(value)
+        if self.semantics.scalars == "storage":
+            rounded = round_to(rounded, meets)[()]
+        return self.flush.narrowed(np.asarray(rounded, np.float64), self.compute)[()]
+
+    def multiply(self, a: Array | np.generic, b: Array) -> Array:
+        x, y = self._wide(a), self._wide(b)
+        return self._rounded(self.flush.product(x, y), a, b)
+
+    def add(self, a: Array, b: Array) -> Array:
+        return self._rounded(self.flush.result(self._wide(a) + self._wide(b)), a, b)
+
+    def subtract(self, a: Array | np.generic, b: Array) -> Array:
+        return self._rounded(self.flush.result(self._wide(a) - self._wide(b)), a, b)
+
+    def fma(self, a: Array | np.generic, b: Array, c: Array) -> Array:
+        x, y, z = np.broadcast_arrays(self._wide(a), self._wide(b), self._wide(c))
+        return self._rounded(self.flush.fma(x, y, z), a, b, c)
+
+    def sign(self, c: Array) -> Array:
+        wide = self._wide(c)
+        result = np.sign(wide)
+        if self.semantics.zero_sign == "kept":
+            result = np.where(wide == 0, wide, result)
+        if self.semantics.nan_sign == "zero":
+            result = np.where(np.isnan(wide), self.compute.type(0), result)
+        return self._rounded(result, c)
+
+    def _wide(self, value: Array | np.generic) -> Array:
+        return self.flush.widened(np.asarray(value))
+
+    def _rounded(self, result: Array, *operands: Array | np.generic) -> Array:
+        if self.semantics.precision == "compute":
+            return result
+        arrays = [x.dtype for x in operands if isinstance(x, np.ndarray)]
+        target = arrays[0] if arrays else self.compute
+        for dtype in arrays[1:]:
+            target = promoted(target, dtype)
+        return self.flush.narrowed(result, target)
+
+
+def dialect(
+    semantics: Semantics,
+    values: Hyperparameters,
+    compute: Dtype,
+    theta_dtype: Dtype,
+    m_dtype: Dtype,
+    g_dtype: Dtype,
+) -> Callable[[Array, Array, Array], tuple[Array, Array]]:
+    """The update of flat blocks under any Semantics; results are yet to be stored."""
+    ops = Arithmetic(semantics, compute)
+
+    def update(theta: Array, m: Array, g: Array) -> tuple[Array, Array]:
+        theta, m, g = ops.load(theta), ops.load(m), ops.load(g)
+        if semantics.decay == "coupled" and not skips_decay(semantics, values):
+            weight = ops.scalar(values.weight_decay, theta_dtype)
+            if semantics.decay_fused:
+                g = ops.fma(weight, theta, g)
+            else:
+                g = ops.add(g, ops.multiply(weight, theta))
+        c = interpolate(ops, "sign", values.beta1, m, g)
+        new_m = interpolate(ops, "momentum", values.beta2, m, g)
+        new_theta = move(ops, values, theta, ops.sign(c))
+        return ops.flush.narrowed(new_theta, theta_dtype), ops.flush.narrowed(new_m, m_dtype)
+
+    return update
+
+
+def skips_decay(semantics: Semantics, values: Hyperparameters) -> bool:
+    return semantics.decay_skipped_at_zero and values.weight_decay == 0
+
+
+def interpolate(ops: Arithmetic, part: str, beta: float, m: Array, g: Array) -> Array:
+    """β·m + (1-β)·g in the form that the Semantics gives to c ("sign") or m' ("momentum")."""
+    form = getattr(ops.semantics, f"{part}_interpolation")
+    fused = getattr(ops.semantics, f"{part}_fused")
+    if form == "weighted":
+        b, w = ops.scalar(beta, m.dtype), complement(ops, beta, g.dtype)
+        if fused == "momentum":
+            return ops.fma(b, m, ops.multiply(w, g))
+        if fused == "gradient":
+            return ops.fma(w, g, ops.multiply(b, m))
+        return ops.add(ops.multiply(b, m), ops.multiply(w, g))
+    near, far = (m, g) if form == "lerp-from-momentum" else (g, m)
+    difference = ops.subtract(far, near)
+    if form == "lerp-from-momentum":
+        weight = complement(ops, beta, difference.dtype)
+    else:
+        weight = ops.scalar(beta, difference.dtype)
+    if fused == "difference":
+        return ops.fma(weight, difference, near)
+    return ops.add(near, ops.multiply(weight, difference))
+
+
+def complement(ops: Arithmetic, beta: float, meets: Dtype) -> np.generic:
+    """1-β as SPEC C4, C20 and C21 form it."""
+    if ops.semantics.complement == "wide":
+        return ops.scalar(1.0 - beta, meets)
+    difference = ops.subtract(ops.compute.type(1), np.asarray(ops.scalar(beta, meets)))
+    if ops.semantics.scalars == "storage":
+        difference = round_to(difference, meets)
+    return np.asarray(difference, dtype=ops.compute)[()]
+
+
+def move(ops: Arithmetic, values: Hyperparameters, theta: Array, u: Array) -> Array:
+    """θ' from θ and u, in the form of the decay that the Semantics has (SPEC C19)."""
+    semantics = ops.semantics
+    lr = ops.scalar(values.lr, theta.dtype)
+
+    def less_step(base: Array, amount: Array) -> Array:
+        """base ⊖ (η ⊗ amount), fused or not."""
+        if semantics.step_fused:
+            return ops.fma(-lr, amount, base)
+        return ops.subtract(base, ops.multiply(lr, amount))
+
+    if semantics.decay == "coupled" or skips_decay(semantics, values):
+        return less_step(theta, u)
+    weight = ops.scalar(values.weight_decay, theta.dtype)
+    if semantics.decay == "sum":
+        if semantics.decay_fused:
+            s = ops.fma(weight, theta, u)
+        else:
+            s = ops.add(u, ops.multiply(weight, theta))
+        return less_step(theta, s)
+    if semantics.decay == "factor":
+        return _move_by_factor(ops, values, theta, u, lr, weight)
+    if semantics.decay == "unscaled":
+        scalar, factor = weight, theta
+    elif semantics.decay_scalar == "left-to-right":
+        scalar, factor = lr, ops.multiply(weight, theta)
+    elif semantics.decay_scalar == "wide":
+        scalar, factor = ops.scalar(values.lr * values.weight_decay, theta.dtype), theta
+    else:
+        scalar, factor = _scalar_product(ops, lr, weight, theta.dtype), theta
+
+    def less_decay(base: Array) -> Array:
+        if semantics.decay_fused:
+            return ops.fma(-scalar, factor, base)
+        return ops.subtract(base, ops.multiply(scalar, factor))
+
+    if semantics.decay_order == "step-first":
+        return less_decay(less_step(theta, u))
+    return less_step(less_decay(theta), u)
+
+
+def _move_by_factor(
+    ops: Arithmetic,
+    values: Hyperparameters,
+    theta: Array,
+    u: Array,
+    lr: np.generic,
+    weight: np.generic,
+) -> Array:
+    semantics = ops.semantics
+    if semantics.decay_scalar == "wide":
+        factor = ops.scalar(1.0 - values.lr * values.weight_decay, theta.dtype)
+    else:
+        product = np.asarray(_scalar_product(ops, lr, weight, theta.dtype))
+        factor = ops.subtract(ops.compute.type(1), product)[()]
+    step = ops.multiply(lr, u)
+    if semantics.decay_order == "step-first":
+        stepped = ops.fma(-lr, u, theta) if semantics.step_fused else ops.subtract(theta, step)
+        return ops.multiply(factor, stepped)
+    if semantics.decay_fused:
+        return ops.fma(factor, theta, -step)
+    decayed = ops.multiply(factor, theta)
+    return ops.fma(-lr, u, decayed) if semantics.step_fused else ops.subtract(decayed, step)
+
+
+def _scalar_product(ops: Arithmetic, lr: np.generic, weight: np.generic, meets: Dtype) -> Any:
+    """η ⊗ λ in the compute dtype; rounded to the storage dtype where scalars are."""
+    product = ops.flush.product(np.asarray(lr), np.asarray(weight))
+    if ops.semantics.scalars == "storage":
+        product = round_to(product, meets).astype(ops.compute)
+    return product[()]

@@ -1,0 +1,142 @@
+"""Validation and rounding of the scalars η, β1, β2, λ, shared by every adapter (SPEC C4, C13)."""
+
+from __future__ import annotations
+
+import math
+import numbers
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from lion_ref.arithmetic import round_to
+from lion_ref.dtypes import compute_dtype
+
+NON_NEGATIVE = "a finite number >= 0"
+UNIT_INTERVAL = "a number in [0, 1)"
+
+
+def real_number(name: str, value: object, legal: str) -> float:
+    """value as binary64; TypeError that names the argument if it is no real number.
+
+    Accepts Python and NumPy numbers and 0-d arrays of them; a bool is refused, since a flag passed
+    in the place of a number is a mistake.
+    """
+    if isinstance(value, np.ndarray) and value.ndim == 0:
+        value = value[()]
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (numbers.Real, np.floating)):
+        # ml_dtypes' scalars are np.generic but register with no number class.
+        if not (isinstance(value, np.generic) and value.dtype.name == "bfloat16"):
+            raise TypeError(
+                f"{name}={value!r} is not legal: it is of type {type(value).__name__}; "
+                f"legal: {legal}"
+            )
+    try:
+        return float(value)  # type: ignore[arg-type]  # narrowed above, beyond mypy's reach
+    except OverflowError:
+        return math.inf
+
+
+def _illegal(name: str, value: object, legal: str) -> ValueError:
+    return ValueError(f"{name}={value!r} is not legal; legal: {legal}")
+
+
+def non_negative(name: str, value: object) -> float:
+    """value as binary64, finite and >= 0: the rule for lr and weight_decay.
+
+    >>> non_negative("lr", float("nan"))
+    Traceback (most recent call last):
+        ...
+    ValueError: lr=nan is not legal; legal: a finite number >= 0
+    """
+    number = real_number(name, value, NON_NEGATIVE)
+    if not (math.isfinite(number) and number >= 0):
+        raise _illegal(name, value, NON_NEGATIVE)
+    return number
+
+
+def in_unit_interval(name: str, value: object) -> float:
+    """value as binary64 in [0, 1): the rule for the betas.
+
+    >>> in_unit_interval("beta2", 1)
+    Traceback (most recent call last):
+        ...
+    ValueError: beta2=1 is not legal; legal: a number in [0, 1)
+    """
+    number = real_number(name, value, UNIT_INTERVAL)
+    if not 0 <= number < 1:
+        raise _illegal(name, value, UNIT_INTERVAL)
+    return number
+
+
+@dataclass(frozen=True, slots=True)
+class Hyperparameters:
+    """Validated η, β1, β2, λ in binary64, before any rounding.
+
+    >>> Hyperparameters.checked(lr=1e-4, beta1=0.9, beta2=0.99, weight_decay=0).beta1
+    0.9
+    """
+
+    lr: float
+    beta1: float
+    beta2: float
+    weight_decay: float
+
+    @classmethod
+    def checked(
+        cls, *, lr: object, beta1: object, beta2: object, weight_decay: object
+    ) -> Hyperparameters:
+        """The four arguments in binary64; TypeError or ValueError that names the one at fault."""
+        return cls(
+            lr=non_negative("lr", lr),
+            beta1=in_unit_interval("beta1", beta1),
+            beta2=in_unit_interval("beta2", beta2),
+            weight_decay=non_negative("weight_decay", weight_decay),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Scalars:
+    """The six scalars of the update, each rounded once to the compute dtype (SPEC C4)."""
+
+    lr: Any
+    beta1: Any
+    one_minus_beta1: Any
+    beta2: Any
+    one_minus_beta2: Any
+    weight_decay: Any
+
+
+def round_scalars(values: Hyperparameters, dtype: DTypeLike) -> Scalars:
+    """Form the complements in binary64, then round each of the six once to dtype (SPEC C4).
+
+    dtype is the compute dtype. The six are NumPy scalars of it, ready to be handed to a kernel; an
+    lr or weight_decay that overflows it is a ValueError (SPEC C13).
+
+    >>> scalars = round_scalars(Hyperparameters(1e-4, 0.9, 0.99, 0.0), "float32")
+    >>> scalars.one_minus_beta2
+    np.float32(0.01)
+    >>> round_scalars(Hyperparameters(1e300, 0.9, 0.99, 0.0), "float32")
+    Traceback (most recent call last):
+        ...
+    ValueError: lr=1e+300 is not legal; legal: a finite number >= 0, finite also in float32
+    """
+    target = compute_dtype(dtype)
+
+    def rounded(value: float) -> Any:
+        return round_to(np.float64(value), target)[()]
+
+    scalars = Scalars(
+        lr=rounded(values.lr),
+        beta1=rounded(values.beta1),
+        one_minus_beta1=rounded(1.0 - values.beta1),
+        beta2=rounded(values.beta2),
+        one_minus_beta2=rounded(1.0 - values.beta2),
+        weight_decay=rounded(values.weight_decay),
+    )
+    for name in ("lr", "weight_decay"):
+        if not np.isfinite(getattr(scalars, name)):
+            legal = f"{NON_NEGATIVE}, finite also in {target.name}"
+            raise _illegal(name, getattr(values, name), legal)
+    return scalars

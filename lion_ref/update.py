@@ -1,0 +1,154 @@
+"""The canonical update: the clauses of SPEC Part I, one rounding a line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from lion_ref.arithmetic import require_default_environment, round_to
+from lion_ref.dialects import dialect
+from lion_ref.dtypes import check_dtypes
+from lion_ref.hyperparameters import Hyperparameters, Scalars, round_scalars
+from lion_ref.semantics import CANONICAL, Semantics
+
+Array = NDArray[Any]
+Update = Callable[[Array, Array, Array], tuple[Array, Array]]
+
+BLOCK = 65_536
+"""Elements in one pass: the temporaries stay in the cache, and are all the extra memory there is.
+
+At most 24 arrays of a block's size and of 8 bytes an element live at once: 12 MiB, whatever the
+size of the parameter.
+"""
+
+
+def step(
+    param: ArrayLike,
+    momentum: ArrayLike,
+    grad: ArrayLike,
+    *,
+    lr: float,
+    beta1: float = 0.9,
+    beta2: float = 0.99,
+    weight_decay: float = 0.0,
+    semantics: Semantics = CANONICAL,
+) -> tuple[Array, Array]:
+    """One step of Lion, bit for bit as SPEC.md defines it.
+
+        u  = sign(β1·m + (1-β1)·g)
+        θ' = θ - η·(u + λ·θ)
+        m' = β2·m + (1-β2)·g
+
+    Rounding order (SPEC C5): a = β1⊗m, b = (1-β1)⊗g, c = a⊕b, u = sign(c); d = λ⊗θ, s = u⊕d,
+    e = η⊗s, θ' = θ⊖e; x = β2⊗m, y = (1-β2)⊗g, m' = x⊕y, each one IEEE 754 operation in float64 if
+    θ is float64, else in float32; 1-β is formed in binary64; θ' and m' are rounded once more, to
+    their storage dtypes.
+
+    Args:
+        param: θ, of any shape; float16, bfloat16, float32 or float64, in either byte order.
+        momentum: m, of θ's shape; any of these dtypes that is not wider than the compute dtype.
+        grad: g, likewise.
+        lr: η, finite and >= 0.
+        beta1: β1 in [0, 1).
+        beta2: β2 in [0, 1).
+        weight_decay: λ, finite and >= 0; decoupled, and scaled by η.
+        semantics: another port's choices, to get that port's bits (SPEC C16); canonical if omitted.
+
+    Returns:
+        (θ', m'): new C-ordered arrays with the dtypes of param and momentum. The inputs are read.
+
+    Raises:
+        TypeError: a dtype that is not legal, a scalar that is no real number.
+        ValueError: shapes that differ, a scalar outside its range.
+        FloatingPointError: this thread flushes subnormals or does not round to nearest.
+
+    Source: Chen et al., "Symbolic Discovery of Optimization Algorithms", arXiv 2302.06675.
+
+    >>> theta, m, g = np.float32([[1.0, 2.0], [0.0, 0.5], [-3.0, -0.5]])
+    >>> step(theta, m, g, lr=0.5, weight_decay=0.25)
+    (array([1.375, 1.25 ], dtype=float32), array([-0.03,  0.49], dtype=float32))
+    """
+    theta, m, g = (
+        _array(name, value)
+        for name, value in (("param", param), ("momentum", momentum), ("grad", grad))
+    )
+    compute = check_dtypes(theta.dtype, m.dtype, g.dtype)
+    check_shapes(theta.shape, m.shape, g.shape)
+    values = Hyperparameters.checked(lr=lr, beta1=beta1, beta2=beta2, weight_decay=weight_decay)
+    scalars = round_scalars(values, compute)
+    if not isinstance(semantics, Semantics):
+        raise TypeError(f"semantics={semantics!r} is not legal; legal: a lion_ref.Semantics")
+    require_default_environment()
+    if semantics == CANONICAL:
+        return _in_blocks(_canonical(scalars, compute), theta, m, g)
+    return _in_blocks(dialect(semantics, values, compute, theta.dtype, m.dtype, g.dtype), theta, m, g)
+
+
+def _canonical(scalars: Scalars, compute: np.dtype[Any]) -> Update:
+    def update(theta: Array, m: Array, g: Array) -> tuple[Array, Array]:
+        theta, m, g = (np.asarray(x, dtype=compute) for x in (theta, m, g))  # exact
+        a = scalars.beta1 * m
+        b = scalars.one_minus_beta1 * g
+        c = a + b
+        u = np.sign(c)
+        d = scalars.weight_decay * theta
+        s = u + d
+        e = scalars.lr * s
+        new_theta = theta - e
+        x = scalars.beta2 * m
+        y = scalars.one_minus_beta2 * g
+        new_m = x + y
+        return new_theta, new_m
+
+    return update
+
+
+def _in_blocks(update: Update, theta: Array, m: Array, g: Array) -> tuple[Array, Array]:
+    """Apply update to flat blocks in native byte order; store each result once (SPEC C9, C12)."""
+    new_theta, new_m = np.empty(theta.shape, theta.dtype), np.empty(m.shape, m.dtype)
+    theta_out, m_out = new_theta.reshape(-1), new_m.reshape(-1)
+    sources = [_flat(x) for x in (theta, m, g)]
+    with np.errstate(all="ignore"):  # infinities and NaNs follow IEEE rules; they are no errors
+        for start in range(0, theta.size, BLOCK):
+            block = slice(start, start + BLOCK)
+            native = [
+                np.asarray(x[block], dtype=x[block].dtype.newbyteorder("=")) for x in sources
+            ]
+            theta_block, m_block = update(*native)
+            theta_out[block] = round_to(theta_block, native[0].dtype)
+            m_out[block] = round_to(m_block, native[1].dtype)
+    return new_theta, new_m
+
+
+def _flat(array: Array) -> Any:
+    """Something whose slices are flat blocks in C order: no copy of the whole for any stride."""
+    return array.reshape(-1) if array.flags.c_contiguous else array.flat
+
+
+def _array(name: str, value: ArrayLike) -> Array:
+    if isinstance(value, np.ma.MaskedArray):
+        raise TypeError(
+            f"{name} is a masked array, whose mask the update would ignore; legal: an array"
+        )
+    return np.asarray(value)
+
+
+def check_shapes(
+    param: tuple[int, ...], momentum: tuple[int, ...], grad: tuple[int, ...]
+) -> None:
+    """ValueError that shows both shapes unless all three are one (SPEC C13).
+
+    >>> check_shapes((2, 3), (2, 3), (3,))
+    Traceback (most recent call last):
+        ...
+    ValueError: grad has shape (3,), but param has shape (2, 3); legal: param, momentum and grad of one shape
+    """
+    for name, shape in (("momentum", momentum), ("grad", grad)):
+        if tuple(shape) != tuple(param):
+            raise ValueError(
+                f"{name} has shape {tuple(shape)}, but param has shape {tuple(param)}; "
+                "legal: param, momentum and grad of one shape"
+            )
