@@ -1,0 +1,108 @@
+# `make help` lists the targets.
+#
+#   ARGS      further arguments for the program a target runs: make conform ARGS="--backend torch"
+#   PYTHON    the interpreter that .venv is made from
+#   VENV      where the environment goes
+#   PIP_ARGS  further arguments for pip, such as another index
+#   JOBS      pytest's worker processes
+#   PY        an interpreter that has everything already: nothing is created or installed then
+
+PYTHON   ?= $(shell command -v python3.11 || command -v python3)
+VENV     ?= .venv
+PIP_ARGS ?=
+JOBS     ?= 2
+ARGS     ?=
+
+# TensorFlow writes to stderr about every CPU feature and every absent GPU; errors still show.
+export TF_CPP_MIN_LOG_LEVEL ?= 3
+# lion_tf is about Keras on TensorFlow, whatever a user's ~/.keras/keras.json prefers.
+export KERAS_BACKEND = tensorflow
+
+ifdef PY
+  ALL_READY :=
+  DEV_READY :=
+  export PYTHONPATH := $(CURDIR):$(CURDIR)/adapters:$(CURDIR)/conformance
+  CONFORMANCE := $(PY) -c 'import sys; from lion_conformance.cli import main; sys.exit(main())'
+else
+  PY := $(VENV)/bin/python
+  ALL_READY := $(VENV)/.all-installed
+  DEV_READY := $(VENV)/.dev-installed
+  CONFORMANCE := $(VENV)/bin/lion-conformance
+endif
+
+PYTEST  := $(PY) -m pytest
+SOURCES := $(wildcard lion_ref adapters conformance tests benchmarks examples)
+DOCS    := $(wildcard *.md docs/*.md docs/*/*.md)
+INSTALL := $(PY) -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) -c constraints.txt
+
+.DEFAULT_GOAL := help
+.PHONY: help conform test slow gpu coverage bench lint format mypy docs wheel clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
+
+# The stamps are older than their inputs after a change to pyproject.toml or constraints.txt, and
+# only then is anything installed again.
+$(VENV)/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "lion-ref needs Python 3.11 or newer: make PYTHON=/path/to/python3.11")'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.all-installed: pyproject.toml constraints.txt | $(VENV)/bin/python
+	@echo "Installing lion-ref[all] into $(VENV); the frameworks are large, so this takes minutes."
+	$(INSTALL) -e '.[all]'
+	@touch $@
+
+$(VENV)/.dev-installed: pyproject.toml constraints.txt | $(VENV)/bin/python
+	@echo "Installing lion-ref[dev] into $(VENV); the frameworks are large, so this takes minutes."
+	$(INSTALL) -e '.[dev]'
+	@touch $(VENV)/.all-installed $@
+
+# make itself exits with 2 whenever a command fails; the command's own status (1: something fell
+# short, 2: could not run) is in make's last line.
+conform: $(ALL_READY) ## compare every backend with the reference, bit for bit
+	@mkdir -p build/conformance
+	$(CONFORMANCE) run --html build/conformance/report.html --json build/conformance/report.json $(ARGS)
+
+# loadfile: a framework is imported by one worker rather than by each.
+test: $(DEV_READY) ## run the tests that need neither a GPU nor patience
+	$(PYTEST) -m "not gpu and not slow" -n $(JOBS) --dist loadfile $(ARGS)
+
+slow: $(DEV_READY) ## run the wide tests: millions of elements, whole exponent ranges
+	$(PYTEST) -m "slow and not gpu" $(ARGS)
+
+gpu: $(DEV_READY) ## run the tests that need a GPU
+	$(PYTEST) -m gpu $(ARGS)
+
+coverage: $(DEV_READY) ## run the tests and list the lines and branches they leave out
+	$(PYTEST) -m "not gpu and not slow" -n $(JOBS) --dist loadfile --cov --cov-report=term --cov-report=html:build/coverage $(ARGS)
+
+bench: $(DEV_READY) ## run every benchmark in turn
+	@scripts="$(sort $(wildcard benchmarks/*_step.py))"; \
+	test -n "$$scripts" || { echo "no benchmarks/*_step.py" >&2; exit 2; }; \
+	for script in $$scripts; do echo "== $$script"; $(PY) $$script $(ARGS) || exit $$?; done
+
+lint: $(DEV_READY) ## ruff and mypy
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy $(SOURCES)
+
+format: $(DEV_READY) ## let ruff rewrite what it can
+	$(PY) -m ruff check --fix .
+	$(PY) -m ruff format .
+
+mypy: $(DEV_READY) ## the types alone
+	$(PY) -m mypy $(SOURCES)
+
+# The documentation is the Markdown and the docstrings: what can go wrong in it is an example that
+# no longer runs and a link that leads nowhere.
+docs: $(DEV_READY) ## run the examples in docstrings and Markdown, follow the links
+	$(PYTEST) --doctest-modules --doctest-glob='*.md' $(wildcard lion_ref adapters conformance) $(DOCS) tests/repo/test_links.py $(ARGS)
+
+wheel: $(DEV_READY) ## build into dist/ and test the wheel that was built
+	rm -rf dist
+	$(PY) -m build --no-isolation --outdir dist .
+	LION_DIST=dist $(PYTEST) tests/repo/test_wheel.py $(ARGS)
+
+clean: ## remove what was built or cached; the environment stays
+	rm -rf build dist htmlcov .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find $(wildcard lion_ref adapters conformance tests benchmarks examples) -name __pycache__ -type d -prune -exec rm -rf {} +
