@@ -1,0 +1,131 @@
+"""Importing one package imports no framework that it is not about.
+
+Each import runs in a process of its own, which then says what it has loaded. A framework may
+load others on its own account (TensorFlow imports JAX where there is one), so what counts is
+what a package adds to the import of its own framework, and that it can do without the rest.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+    from pathlib import Path
+
+OWN = {
+    "lion_ref": (),
+    "lion_adapters": (),
+    "lion_conformance": (),
+    "lion_torch": ("torch",),
+    "lion_jax": ("jax", "jaxlib", "optax"),
+    "lion_tf": ("tensorflow", "keras"),
+    "lion_array_api": ("array_api_compat",),
+}
+FRAMEWORKS = frozenset(
+    {
+        "array_api_strict",
+        "cupy",
+        "dask",
+        "triton",
+        # Not frameworks, but only some commands need them
+        "hypothesis",
+        "pytest",
+        "rich",
+        "sklearn",
+        *(framework for own in OWN.values() for framework in own),
+    }
+)
+ADAPTERS = frozenset(OWN) - {"lion_ref", "lion_adapters", "lion_conformance"}
+
+
+PROGRAM = """
+import json, sys
+from importlib.machinery import PathFinder
+
+class Without:
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        absent = name.partition(".")[0] in {absent!r}
+        return None if absent else PathFinder.find_spec(name, path, target)
+
+sys.meta_path = [Without if finder is PathFinder else finder for finder in sys.meta_path]
+for module in {modules!r}:
+    __import__(module)
+print(json.dumps(sorted(sys.modules)))
+"""
+
+
+def loaded(modules: Iterable[str], *, absent: Collection[str] = (), path: str = "") -> set[str]:
+    """The frameworks and adapters that importing `modules` loads where `absent` are missing.
+
+    Fails if the import does.
+    """
+    program = PROGRAM.format(absent=sorted(absent), modules=list(modules))
+    environment = dict(os.environ, TF_CPP_MIN_LOG_LEVEL="3", KERAS_BACKEND="tensorflow")
+    if path:
+        environment["PYTHONPATH"] = os.pathsep.join([path, os.environ.get("PYTHONPATH", "")])
+    ran = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environment,
+    )
+    assert ran.returncode == 0, ran.stderr
+    names = {name.partition(".")[0] for name in json.loads(ran.stdout.splitlines()[-1])}
+    return names & (FRAMEWORKS | ADAPTERS)
+
+
+def strangers(package: str, own: Collection[str], *, path: str = "") -> set[str]:
+    """What importing `package` loads that neither it nor its framework accounts for."""
+    expected = loaded(own) if own else set()
+    return loaded([package], path=path) - expected - set(own) - {package}
+
+
+def _need(frameworks: Iterable[str]) -> None:
+    for framework in frameworks:
+        if importlib.util.find_spec(framework) is None:
+            pytest.skip(f"{framework} is not installed")
+
+
+@pytest.mark.parametrize("package", sorted(OWN))
+def test_importing_a_package_loads_no_other_framework(package: str) -> None:
+    _need(OWN[package])
+    assert strangers(package, OWN[package]) == set()
+
+
+@pytest.mark.parametrize("package", sorted(OWN))
+def test_a_package_imports_where_the_other_frameworks_are_missing(package: str) -> None:
+    own = OWN[package]
+    _need(own)
+    others = {framework for frameworks in OWN.values() for framework in frameworks}
+    loaded([package], absent=(others - set(own)) | (ADAPTERS - {package}))
+
+
+def test_a_module_that_imports_a_second_framework_is_found(tmp_path: Path) -> None:
+    """array-api-strict stands for the second framework: it is quick to import."""
+    _need(["array_api_compat", "array_api_strict"])
+    (tmp_path / "greedy.py").write_text(
+        "import array_api_compat\n"
+        "try:\n"
+        "    import array_api_strict\n"
+        "except ImportError:\n"
+        "    pass\n",
+        encoding="utf-8",
+    )
+    found = strangers("greedy", ["array_api_compat"], path=str(tmp_path))
+    assert found == {"array_api_strict"}
+
+
+def test_a_module_that_needs_a_second_framework_is_found(tmp_path: Path) -> None:
+    (tmp_path / "needy.py").write_text("import array_api_strict\n", encoding="utf-8")
+    with pytest.raises(AssertionError, match="No module named 'array_api_strict'"):
+        loaded(["needy"], absent=["array_api_strict"], path=str(tmp_path))
