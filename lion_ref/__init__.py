@@ -1,8 +1,9 @@
 """lion_ref: the Lion update whose order of operations and roundings is the definition (SPEC.md)."""
 
+from lion_ref.acceptance import accepts
 from lion_ref.dtypes import STORAGE_DTYPES, legal_triples
 from lion_ref.semantics import CANONICAL, Semantics
 from lion_ref.update import step
 
-__all__ = ["CANONICAL", "STORAGE_DTYPES", "Semantics", "legal_triples", "step"]
+__all__ = ["CANONICAL", "STORAGE_DTYPES", "Semantics", "accepts", "legal_triples", "step"]
 __version__ = "0.1.0"

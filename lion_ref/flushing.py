@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -14,6 +16,7 @@ from lion_ref.semantics import Subnormals
 
 Array = NDArray[Any]
 Dtype = np.dtype[Any]
+Mask = NDArray[np.bool_]
 
 
 class Flush:
@@ -62,39 +65,37 @@ class Flush:
             return result
         return _zeroed(result, self._is_tiny_fma(a, b, c, result))
 
-    # A result below the smallest normal number is tiny in either sense, and one above it in
-    # neither. Left to decide are results that are that number, having been rounded up to it.
+    def _is_tiny_product(self, a: Array, b: Array, result: Array) -> Mask:
+        return self._is_tiny(result, self.compute, (a, b), lambda x, y: x * y)
 
-    def _is_tiny_product(self, a: Array, b: Array, result: Array) -> NDArray[np.bool_]:
-        return self._is_tiny(result, lambda i: _exact(a, i) * _exact(b, i), self.compute.name)
+    def _is_tiny_fma(self, a: Array, b: Array, c: Array, result: Array) -> Mask:
+        return self._is_tiny(result, self.compute, (a, b, c), lambda x, y, z: x * y + z)
 
-    def _is_tiny_fma(self, a: Array, b: Array, c: Array, result: Array) -> NDArray[np.bool_]:
-        return self._is_tiny(
-            result, lambda i: _exact(a, i) * _exact(b, i) + _exact(c, i), self.compute.name
-        )
+    def _is_tiny_stored(self, values: Array, dtype: Dtype) -> Mask:
+        return self._is_tiny(round_to(values, dtype), dtype, (values,), lambda x: x)
 
-    def _is_tiny_stored(self, values: Array, dtype: Dtype) -> NDArray[np.bool_]:
-        rounded = np.asarray(round_to(values, dtype), dtype=np.float64)
-        return self._is_tiny(rounded, lambda i: _exact(values, i), dtype.name)
+    def _is_tiny(
+        self,
+        result: Array,
+        dtype: Dtype,
+        operands: tuple[Array, ...],
+        exact: Callable[..., Fraction],
+    ) -> Mask:
+        """A result below the smallest normal number is tiny in either sense, one above in neither.
 
-    def _is_tiny(self, result: Array, exact: Any, dtype: str) -> NDArray[np.bool_]:
-        smallest = 2.0 ** FORMATS[dtype].min_exponent
-        magnitude = np.abs(result)
-        tiny: NDArray[np.bool_] = magnitude < smallest
-        for index in np.argwhere(magnitude == smallest):
-            value = abs(exact(tuple(index)))
-            # Rounded with unbounded range, numbers from here on reach the smallest normal.
-            reaches = arithmetic.Fraction(smallest) * (
-                1 - arithmetic.Fraction(1, 2 ** (FORMATS[dtype].precision + 1))
-            )
-            before = self.mode == "flush-before-rounding"
-            limit = arithmetic.Fraction(smallest) if before else reaches
-            tiny[tuple(index)] = value < limit
+        Left to decide are the results that are that number, having been rounded up to it.
+        """
+        smallest = Fraction(2) ** FORMATS[dtype.name].min_exponent
+        magnitude = np.abs(np.asarray(result, dtype=np.float64))
+        tiny: Mask = np.asarray(magnitude < float(smallest))
+        # Rounded with unbounded exponent range, numbers from `reaches` on become the smallest.
+        reaches = smallest * (1 - Fraction(1, 2 ** (FORMATS[dtype.name].precision + 1)))
+        limit = smallest if self.mode == "flush-before-rounding" else reaches
+        everywhere = np.broadcast_arrays(*operands)
+        for index in np.argwhere(magnitude == float(smallest)):
+            at = tuple(index)
+            tiny[at] = abs(exact(*(Fraction(float(x[at])) for x in everywhere))) < limit
         return tiny
-
-
-def _exact(array: Array, index: tuple[int, ...]) -> arithmetic.Fraction:
-    return arithmetic.Fraction(float(np.asarray(array)[index]))
 
 
 def _without_subnormals(values: Array) -> Array:
@@ -102,6 +103,6 @@ def _without_subnormals(values: Array) -> Array:
     return _zeroed(values, np.abs(values) < smallest)
 
 
-def _zeroed(values: Array, where: NDArray[np.bool_]) -> Array:
+def _zeroed(values: Array, where: Mask) -> Array:
     """values with a zero of the same sign in the given places."""
     return np.where(where, np.copysign(values.dtype.type(0), values), values)

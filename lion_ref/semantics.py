@@ -73,9 +73,7 @@ class Semantics:
                 f" with {part}_interpolation={interpolation!r}",
             )
         beside = f" with decay={self.decay!r}"
-        _require(
-            "decay_scalar", self.decay_scalar, _SCALARS_OF.get(self.decay, ("wide",)), beside
-        )
+        _require("decay_scalar", self.decay_scalar, _SCALARS_OF.get(self.decay, ("wide",)), beside)
         orders: tuple[str, ...] = ("decay-first",)
         if self.decay in ("factor", "product"):
             orders = ("decay-first", "step-first")

@@ -84,7 +84,9 @@ def step(
     require_default_environment()
     if semantics == CANONICAL:
         return _in_blocks(_canonical(scalars, compute), theta, m, g)
-    return _in_blocks(dialect(semantics, values, compute, theta.dtype, m.dtype, g.dtype), theta, m, g)
+    return _in_blocks(
+        dialect(semantics, values, compute, theta.dtype, m.dtype, g.dtype), theta, m, g
+    )
 
 
 def _canonical(scalars: Scalars, compute: np.dtype[Any]) -> Update:
@@ -114,9 +116,7 @@ def _in_blocks(update: Update, theta: Array, m: Array, g: Array) -> tuple[Array,
     with np.errstate(all="ignore"):  # infinities and NaNs follow IEEE rules; they are no errors
         for start in range(0, theta.size, BLOCK):
             block = slice(start, start + BLOCK)
-            native = [
-                np.asarray(x[block], dtype=x[block].dtype.newbyteorder("=")) for x in sources
-            ]
+            native = [np.asarray(x[block], dtype=x[block].dtype.newbyteorder("=")) for x in sources]
             theta_block, m_block = update(*native)
             theta_out[block] = round_to(theta_block, native[0].dtype)
             m_out[block] = round_to(m_block, native[1].dtype)
@@ -136,9 +136,7 @@ def _array(name: str, value: ArrayLike) -> Array:
     return np.asarray(value)
 
 
-def check_shapes(
-    param: tuple[int, ...], momentum: tuple[int, ...], grad: tuple[int, ...]
-) -> None:
+def check_shapes(param: tuple[int, ...], momentum: tuple[int, ...], grad: tuple[int, ...]) -> None:
     """ValueError that shows both shapes unless all three are one (SPEC C13).
 
     >>> check_shapes((2, 3), (2, 3), (3,))

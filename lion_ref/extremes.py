@@ -1,0 +1,122 @@
+"""What the rows of SPEC Part II do where numbers are not finite or could overflow (C27).
+
+Bounds say nothing there, so the rows are evaluated: every choice that can change whether a result is
+finite, infinite or NaN, alone and together.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lion_ref.arithmetic import round_to
+from lion_ref.bounds import Problem
+from lion_ref.dialects import Arithmetic, interpolate, move
+from lion_ref.dtypes import promoted
+from lion_ref.semantics import Semantics
+
+Array = NDArray[Any]
+Mask = NDArray[np.bool_]
+
+SIGNS = (-1, 0, 1)
+
+
+class Outcomes:
+    """Which of NaN, +inf and -inf some row gives, element by element."""
+
+    def __init__(self, size: int) -> None:
+        self.nan = np.zeros(size, bool)
+        self.positive = np.zeros(size, bool)
+        self.negative = np.zeros(size, bool)
+
+    def include(self, values: Array, where: Mask | bool = True) -> None:
+        self.nan |= np.isnan(values) & where
+        self.positive |= np.isposinf(values) & where
+        self.negative |= np.isneginf(values) & where
+
+    def hold(self, values: Array) -> Mask:
+        """Where values is one of these outcomes; finite values are none."""
+        held: Mask = (
+            (np.isnan(values) & self.nan)
+            | (np.isposinf(values) & self.positive)
+            | (np.isneginf(values) & self.negative)
+        )
+        return held
+
+
+def _inputs(problem: Problem) -> tuple[Array, Array, Array]:
+    """The stored inputs again; narrowing what was widened is exact."""
+    return (
+        round_to(problem.theta, problem.theta_dtype),
+        round_to(problem.m, problem.m_dtype),
+        round_to(problem.g, problem.g_dtype),
+    )
+
+
+def _arithmetics() -> Iterator[dict[str, Any]]:
+    """The choices beside the forms that decide where an intermediate result overflows."""
+    precisions, flushes = ("compute", "storage"), ("keep", "flush")
+    for precision, subnormals in itertools.product(precisions, flushes):
+        yield {"precision": precision, "subnormals": subnormals}
+
+
+def interpolations(problem: Problem, part: str) -> Iterator[Array]:
+    """c (part "sign") or m' (part "momentum") under each form of the interpolation."""
+    _, m, g = _inputs(problem)
+    beta = problem.values.beta1 if part == "sign" else problem.values.beta2
+    forms = ("weighted", "lerp-from-momentum", "lerp-from-gradient")
+    for arithmetic in _arithmetics():
+        for form, complement in itertools.product(forms, ("wide", "compute")):
+            semantics = Semantics(
+                **{f"{part}_interpolation": form}, complement=complement, **arithmetic
+            )
+            ops = Arithmetic(semantics, problem.compute)
+            yield interpolate(ops, part, beta, ops.load(m), ops.load(g))
+
+
+def signs(problem: Problem) -> tuple[dict[int, Mask], Mask]:
+    """For each s where some row's u is s, and where some row's u is NaN."""
+    found = {s: np.zeros(problem.m.shape, bool) for s in SIGNS}
+    nan = np.zeros(problem.m.shape, bool)
+    for c in interpolations(problem, "sign"):
+        wide = np.asarray(c, dtype=np.float64)
+        for s in SIGNS:
+            found[s] |= np.sign(wide) == s
+        nan |= np.isnan(wide)
+    found[0] |= nan  # sign(NaN) = 0 is a row of C22
+    return found, nan
+
+
+def momenta(problem: Problem) -> Outcomes:
+    outcomes = Outcomes(problem.m.size)
+    for new_m in interpolations(problem, "momentum"):
+        outcomes.include(round_to(new_m, problem.m_dtype))
+    return outcomes
+
+
+def parameters(problem: Problem, signs_held: dict[int, Mask], nan_held: Mask) -> Outcomes:
+    """The outcomes of θ' under each form of the decay, for the signs that c may have."""
+    theta, m, g = _inputs(problem)
+    outcomes = Outcomes(theta.size)
+    outcomes.nan |= nan_held
+    decays: list[dict[str, Any]] = [{"decay": "sum"}, {"decay": "sum", "decay_fused": True}]
+    for scalar in ("wide", "compute"):
+        decays.append({"decay": "factor", "decay_scalar": scalar})
+    for scalar, order in itertools.product(
+        ("wide", "compute", "left-to-right"), ("decay-first", "step-first")
+    ):
+        decays.append({"decay": "product", "decay_scalar": scalar, "decay_order": order})
+    for decay, arithmetic, skipped in itertools.product(decays, _arithmetics(), (False, True)):
+        semantics = Semantics(**decay, **arithmetic, decay_skipped_at_zero=skipped)
+        ops = Arithmetic(semantics, problem.compute)
+        for s, held in signs_held.items():
+            u = np.full(theta.shape, s, dtype=problem.compute)
+            if semantics.precision == "storage":
+                u = u.astype(promoted(m.dtype, g.dtype))
+            new_theta = move(ops, problem.values, ops.load(theta), u)
+            outcomes.include(round_to(new_theta, problem.theta_dtype), held)
+    return outcomes
