@@ -40,7 +40,7 @@ class Flush:
 
     def widened(self, array: Array) -> Array:
         """An operand in the compute dtype; a subnormal of its own dtype is flushed on the way."""
-        native = array if array.dtype.name == "bfloat16" else self.operand(array)
+        native = self.operand(array)
         return self.operand(np.asarray(native, dtype=self.compute))
 
     def narrowed(self, values: Array, dtype: Dtype) -> Array:
