@@ -1,0 +1,113 @@
+"""From bits to a verdict: the port's results against the reference's (SPEC C28, C29)."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import lion_ref
+from lion_conformance.cases import Case
+from lion_conformance.port import Port, PortError, run_once
+from lion_ref import Semantics
+from lion_ref.acceptance import Reason, judge
+from lion_ref.arithmetic import same_bits
+
+Array = NDArray[Any]
+
+
+class Verdict(Enum):
+    """From the best (SPEC C29)."""
+
+    BIT_EXACT = "bit-exact"
+    BIT_EXACT_AS = "bit-exact as"
+    ACCEPTED = "accepted"
+    REJECTED = "rejected"
+    NOT_RUN = "not run"
+
+    @property
+    def rank(self) -> int:
+        return list(Verdict).index(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A case that is rejected, and why in one line."""
+
+    case: Case
+    got: tuple[Array, Array] | None
+    why: str
+
+
+@dataclass(slots=True)
+class Tally:
+    """What the judged cases have said so far of one port in one dtype of θ."""
+
+    declared: Semantics | None
+    cases: int = 0
+    elements: int = 0
+    canonical: bool = True
+    as_declared: bool = True
+    reasons: Counter[Reason] = field(default_factory=Counter)
+    failure: Failure | None = None
+
+    def add(self, port: Port, case: Case) -> bool:
+        """Judge one case; False if it is rejected."""
+        self.cases += 1
+        self.elements += case.param.size
+        try:
+            got = run_once(port, *case.arrays, **case.scalars)
+        except PortError as error:
+            self.failure = Failure(case, None, str(error))
+            return False
+        if self._equals(got, case, lion_ref.CANONICAL):
+            # Bits that are canonical may still not be the declared ones.
+            self.as_declared &= self.declared is None or self._equals(got, case, self.declared)
+            return True
+        self.canonical = False
+        self.as_declared &= self.declared is not None and self._equals(got, case, self.declared)
+        judgement = judge(*case.arrays, *got, **case.scalars)
+        self.reasons += judgement.param.counts() + judgement.momentum.counts()
+        for name, part in (("θ'", judgement.param), ("m'", judgement.momentum)):
+            outside = int((~part.accepted).sum())
+            if outside:
+                total = part.accepted.size
+                self.failure = Failure(
+                    case, got, f"{name}: {outside} of {total} elements lie outside the accepted set"
+                )
+                return False
+        return True
+
+    @staticmethod
+    def _equals(got: tuple[Array, Array], case: Case, semantics: Semantics) -> bool:
+        expected = lion_ref.step(*case.arrays, **case.scalars, semantics=semantics)
+        return all(bool(same_bits(a, b).all()) for a, b in zip(got, expected, strict=True))
+
+    @property
+    def verdict(self) -> Verdict:
+        if self.failure is not None:
+            return Verdict.REJECTED
+        if self.canonical:
+            return Verdict.BIT_EXACT
+        if self.declared is not None and self.as_declared:
+            return Verdict.BIT_EXACT_AS
+        return Verdict.ACCEPTED
+
+    @property
+    def as_promised(self) -> bool:
+        """Whether the port keeps to its declaration, or is accepted where it has none."""
+        if self.failure is not None:
+            return False
+        return self.declared is None or self.as_declared
+
+
+def first_difference(case: Case, got: tuple[Array, Array]) -> int | None:
+    """The flat index of the first element outside the accepted set, if there is one."""
+    judgement = judge(*case.arrays, *got, **case.scalars)
+    outside = ~(judgement.param.accepted & judgement.momentum.accepted)
+    where = np.flatnonzero(outside)
+    return int(where[0]) if where.size else None

@@ -1,0 +1,176 @@
+"""What a port is: something that steps Lion, driven through its own public door.
+
+A bare callable with lion_ref.step's signature is a port already (`from_callable`). A richer one opens
+a session: it takes parameters and momenta once and then steps as a training run would.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lion_ref import Semantics, legal_triples
+from lion_ref.arithmetic import bits
+
+Array = NDArray[Any]
+Triple = tuple[str, str, str]
+
+
+class PortError(Exception):
+    """A port raised, or returned what is no result; one line that says which and what is legal."""
+
+
+class Session(Protocol):
+    """A run in progress: parameters and momenta live inside."""
+
+    def step(self, grads: Sequence[Array], *, lr: float, weight_decay: float) -> None:
+        """One step of all parameters."""
+
+    def read(self) -> tuple[list[Array], list[Array]]:
+        """(parameters, momenta) as NumPy arrays."""
+
+
+class Opener(Protocol):
+    """Starts a session; the arrays are the port's to keep."""
+
+    def __call__(
+        self, params: Sequence[Array], momenta: Sequence[Array], *, beta1: float, beta2: float
+    ) -> Session: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Port:
+    """A port under test, and what it says of itself.
+
+    declared is the semantics whose bits the port promises. None promises nothing: such a port is
+    in order as long as every result is accepted (SPEC C29).
+    """
+
+    name: str
+    open: Opener
+    door: str = "step(...)"
+    declared: Semantics | None = None
+    triples: tuple[Triple, ...] = field(default_factory=legal_triples)
+    device: str = "cpu"
+
+    def params(self) -> tuple[str, ...]:
+        """The dtypes of θ that the port takes, in the order of `triples`."""
+        return tuple(dict.fromkeys(triple[0] for triple in self.triples))
+
+
+class _Stateless:
+    """A session over a callable that keeps no state of its own."""
+
+    def __init__(
+        self,
+        step: Callable[..., Any],
+        params: Sequence[Array],
+        momenta: Sequence[Array],
+        beta1: float,
+        beta2: float,
+    ) -> None:
+        self._step, self._betas = step, {"beta1": beta1, "beta2": beta2}
+        self._params, self._momenta = list(params), list(momenta)
+
+    def step(self, grads: Sequence[Array], *, lr: float, weight_decay: float) -> None:
+        for i, grad in enumerate(grads):
+            inputs = (self._params[i], self._momenta[i], grad)
+            before = [bits(x).copy() for x in inputs]
+            result = self._step(*inputs, lr=lr, weight_decay=weight_decay, **self._betas)
+            for name, array, pattern in zip(
+                ("param", "momentum", "grad"), inputs, before, strict=True
+            ):
+                if not np.array_equal(bits(array), pattern):
+                    raise PortError(
+                        f"the port changed its input {name}; legal: inputs are only read, "
+                        "results are new arrays"
+                    )
+            self._params[i], self._momenta[i] = _pair(result)
+
+    def read(self) -> tuple[list[Array], list[Array]]:
+        return self._params, self._momenta
+
+
+def _pair(result: object) -> tuple[Array, Array]:
+    legal = "legal: a tuple (param, momentum) of NumPy arrays"
+    if not isinstance(result, (tuple, list)):
+        raise PortError(f"the port returned {type(result).__name__}; {legal}")
+    if len(result) != 2:
+        raise PortError(f"the port returned {len(result)} values; {legal}")
+    param, momentum = result
+    return _array("param", param, legal), _array("momentum", momentum, legal)
+
+
+def _array(name: str, value: object, legal: str) -> Array:
+    if isinstance(value, (np.ndarray, np.generic)):
+        return np.asarray(value)
+    raise PortError(f"the port returned a {type(value).__name__} for {name}; {legal}")
+
+
+def from_callable(
+    step: Callable[..., Any], *, name: str | None = None, declared: Semantics | None = None
+) -> Port:
+    """A port from a callable with lion_ref.step's signature: NumPy arrays in, NumPy arrays out.
+
+    >>> import lion_ref
+    >>> from_callable(lion_ref.step).name
+    'lion_ref.update.step'
+    """
+    if not callable(step):
+        raise TypeError(
+            f"port={step!r} is not legal; legal: a callable step(param, momentum, grad, *, lr, "
+            "beta1, beta2, weight_decay) -> (param, momentum), or a lion_conformance.Port"
+        )
+    if name is None:
+        module = getattr(step, "__module__", None) or "<unknown>"
+        name = f"{module}.{getattr(step, '__qualname__', type(step).__name__)}"
+
+    def open_session(
+        params: Sequence[Array], momenta: Sequence[Array], *, beta1: float, beta2: float
+    ) -> Session:
+        return _Stateless(step, params, momenta, beta1, beta2)
+
+    return Port(name=name, open=open_session, declared=declared)
+
+
+def run_once(
+    port: Port,
+    param: Array,
+    momentum: Array,
+    grad: Array,
+    *,
+    lr: float,
+    beta1: float,
+    beta2: float,
+    weight_decay: float,
+) -> tuple[Array, Array]:
+    """One checked step of one tensor: (θ', m'), or PortError in one line.
+
+    The port gets copies, so that one which writes to its inputs cannot change the case.
+    """
+    try:
+        session = port.open([param.copy()], [momentum.copy()], beta1=beta1, beta2=beta2)
+        session.step([grad.copy()], lr=lr, weight_decay=weight_decay)
+        params, momenta = session.read()
+    except PortError:
+        raise
+    except Exception as error:  # whatever a foreign port raises is its verdict, not our crash
+        text = " ".join(str(error).split())
+        raise PortError(f"the port raised {type(error).__name__}: {text[:300]}") from error
+    results = (params[0], momenta[0])
+    for name, result, given in zip(
+        ("param", "momentum"), results, (param, momentum), strict=True
+    ):
+        if result.dtype != given.dtype:
+            raise PortError(
+                f"the port returned {name} as {result.dtype}; legal: {given.dtype}, as given"
+            )
+        if result.shape != given.shape:
+            raise PortError(
+                f"the port returned {name} with shape {result.shape}; legal: {given.shape}, as given"
+            )
+    return results

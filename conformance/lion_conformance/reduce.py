@@ -1,0 +1,93 @@
+"""From a rejected case to the smallest one that the port still gets wrong.
+
+The update is elementwise, so one element should do; its scalars and values are then made simpler,
+one at a time, as long as the port is still rejected. Where one element alone is right (a tail, a
+stride, a race), the smallest prefix of the case that still fails is kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+
+from lion_conformance.cases import Case
+from lion_conformance.judge import Failure, Tally, first_difference
+from lion_conformance.port import Port
+
+ATTEMPTS = 400
+"""Calls of the port at the most; each is on one element, or on a prefix of the case."""
+
+
+def reduced(port: Port, failure: Failure) -> Failure:
+    """The simplest failure found near the given one; the given one if nothing simpler fails."""
+    best, calls = failure, 0
+
+    def fails(case: Case) -> bool:
+        nonlocal best, calls
+        calls += 1
+        tally = Tally(port.declared)
+        if tally.add(port, case) or tally.failure is None:
+            return False
+        best = tally.failure
+        return True
+
+    case = failure.case
+    index = first_difference(case, failure.got) if failure.got is not None else None
+    if not fails(case.at(index or 0) if case.param.size else case):
+        _shorten(case, fails)
+        return best
+    progress = True
+    while progress and calls < ATTEMPTS:
+        progress = any(fails(simpler) for simpler in _simpler(best.case))
+    return best
+
+
+def _shorten(case: Case, fails: object) -> None:
+    """Halve a flat prefix for as long as it fails."""
+    assert callable(fails)
+    size = case.param.size
+    while size > 1:
+        size //= 2
+        arrays = [x.reshape(-1)[:size].copy() for x in case.arrays]
+        if not fails(Case(*arrays, **case.scalars)):
+            return
+
+
+def _simpler(case: Case) -> Iterator[Case]:
+    """Cases one change simpler, the most telling simplification first."""
+    for name, plain in (
+        ("weight_decay", (0.0, 1.0)),
+        ("lr", (1.0, 0.5)),
+        ("beta1", (0.0, 0.5, 0.9)),
+        ("beta2", (0.0, 0.5, 0.99)),
+    ):
+        for value in plain:
+            if getattr(case, name) == value:
+                break  # as simple as it gets
+            yield replace(case, **{name: value})
+    for name in ("param", "momentum", "grad"):
+        array = getattr(case, name)
+        value = float(array.reshape(-1)[0])
+        for simple in _simpler_values(value):
+            with np.errstate(all="ignore"):
+                candidate = np.full(array.shape, simple).astype(array.dtype)
+            if float(candidate.reshape(-1)[0]) != value:
+                yield replace(case, **{name: candidate})
+
+
+def _simpler_values(value: float) -> Iterator[float]:
+    """0, ±1, then fewer significant bits; nothing for a value that is simple already."""
+    if value == 0 or abs(value) == 1:
+        return
+    yield 0.0
+    if not np.isfinite(value):
+        return
+    yield float(np.copysign(1.0, value))
+    mantissa, exponent = np.frexp(value)
+    for significant in (1, 2, 4, 8, 12):
+        scaled = float(np.rint(np.ldexp(mantissa, significant)))
+        shorter = float(np.ldexp(scaled, int(exponent) - significant))
+        if shorter != value:
+            yield shorter

@@ -1,0 +1,1 @@
+"""What a run found, as plain values (`model`) and as text, JSON, Markdown and HTML."""

@@ -1,0 +1,67 @@
+"""The matrix on a terminal, coloured there, or as plain aligned lines."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from lion_conformance.judge import Verdict
+from lion_conformance.report.model import Report
+from lion_conformance.report.table import COLUMNS, Cell, notes, row, shortfalls, totals
+
+_MARKS = {
+    Verdict.BIT_EXACT: "=",
+    Verdict.BIT_EXACT_AS: "=",
+    Verdict.ACCEPTED: "~",
+    Verdict.REJECTED: "x",
+    Verdict.NOT_RUN: "?",
+}
+
+
+def render(reports: Sequence[Report]) -> str:
+    """Plain lines: the matrix, what it leaves out, what falls short, how much was judged."""
+    table = [list(COLUMNS)]
+    table += [[report.port, report.door, *map(_plain, row(report))] for report in reports]
+    widths = [max(len(line[i]) for line in table) for i in range(len(COLUMNS))]
+    lines = ["  ".join(text.ljust(w) for text, w in zip(line, widths, strict=True)) for line in table]
+    lines.insert(1, "  ".join("-" * width for width in widths))
+    lines += ["", *notes(reports)]
+    fell_short = shortfalls(reports)
+    if fell_short:
+        lines += ["", "Fell short:", *fell_short]
+    return "\n".join(line.rstrip() for line in [*lines, "", totals(reports)])
+
+
+def _plain(cell: Cell) -> str:
+    if cell.verdict is None:
+        return cell.text
+    return f"{_MARKS[cell.verdict]} {cell.text}" + ("" if cell.ok else " (!)")
+
+
+def show(reports: Sequence[Report]) -> None:
+    """Print for a person: with rich and colour on a terminal, else as plain lines."""
+    if sys.stdout.isatty():
+        try:
+            from rich.console import Console
+            from rich.table import Table
+        except ModuleNotFoundError:
+            pass
+        else:
+            grid = Table(header_style="bold")
+            for column in COLUMNS:
+                grid.add_column(column, overflow="fold")
+            for report in reports:
+                grid.add_row(report.port, report.door, *(_styled(cell) for cell in row(report)))
+            console = Console()
+            console.print(grid)
+            for line in [*notes(reports), *shortfalls(reports), totals(reports)]:
+                console.print(line, markup=False, highlight=False)
+            return
+    print(render(reports))
+
+
+def _styled(cell: Cell) -> str:
+    if cell.verdict is None:
+        return cell.text
+    colour = "green" if cell.ok else ("yellow" if cell.verdict is Verdict.NOT_RUN else "red")
+    return f"[{colour}]{_plain(cell)}[/{colour}]"

@@ -1,0 +1,205 @@
+"""What was found, as plain values that travel between processes and into every format."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from lion_conformance.judge import Failure, Verdict
+from lion_ref import Semantics, step
+from lion_ref.arithmetic import bits
+
+PACKAGES = (
+    "lion-ref numpy ml_dtypes torch triton jax jaxlib optax tensorflow keras "
+    "array-api-compat array-api-strict dask hypothesis"
+).split()
+
+
+def versions() -> dict[str, str]:
+    """The versions of what is installed, Python and the platform first."""
+    found = {"python": platform.python_version(), "platform": platform.platform(terse=True)}
+    for package in PACKAGES:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """One number: decimal for the reader, hexadecimal bits for the machine."""
+
+    decimal: str
+    hex: str
+
+    @classmethod
+    def of(cls, array: Any) -> Value:
+        flat = np.asarray(array).reshape(-1)
+        width = 2 * flat.dtype.itemsize
+        return cls(decimal=str(flat[0]), hex=f"0x{int(bits(flat)[0]):0{width}x}")
+
+
+@dataclass(frozen=True, slots=True)
+class Counterexample:
+    """The smallest rejected case found: one element, unless it takes more to fail."""
+
+    why: str
+    dtypes: dict[str, str]
+    scalars: dict[str, float]
+    shape: tuple[int, ...]
+    inputs: dict[str, Value]
+    expected: dict[str, Value]
+    got: dict[str, Value]
+    """Empty where the port returned nothing."""
+
+    @classmethod
+    def of(cls, failure: Failure) -> Counterexample:
+        case = failure.case
+        names = ("param", "momentum", "grad")
+        index = _telling_element(failure)
+        at = case.at(index) if case.param.size else case
+        expected = step(*at.arrays, **at.scalars)
+        got = (
+            {}
+            if failure.got is None
+            else {
+                name: Value.of(x.reshape(-1)[index : index + 1])
+                for name, x in zip(names[:2], failure.got, strict=True)
+                if x.size
+            }
+        )
+        return cls(
+            why=failure.why,
+            dtypes=dict(zip(names, case.triple, strict=True)),
+            scalars=case.scalars,
+            shape=tuple(case.param.shape),
+            inputs={n: Value.of(x) for n, x in zip(names, at.arrays, strict=True) if x.size},
+            expected={n: Value.of(x) for n, x in zip(names[:2], expected, strict=True) if x.size},
+            got=got,
+        )
+
+    def lines(self) -> list[str]:
+        """The counterexample as text, one fact a line."""
+        scalars = ", ".join(f"{name}={value!r}" for name, value in self.scalars.items())
+        lines = [self.why, f"shape {self.shape}, {scalars}"]
+        for kind, values in (("given", self.inputs), ("expected", self.expected), ("got", self.got)):
+            for name, value in values.items():
+                dtype = self.dtypes[name]
+                lines.append(f"{kind:8} {name:8} {dtype:8} {value.hex:18} {value.decimal}")
+        return lines
+
+
+def _telling_element(failure: Failure) -> int:
+    from lion_conformance.judge import first_difference
+
+    if failure.got is None:
+        return 0
+    return first_difference(failure.case, failure.got) or 0
+
+
+@dataclass(frozen=True, slots=True)
+class DtypeResult:
+    """The verdict on one port for one dtype of θ."""
+
+    dtype: str
+    verdict: Verdict
+    as_promised: bool
+    cases: int
+    elements: int
+    seconds: float
+    reasons: dict[str, int] = field(default_factory=dict)
+    counterexample: Counterexample | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TapeResult:
+    """The verdict on one port over the recorded training run."""
+
+    verdict: Verdict
+    as_promised: bool
+    steps: int
+    elements: int
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What `verify` found of one port."""
+
+    port: str
+    door: str
+    device: str
+    declared: Semantics | None
+    results: tuple[DtypeResult, ...]
+    seed: int
+    max_examples: int
+    versions: dict[str, str]
+    tape: TapeResult | None = None
+    not_run: str = ""
+
+    @property
+    def verdicts(self) -> dict[str, Verdict]:
+        """The verdict for each dtype of θ."""
+        return {result.dtype: result.verdict for result in self.results}
+
+    @property
+    def verdict(self) -> Verdict:
+        """The worst of all."""
+        parts = [result.verdict for result in self.results]
+        if self.tape is not None:
+            parts.append(self.tape.verdict)
+        if self.not_run or not parts:
+            return Verdict.NOT_RUN
+        return max(parts, key=lambda verdict: verdict.rank)
+
+    @property
+    def ok(self) -> bool:
+        """Whether everything that was judged keeps to what the port declares."""
+        return (
+            not self.not_run
+            and all(result.as_promised for result in self.results)
+            and (self.tape is None or self.tape.as_promised)
+        )
+
+    @property
+    def counterexample(self) -> Counterexample | None:
+        """The smallest rejected case, of the first dtype that has one."""
+        return next((r.counterexample for r in self.results if r.counterexample), None)
+
+    @property
+    def semantics(self) -> Semantics | None:
+        """What explains the port's bits: canonical, the declared semantics, or nothing known."""
+        if self.verdict is Verdict.BIT_EXACT:
+            return Semantics()
+        return self.declared if self.verdict is Verdict.BIT_EXACT_AS else None
+
+    def words(self, verdict: Verdict) -> str:
+        """A verdict as SPEC C29 words it."""
+        if verdict is Verdict.BIT_EXACT_AS and self.declared is not None:
+            return f"bit-exact as {self.declared.describe()}"
+        if verdict is Verdict.NOT_RUN:
+            return f"not run: {self.not_run}"
+        return verdict.value
+
+    def to_json(self) -> str:
+        """This report as JSON."""
+        from lion_conformance.report.as_json import dumps
+
+        return dumps([self])
+
+    def to_markdown(self) -> str:
+        """This report as Markdown."""
+        from lion_conformance.report.as_markdown import render
+
+        return render([self])
+
+    def to_html(self) -> str:
+        """This report as one self-contained page."""
+        from lion_conformance.report.as_html import render
+
+        return render([self])

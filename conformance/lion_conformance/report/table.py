@@ -1,0 +1,112 @@
+"""The matrix that every format shows: a row a port, a column a dtype, and one for real gradients."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lion_conformance.judge import Verdict
+from lion_conformance.report.model import Report
+from lion_ref import STORAGE_DTYPES
+
+COLUMNS = ("port", "door", *STORAGE_DTYPES, "real gradients")
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A verdict in short, and whether the port keeps its promise there."""
+
+    text: str
+    verdict: Verdict | None
+    ok: bool
+
+
+def row(report: Report) -> list[Cell]:
+    """The cells behind the port's name and door."""
+    if report.not_run:
+        return [Cell("not run", Verdict.NOT_RUN, ok=False)] * (len(COLUMNS) - 2)
+    by_dtype = {result.dtype: result for result in report.results}
+    cells = []
+    for dtype in STORAGE_DTYPES:
+        result = by_dtype.get(dtype)
+        if result is None:
+            cells.append(Cell("–", None, ok=True))
+        else:
+            cells.append(Cell(short(report, result.verdict), result.verdict, result.as_promised))
+    if report.tape is None:
+        cells.append(Cell("–", None, ok=True))
+    else:
+        cells.append(
+            Cell(short(report, report.tape.verdict), report.tape.verdict, report.tape.as_promised)
+        )
+    return cells
+
+
+def short(report: Report, verdict: Verdict) -> str:
+    """A verdict that fits a cell; `notes` spells out what it leaves out."""
+    if verdict is not Verdict.BIT_EXACT_AS or report.declared is None:
+        return verdict.value
+    if report.declared.differences() == {"subnormals": "flush"}:
+        return "bit-exact as flush"
+    return "bit-exact as declared"
+
+
+def notes(reports: Sequence[Report]) -> list[str]:
+    """What the cells leave out: declared semantics in words, reasons for rows that were not run."""
+    lines = []
+    declared: dict[str, list[str]] = {}
+    for report in reports:
+        if report.declared is not None and report.declared.differences() and not report.not_run:
+            label = f"{report.port} ({report.door})"
+            declared.setdefault(report.declared.describe(), []).append(label)
+    for words, ports in declared.items():
+        lines.append(f"declared “{words}”: {', '.join(ports)}")
+    if any(cell.text == "–" for report in reports for cell in row(report)):
+        lines.append("–: the port does not take this dtype, or it was not asked for")
+    lines += [
+        f"{report.port} ({report.door}) not run: {report.not_run}"
+        for report in reports
+        if report.not_run
+    ]
+    return lines
+
+
+def shortfalls(reports: Sequence[Report]) -> list[str]:
+    """For each part that falls short, what and why, with its counterexample."""
+    lines = []
+    for report in reports:
+        for result in report.results:
+            if result.as_promised:
+                continue
+            lines.append(
+                f"{report.port} ({report.door}), {result.dtype}: {report.words(result.verdict)}"
+                + (
+                    ""
+                    if report.declared is None
+                    else f"; declared: {report.declared.describe()}"
+                )
+            )
+            if result.counterexample is not None:
+                lines += [f"    {line}" for line in result.counterexample.lines()]
+        if report.tape is not None and not report.tape.as_promised:
+            lines.append(
+                f"{report.port} ({report.door}), real gradients: {report.tape.verdict.value}"
+                + (f": {report.tape.why}" if report.tape.why else "")
+            )
+    return lines
+
+
+def totals(reports: Sequence[Report]) -> str:
+    """How much was judged, and how fast."""
+    results = [result for report in reports for result in report.results]
+    elements = sum(result.elements for result in results)
+    seconds = sum(result.seconds for result in results)
+    cases = sum(result.cases for result in results)
+    if not seconds:
+        return "nothing was judged"
+    replayed = sum(report.tape.elements for report in reports if report.tape)
+    text = (
+        f"{elements:,} elements in {cases:,} cases judged in {seconds:.1f} s of ports' and judge's "
+        f"time: {elements / seconds / 1e6:.1f} million a second"
+    )
+    return text + (f"; {replayed:,} elements of real gradients replayed" if replayed else "")

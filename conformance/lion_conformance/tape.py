@@ -1,0 +1,175 @@
+"""Real gradients: a recorded training run, replayed through a port's own session."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+import lion_ref
+from lion_conformance.judge import Verdict
+from lion_conformance.port import Port, PortError
+from lion_conformance.report.model import TapeResult
+from lion_ref import Semantics
+from lion_ref.acceptance import judge
+from lion_ref.arithmetic import same_bits
+
+Array = NDArray[Any]
+State = tuple[list[Array], list[Array]]
+
+PATH: Final = Path(__file__).parent / "data" / "digits.npz"
+TRIPLE: Final = ("float32", "float32", "float32")
+
+
+@dataclass(frozen=True, slots=True)
+class Tape:
+    """A recorded run: the first parameters, and for each step every gradient and both scalars."""
+
+    params: tuple[Array, ...]
+    grads: tuple[Array, ...]
+    """One array a parameter, the step as its first axis."""
+    lr: NDArray[np.float64]
+    weight_decay: NDArray[np.float64]
+    beta1: float
+    beta2: float
+
+    def __len__(self) -> int:
+        return len(self.lr)
+
+    @property
+    def size(self) -> int:
+        """Parameters in all."""
+        return sum(x.size for x in self.params)
+
+    def steps(self) -> Iterator[tuple[list[Array], float, float]]:
+        """(gradients, lr, weight decay) of one step after another."""
+        for t, (lr, weight_decay) in enumerate(zip(self.lr, self.weight_decay, strict=True)):
+            yield [x[t] for x in self.grads], float(lr), float(weight_decay)
+
+    def save(self, path: Path) -> None:
+        """Write the tape as a compressed npz."""
+        named = {f"param{i}": x for i, x in enumerate(self.params)}
+        named |= {f"grads{i}": x for i, x in enumerate(self.grads)}
+        np.savez_compressed(
+            path,
+            lr=self.lr,
+            weight_decay=self.weight_decay,
+            betas=np.array([self.beta1, self.beta2]),
+            **named,  # type: ignore[arg-type]  # the stub takes the names for allow_pickle
+        )
+
+
+def load(path: Path = PATH) -> Tape:
+    """The tape in the package, or another.
+
+    >>> tape = load()
+    >>> len(tape), tape.size
+    (300, 610)
+    """
+    with np.load(path) as stored:
+        count = sum(name.startswith("param") for name in stored.files)
+        beta1, beta2 = stored["betas"].tolist()
+        return Tape(
+            params=tuple(stored[f"param{i}"] for i in range(count)),
+            grads=tuple(stored[f"grads{i}"] for i in range(count)),
+            lr=stored["lr"],
+            weight_decay=stored["weight_decay"],
+            beta1=beta1,
+            beta2=beta2,
+        )
+
+
+def replay(port: Port, tape: Tape) -> TapeResult:
+    """Run the tape through one session of the port and judge every step.
+
+    Each step is judged from the state that the port itself was in. By induction, a port that is
+    bit-exact at every step has gone through the reference's run bit for bit.
+    """
+    zeros = [np.zeros_like(x) for x in tape.params]
+    canonical = as_declared = True
+    elements = 0
+    why = ""
+    try:
+        session = port.open(
+            [x.copy() for x in tape.params], zeros, beta1=tape.beta1, beta2=tape.beta2
+        )
+        before: State = _copied(session.read())
+        if not _equal(before, (list(tape.params), zeros)):
+            why = "the session does not start with the parameters and momenta that it was given"
+        for t, (grads, lr, weight_decay) in enumerate(tape.steps()):
+            if why:
+                break
+            session.step([x.copy() for x in grads], lr=lr, weight_decay=weight_decay)
+            after = _copied(session.read())
+            scalars = {
+                "lr": lr,
+                "beta1": tape.beta1,
+                "beta2": tape.beta2,
+                "weight_decay": weight_decay,
+            }
+            elements += tape.size
+            if not _follows(before, grads, scalars, lion_ref.CANONICAL, after):
+                canonical = False
+                outside = _outside(before, grads, scalars, after)
+                if outside:
+                    why = f"step {t}: {outside} elements lie outside the accepted set"
+            if port.declared is not None:
+                as_declared &= _follows(before, grads, scalars, port.declared, after)
+            before = after
+    except PortError as error:
+        why = str(error)
+    except Exception as error:  # whatever a foreign port raises is its verdict, not our crash
+        why = f"the port raised {type(error).__name__}: {' '.join(str(error).split())[:300]}"
+    verdict = Verdict.BIT_EXACT
+    if why:
+        verdict = Verdict.REJECTED
+    elif not canonical:
+        declared = port.declared is not None and as_declared
+        verdict = Verdict.BIT_EXACT_AS if declared else Verdict.ACCEPTED
+    return TapeResult(
+        verdict=verdict,
+        as_promised=not why and (port.declared is None or as_declared),
+        steps=len(tape),
+        elements=elements,
+        why=why,
+    )
+
+
+def _copied(state: State) -> State:
+    return [np.array(x) for x in state[0]], [np.array(x) for x in state[1]]
+
+
+def _equal(first: State, second: State) -> bool:
+    """Same number, shapes, dtypes and bits."""
+    pairs = list(zip([*first[0], *first[1]], [*second[0], *second[1]], strict=False))
+    return len(first[0]) == len(second[0]) and all(
+        a.shape == b.shape and a.dtype == b.dtype and bool(same_bits(a, b).all()) for a, b in pairs
+    )
+
+
+def _follows(
+    before: State, grads: list[Array], scalars: dict[str, float], how: Semantics, after: State
+) -> bool:
+    pairs = [
+        lion_ref.step(param, momentum, grad, **scalars, semantics=how)
+        for param, momentum, grad in zip(*before, grads, strict=True)
+    ]
+    return _equal(([p for p, _ in pairs], [m for _, m in pairs]), after)
+
+
+def _outside(
+    before: State, grads: list[Array], scalars: dict[str, float], after: State
+) -> int:
+    judgements = [
+        judge(param, momentum, grad, new_param, new_momentum, **scalars)
+        for param, momentum, grad, new_param, new_momentum in zip(
+            *before, grads, *after, strict=True
+        )
+    ]
+    return sum(
+        int((~part.accepted).sum()) for judged in judgements for part in (judged.param, judged.momentum)
+    )
