@@ -1,0 +1,67 @@
+"""Flat views and pieces of tensors, and the refusal of elements that share memory."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from torch import Tensor
+
+
+def flat_views(tensors: Sequence[Tensor]) -> tuple[Tensor, ...] | None:
+    """One-dimensional views that pair the elements of tensors of one shape; None if a copy is due.
+
+    Any dense layout will do, channels-last or transposed, as long as all tensors have the same.
+
+    >>> x = torch.zeros(2, 3, 4, 5).to(memory_format=torch.channels_last)
+    >>> [view.shape for view in flat_views((x, x.clone()))]
+    [torch.Size([120]), torch.Size([120])]
+    >>> flat_views((x, x.contiguous())) is None
+    True
+    """
+    if all(x.is_contiguous() for x in tensors):
+        return tuple(x.view(-1) for x in tensors)
+    strides = tensors[0].stride()
+    order = sorted(range(len(strides)), key=strides.__getitem__, reverse=True)
+    permuted = [x.permute(order) for x in tensors]
+    if all(x.is_contiguous() for x in permuted):
+        return tuple(x.view(-1) for x in permuted)
+    return None
+
+
+def pieces(tensors: Sequence[Tensor], limit: int) -> Iterator[tuple[Tensor, ...]]:
+    """Matching views of tensors of one shape that cover them, each of at most limit elements."""
+    if tensors[0].numel() <= limit:
+        yield tuple(tensors)
+        return
+    shape = tensors[0].shape
+    longest = max(range(len(shape)), key=shape.__getitem__)
+    # As many rows as fit, or single rows that are cut along their own longest dimension.
+    rows = max(1, limit * shape[longest] // tensors[0].numel())
+    for parts in zip(*(torch.split(x, rows, longest) for x in tensors), strict=True):
+        yield from pieces(parts, limit)
+
+
+def elements_may_share_memory(tensor: Tensor) -> bool:
+    """Whether two elements of one tensor may lie in one place: an expanded tensor, for example.
+
+    True for every tensor that has such elements, and for a few exotic strides that interleave.
+
+    >>> elements_may_share_memory(torch.zeros(1).expand(3))
+    True
+    >>> elements_may_share_memory(torch.zeros(4, 6)[::2, 1:].t())
+    False
+    """
+    if tensor.is_contiguous():
+        return False
+    reach = 0
+    for stride, size in sorted(zip(tensor.stride(), tensor.shape, strict=True)):
+        if size > 1:
+            if stride <= reach:
+                return True
+            reach += stride * (size - 1)
+    return False

@@ -1,0 +1,132 @@
+"""The Lion optimizer as a torch.optim.Optimizer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, overload
+
+import torch
+from torch.optim import Optimizer
+
+from lion_torch import foreach as foreach_path
+from lion_torch import plain
+from lion_torch.blocks import Blocks
+from lion_torch.settings import check_group
+from lion_torch.work import Work, plan, triples
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from torch import Tensor
+    from torch.optim.optimizer import ParamsT
+
+__all__ = ["Lion"]
+
+
+class Lion(Optimizer):
+    """Lion, bit for bit as SPEC.md defines it.
+
+        u  = sign(β1·m + (1-β1)·g)
+        θ' = θ - η·(u + λ·θ)
+        m' = β2·m + (1-β2)·g
+
+    Rounding order (SPEC C5): a = β1⊗m, b = (1-β1)⊗g, c = a⊕b, u = sign(c); d = λ⊗θ, s = u⊕d,
+    e = η⊗s, θ' = θ⊖e; x = β2⊗m, y = (1-β2)⊗g, m' = x⊕y, each one IEEE 754 operation in float64 if
+    θ is float64, else in float32; 1-β is formed in binary64; θ' and m' are rounded once more, to
+    their storage dtypes. Every path below gives the same bits.
+
+    Args:
+        params: parameters θ, named or not, or dicts of parameter groups; of any shape; float16,
+            bfloat16, float32 or float64.
+        lr: η, finite and >= 0; a float, or a tensor of one element.
+        betas: (β1, β2), each in [0, 1).
+        weight_decay: λ, finite and >= 0; decoupled, and scaled by η; a float or such a tensor.
+        maximize: step with -g in place of g.
+        foreach: True for torch._foreach_* operations over all tensors of a group.
+        capturable: keep lr and weight_decay tensors on the device, as a CUDA graph needs.
+        differentiable: let autograd see the step.
+        fused: not available yet.
+        momentum_dtype: dtype of the momentum; None for each parameter's own. A float32 momentum
+            beside bfloat16 parameters keeps what bfloat16 rounds away.
+
+    Each parameter's state is its momentum m, `exp_avg`, of the parameter's shape; zeros at first.
+
+    Raises:
+        TypeError: a dtype that is not legal, a value that is no real number.
+        ValueError: a value outside its range, by the constructor or by the step that meets it.
+        RuntimeError: options that exclude each other, sparse gradients, expanded parameters.
+        A step that is refused has changed nothing.
+
+    Source: Chen et al., "Symbolic Discovery of Optimization Algorithms", arXiv 2302.06675.
+
+    >>> theta = torch.nn.Parameter(torch.tensor([1.0, 2.0]))
+    >>> optimizer = Lion([theta], lr=0.5, weight_decay=0.25)
+    >>> theta.grad = torch.tensor([-3.0, 0.0])
+    >>> optimizer.step()
+    >>> theta.tolist(), optimizer.state[theta]["exp_avg"].tolist()
+    ([1.375, 1.75], [-0.029999999329447746, 0.0])
+    """
+
+    def __init__(
+        self,
+        params: ParamsT,
+        lr: float | Tensor = 1e-4,
+        betas: tuple[float, float] = (0.9, 0.99),
+        weight_decay: float | Tensor = 0.0,
+        *,
+        maximize: bool = False,
+        foreach: bool | None = None,
+        capturable: bool = False,
+        differentiable: bool = False,
+        fused: bool | None = None,
+        momentum_dtype: torch.dtype | None = None,
+    ) -> None:
+        defaults = {
+            "lr": lr,
+            "betas": betas,
+            "weight_decay": weight_decay,
+            "maximize": maximize,
+            "foreach": foreach,
+            "capturable": capturable,
+            "differentiable": differentiable,
+            "fused": fused,
+            "momentum_dtype": momentum_dtype,
+        }
+        super().__init__(params, defaults)
+
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        """Add a group; its options are checked, here and again at every step."""
+        super().add_param_group(param_group)
+        try:
+            check_group(self.param_groups[-1])
+        except (TypeError, ValueError, RuntimeError):
+            del self.param_groups[-1]
+            raise
+
+    @overload
+    def step(self, closure: None = None) -> None: ...
+    @overload
+    def step(self, closure: Callable[[], float]) -> float: ...
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:
+        """One step; a parameter without a gradient is left as it is, and so is its momentum.
+
+        Args:
+            closure: evaluates the model again and returns the loss, which is returned.
+        """
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        with torch.set_grad_enabled(self.defaults["differentiable"]):
+            for work in plan(self.param_groups, self.state):
+                self._run(work)
+        return loss
+
+    def _run(self, work: Work) -> None:
+        tensors = triples(work, self.state)
+        if work.group["foreach"]:
+            foreach_path.update(tensors, work.scalars)
+        elif work.group["differentiable"] or work.device_type != "cpu":
+            for theta, m, g in tensors:
+                plain.update(theta, m, g, work.scalars)
+        else:
+            Blocks(work.scalars).run(tensors)

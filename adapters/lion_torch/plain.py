@@ -1,0 +1,43 @@
+"""The update as plain tensor operations, out of place: for any device, and for autograd."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from lion_torch.rounding import round_to
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from lion_torch.settings import TorchScalars
+
+
+def sign(c: Tensor) -> Tensor:
+    """-1, +0, +1, or NaN for NaN, where torch.sign gives 0 (SPEC C7)."""
+    return torch.where(c.isnan(), c, torch.sign(c))
+
+
+def new_values(theta: Tensor, m: Tensor, g: Tensor, scalars: TorchScalars) -> tuple[Tensor, Tensor]:
+    """(θ', m') in the compute dtype; every line is one rounding (SPEC C5)."""
+    theta, m, g = (x.to(scalars.compute) for x in (theta, m, g))  # exact
+    a = m * scalars.beta1
+    b = g * scalars.one_minus_beta1
+    c = a + b
+    u = sign(c)
+    d = theta * scalars.weight_decay
+    s = u + d
+    e = s * scalars.lr
+    new_theta = theta - e
+    x = m * scalars.beta2
+    y = g * scalars.one_minus_beta2
+    new_m = x + y
+    return new_theta, new_m
+
+
+def update(theta: Tensor, m: Tensor, g: Tensor, scalars: TorchScalars) -> None:
+    """One step of one tensor, stored into theta and m."""
+    new_theta, new_m = new_values(theta, m, g, scalars)
+    theta.copy_(round_to(new_theta, theta.dtype))
+    m.copy_(round_to(new_m, m.dtype))
