@@ -5,6 +5,7 @@ Everything here is correctly rounded, to nearest, ties to even, and works on who
 
 from __future__ import annotations
 
+import math
 from fractions import Fraction
 from typing import Any
 
@@ -144,8 +145,10 @@ def _fma64(a: Array, b: Array, c: Array) -> Array:
         & (b != 0)
         & (c != 0)
     )
-    finite = np.isfinite(a) & np.isfinite(b) & np.isfinite(c)
-    result = np.where(finite, result, plain)
+    finite_product = np.isfinite(a) & np.isfinite(b)
+    finite = finite_product & np.isfinite(c)
+    # A finite product leaves an infinite c alone, even one that overflows when it is rounded.
+    result = np.where(finite, result, np.where(finite_product, c, plain))
     # A zero factor or addend leaves one operation, or a sum of zeros whose sign the plain form has.
     zero_factor = finite & ((a == 0) | (b == 0))
     result = np.where(zero_factor, plain, result)
@@ -163,7 +166,8 @@ def _fma_exact(a: float, b: float, c: float) -> float:
     if exact == 0:
         # a·b is not zero here: then c is, or the two cancel, and an exact cancellation is +0.
         return 0.0
-    return float(round_fraction(exact, "float64"))
+    # The sign is of use where the result underflows: a rational's zero has none.
+    return math.copysign(float(round_fraction(exact, "float64")), 1 if exact > 0 else -1)
 
 
 def require_default_environment() -> None:

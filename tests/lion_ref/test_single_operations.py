@@ -1,7 +1,7 @@
 """Each operation of SPEC C5 alone, as NumPy does it, for all 65,536 float16 values.
 
 The exact side is `round_fraction`, which tests/lion_ref/test_rational.py holds to the definition of
-rounding; infinities, NaNs and the signs of zeros follow IEEE 754's tables, written out here.
+rounding; infinities, NaNs and the signs of zeros follow IEEE 754's tables (tests/exact.py).
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from lion_ref.arithmetic import bits, round_to, same_bits
 from lion_ref.dtypes import STORAGE_DTYPES
 from lion_ref.rational import FORMATS, round_fraction
+from tests.exact import exact_product, exact_sum, rounded
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,35 +27,6 @@ Operation = Any  # of one array and one number
 
 ALL = np.arange(1 << 16).astype(np.uint16).view(np.float16)
 """Every float16, infinities and 2,046 NaNs among them."""
-
-
-def exact_product(a: float, b: float) -> tuple[Fraction | float, bool]:
-    """a·b before rounding, a float where it is not finite; and whether a zero would be -0."""
-    negative = (math.copysign(1, a) < 0) != (math.copysign(1, b) < 0)
-    if math.isfinite(a) and math.isfinite(b):
-        return Fraction(a) * Fraction(b), negative
-    if math.isnan(a) or math.isnan(b) or 0 in (a, b):
-        return math.nan, negative
-    return -math.inf if negative else math.inf, negative
-
-
-def exact_sum(a: float, b: float) -> tuple[Fraction | float, bool]:
-    """a + b, likewise: x - x is +0, and -0 is the sum of two negative zeros alone."""
-    if math.isfinite(a) and math.isfinite(b):
-        both_negative = math.copysign(1, a) < 0 and math.copysign(1, b) < 0
-        return Fraction(a) + Fraction(b), both_negative
-    if math.isnan(a) or math.isnan(b) or (math.isinf(a) and math.isinf(b) and a != b):
-        return math.nan, False
-    return a if math.isinf(a) else b, False
-
-
-def rounded(exact: Fraction | float, negative_zero: bool, dtype: str) -> float:
-    if isinstance(exact, float):
-        return exact
-    nearest = float(round_fraction(exact, dtype))
-    if nearest == 0:
-        return math.copysign(0.0, -1.0 if exact < 0 or (exact == 0 and negative_zero) else 1.0)
-    return nearest
 
 
 def all_right(operation: Operation, partner: float, dtype: str, exact: Callable[..., Any]) -> bool:
