@@ -1,0 +1,86 @@
+"""The leaves of params, momenta, gradients and mask, side by side, checked (SPEC C2, C3, C13)."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from lion_ref.dtypes import check_dtypes
+from lion_ref.update import check_shapes
+
+Tree = Any
+
+
+class Leaf(NamedTuple):
+    """One parameter with what belongs to it; absent where θ or g is None."""
+
+    theta: Any
+    m: Any
+    g: Any
+    decays: bool
+    compute: np.dtype[Any] | None
+
+    @property
+    def absent(self) -> bool:
+        """Whether there is nothing to update."""
+        return self.compute is None
+
+
+def aligned(params: Tree, mu: Tree, grads: Tree, mask: Tree) -> tuple[Any, list[Leaf]]:
+    """The structure of params, None counted as a leaf, and the leaves in its order.
+
+    Every leaf is checked before any is updated; an error names the leaf by its path.
+    """
+    with_paths, structure = jax.tree_util.tree_flatten_with_path(params, is_leaf=_is_none)
+    trees = {"state.mu": mu, "grads": grads, "mask": _spread(mask, params)}
+    columns = (_leaves_like(structure, name, tree) for name, tree in trees.items())
+    leaves = []
+    for (path, theta), m, g, decays in zip(with_paths, *columns, strict=True):
+        try:
+            leaves.append(_leaf(theta, m, g, decays))
+        except (TypeError, ValueError) as error:
+            where = jax.tree_util.keystr(path)
+            raise type(error)(f"at params{where}: {error}") from None
+    return structure, leaves
+
+
+def _leaves_like(structure: Any, name: str, tree: Tree) -> list[Any]:
+    try:
+        leaves: list[Any] = structure.flatten_up_to(tree)
+    except ValueError as error:
+        raise ValueError(f"{name} is no tree like params: {error}") from None
+    return leaves
+
+
+def _leaf(theta: Any, m: Any, g: Any, decays: Any) -> Leaf:
+    if theta is None or g is None:
+        return Leaf(theta, m, g, decays=False, compute=None)
+    if not isinstance(decays, (bool, np.bool_)):
+        raise TypeError(f"mask has the leaf {decays!r}; legal: True, False")
+    theta, m, g = jnp.asarray(theta), jnp.asarray(m), jnp.asarray(g)
+    compute = check_dtypes(theta.dtype.name, m.dtype.name, g.dtype.name)
+    check_shapes(theta.shape, m.shape, g.shape)
+    return Leaf(theta, m, g, bool(decays), compute)
+
+
+def _spread(mask: Tree, params: Tree) -> Tree:
+    """A boolean for every parameter, from a mask that may be None, a prefix or a callable."""
+    if mask is None:
+        mask = True
+    elif callable(mask):
+        mask = mask(params)
+    try:
+        return jax.tree.map(
+            lambda decays, part: jax.tree.map(lambda _: decays, part, is_leaf=_is_none),
+            mask,
+            params,
+        )
+    except ValueError as error:
+        raise ValueError(f"mask is no prefix of params: {error}") from None
+
+
+def _is_none(x: Any) -> bool:
+    return x is None

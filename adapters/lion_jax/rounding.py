@@ -1,0 +1,58 @@
+"""Widening to the compute dtype and storing from it, with one rounding each (SPEC C3, C9, C18)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from lion_jax.fence import bits, fence
+
+_LOW_29 = (1 << 29) - 1
+
+
+def load(x: jax.Array, compute: Any) -> jax.Array:
+    """x in the compute dtype, as it is stored.
+
+    The fence comes before the widening: x is often the result of an operation in the same
+    computation, in which XLA may have kept more precision than x's dtype has.
+    """
+    return fence(x).astype(compute)
+
+
+def store(x: jax.Array, dtype: Any) -> jax.Array:
+    """x rounded once to dtype, and rounded for whatever follows in the same computation."""
+    if x.dtype == dtype:
+        return x
+    if x.dtype == jnp.float64:
+        if dtype == jnp.bfloat16:
+            x = _to_bfloat16_precision(x)
+        elif dtype == jnp.float16:
+            x = _to_odd(x)
+    return fence(x.astype(dtype))
+
+
+# XLA converts float64 to the 16-bit dtypes by way of float32: two roundings. Each function below
+# makes the conversion that follows exact enough for one.
+
+
+def _to_bfloat16_precision(x: jax.Array) -> jax.Array:
+    """x rounded to bfloat16's 8 significant bits; the conversions that follow are exact.
+
+    Whether a result is tiny is so decided after rounding, with unbounded exponent (SPEC C18).
+    """
+    return lax.reduce_precision(x, exponent_bits=11, mantissa_bits=7)
+
+
+def _to_odd(x: jax.Array) -> jax.Array:
+    """x rounded to odd at float32's precision, so that rounding that again rounds as if once.
+
+    float16 is so much narrower than float32, in precision and in range, that this holds for every
+    x, its subnormals included.
+    """
+    pattern = bits(x)
+    low = pattern & jnp.uint64(_LOW_29)
+    sticky = (low != 0).astype(jnp.uint64) << jnp.uint64(29)
+    return lax.bitcast_convert_type((pattern ^ low) | sticky, x.dtype)

@@ -1,0 +1,90 @@
+"""η, β1, β2, λ from an optax user's numbers, schedules, arrays and traced values (SPEC C4)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from lion_jax.fence import fence
+from lion_ref.hyperparameters import (
+    Hyperparameters,
+    Scalars,
+    in_unit_interval,
+    non_negative,
+    round_scalars,
+)
+
+# So that the six can be handed to a jitted function.
+jax.tree_util.register_dataclass(Scalars)
+
+Check = Callable[[str, object], float]
+Number = Any
+"""A binary64 number, validated; or a traced array, whose value nobody can see yet."""
+
+
+def is_traced(value: object) -> bool:
+    """Whether value has no number yet: inside jit, vmap, grad, or as a field of a traced state."""
+    return isinstance(value, jax.core.Tracer)
+
+
+def number(name: str, value: object, check: Check) -> Number:
+    """value validated by check, in binary64; a traced array as it is, if it has no axes."""
+    if is_traced(value):
+        if jnp.ndim(value):  # type: ignore[arg-type]  # a tracer is an array
+            raise TypeError(
+                f"{name} is a traced array of shape {jnp.shape(value)}; legal: a scalar"  # type: ignore[arg-type]
+            )
+        return value
+    if isinstance(value, jax.Array):
+        value = np.asarray(value)
+    return check(name, value)
+
+
+def rate(name: str, value: object) -> Number | Callable[[Any], Any]:
+    """A learning rate or weight decay as it was given to lion: a schedule stays one."""
+    return value if callable(value) else number(name, value, non_negative)
+
+
+def rate_at(name: str, value: Number | Callable[[Any], Any], count: Any) -> Number:
+    """The learning rate or weight decay of this step."""
+    return number(name, value(count), non_negative) if callable(value) else value
+
+
+def beta(name: str, value: object) -> Number:
+    """β1 or β2, validated unless traced."""
+    return number(name, value, in_unit_interval)
+
+
+def scalars_for(
+    lr: Number, beta1: Number, beta2: Number, weight_decay: Number, compute: Any
+) -> Scalars:
+    """The six scalars in the compute dtype, each rounded once."""
+    given = {"lr": lr, "beta1": beta1, "beta2": beta2, "weight_decay": weight_decay}
+    known = {name: 0.0 if is_traced(value) else value for name, value in given.items()}
+    rounded = round_scalars(Hyperparameters(**known), compute)
+    fields = {name: getattr(rounded, name) for name in Scalars.__dataclass_fields__}
+    for name, value in given.items():
+        if is_traced(value):
+            opaque = _opaque(value)
+            fields[name] = opaque.astype(compute)
+            if name.startswith("beta"):
+                fields[f"one_minus_{name}"] = _complement(opaque, compute)
+    return Scalars(**fields)
+
+
+def _opaque(value: jax.Array) -> jax.Array:
+    return fence(value) if jnp.issubdtype(value.dtype, jnp.floating) else value
+
+
+def _complement(value: jax.Array, compute: Any) -> jax.Array:
+    """1-β of a traced β, rounded once: bit for bit what binary64 would give for that β.
+
+    A float32 or narrower β has so few bits that the binary64 difference is exact, or 1 up to a
+    rounding that float32 makes too; so float32 serves where x64 is off.
+    """
+    wide = jnp.promote_types(jnp.promote_types(value.dtype, jnp.float32), compute)
+    return (1 - value.astype(wide)).astype(compute)

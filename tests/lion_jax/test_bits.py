@@ -1,0 +1,162 @@
+"""One step through every public door, bit for bit as lion_ref with the declared semantics."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import jax
+import jax.numpy as jnp
+import lion_jax
+import numpy as np
+import pytest
+from lion_jax import kernel
+
+from lion_ref import CANONICAL, Semantics, legal_triples
+from lion_ref import step as canonical_step
+from lion_ref.arithmetic import round_to
+from lion_ref.dtypes import STORAGE_DTYPES
+from tests.adversarial import elements, hyperparameters
+from tests.lion_jax.doors import DOORS, by_step, difference, jitted, normal, reference, run
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+NARROW = [t for t in legal_triples() if t[0] != "float64"]
+TRIPLES = pytest.mark.parametrize("triple", legal_triples(), ids="-".join)
+
+
+def transformation(scalars: dict[str, float]) -> Any:
+    return lion_jax.lion(
+        scalars["lr"], scalars["beta1"], scalars["beta2"], weight_decay=scalars["weight_decay"]
+    )
+
+
+def compare(door: str, triple: tuple[str, str, str], seed: int) -> str:
+    rng = np.random.default_rng(seed)
+    scalars = hyperparameters(rng)
+    arrays = elements(rng, triple, 5003, beta1=scalars["beta1"], beta2=scalars["beta2"])
+    ours = run(DOORS[door](transformation(scalars)), arrays)
+    return difference(ours, reference(arrays, **scalars), arrays)
+
+
+@TRIPLES
+@pytest.mark.parametrize("door", ["jit-apply_updates", "jit-step"])
+@pytest.mark.clause("C3", "C5", "C7", "C8", "C9", "C10", "C11", "C18")
+def test_every_triple_on_adversarial_inputs(triple: tuple[str, str, str], door: str) -> None:
+    with jax.enable_x64(True):
+        for seed in range(3):
+            assert not compare(door, triple, seed)
+
+
+@pytest.mark.parametrize("triple", NARROW, ids="-".join)
+@pytest.mark.clause("C3", "C4", "C5", "C9")
+def test_every_triple_without_64_bit_types(triple: tuple[str, str, str]) -> None:
+    for seed, door in ((10, "jit-apply_updates"), (11, "jit-step")):
+        assert not compare(door, triple, seed)
+
+
+@pytest.mark.parametrize("triple", NARROW[::4], ids="-".join)
+@pytest.mark.parametrize("door", ["apply_updates", "step"])
+@pytest.mark.clause("C5", "C9")
+def test_outside_jit(triple: tuple[str, str, str], door: str, x64: bool) -> None:
+    for seed in (20, 21):
+        assert not compare(door, triple, seed)
+
+
+@pytest.mark.slow
+@TRIPLES
+@pytest.mark.parametrize("door", DOORS)
+@pytest.mark.clause("C5", "C9", "C18")
+def test_every_triple_and_door_with_many_hyperparameters(
+    triple: tuple[str, str, str], door: str
+) -> None:
+    with jax.enable_x64(True):
+        for seed in range(100, 130):
+            assert not compare(door, triple, seed)
+
+
+@TRIPLES
+@pytest.mark.clause("C6", "C29")
+def test_canonical_where_every_operation_is_normal(triple: tuple[str, str, str]) -> None:
+    arrays = normal(3, 4099, triple)
+    scalars: dict[str, Any] = {"lr": 1e-3, "weight_decay": 0.1}
+    with jax.enable_x64(True):
+        ours = run(DOORS["jit-step"](lion_jax.lion(1e-3, weight_decay=0.1)), arrays)
+    assert not difference(ours, canonical_step(*arrays, **scalars), arrays)
+
+
+@pytest.mark.parametrize("door", DOORS)
+@pytest.mark.parametrize("shape", [(), (0,), (1,), (3, 0, 2), (2, 3, 5), (17,)], ids=str)
+@pytest.mark.clause("C12")
+def test_shapes(door: str, shape: tuple[int, ...]) -> None:
+    arrays = normal(4, shape)
+    ours = run(DOORS[door](lion_jax.lion(0.1, weight_decay=0.3)), arrays)
+    assert not difference(ours, reference(arrays, lr=0.1, weight_decay=0.3), arrays)
+
+
+@pytest.mark.clause("C9", "C18")
+@pytest.mark.parametrize("momentum", ["bfloat16", "float16", "float32"])
+def test_float64_is_stored_with_one_rounding(momentum: str) -> None:
+    """Ties of the narrow dtype and their float64 neighbours; the ends of its range."""
+    precision, smallest = {"bfloat16": (8, -133), "float16": (11, -24), "float32": (24, -149)}[
+        momentum
+    ]
+    ties = (np.arange(2.0 ** (precision - 1), 2.0**precision)[:4000] + 0.5) / 2.0**precision
+    offsets = np.array([0, 2.0**-52, -(2.0**-52), 2.0**-30, -(2.0**-30)])
+    scales = [1.0, 2.0**-125, 2.0**-126, 2.0**-14, 2.0**16, 2.0**128, 2.0**smallest]
+    m_new = np.concatenate([(ties[:, None] * (1 + offsets)).ravel() * s for s in scales])
+    g = np.concatenate([m_new, -m_new])
+    theta, m = np.zeros_like(g), np.zeros(g.shape, STORAGE_DTYPES[momentum])
+    arrays = (theta, m, g)
+    with jax.enable_x64(True):
+        ours = run(DOORS["jit-step"](lion_jax.lion(0.0, 0.5, 0.0)), arrays)  # m' = g
+    expected = reference(arrays, lr=0.0, beta1=0.5, beta2=0.0)
+    assert not difference(ours, expected, arrays)
+    twice = round_to(round_to(g, STORAGE_DTYPES["float32"]), STORAGE_DTYPES[momentum])
+    if momentum != "float32":
+        assert difference((ours[0], twice), expected, arrays), "two roundings must be told apart"
+
+
+@pytest.mark.clause("C18")
+def test_subnormal_bfloat16_meets_float64() -> None:
+    """The processor widens bfloat16 by way of float32, and flushes there."""
+    m = round_to(np.array([2.0**-133, -(2.0**-127), 2.0**-126]), STORAGE_DTYPES["bfloat16"])
+    arrays = (np.ones(3), m, np.zeros(3))
+    with jax.enable_x64(True):
+        ours = run(DOORS["jit-step"](lion_jax.lion(0.5, weight_decay=0.0)), arrays)
+    assert not difference(ours, reference(arrays, lr=0.5), arrays)
+
+
+@pytest.mark.clause("C6", "C18", "C29")
+def test_the_declared_treatment_of_subnormals_is_what_happens() -> None:
+    for device in jax.local_devices():
+        probed = lion_jax.probe_subnormals(device)
+        assert lion_jax.declared_semantics(device.platform) == Semantics(subnormals=probed)
+    assert lion_jax.declared_semantics("gpu") == CANONICAL
+
+
+def clear_caches() -> None:
+    jax.clear_caches()  # type: ignore[no-untyped-call]
+
+
+WRONG: dict[str, tuple[str, Callable[..., Any]]] = {
+    "contracted": ("fence", lambda x: x),
+    "sign of zero": ("_sign", jnp.sign),
+    "new momentum": ("load", lambda x, compute: x.astype(compute) * 1.25),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+@pytest.mark.clause("C5", "C7", "C8")
+def test_a_wrong_kernel_is_caught(wrong: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    name, replacement = WRONG[wrong]
+    monkeypatch.setattr(kernel, name, replacement)
+    clear_caches()
+    try:
+        zeros: Any = [np.array(x, np.float32) for x in ([-0.0, 0.0], [-0.0, -0.0], [-0.0, -0.0])]
+        ordinary = normal(5, 4096)
+        joined: Any = [np.concatenate(both) for both in zip(ordinary, zeros, strict=True)]
+        ours = run(jitted(by_step)(lion_jax.lion(0.1, weight_decay=0.0)), joined)
+        assert difference(ours, reference(joined, lr=0.1), joined)
+    finally:
+        clear_caches()
