@@ -36,16 +36,13 @@ class Flush:
             return values
         return _without_subnormals(values)
 
-    operand = result  # an input is flushed by the same rule
-
     def widened(self, array: Array) -> Array:
         """An operand in the compute dtype; a subnormal of its own dtype is flushed on the way."""
-        native = self.operand(array)
-        return self.operand(np.asarray(native, dtype=self.compute))
+        return np.asarray(self.result(array), dtype=self.compute)
 
     def narrowed(self, values: Array, dtype: Dtype) -> Array:
         """values rounded once to dtype; a tiny result is flushed where dtype's are."""
-        values = self.operand(values)
+        values = self.result(values)
         rounded = round_to(values, dtype)
         if self.mode == "keep" or dtype.name == "float16" or dtype == values.dtype:
             return rounded
@@ -66,33 +63,42 @@ class Flush:
         return _zeroed(result, self._is_tiny_fma(a, b, c, result))
 
     def _is_tiny_product(self, a: Array, b: Array, result: Array) -> Mask:
-        return self._is_tiny(result, self.compute, (a, b), lambda x, y: x * y)
+        if self.compute.itemsize == 4:
+            product = np.asarray(a, np.float64) * np.asarray(b, np.float64)  # exact
+            return np.asarray(np.abs(product) < float(self._limit(self.compute)))
+        return self._is_tiny(result, (a, b), lambda x, y: x * y)
 
     def _is_tiny_fma(self, a: Array, b: Array, c: Array, result: Array) -> Mask:
-        return self._is_tiny(result, self.compute, (a, b, c), lambda x, y, z: x * y + z)
+        return self._is_tiny(result, (a, b, c), lambda x, y, z: x * y + z)
 
     def _is_tiny_stored(self, values: Array, dtype: Dtype) -> Mask:
-        return self._is_tiny(round_to(values, dtype), dtype, (values,), lambda x: x)
+        return np.asarray(np.abs(values) < float(self._limit(dtype)))
+
+    def _limit(self, dtype: Dtype) -> Fraction:
+        """Exact results below it are tiny.
+
+        Rounded with unbounded exponent range, numbers from half an ulp below the smallest normal
+        number on become that number.
+        """
+        target = FORMATS[dtype.name]
+        smallest = Fraction(2) ** target.min_exponent
+        if self.mode == "flush-before-rounding":
+            return smallest
+        return smallest * (1 - Fraction(1, 2 ** (target.precision + 1)))
 
     def _is_tiny(
-        self,
-        result: Array,
-        dtype: Dtype,
-        operands: tuple[Array, ...],
-        exact: Callable[..., Fraction],
+        self, result: Array, operands: tuple[Array, ...], exact: Callable[..., Fraction]
     ) -> Mask:
         """A result below the smallest normal number is tiny in either sense, one above in neither.
 
         Left to decide are the results that are that number, having been rounded up to it.
         """
-        smallest = Fraction(2) ** FORMATS[dtype.name].min_exponent
+        smallest = 2.0 ** FORMATS[self.compute.name].min_exponent
+        limit = self._limit(self.compute)
         magnitude = np.abs(np.asarray(result, dtype=np.float64))
-        tiny: Mask = np.asarray(magnitude < float(smallest))
-        # Rounded with unbounded exponent range, numbers from `reaches` on become the smallest.
-        reaches = smallest * (1 - Fraction(1, 2 ** (FORMATS[dtype.name].precision + 1)))
-        limit = smallest if self.mode == "flush-before-rounding" else reaches
+        tiny: Mask = np.asarray(magnitude < smallest)
         everywhere = np.broadcast_arrays(*operands)
-        for index in np.argwhere(magnitude == float(smallest)):
+        for index in np.argwhere(magnitude == smallest):
             at = tuple(index)
             tiny[at] = abs(exact(*(Fraction(float(x[at])) for x in everywhere))) < limit
         return tiny

@@ -7,7 +7,7 @@ stride, a race), the smallest prefix of the case that still fails is kept.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -44,9 +44,8 @@ def reduced(port: Port, failure: Failure) -> Failure:
     return best
 
 
-def _shorten(case: Case, fails: object) -> None:
+def _shorten(case: Case, fails: Callable[[Case], bool]) -> None:
     """Halve a flat prefix for as long as it fails."""
-    assert callable(fails)
     size = case.param.size
     while size > 1:
         size //= 2

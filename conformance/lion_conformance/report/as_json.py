@@ -42,7 +42,8 @@ def as_dict(report: Report) -> dict[str, Any]:
                 "as_promised": result.as_promised,
                 "cases": result.cases,
                 "elements": result.elements,
-                "seconds": result.seconds,
+                "port_seconds": result.port_seconds,
+                "judge_seconds": result.judge_seconds,
                 "reasons": result.reasons,
                 "counterexample": _counterexample(result.counterexample),
             }

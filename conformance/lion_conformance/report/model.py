@@ -111,7 +111,8 @@ class DtypeResult:
     as_promised: bool
     cases: int
     elements: int
-    seconds: float
+    port_seconds: float
+    judge_seconds: float
     reasons: dict[str, int] = field(default_factory=dict)
     counterexample: Counterexample | None = None
 

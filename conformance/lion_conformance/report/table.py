@@ -100,13 +100,14 @@ def totals(reports: Sequence[Report]) -> str:
     """How much was judged, and how fast."""
     results = [result for report in reports for result in report.results]
     elements = sum(result.elements for result in results)
-    seconds = sum(result.seconds for result in results)
     cases = sum(result.cases for result in results)
-    if not seconds:
+    judging = sum(result.judge_seconds for result in results)
+    stepping = sum(result.port_seconds for result in results)
+    if not judging:
         return "nothing was judged"
     replayed = sum(report.tape.elements for report in reports if report.tape)
     text = (
-        f"{elements:,} elements in {cases:,} cases judged in {seconds:.1f} s of ports' and judge's "
-        f"time: {elements / seconds / 1e6:.1f} million a second"
+        f"{elements:,} elements in {cases:,} cases; judged at {elements / judging / 1e6:.1f} million "
+        f"elements a second ({judging:.1f} s; the ports took {stepping:.1f} s, compilation included)"
     )
     return text + (f"; {replayed:,} elements of real gradients replayed" if replayed else "")

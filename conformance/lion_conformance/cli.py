@@ -1,0 +1,154 @@
+"""lion-conformance: the command line."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from lion_conformance.ports import BACKENDS
+from lion_conformance.progress import showing
+from lion_conformance.report import as_html, as_json, as_markdown, as_text
+from lion_conformance.report.model import Report
+from lion_conformance.runner import Options, run
+from lion_conformance.verify import MAX_EXAMPLES, verify
+from lion_ref import STORAGE_DTYPES
+
+AS_DECLARED, FELL_SHORT, NOT_RUN = 0, 1, 2
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; 0: all as declared, 1: something fell short, 2: something could not run."""
+    parsed = _parser().parse_args(arguments)
+    try:
+        reports = parsed.command(parsed)
+        written = _write(reports, parsed)
+    except (ValueError, TypeError, OSError, ImportError) as error:
+        print(f"lion-conformance: {error}", file=sys.stderr)
+        return NOT_RUN
+    as_text.show(reports)
+    for path in written:
+        print(f"written: {path}")
+    return status(reports)
+
+
+def status(reports: Sequence[Report]) -> int:
+    """What fell short outweighs what could not run."""
+    if any(not report.ok and not report.not_run for report in reports):
+        return FELL_SHORT
+    return NOT_RUN if any(report.not_run for report in reports) else AS_DECLARED
+
+
+def _run(parsed: argparse.Namespace) -> list[Report]:
+    options = Options(
+        dtypes=tuple(parsed.dtype or STORAGE_DTYPES),
+        max_examples=parsed.max_examples,
+        seed=parsed.seed,
+        device=parsed.device,
+    )
+    names = parsed.backend or list(BACKENDS)
+    with showing(names) as on_event:
+        return run(names, options, jobs=parsed.jobs, on_event=on_event)
+
+
+def _verify(parsed: argparse.Namespace) -> list[Report]:
+    port = find(parsed.port)
+    return [
+        verify(
+            port, dtypes=parsed.dtype or None, max_examples=parsed.max_examples, seed=parsed.seed
+        )
+    ]
+
+
+def find(spec: str) -> Any:
+    """The object that MODULE:CALLABLE names; ValueError or ImportError in one line otherwise.
+
+    >>> find("lion_ref:step").__name__
+    'step'
+    """
+    module_name, colon, path = spec.partition(":")
+    if not (module_name and colon and path):
+        raise ValueError(f"port={spec!r} is not legal; legal: MODULE:CALLABLE, as in my_lion:step")
+    here = str(Path.cwd())
+    if here not in sys.path:  # a module beside the user is what they mean
+        sys.path.insert(0, here)
+    try:
+        found: Any = importlib.import_module(module_name)
+    except Exception as error:
+        text = " ".join(str(error).split())[:300]
+        raise ImportError(
+            f"port={spec!r}: importing {module_name} failed with {type(error).__name__}: {text}"
+        ) from error
+    for name in path.split("."):
+        if not hasattr(found, name):
+            raise ValueError(f"port={spec!r} is not legal: {found!r} has no attribute {name!r}")
+        found = getattr(found, name)
+    return found
+
+
+def _write(reports: Sequence[Report], parsed: argparse.Namespace) -> list[Path]:
+    formats = (
+        (parsed.json, as_json.dumps),
+        (parsed.markdown, as_markdown.render),
+        (parsed.html, as_html.render),
+    )
+    written = []
+    for path, render in formats:
+        if path is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(render(reports), encoding="utf-8")
+            written.append(path)
+    return written
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="lion-conformance",
+        description="Judge ports of the Lion optimizer against lion_ref, bit for bit.",
+        epilog="Exit status: 0 all as declared, 1 something fell short, 2 something could not run.",
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    common = _common_arguments()
+
+    runs = commands.add_parser(
+        "run", parents=[common], help="judge the adapters of every framework that is installed"
+    )
+    runs.add_argument(
+        "--backend", action="append", metavar="NAME", help=f"one of {', '.join(BACKENDS)}; repeatable"
+    )
+    runs.add_argument("--device", default="cpu", help="cpu (default) or cuda")
+    runs.add_argument("--jobs", type=int, help="backends judged at a time; default: one a core")
+    runs.set_defaults(command=_run)
+
+    verifies = commands.add_parser("verify", parents=[common], help="judge a port of your own")
+    verifies.add_argument("port", metavar="MODULE:CALLABLE")
+    verifies.set_defaults(command=_verify)
+    return parser
+
+
+def _common_arguments() -> argparse.ArgumentParser:
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument(
+        "--dtype",
+        action="append",
+        metavar="DTYPE",
+        help=f"dtype of the parameter: {', '.join(STORAGE_DTYPES)}; repeatable",
+    )
+    common.add_argument(
+        "--max-examples",
+        type=int,
+        default=MAX_EXAMPLES,
+        metavar="N",
+        help="cases for each dtype, of up to tens of thousands of elements each (default: %(default)s)",
+    )
+    common.add_argument("--seed", type=int, default=0, help="the same seed gives the same cases")
+    for name in ("json", "markdown", "html"):
+        common.add_argument(f"--{name}", type=Path, metavar="FILE", help=f"write a {name} report")
+    return common
+
+
+if __name__ == "__main__":
+    sys.exit(main())

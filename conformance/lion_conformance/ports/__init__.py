@@ -1,0 +1,80 @@
+"""The ports that `lion-conformance run` judges: one file a framework, imported when asked for.
+
+A file has `ports() -> list[Port]`, which imports its framework and adapter, and nothing at import.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from dataclasses import dataclass
+from typing import Final
+
+from lion_conformance.port import Port
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """A name on the command line, the file behind it, and what has to be installed for it."""
+
+    name: str
+    module: str
+    needs: tuple[str, ...]
+    extra: str
+
+
+BACKENDS: Final = {
+    backend.name: backend
+    for backend in (
+        Backend("numpy", "lion_conformance.ports.reference", (), ""),
+        Backend("torch", "lion_conformance.ports.torch", ("torch",), "torch"),
+        Backend("jax", "lion_conformance.ports.jax", ("jax", "optax"), "jax"),
+        Backend(
+            "tensorflow", "lion_conformance.ports.tensorflow", ("tensorflow", "keras"), "tensorflow"
+        ),
+        Backend("array-api", "lion_conformance.ports.array_api", ("array_api_compat",), "array-api"),
+    )
+}
+
+
+class NotRunnable(Exception):
+    """A backend that cannot be run here; the message says why, and what to do, in one line."""
+
+
+def backend(name: str) -> Backend:
+    """The backend of that name; ValueError for any other.
+
+    >>> backend("pytorch")
+    Traceback (most recent call last):
+        ...
+    ValueError: backend='pytorch' is not legal; legal: numpy, torch, jax, tensorflow, array-api
+    """
+    if name not in BACKENDS:
+        raise ValueError(f"backend={name!r} is not legal; legal: {', '.join(BACKENDS)}")
+    return BACKENDS[name]
+
+
+def load(name: str, device: str = "cpu") -> list[Port]:
+    """The ports of a backend on a device; NotRunnable if it is missing or its import fails."""
+    wanted = backend(name)
+    command = f"pip install 'lion-ref[{wanted.extra}]'"
+    for package in wanted.needs:
+        if importlib.util.find_spec(package) is None:
+            raise NotRunnable(f"{package} is not installed; {command}")
+    try:
+        found: list[Port] = importlib.import_module(wanted.module).ports(device)
+    except NotRunnable:
+        raise
+    except Exception as error:  # a framework can fail in any way while it is imported
+        text = " ".join(str(error).split())[:300]
+        raise NotRunnable(
+            f"importing {name} failed half-way with {type(error).__name__}: {text}; "
+            f"repair its installation: {command}"
+        ) from error
+    return found
+
+
+def only_cpu(name: str, device: str) -> None:
+    """NotRunnable for any other device, for backends that have none."""
+    if device != "cpu":
+        raise NotRunnable(f"{name} has no device {device!r}; legal: cpu")

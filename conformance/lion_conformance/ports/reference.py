@@ -1,0 +1,40 @@
+"""NumPy: the reference itself, and its independent twin, judged against each other."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import lion_ref
+from lion_conformance.port import Port, from_callable
+from lion_conformance.ports import only_cpu
+from lion_ref import CANONICAL, oracle
+
+Array = NDArray[Any]
+
+SAMPLE = 401
+"""Elements of a case that the oracle evaluates; it takes exact arithmetic a second for 20,000."""
+
+
+def ports(device: str) -> list[Port]:
+    """lion_ref.oracle, which shares no code with the reference that judges it."""
+    only_cpu("numpy", device)
+    return [_named("lion_ref.oracle", "exact rationals, sampled")]
+
+
+def _named(name: str, door: str) -> Port:
+    port = from_callable(sampled_oracle, name=name, declared=CANONICAL)
+    return Port(name=port.name, open=port.open, door=door, declared=port.declared)
+
+
+def sampled_oracle(param: Array, momentum: Array, grad: Array, **scalars: float) -> Any:
+    """The oracle on an evenly spread sample of the elements, the reference on the rest."""
+    new_param, new_momentum = lion_ref.step(param, momentum, grad, **scalars)
+    stride = max(1, param.size // SAMPLE)
+    at = np.arange(0, param.size, stride)
+    sampled = oracle.step(*(x.reshape(-1)[at] for x in (param, momentum, grad)), **scalars)
+    for whole, part in zip((new_param, new_momentum), sampled, strict=True):
+        whole.reshape(-1)[at] = part
+    return new_param, new_momentum

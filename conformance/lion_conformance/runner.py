@@ -1,0 +1,166 @@
+"""Judge every backend, each in a process of its own.
+
+A framework's import is slow, may fail half-way, and may change the floating-point environment of its
+process; none of that may touch the judging of another.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import queue as queues
+import sys
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+from lion_conformance import tape
+from lion_conformance.port import Port
+from lion_conformance.ports import BACKENDS, NotRunnable, backend, load
+from lion_conformance.report.model import Report, versions
+from lion_conformance.verify import MAX_EXAMPLES, check_dtypes, verify
+from lion_ref import STORAGE_DTYPES
+
+Events = Callable[["Event"], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What is to be judged, and how widely; plain values, so that they travel between processes."""
+
+    dtypes: tuple[str, ...] = tuple(STORAGE_DTYPES)
+    max_examples: int = MAX_EXAMPLES
+    seed: int = 0
+    device: str = "cpu"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Progress of one backend: what it is doing, and the share that is done."""
+
+    backend: str
+    doing: str
+    done: float
+
+
+def run(
+    names: Sequence[str] = (),
+    options: Options = Options(),
+    *,
+    jobs: int | None = None,
+    on_event: Events | None = None,
+) -> list[Report]:
+    """Reports on the named backends, all if none is named, in their order.
+
+    Raises:
+        ValueError: a backend or dtype that there is none of.
+    """
+    wanted = [backend(name).name for name in (names or BACKENDS)]
+    for dtype in options.dtypes:
+        if dtype not in STORAGE_DTYPES:
+            raise ValueError(f"dtype={dtype!r} is not legal; legal: {', '.join(STORAGE_DTYPES)}")
+    with multiprocessing.Manager() as manager:
+        events = manager.Queue()
+        listener = threading.Thread(target=_listen, args=(events, on_event), daemon=True)
+        listener.start()
+        workers = max(1, min(jobs or os.cpu_count() or 1, len(wanted)))
+        with ThreadPoolExecutor(workers) as threads:
+            found = list(threads.map(lambda name: _in_own_process(name, options, events), wanted))
+        events.put(None)
+        listener.join()
+    return [report for reports in found for report in reports]
+
+
+def _listen(events: Any, on_event: Events | None) -> None:
+    while (event := events.get()) is not None:
+        if on_event is not None:
+            on_event(event)
+
+
+def _in_own_process(name: str, options: Options, events: Any) -> list[Report]:
+    spawn = multiprocessing.get_context("spawn")
+    try:
+        with ProcessPoolExecutor(1, mp_context=spawn) as process:
+            reports = process.submit(judge_backend, name, options, events).result()
+    except BrokenProcessPool:
+        reports = [_not_run(name, options, "its process died while it was judged")]
+    events.put(Event(name, "done", 1.0))
+    return reports
+
+
+def judge_backend(name: str, options: Options, events: queues.Queue[Any]) -> list[Report]:
+    """All reports on one backend; one that says why, if it cannot be run."""
+    events.put(Event(name, "importing", 0.0))
+    try:
+        with _without_chatter():
+            ports = load(name, options.device)
+    except NotRunnable as error:
+        return [_not_run(name, options, str(error))]
+    recorded = tape.load()
+
+    def judged(index: int, port: Port) -> Report:
+        dtypes = [dtype for dtype in port.params() if dtype in options.dtypes]
+
+        def progress(dtype: str, done: int, of: int) -> None:
+            share = (dtypes.index(dtype) + done / of) / len(dtypes)
+            events.put(Event(name, f"{port.door}, {dtype}", (index + share) / len(ports)))
+
+        return judge_port(port, dtypes, options, recorded, progress)
+
+    return [judged(index, port) for index, port in enumerate(ports)]
+
+
+@contextmanager
+def _without_chatter() -> Iterator[None]:
+    """Drop what a framework's libraries print to stderr while they load: it tears the progress.
+
+    An exception still arrives, and becomes the reason that the backend was not run.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+
+
+def judge_port(
+    port: Port,
+    dtypes: Iterable[str],
+    options: Options,
+    recorded: tape.Tape,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> Report:
+    """Cases in the given dtypes, then the tape, if float32 is one of them."""
+    report = verify(
+        port,
+        dtypes=check_dtypes(port, dtypes),
+        max_examples=options.max_examples,
+        seed=options.seed,
+        progress=progress,
+    )
+    if tape.TRIPLE in port.triples and "float32" in report.verdicts:
+        return replace(report, tape=tape.replay(port, recorded))
+    return report
+
+
+def _not_run(name: str, options: Options, why: str) -> Report:
+    return Report(
+        port=name,
+        door="–",
+        device=options.device,
+        declared=None,
+        results=(),
+        seed=options.seed,
+        max_examples=options.max_examples,
+        versions=versions(),
+        not_run=why,
+    )
