@@ -1,0 +1,11 @@
+"""How Hypothesis runs: the same examples every time, unless a wide run is asked for.
+
+    pytest --hypothesis-profile=wide      thousands of fresh examples a test
+"""
+
+from hypothesis import settings
+
+# No deadline: the first call of anything compiled takes seconds, and that is no failure.
+settings.register_profile("reproducible", derandomize=True, deadline=None, database=None)
+settings.register_profile("wide", max_examples=3_000, deadline=None, print_blob=True)
+settings.load_profile("reproducible")
