@@ -1,0 +1,24 @@
+"""lion_tf: Lion as a Keras optimizer on TensorFlow, with the reference's bits in every mode.
+
+>>> import keras
+>>> from lion_tf import Lion
+>>> theta = keras.Variable([1.0, -2.0])
+>>> optimizer = Lion(learning_rate=0.5, weight_decay=0.25)
+>>> _ = optimizer.apply_gradients([(keras.ops.convert_to_tensor([3.0, 0.0]), theta)])
+>>> theta.numpy()
+array([ 0.375, -1.75 ], dtype=float32)
+"""
+
+import keras
+
+if keras.backend.backend() != "tensorflow":
+    raise ImportError(
+        f"lion_tf is for Keras on TensorFlow, but Keras runs on {keras.backend.backend()!r} here; "
+        "legal: KERAS_BACKEND=tensorflow, set before keras is imported; or, in a training loop of "
+        "your own, lion_torch.Lion on PyTorch and lion_jax.lion on JAX"
+    )
+
+from lion_tf.declared import declared_semantics
+from lion_tf.optimizer import Lion
+
+__all__ = ["Lion", "declared_semantics"]

@@ -1,0 +1,307 @@
+"""Lion as a keras.optimizers.Optimizer: what Keras gives is used, and its roundings replaced."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from lion_ref.dtypes import compute_dtype
+from lion_ref.hyperparameters import in_unit_interval
+from lion_tf.checks import (
+    Schedule,
+    as_gradient,
+    check_gradients,
+    finite_in,
+    number_or_schedule,
+)
+from lion_tf.kernel import Tensor, update
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+
+class Rates(NamedTuple):
+    """The scalars of one step: what `update` takes beside the arrays."""
+
+    learning_rate: Tensor
+    weight_decay: Tensor
+    betas: Tensor
+    iterations: Tensor
+
+
+@keras.saving.register_keras_serializable(package="lion_tf")
+class Lion(keras.optimizers.Optimizer):
+    """Lion with the bits of `lion_ref.step`, in eager mode, `tf.function`, XLA and `model.fit`.
+
+        u  = sign(β1·m + (1-β1)·g)
+        θ' = θ - η·(u + λ·θ)
+        m' = β2·m + (1-β2)·g
+
+    for every variable θ, its momentum m and its gradient g, all of one shape.
+
+    **Roundings** (SPEC C3 to C9). a = β1⊗m, b = (1-β1)⊗g, c = a⊕b, u = sign(c); d = λ⊗θ,
+    s = u⊕d, e = η⊗s, θ' = θ⊖e; x = β2⊗m, y = (1-β2)⊗g, m' = x⊕y: each one IEEE 754 operation in
+    float64 for a float64 variable, else in float32. 1-β is formed in binary64. θ' and m' are
+    rounded once more, to the variable's dtype, which m shares. Subnormals are flushed where XLA
+    flushes them: on a CPU (`declared_semantics`).
+
+    **What keras.optimizers.Lion does otherwise**, and this class overrides:
+
+    - Keras subtracts (θ·λ)·η from θ before the step and rounds in between; here the decay is part
+      of the step, λ·θ of the old θ.
+    - Keras rounds η, β and λ to the variable's dtype and forms 1-β there: in bfloat16, 1-β2 comes
+      out 17% too high. Here all six scalars are rounded once, to the compute dtype.
+    - Keras rounds every operation to the variable's dtype, and the gradient beforehand. Here
+      half-precision variables are updated in float32 and rounded once; a gradient may be wider
+      than its variable, up to the compute dtype, and is not rounded.
+    - Under XLA, Keras' products and sums are contracted into fused multiply-adds.
+    - sign(-0) is -0 there and +0 here.
+
+    The learning rate is held in float32 as Keras does, or in float64 once the optimizer is built
+    for a float64 variable. A schedule's η is what the schedule returns; under XLA, the schedule's
+    own arithmetic may be contracted.
+
+    **Gradients** that come as `IndexedSlices` (embeddings) stand for a dense gradient whose other
+    rows are zero and whose repeated rows are summed: the momentum of *every* row decays, and
+    every row with a momentum moves.
+
+    Args:
+        learning_rate: η: a number, a LearningRateSchedule, or a callable without arguments.
+        beta_1: β1 in [0, 1).
+        beta_2: β2 in [0, 1).
+        weight_decay: λ, decoupled and scaled by η: a number, None for 0, or, unlike in Keras, a
+            LearningRateSchedule or a callable without arguments.
+        clipnorm: Keras': clip each gradient to this norm.
+        clipvalue: Keras': clip each element of the gradients to this magnitude.
+        global_clipnorm: Keras': clip all gradients together to this norm.
+        use_ema: Keras': keep a moving average of the variables.
+        ema_momentum: Keras': its momentum.
+        ema_overwrite_frequency: Keras': overwrite the variables by the average every so often.
+        loss_scale_factor: Keras': the loss is multiplied by it, the gradients divided.
+        gradient_accumulation_steps: Keras': update with the mean gradient every so many steps.
+        name: the optimizer's name.
+
+    Raises:
+        TypeError: a scalar that is no real number; a gradient wider than the compute dtype, or one
+            or a variable that is not float16, bfloat16, float32 or float64.
+        ValueError: η or λ negative or not finite, β outside [0, 1), gradient and variable of
+            different shapes. A refused step changes nothing. η and λ from a schedule can be
+            checked in eager mode only.
+
+    Source: Chen et al., "Symbolic Discovery of Optimization Algorithms", arXiv 2302.06675.
+
+    >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    >>> model.compile(optimizer=Lion(1e-3, weight_decay=0.1), loss="mse")
+    >>> Lion(-1.0)
+    Traceback (most recent call last):
+        ...
+    ValueError: learning_rate=-1.0 is not legal; legal: a finite number >= 0
+    """
+
+    _learning_rate: Any  # Keras': a variable, a schedule or a callable
+
+    def __init__(
+        self,
+        learning_rate: Any = 0.001,
+        beta_1: float = 0.9,
+        beta_2: float = 0.99,
+        weight_decay: Any = None,
+        clipnorm: float | None = None,
+        clipvalue: float | None = None,
+        global_clipnorm: float | None = None,
+        use_ema: bool = False,
+        ema_momentum: float = 0.99,
+        ema_overwrite_frequency: int | None = None,
+        loss_scale_factor: float | None = None,
+        gradient_accumulation_steps: int | None = None,
+        name: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        learning_rate = number_or_schedule("learning_rate", learning_rate)
+        with np.errstate(over="ignore"):  # `build` refuses what no variable's dtype can hold
+            super().__init__(
+                learning_rate=learning_rate,
+                name=name,
+                weight_decay=weight_decay,
+                clipnorm=clipnorm,
+                clipvalue=clipvalue,
+                global_clipnorm=global_clipnorm,
+                use_ema=use_ema,
+                ema_momentum=ema_momentum,
+                ema_overwrite_frequency=ema_overwrite_frequency,
+                loss_scale_factor=loss_scale_factor,
+                gradient_accumulation_steps=gradient_accumulation_steps,
+                **kwargs,
+            )
+        self._last_learning_rate = learning_rate
+        self.beta_1 = in_unit_interval("beta_1", beta_1)
+        self.beta_2 = in_unit_interval("beta_2", beta_2)
+
+    @property
+    def learning_rate(self) -> Any:
+        """η at this step: a variable, or what the schedule or callable returns."""
+        return super().learning_rate
+
+    @learning_rate.setter
+    def learning_rate(self, value: Any) -> None:
+        value = number_or_schedule("learning_rate", value)
+        if self.built:
+            self._check_finite(value, "learning_rate", self._trainable_variables)
+        with np.errstate(over="ignore"):
+            keras.optimizers.Optimizer.learning_rate.fset(self, value)
+        self._last_learning_rate = value
+
+    @property
+    def weight_decay(self) -> Any:
+        """λ as it was given: a number, None, a schedule or a callable."""
+        return self._weight_decay
+
+    @weight_decay.setter
+    def weight_decay(self, value: Any) -> None:
+        self._weight_decay = None if value is None else number_or_schedule("weight_decay", value)
+
+    def build(self, var_list: Sequence[Any]) -> None:
+        """Create a momentum for each variable."""
+        if self.built:
+            return
+        self._check_finite(self._last_learning_rate, "learning_rate", var_list)
+        self._check_finite(self.weight_decay, "weight_decay", var_list)
+        if any(tf.as_dtype(variable.dtype) == tf.float64 for variable in var_list):
+            self._widen_learning_rate("float64")
+        elif tf.as_dtype(keras.config.floatx()).size < tf.float32.size:
+            self._widen_learning_rate("float32")
+        super().build(var_list)
+        self._momentums = self.add_optimizer_variables(var_list, "momentum")
+
+    def apply(self, grads: Iterable[Any], trainable_variables: Iterable[Any] | None = None) -> None:
+        """Update the variables; refuse what is not legal before anything is changed."""
+        gradients = [as_gradient(gradient) for gradient in grads]
+        if trainable_variables is not None:
+            trainable_variables = list(trainable_variables)
+            check_gradients(gradients, trainable_variables)
+        elif self.built and len(gradients) == len(self._trainable_variables):
+            check_gradients(gradients, self._trainable_variables)
+        super().apply(gradients, trainable_variables)
+
+    def update_step(self, gradient: Tensor, variable: Any, learning_rate: Any) -> None:
+        """Update one variable and its momentum, in place."""
+        if not isinstance(learning_rate, Rates):
+            learning_rate = self._rates(learning_rate, [variable])
+        decay = learning_rate.weight_decay
+        update(
+            variable,
+            self._beside(variable),
+            tf.convert_to_tensor(gradient),  # IndexedSlices become dense
+            learning_rate.learning_rate,
+            decay if self._use_weight_decay(variable) else tf.zeros_like(decay),
+            learning_rate.betas,
+            learning_rate.iterations,
+        )
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments that make this optimizer anew, without its state."""
+        config: dict[str, Any] = super().get_config()
+        if isinstance(self._learning_rate, keras.Variable):
+            config["learning_rate"] = self._exact_learning_rate()
+        if callable(self.weight_decay):
+            config["weight_decay"] = keras.saving.serialize_keras_object(self.weight_decay)
+        return config | {"beta_1": self.beta_1, "beta_2": self.beta_2}
+
+    @classmethod
+    def from_config(
+        cls, config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None
+    ) -> Lion:
+        """The optimizer that get_config described."""
+        config = dict(config)
+        if isinstance(config.get("weight_decay"), dict):
+            config["weight_decay"] = keras.saving.deserialize_keras_object(
+                config["weight_decay"], custom_objects=custom_objects
+            )
+        optimizer: Lion = super().from_config(config, custom_objects=custom_objects)
+        return optimizer
+
+    # The hooks of Keras that are overridden.
+
+    def _apply_weight_decay(self, variables: Sequence[Any]) -> None:
+        """Nothing: the decay is a part of the step (SPEC C10)."""
+
+    def _backend_update_step(
+        self, grads: Sequence[Any], trainable_variables: Sequence[Any], learning_rate: Any
+    ) -> None:
+        """Evaluate the scalars once for all variables; Keras reduces and distributes."""
+        rates = self._rates(learning_rate, trainable_variables)
+        super()._backend_update_step(grads, trainable_variables, rates)
+
+    # The step's scalars.
+
+    def _rates(self, learning_rate: Any, variables: Sequence[Any]) -> Rates:
+        decay = self.weight_decay
+        if isinstance(decay, Schedule):
+            decay = decay(self._iterations)
+        elif callable(decay):
+            decay = decay()
+        rates = Rates(
+            _scalar(learning_rate),
+            _scalar(0.0 if decay is None else decay),
+            tf.constant(
+                [self.beta_1, 1.0 - self.beta_1, self.beta_2, 1.0 - self.beta_2], tf.float64
+            ),
+            tf.convert_to_tensor(self._iterations.value),
+        )
+        if tf.executing_eagerly():
+            self._check_finite(float(rates.learning_rate), "learning_rate", variables)
+            self._check_finite(float(rates.weight_decay), "weight_decay", variables)
+        return rates
+
+    @staticmethod
+    def _check_finite(value: Any, name: str, variables: Sequence[Any]) -> None:
+        """Refuse a number that is not legal, or no longer finite in a variable's compute dtype."""
+        if isinstance(value, float):
+            for compute in {compute_dtype(tf.as_dtype(v.dtype).name).name for v in variables}:
+                finite_in(name, value, compute)
+
+    def _exact_learning_rate(self) -> float:
+        """The number that was set, if the variable still holds it, rounded; else the variable's."""
+        held = self._learning_rate.numpy()
+        last = self._last_learning_rate
+        with np.errstate(over="ignore"):
+            unchanged = isinstance(last, float) and held == held.dtype.type(last)
+        return last if unchanged else float(held)
+
+    def _widen_learning_rate(self, dtype: str) -> None:
+        """Hold η in the compute dtype: rounded to the default dtype it would be rounded twice."""
+        narrow = self._learning_rate
+        if not isinstance(narrow, keras.Variable) or tf.as_dtype(narrow.dtype).size >= (
+            tf.as_dtype(dtype).size
+        ):
+            return
+        with tf.init_scope(), keras.name_scope(self.name):
+            wide = keras.Variable(
+                self._exact_learning_rate(),
+                name="learning_rate",
+                dtype=dtype,
+                trainable=False,
+                aggregation="only_first_replica",
+            )
+        self._untrack_variable(narrow)
+        self._learning_rate = wide  # tracked in the same place: behind the iterations
+
+    def _beside(self, variable: Any) -> Any:
+        """The momentum of a variable, on the variable's device where it is mirrored on several."""
+        momentum = self._momentums[self._get_variable_index(variable)].value
+        copies = self._distribution_strategy.experimental_local_results(momentum)
+        if len(copies) == 1:
+            return copies[0]
+        return next(copy for copy in copies if copy.device == variable.device)
+
+
+def _scalar(value: Any) -> Tensor:
+    """A number in binary64; a tensor or variable as the tensor it is."""
+    if isinstance(value, keras.Variable):
+        value = value.value
+    if tf.is_tensor(value) or isinstance(value, tf.Variable):
+        return tf.convert_to_tensor(value)
+    return tf.constant(value, tf.float64)
