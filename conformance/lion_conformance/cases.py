@@ -47,6 +47,9 @@ _SPECIALS = (
 )
 SPECIALS = np.array([float.fromhex(x) if "0x" in x else float(x) for x in _SPECIALS.split()])
 
+STARK = np.array([0.0, -0.0, -0.0, 1.0, -1.0, np.inf, -np.inf, np.nan])
+"""What some elements are made of altogether: a zero meets a zero, an infinity an infinity."""
+
 
 class Draw(Protocol):
     """Whoever makes the decisions: Hypothesis, or a seeded generator."""
@@ -120,6 +123,12 @@ def build(draw: Draw, triples: Sequence[Triple]) -> Case:
             share = 0.3 if profile == "mixed" else 0.9
             beta = beta1 if draw.pick((True, True, False)) else beta2
             grads = _cancelling(rng, momenta, grads, beta, share)
+        if profile in ("mixed", "extreme"):
+            together = rng.random(n) < 0.05
+            params, momenta, grads = (
+                np.where(together, round_to(rng.choice(STARK, n), x.dtype), x)
+                for x in (params, momenta, grads)
+            )
     return Case(
         params.reshape(shape),
         momenta.reshape(shape),

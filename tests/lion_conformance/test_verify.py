@@ -1,0 +1,190 @@
+"""verify: right ports pass, wrong ones are rejected, declarations are held."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pytest
+
+import lion_ref
+from lion_conformance import Port, PortError, Verdict, from_callable, verify
+from lion_conformance.port import run_once
+from lion_ref import CANONICAL, Semantics
+
+pytestmark = pytest.mark.clause("C29")
+
+Step = Callable[..., Any]
+FLUSH = Semantics(subnormals="flush")
+
+
+def test_the_reference_is_bit_exact_in_every_dtype() -> None:
+    report = verify(lion_ref.step)
+    assert report.ok
+    assert report.verdicts == dict.fromkeys(lion_ref.STORAGE_DTYPES, Verdict.BIT_EXACT)
+    assert report.semantics == CANONICAL
+    assert report.counterexample is None
+
+
+def test_wrong_ports_are_rejected(wrong: Step) -> None:
+    report = verify(wrong, dtypes=["float32"])
+    assert report.verdict is Verdict.REJECTED
+    assert not report.ok
+    assert report.counterexample is not None
+
+
+@pytest.mark.parametrize(
+    "semantics",
+    [
+        Semantics(momentum_fused="gradient"),
+        Semantics(decay="factor", decay_scalar="compute"),
+        Semantics(sign_interpolation="lerp-from-momentum"),
+        FLUSH,
+        Semantics(nan_sign="zero"),
+        Semantics(decay_skipped_at_zero=True),
+        Semantics(zero_sign="kept"),
+    ],
+    ids=lambda semantics: semantics.describe(),
+)
+def test_other_semantics_are_accepted_undeclared_and_exact_when_declared(
+    semantics: Semantics,
+) -> None:
+    step = partial(lion_ref.step, semantics=semantics)
+    undeclared = verify(from_callable(step, name="port"), dtypes=["float32"])
+    assert (undeclared.verdict, undeclared.ok) == (Verdict.ACCEPTED, True)
+    declared = verify(from_callable(step, name="port", declared=semantics), dtypes=["float32"])
+    assert (declared.verdict, declared.ok) == (Verdict.BIT_EXACT_AS, True)
+    assert declared.semantics == semantics
+
+
+def test_a_port_that_breaks_its_declaration_is_not_ok() -> None:
+    for step, declared in ((lion_ref.step, FLUSH), (partial(lion_ref.step, semantics=FLUSH), CANONICAL)):
+        report = verify(from_callable(step, name="port", declared=declared), dtypes=["float32"])
+        assert not report.ok
+
+
+def test_the_same_seed_gives_the_same_cases_and_another_seed_others() -> None:
+    def seen(seed: int) -> list[bytes]:
+        cases = []
+
+        def spy(param: Any, momentum: Any, grad: Any, **scalars: float) -> Any:
+            cases.append(param.tobytes() + momentum.tobytes() + repr(scalars).encode())
+            return lion_ref.step(param, momentum, grad, **scalars)
+
+        verify(spy, dtypes=["bfloat16"], max_examples=5, seed=seed)
+        return cases
+
+    assert seen(3) == seen(3)
+    assert seen(3) != seen(4)
+
+
+def test_max_examples_is_the_number_of_cases() -> None:
+    report = verify(lion_ref.step, dtypes=["float16"], max_examples=7)
+    assert report.results[0].cases == 7
+
+
+def test_the_counterexample_is_one_simple_element() -> None:
+    def wrong_from_a_thousand_on(param: Any, momentum: Any, grad: Any, **scalars: float) -> Any:
+        new_param, new_momentum = lion_ref.step(param, momentum, grad, **scalars)
+        with np.errstate(all="ignore"):
+            return new_param, np.where(np.abs(grad) >= 1000, momentum, new_momentum)
+
+    found = verify(wrong_from_a_thousand_on, dtypes=["float32"]).counterexample
+    assert found is not None
+    assert found.shape == (1,)
+    assert found.inputs["param"].hex == "0x00000000"
+    assert found.expected["momentum"] != found.got["momentum"]
+    assert found.scalars["weight_decay"] == 0.0
+
+
+def test_a_fault_of_the_position_keeps_the_elements_it_needs() -> None:
+    def wrong_past_a_hundred(param: Any, momentum: Any, grad: Any, **scalars: float) -> Any:
+        new_param, new_momentum = lion_ref.step(param, momentum, grad, **scalars)
+        new_momentum.reshape(-1)[100:] = 12345
+        return new_param, new_momentum
+
+    found = verify(wrong_past_a_hundred, dtypes=["float32"]).counterexample
+    assert found is not None
+    assert 100 < np.prod(found.shape) < 300
+
+
+ONE = np.ones(3, np.float32)
+
+
+def _raises(*_: Any, **__: Any) -> Any:
+    raise RuntimeError("no kernel\nfor this")
+
+
+def _mutates(param: Any, momentum: Any, grad: Any, **scalars: float) -> Any:
+    result = lion_ref.step(param, momentum, grad, **scalars)
+    grad *= 2
+    return result
+
+
+@pytest.mark.parametrize(
+    ("step", "message"),
+    [
+        (_raises, "the port raised RuntimeError: no kernel for this"),
+        (
+            lambda *_, **__: (ONE[:2], ONE),
+            r"the port returned param with shape \(2,\); legal: \(3,\), as given",
+        ),
+        (
+            lambda *_, **__: (ONE, ONE.astype(np.float64)),
+            "the port returned momentum as float64; legal: float32, as given",
+        ),
+        (
+            lambda *_, **__: (ONE, ONE, ONE),
+            r"the port returned 3 values; legal: a tuple \(param, momentum\) of NumPy arrays",
+        ),
+        (
+            lambda *_, **__: None,
+            r"the port returned NoneType; legal: a tuple \(param, momentum\) of NumPy arrays",
+        ),
+        (
+            lambda *_, **__: ([1.0], ONE),
+            r"the port returned a list for param; legal: a tuple \(param, momentum\) of NumPy arrays",
+        ),
+        (
+            _mutates,
+            "the port changed its input grad; legal: inputs are only read, results are new arrays",
+        ),
+    ],
+)
+def test_a_port_that_does_not_answer_is_rejected_in_one_line(step: Step, message: str) -> None:
+    scalars = {"lr": 0.1, "beta1": 0.9, "beta2": 0.99, "weight_decay": 0.0}
+    with pytest.raises(PortError, match=f"^{message}$"):
+        run_once(from_callable(step), ONE, ONE, ONE, **scalars)
+    report = verify(step, dtypes=["float32"], max_examples=2)
+    assert report.verdict is Verdict.REJECTED
+    assert report.counterexample is not None
+    assert "\n" not in report.counterexample.why
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"dtypes": ["float8"]}, ValueError, "dtype='float8' is not legal; legal: float16, bfloat16"),
+        ({"max_examples": 0}, ValueError, "max_examples=0 is not legal; legal: an integer >= 1"),
+        ({"max_examples": True}, ValueError, "max_examples=True is not legal"),
+        ({"seed": -1}, ValueError, "seed=-1 is not legal; legal: an integer >= 0"),
+    ],
+)
+def test_bad_arguments(arguments: dict[str, Any], error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        verify(lion_ref.step, **arguments)
+
+
+def test_what_is_no_port_is_refused() -> None:
+    with pytest.raises(TypeError, match="port=3 is not legal; legal: a callable step"):
+        verify(3)  # type: ignore[arg-type]
+
+
+def test_a_dtype_that_the_port_does_not_take_is_refused() -> None:
+    only_float32 = from_callable(lion_ref.step)
+    port = Port("narrow", only_float32.open, triples=(("float32", "float32", "float32"),))
+    assert verify(port, max_examples=2).verdicts == {"float32": Verdict.BIT_EXACT}
+    with pytest.raises(ValueError, match="dtype='float16' is not taken by narrow; legal: float32"):
+        verify(port, dtypes=["float16"])
