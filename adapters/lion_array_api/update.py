@@ -1,0 +1,101 @@
+"""The canonical update, one rounding a line, in an array-API namespace (SPEC Part I)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from lion_array_api.namespaces import check_shapes, common_namespace, compute_name
+from lion_array_api.rounding import stored
+from lion_ref.hyperparameters import Hyperparameters, Scalars, round_scalars
+
+
+def step(
+    param: Any,
+    momentum: Any,
+    grad: Any,
+    *,
+    lr: float,
+    beta1: float = 0.9,
+    beta2: float = 0.99,
+    weight_decay: float = 0.0,
+) -> tuple[Any, Any]:
+    """One Lion step, with the bits of `lion_ref.step`, for arrays of any array-API namespace.
+
+    Every operation below is one IEEE 754 operation in the compute dtype (float64 if param is
+    float64, else float32), in this order; θ' and m' are each rounded once to their own dtype:
+
+        u  = sign(β1·m + (1-β1)·g)      sign(±0) = +0, sign(NaN) = NaN
+        θ' = θ - η·(u + λ·θ)
+        m' = β2·m + (1-β2)·g
+
+    Nothing is compiled and nothing is changed in place. On a Dask array the step is lazy. A traced
+    JAX array is refused, since XLA contracts products and sums; use lion_jax under jit. PyTorch
+    arrays that require gradients are differentiated through, unless under `torch.no_grad()`. Where
+    a namespace flushes subnormals (JAX on a CPU), so does the step: `declared_semantics` says so.
+
+    Args:
+        param: θ, of any shape; float16, bfloat16, float32 or float64, as far as there are such.
+        momentum: m, of θ's shape and namespace; float64 only if θ is.
+        grad: g, likewise.
+        lr: η, finite and >= 0; a Python or NumPy number, as are the others.
+        beta1: β1, for the sign; in [0, 1).
+        beta2: β2, for the momentum; in [0, 1).
+        weight_decay: λ, finite and >= 0.
+
+    Returns:
+        New arrays θ' and m': θ's and m's namespace, dtype, shape and device.
+
+    Raises:
+        TypeError: no arrays of one namespace, a dtype that is not legal, a traced array, or a
+            scalar that is no real number.
+        ValueError: a scalar out of range, or shapes that differ.
+
+    Source: Chen et al., "Symbolic Discovery of Optimization Algorithms", arXiv 2302.06675.
+
+    >>> import numpy as np
+    >>> theta, m, g = np.ones(1), np.zeros(1), np.full(1, 0.5)
+    >>> step(theta, m, g, lr=0.25, weight_decay=0.5)
+    (array([0.625]), array([0.005]))
+    """
+    values = Hyperparameters.checked(lr=lr, beta1=beta1, beta2=beta2, weight_decay=weight_decay)
+    arrays = {"param": param, "momentum": momentum, "grad": grad}
+    xp = common_namespace(arrays)
+    compute = compute_name(arrays)
+    check_shapes(arrays)
+    scalars = round_scalars(values, compute)
+    # Overflow and NaN are results here, not accidents; other namespaces do not warn.
+    with np.errstate(all="ignore"):
+        theta, m, g = (
+            xp.astype(array, getattr(xp, compute), copy=False) for array in arrays.values()
+        )
+        new_param, new_momentum = _update(xp, theta, m, g, scalars)
+        return (
+            # NumPy makes scalars of 0-d results.
+            xp.asarray(stored(xp, new_param, param.dtype)),
+            xp.asarray(stored(xp, new_momentum, momentum.dtype)),
+        )
+
+
+def _update(xp: Any, theta: Any, m: Any, g: Any, scalars: Scalars) -> tuple[Any, Any]:
+    # As Python numbers the scalars take the arrays' dtype, exactly: they are rounded already. NumPy
+    # scalars would be strangers to other namespaces.
+    lr, weight_decay = float(scalars.lr), float(scalars.weight_decay)
+    a = float(scalars.beta1) * m
+    b = float(scalars.one_minus_beta1) * g
+    c = a + b
+    u = _sign(xp, c)
+    d = weight_decay * theta
+    s = u + d
+    e = lr * s
+    new_param = theta - e
+    x = float(scalars.beta2) * m
+    y = float(scalars.one_minus_beta2) * g
+    return new_param, x + y
+
+
+def _sign(xp: Any, c: Any) -> Any:
+    """Compares: JAX's sign(-0) is -0, PyTorch's own sign(NaN) is 0."""
+    sign = xp.astype(c > 0, c.dtype) - xp.astype(c < 0, c.dtype)
+    return xp.where(xp.isnan(c), c, sign)
