@@ -62,3 +62,12 @@ def ordered_after(x: jax.Array, earlier: jax.Array) -> jax.Array:
 @ordered_after.defjvp
 def _ordered_after_jvp(primals: tuple[Any, Any], tangents: tuple[Any, Any]) -> tuple[Any, Any]:
     return ordered_after(*primals), tangents[0]
+
+
+def computed_once(x: jax.Array) -> jax.Array:
+    """x, as a value that XLA's CPU compiler stores and reads again rather than compute it twice.
+
+    It repeats a conversion, and all before it, in every loop that needs the result; a select it
+    does not repeat. Again nothing hangs on it but speed and memory.
+    """
+    return jnp.where(jnp.isnan(x), jnp.full_like(x, jnp.nan), x)

@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from lion_jax.fence import fence, ordered_after
+from lion_jax.fence import computed_once, fence, ordered_after
 from lion_jax.rounding import load, store
 
 
@@ -34,7 +34,8 @@ def step(theta: jax.Array, m: jax.Array, g: jax.Array, scalars: Any) -> tuple[An
     """
     compute = scalars.lr.dtype
     wide_theta, wide_m, wide_g = load(theta, compute), load(m, compute), load(g, compute)
-    new_theta = store(wide_theta - _decrement(wide_theta, wide_m, wide_g, scalars), theta.dtype)
+    e = _decrement(wide_theta, wide_m, wide_g, scalars)
+    new_theta = computed_once(store(wide_theta - e, theta.dtype))
     x, y = _decayed_terms(wide_m, wide_g, scalars)
     new_m = ordered_after(x, new_theta) + y
     return new_theta, store(new_m, m.dtype)

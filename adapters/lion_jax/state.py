@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import optax
+from jax.sharding import NamedSharding, PartitionSpec
 
 LionState = optax.ScaleByLionState
 """NamedTuple of `count`, a 0-d int32, and `mu`, a tree like the parameters'."""
@@ -34,3 +37,18 @@ def from_optax(state: Any) -> Any:
         f"state is of type {type(state).__name__}; "
         "legal: the state of lion_jax.lion or of optax.lion"
     )
+
+
+def zero_count(params: Any) -> jax.Array:
+    """The count of no steps, replicated over the parameters' mesh if they are on one.
+
+    A step leaves it there, so a count that began elsewhere would have the step compiled twice.
+    """
+    for leaf in jax.tree.leaves(params):
+        # A traced leaf lies nowhere yet.
+        if isinstance(leaf, jax.Array) and not isinstance(leaf, jax.core.Tracer):
+            sharding = leaf.sharding
+            if isinstance(sharding, NamedSharding):
+                everywhere = NamedSharding(sharding.mesh, PartitionSpec())  # type: ignore[no-untyped-call]
+                return jnp.zeros([], jnp.int32, device=everywhere)
+    return jnp.zeros([], jnp.int32)

@@ -12,7 +12,7 @@ import optax
 from lion_jax import kernel
 from lion_jax.leaves import Leaf, aligned
 from lion_jax.scalars import beta, rate, rate_at, scalars_for
-from lion_jax.state import LionState, from_optax
+from lion_jax.state import LionState, from_optax, zero_count
 from lion_ref.dtypes import storage_name
 
 Tree = Any
@@ -94,7 +94,7 @@ def lion(
 
     def init(params: Tree) -> Any:
         mu = jax.tree.map(lambda p: jnp.zeros_like(p, dtype=mu_dtype), params)
-        return LionState(count=jnp.zeros([], jnp.int32), mu=mu)
+        return LionState(count=zero_count(params), mu=mu)
 
     def over_leaves(
         run: Kernel, skipped: Any, grads: Tree, state: Any, params: Tree

@@ -1,0 +1,138 @@
+"""What XLA made of a step, read from its optimized HLO, its LLVM IR and its machine code."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from typing import TYPE_CHECKING, Any
+
+import jax
+import jax.numpy as jnp
+import lion_jax
+import optax
+import pytest
+
+from tests.lion_jax.doors import by_apply_updates, by_step
+from tests.lion_jax.test_contexts import unfenced
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+SIZE = 1000
+DTYPES = pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
+DOORS = pytest.mark.parametrize("door", [by_apply_updates, by_step])
+CPU = pytest.mark.skipif(
+    jax.default_backend() != "cpu", reason="reads what XLA's CPU compiler writes"
+)
+DEFINITION = re.compile(r"(%[\w.]+) = (.*)")
+SUMS = re.compile(r"f(?:add|sub) .*?(%[\w.]+|\S+), (%[\w.]+|\S+)$")
+
+
+def compiled(door: Callable[[Any], Any], dtype: str, dump: Path | None = None, **jit: Any) -> Any:
+    tx = lion_jax.lion(1e-3, weight_decay=0.1)
+    params = jnp.zeros(SIZE, dtype)
+    options: dict[str, str | bool] = {} if dump is None else {"xla_dump_to": str(dump)}
+    lowered = jax.jit(door(tx), **jit).lower(params, tx.init(params), params)
+    return lowered.compile(compiler_options=options)
+
+
+def contractible(dump: Path) -> list[str]:
+    """Sums in the optimized LLVM IR of which an operand is a product.
+
+    The code generator is allowed to fuse every one of them, and does.
+    """
+    found = []
+    for path in dump.glob("*ir-with-opt.ll"):
+        operations: dict[str, str] = dict(DEFINITION.findall(path.read_text()))
+        for operation in operations.values():
+            operands = SUMS.match(operation.strip())
+            if operands and any(
+                operations.get(x, "").startswith("fmul") for x in operands.groups()
+            ):
+                found.append(operation)
+    return found
+
+
+def fused_instructions(dump: Path) -> list[str]:
+    """Fused multiply-adds in the machine code."""
+    disassembler = shutil.which("objdump") or shutil.which("llvm-objdump")
+    if disassembler is None:
+        pytest.skip("needs objdump, to read machine code")
+    found = []
+    for path in dump.glob("*.o"):
+        text = subprocess.run(
+            [disassembler, "-d", str(path)], capture_output=True, text=True, check=True
+        ).stdout
+        # vfmadd231ps and its kin on x86; fmadd, fmla on Arm
+        found += re.findall(r"\b(?:v?fn?m(?:add|sub|la|ls)\w*)\b", text)
+    return found
+
+
+READERS = pytest.mark.parametrize("read", [contractible, fused_instructions])
+
+
+@CPU
+@DOORS
+@DTYPES
+@READERS
+@pytest.mark.clause("C5")
+def test_nothing_is_contracted(
+    read: Callable[[Path], list[str]], door: Callable[[Any], Any], dtype: str, tmp_path: Path
+) -> None:
+    compiled(door, dtype, tmp_path)
+    assert list(tmp_path.glob("*ir-with-opt.ll"))
+    assert list(tmp_path.glob("*.o"))
+    assert not read(tmp_path)
+
+
+@CPU
+@DOORS
+@READERS
+@pytest.mark.clause("C5")
+def test_without_fences_products_and_sums_are_contracted(
+    read: Callable[[Path], list[str]],
+    door: Callable[[Any], Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    unfenced(monkeypatch)
+    compiled(door, "float32", tmp_path)
+    assert read(tmp_path)
+
+
+def large_copies(hlo: str, size: int = SIZE) -> list[str]:
+    return re.findall(rf"= \w+\[{size}\]\S* copy\(.*", hlo)
+
+
+@CPU
+@DTYPES
+def test_a_donated_step_copies_nothing_and_needs_no_memory(dtype: str) -> None:
+    done = compiled(by_step, dtype, donate_argnums=(0, 1))
+    assert not large_copies(done.as_text())
+    memory = done.memory_analysis()
+    assert memory.temp_size_in_bytes < SIZE
+    assert memory.alias_size_in_bytes >= 2 * SIZE * jnp.dtype(dtype).itemsize
+
+
+@CPU
+def test_through_updates_the_momentum_is_copied_and_so_it_is_by_optax() -> None:
+    """θ' is formed outside, so nothing here can order it before m': the test above can fail."""
+    done = compiled(by_apply_updates, "float32", donate_argnums=(0, 1))
+    assert large_copies(done.as_text())
+    theirs = optax.lion(1e-3)
+    params = jnp.zeros(SIZE)
+    lowered = jax.jit(by_apply_updates(theirs), donate_argnums=(0, 1)).lower(
+        params, theirs.init(params), params
+    )
+    assert large_copies(lowered.compile().as_text() or "")
+
+
+@CPU
+@DTYPES
+def test_a_step_is_two_loops(dtype: str) -> None:
+    """The fences cost no pass over memory: one fused loop for θ', one for m'."""
+    hlo = compiled(by_step, dtype, donate_argnums=(0, 1)).as_text()
+    entry = hlo[hlo.index("ENTRY") :]
+    assert len(re.findall(rf"= \w+\[{SIZE}\]\S* fusion\(", entry)) == 2

@@ -1,0 +1,253 @@
+"""The same bits wherever a step is traced: constants, loops, batches, gradients, donated buffers.
+
+Each context is one in which XLA has other reasons to merge, fold or reorder; where taking the
+fences away shows in the bits, a test says so.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import jax
+import jax.numpy as jnp
+import lion_jax
+import numpy as np
+import optax
+import pytest
+from lion_jax import kernel, rounding
+
+from lion_ref.arithmetic import same_bits
+from tests.lion_jax.doors import by_apply_updates, by_step, difference, normal, reference
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+SCALARS = {"lr": 0.01, "weight_decay": 0.1}
+SIZE = 4099
+
+DOOR = pytest.mark.parametrize("door", [by_apply_updates, by_step])
+DTYPE = pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
+
+
+def lion(**changes: Any) -> Any:
+    return lion_jax.lion(SCALARS["lr"], weight_decay=SCALARS["weight_decay"], **changes)
+
+
+def expected(arrays: Any, steps: int) -> tuple[Any, Any]:
+    """The reference after some steps from a zero momentum, all with one gradient."""
+    theta, m, g = arrays[0], np.zeros_like(arrays[1]), arrays[2]
+    for _ in range(steps):
+        theta, m = reference((theta, m, g), **SCALARS)
+    return theta, m
+
+
+def verdict(ours: Any, theirs: Any, arrays: Any) -> str:
+    theta, m = (np.asarray(x) for x in ours)
+    return difference((theta, m), theirs, arrays)
+
+
+Program = Any  # (train, tx, steps, θ, g) -> (θ', m'): one computation
+
+
+def from_init(train: Any, tx: Any, steps: int, theta: Any, g: Any) -> Any:
+    state = tx.init(theta)
+    for _ in range(steps):
+        theta, state = train(theta, state, g)
+    return theta, state.mu
+
+
+def everything_traced(train: Any, tx: Any, steps: int, theta: Any, g: Any) -> Any:
+    return jax.jit(lambda theta, g: from_init(train, tx, steps, theta, g))(theta, g)
+
+
+def constant_params(train: Any, tx: Any, steps: int, theta: Any, g: Any) -> Any:
+    return jax.jit(lambda g: from_init(train, tx, steps, theta, g))(g)
+
+
+def constant_gradient(train: Any, tx: Any, steps: int, theta: Any, g: Any) -> Any:
+    return jax.jit(lambda theta: from_init(train, tx, steps, theta, g))(theta)
+
+
+def everything_constant(train: Any, tx: Any, steps: int, theta: Any, g: Any) -> Any:
+    return jax.jit(lambda: from_init(train, tx, steps, theta, g))()
+
+
+def rematerialized(train: Any, tx: Any, steps: int, theta: Any, g: Any) -> Any:
+    steps_again = jax.checkpoint(lambda theta, g: from_init(train, tx, steps, theta, g))
+    return jax.jit(steps_again)(theta, g)
+
+
+def scanned(train: Any, tx: Any, steps: int, theta: Any, g: Any) -> Any:
+    def body(carry: Any, _: Any) -> Any:
+        return train(*carry, g), None
+
+    def program(theta: Any) -> Any:
+        return jax.lax.scan(body, (theta, tx.init(theta)), length=steps)[0]
+
+    theta, state = jax.jit(program)(theta)
+    return theta, state.mu
+
+
+PROGRAMS: list[Program] = [
+    everything_traced,
+    constant_params,
+    constant_gradient,
+    everything_constant,
+    rematerialized,
+    scanned,
+]
+
+
+@DOOR
+@DTYPE
+@pytest.mark.parametrize("program", PROGRAMS)
+@pytest.mark.parametrize("steps", [1, 3])
+@pytest.mark.clause("C5", "C9")
+def test_init_and_steps_in_one_jit(
+    program: Program, steps: int, dtype: str, door: Callable[[Any], Any]
+) -> None:
+    arrays = normal(0, SIZE, (dtype,) * 3)
+    tx = lion()
+    ours = program(door(tx), tx, steps, jnp.asarray(arrays[0]), jnp.asarray(arrays[2]))
+    assert not verdict(ours, expected(arrays, steps), arrays)
+
+
+@pytest.mark.parametrize("program", [everything_traced, scanned])
+@pytest.mark.clause("C5")
+def test_without_fences_these_programs_go_wrong(
+    program: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unfenced(monkeypatch)
+    arrays = normal(0, SIZE)
+    tx = lion()
+    ours = program(by_step(tx), tx, 3, jnp.asarray(arrays[0]), jnp.asarray(arrays[2]))
+    assert verdict(ours, expected(arrays, 3), arrays)
+
+
+def unfenced(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take all fences away, and what was compiled with them, until the test ends."""
+    monkeypatch.setattr(kernel, "fence", lambda x: x)
+    monkeypatch.setattr(kernel, "ordered_after", lambda x, _: x)
+    monkeypatch.setattr(rounding, "fence", lambda x: x)
+    for name in ("update", "step"):
+        raw = getattr(kernel, name).__wrapped__
+        monkeypatch.setattr(kernel, name, raw)
+
+
+@DOOR
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.clause("C5", "C9", "C12")
+def test_a_thousand_steps_in_one_scan(dtype: str, door: Callable[[Any], Any]) -> None:
+    """Gradients and rates that change at every step, as scanned inputs."""
+    rng = np.random.default_rng(1)
+    theta, _, _ = normal(1, 257, (dtype,) * 3)
+    grads = rng.standard_normal((1000, 257)).astype(theta.dtype)
+    schedule = optax.warmup_cosine_decay_schedule(0.0, 1e-2, 50, 1000)
+    tx = lion_jax.lion(schedule, weight_decay=0.1, mu_dtype="float32")
+    train = door(tx)
+
+    @jax.jit
+    def program(theta: Any, grads: Any) -> Any:
+        def body(carry: Any, g: Any) -> Any:
+            return train(*carry, g), schedule(carry[1].count)
+
+        return jax.lax.scan(body, (theta, tx.init(theta)), grads)
+
+    (ours, state), rates = program(jnp.asarray(theta), jnp.asarray(grads))
+    m = np.zeros(257, np.float32)
+    for lr, g in zip(rates, grads, strict=True):
+        theta, m = reference((theta, m, g), lr=float(lr), weight_decay=0.1)
+    assert not verdict((ours, state.mu), (theta, m), (theta, m, g))
+    assert int(state.count) == 1000
+
+
+@DOOR
+@pytest.mark.clause("C12")
+def test_vmap_over_models_and_rates(door: Callable[[Any], Any]) -> None:
+    arrays = normal(2, (3, 501))
+    rates = jnp.float32([0.0, 0.1, 2.0])
+
+    def one(lr: Any, theta: Any, mu: Any, g: Any) -> Any:
+        state = lion_jax.LionState(jnp.int32(0), mu)
+        theta, state = door(lion_jax.lion(lr, weight_decay=0.1))(theta, state, g)
+        return theta, state.mu
+
+    ours = jax.jit(jax.vmap(one))(rates, *map(jnp.asarray, arrays))
+    for i in range(3):
+        row = tuple(x[i] for x in arrays)
+        theirs = reference(row, lr=float(rates[i]), weight_decay=0.1)
+        assert not verdict([x[i] for x in ours], theirs, row)
+
+
+def trained_on_a_product(door: Callable[[Any], Any], dtype: str) -> str:
+    """The verdict on a train step whose gradient is the product 0.3·x, there for XLA to fold."""
+    tx = lion()
+    theta, _, x = normal(3, SIZE, (dtype,) * 3)
+    factor = np.asarray(0.3).astype(x.dtype)
+
+    def loss(theta: Any, x: Any) -> Any:
+        return jnp.asarray(factor) * jnp.sum(theta * x)
+
+    @jax.jit
+    def train_step(theta: Any, state: Any, x: Any) -> Any:
+        return door(tx)(theta, state, jax.grad(loss)(theta, x))
+
+    params = jnp.asarray(theta)
+    new_theta, state = train_step(params, tx.init(params), jnp.asarray(x))
+    start = (theta, np.zeros_like(theta), factor * x)
+    return verdict((new_theta, state.mu), reference(start, **SCALARS), start)
+
+
+@DOOR
+@DTYPE
+@pytest.mark.clause("C5", "C9")
+def test_a_train_step_that_computes_its_gradient(dtype: str, door: Callable[[Any], Any]) -> None:
+    assert not trained_on_a_product(door, dtype)
+
+
+@DOOR
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.clause("C5", "C9")
+def test_without_fences_a_gradient_computed_beside_it_is_not_what_the_step_sees(
+    dtype: str, door: Callable[[Any], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """float32: (1-β)·(0.3·x) becomes ((1-β)·0.3)·x. bfloat16: 0.3·x is not rounded to 8 bits."""
+    unfenced(monkeypatch)
+    assert trained_on_a_product(door, dtype)
+
+
+@DOOR
+@pytest.mark.clause("C1")
+def test_the_step_can_be_differentiated(door: Callable[[Any], Any]) -> None:
+    """dθ'/dη = -(u + λ·θ) and dm'/dg = 1-β2: a fence has the derivative of what it stands for."""
+    theta, m, g = (jnp.asarray(x) for x in normal(4, 101))
+
+    def after(lr: Any, g: Any) -> Any:
+        train = door(lion_jax.lion(lr, weight_decay=0.5))
+        theta_new, state = train(theta, lion_jax.LionState(jnp.int32(0), m), g)
+        return theta_new, state.mu
+
+    (by_rate, _), _ = (
+        jax.jvp(lambda lr: after(lr, g), (jnp.float32(0.25),), (jnp.float32(1),))[1],
+        0,
+    )
+    with_rate_one, _ = reference((np.zeros(101, np.float32), np.asarray(m), np.asarray(g)), lr=1.0)
+    assert same_bits(np.asarray(by_rate), np.asarray(with_rate_one - 0.5 * theta)).all()
+    by_gradient = jax.grad(lambda g: after(jnp.float32(0.25), g)[1].sum())(g)
+    assert (by_gradient == np.float32(1 - 0.99)).all()
+
+
+@DOOR
+@DTYPE
+@pytest.mark.clause("C12")
+def test_donated_buffers(dtype: str, door: Callable[[Any], Any]) -> None:
+    tx = lion()
+    arrays = normal(5, SIZE, (dtype,) * 3)
+    train = jax.jit(door(tx), donate_argnums=(0, 1))
+    theta, g = jnp.asarray(arrays[0]), jnp.asarray(arrays[2])
+    state = tx.init(theta)
+    first = theta, state.mu
+    for _ in range(5):
+        theta, state = train(theta, state, g)
+    assert all(x.is_deleted() for x in first)
+    assert not verdict((theta, state.mu), expected(arrays, 5), arrays)
