@@ -52,6 +52,7 @@ class Judged:
 
     @property
     def accepted(self) -> Mask:
+        """Which elements are accepted; the array's own shape."""
         return np.asarray(self.codes != _CODE[Reason.OUTSIDE])
 
     @property
@@ -72,6 +73,8 @@ class Judged:
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
+    """The verdicts on both output arrays."""
+
     param: Judged
     momentum: Judged
 
@@ -90,9 +93,9 @@ def accepts(
 ) -> tuple[Mask, Mask]:
     """Which elements of a port's result are accepted: (for θ', for m'), as boolean arrays.
 
-    An element is accepted if its bits are the reference's, or if it lies in the set that SPEC C23 to
-    C27 derive from θ, m, g and the scalars: for θ' a union of narrow intervals, one for each sign
-    that c may have under rounding; for m' one interval. Nothing here is a tolerance to tune.
+    An element is accepted if its bits are the reference's, or if it lies in the set that SPEC C23
+    to C27 derive from θ, m, g and the scalars: for θ' a union of narrow intervals, one for each
+    sign that c may have under rounding; for m' one interval. Nothing here is a tolerance to tune.
 
     Args:
         param, momentum, grad: what the port was given; dtypes and shapes as for `step`.
@@ -166,9 +169,9 @@ def judge(
 def _problem(inputs: list[Array], values: Hyperparameters) -> Problem:
     check_dtypes(*(x.dtype for x in inputs))
     with np.errstate(all="ignore"):  # a signalling NaN is no error
-        wide = [np.asarray(x, dtype=np.float64) for x in inputs]
-    native = [x.dtype.newbyteorder("=") for x in inputs]
-    return Problem(*wide, *native, values)
+        theta, m, g = (np.asarray(x, dtype=np.float64) for x in inputs)
+    theta_dtype, m_dtype, g_dtype = (x.dtype.newbyteorder("=") for x in inputs)
+    return Problem(theta, m, g, theta_dtype, m_dtype, g_dtype, values)
 
 
 def _inside(interval: Interval, actual: Array) -> Mask:
@@ -184,7 +187,7 @@ def _inside(interval: Interval, actual: Array) -> Mask:
 def sign_set(problem: Problem, *, flushing: bool = True) -> dict[int, Mask]:
     """S of SPEC C24 as a mask for each sign, from the enclosure of c alone."""
     with np.errstate(all="ignore"):
-        c, _ = bounds.interpolation(problem, problem.values.beta1, flushing=flushing)
+        c = bounds.interpolation(problem, problem.values.beta1, flushing=flushing)
     return {-1: c.low < 0, 0: (c.low <= 0) & (c.high >= 0), 1: c.high > 0}
 
 

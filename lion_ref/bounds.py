@@ -6,22 +6,26 @@ in float64 and widened by what that evaluation can be wrong by.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lion_ref.dtypes import compute_dtype, promoted
-from lion_ref.hyperparameters import Hyperparameters
 from lion_ref.rational import FORMATS, round_fraction
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from lion_ref.hyperparameters import Hyperparameters
 
 Float64 = NDArray[np.float64]
 Dtype = np.dtype[Any]
 
 UNIT64 = 2.0**-53
+SMALLEST64 = 2.0**-1074
 
 
 def unit(dtype: Dtype) -> float:
@@ -30,6 +34,7 @@ def unit(dtype: Dtype) -> float:
 
 
 def smallest_normal(dtype: Dtype) -> float:
+    """2**e_min."""
     return 2.0 ** FORMATS[dtype.name].min_exponent
 
 
@@ -55,6 +60,7 @@ class Problem:
 
     @property
     def compute(self) -> Dtype:
+        """The compute dtype (SPEC C3)."""
         return compute_dtype(self.theta_dtype)
 
     def at(self, where: NDArray[Any]) -> Problem:
@@ -71,9 +77,8 @@ class Problem:
 
 
 def _rounded(value: Fraction | float, dtype: Dtype) -> Fraction:
-    """Rounded to dtype; the largest number where it overflows, which `may_overflow` sees to."""
-    result = round_fraction(Fraction(value), dtype.name)
-    return result if isinstance(result, Fraction) else Fraction(_maximum(dtype))
+    """A finite number rounded to a dtype in which it does not overflow."""
+    return Fraction(round_fraction(Fraction(value), dtype.name))
 
 
 def _with_flushed(options: Iterable[Fraction], dtype: Dtype) -> list[Fraction]:
@@ -84,7 +89,7 @@ def _with_flushed(options: Iterable[Fraction], dtype: Dtype) -> list[Fraction]:
 
 
 def _farthest(options: Iterable[Fraction], origin: Fraction) -> float:
-    return _up(max(abs(x - origin) for x in options))
+    return _up(max((abs(x - origin) for x in options), default=Fraction(0)))
 
 
 def _up(value: Fraction) -> float:
@@ -92,13 +97,25 @@ def _up(value: Fraction) -> float:
     return 0.0 if value == 0 else float(np.nextafter(float(value), np.inf))
 
 
-def interpolation(problem: Problem, beta: float, *, flushing: bool) -> tuple[Interval, Float64]:
-    """The enclosure of β·m + (1-β)·g before its last rounding, and its centre.
+def _headroom(largest: Float64) -> Float64:
+    """1, or 1/8 where a sum of numbers that large could overflow though the result does not.
 
-    With flushing=False the allowance for flushed subnormals is left out: what is accepted only with
-    it is accepted for that reason (SPEC C28).
+    The bounds are homogeneous: they are evaluated for scaled numbers, and the ends scaled back.
     """
-    m, g, compute = problem.m, problem.g, problem.compute
+    return np.where(largest > 2.0**1000, 0.125, 1.0)
+
+
+def interpolation(
+    problem: Problem, beta: float, *, flushing: bool, rounded_before: float = 0.0
+) -> Interval:
+    """The enclosure of β·m + (1-β)·g before its last rounding.
+
+    With flushing=False the allowance for flushed subnormals is left out: what is accepted only
+    with it is accepted for that reason (SPEC C28). `rounded_before` is the unit roundoff of a wider
+    dtype to which the sum is rounded before its last rounding.
+    """
+    scale = _headroom(np.maximum(np.abs(problem.m), np.abs(problem.g)))
+    m, g, compute = scale * problem.m, scale * problem.g, problem.compute
     b = _rounded(Fraction(beta), compute)
     w = _rounded(Fraction(1.0 - beta), compute)
     w_compute = _rounded(1 - b, compute)
@@ -111,99 +128,147 @@ def interpolation(problem: Problem, beta: float, *, flushing: bool) -> tuple[Int
 
     u_m, u_g = unit(problem.m_dtype), unit(problem.g_dtype)
     u_mg = unit(promoted(problem.m_dtype, problem.g_dtype))
-    weighted = u_m * b_max * np.abs(m) + u_g * w_max * np.abs(g)
-    # Halved, since the difference of two finite numbers may overflow.
-    half_difference = np.abs(0.5 * g - 0.5 * m)
-    lerp = 4 * u_mg * max(b_max, w_max) * half_difference
-    error = np.maximum(weighted, lerp) + rho_m * np.abs(m) + rho_g * np.abs(g)
-    error = error * (1 + 4 * max(u_m, u_g)) + 4 * UNIT64 * (b_max * np.abs(m) + w_max * np.abs(g))
-    error = error + underflow_of_interpolation(problem, flushing=flushing)
+    size_m, size_g = np.abs(m), np.abs(g)
+    weighted = u_m * b_max * size_m + u_g * w_max * size_g
+    lerp = 2 * u_mg * max(b_max, w_max) * np.abs(g - m)
+    error = np.maximum(weighted, lerp) + rho_m * size_m + rho_g * size_g
     centre = float(b) * m + float(w) * g
-    low, high = centre - error, centre + error
+    error = (error + rounded_before * np.abs(centre)) * (1 + 4 * max(u_m, u_g))
+    error = error + 4 * UNIT64 * (b_max * size_m + w_max * size_g)
+    dtypes = (problem.m_dtype, problem.g_dtype, compute)
+    # Five operations near zero: two products, a sum, a store, and the operands of one of them.
+    error = error + 5 * _underflow(dtypes, flushing=flushing) * scale
+    low, high = (centre - error) / scale, (centre + error) / scale
     # Every row is monotone: it maps momentum and gradient of one sign to that sign, or to zero.
     low = np.where((m >= 0) & (g >= 0), np.maximum(low, 0.0), low)
     high = np.where((m <= 0) & (g <= 0), np.minimum(high, 0.0), high)
-    return Interval(low, high), centre
+    return Interval(low, high)
 
 
-def underflow_of_interpolation(problem: Problem, *, flushing: bool) -> float:
-    """Five roundings near zero: half a subnormal spacing each, or with flushing a whole binade."""
-    dtypes = (problem.m_dtype, problem.g_dtype, problem.compute)
-    return _underflow(5, dtypes, flushing=flushing)
+def _underflow(dtypes: Iterable[Dtype], *, flushing: bool) -> float:
+    """What one operation near zero loses: half an ulp of a subnormal, or with flushing all of it.
 
-
-def _underflow(operations: int, dtypes: Iterable[Dtype], *, flushing: bool) -> float:
-    spacing = max(smallest_normal(x) * unit(x) for x in dtypes)
-    normal = max(smallest_normal(x) for x in dtypes if x.name != "float16") if flushing else 0.0
-    return operations * (spacing + 1.25 * normal)
-
-
-def parameter(problem: Problem, sign: int, *, flushing: bool) -> Interval:
-    """The enclosure of θ - η(s + λθ) before its last rounding, for one s of the sign set."""
-    theta, compute = problem.theta, problem.compute
-    lr, decay = Fraction(problem.values.lr), Fraction(problem.values.weight_decay)
-    h, weight = _rounded(lr, compute), _rounded(decay, compute)
-    shrink = h * weight
-    wide_product = Fraction(problem.values.lr * problem.values.weight_decay)
-    products = [_rounded(wide_product, compute), _rounded(shrink, compute)]
-    factors = [
-        _rounded(Fraction(1.0 - float(wide_product)), compute),
-        _rounded(1 - products[1], compute),
-    ]
-    if flushing:
-        products, factors = (_with_flushed(x, compute) for x in (products, factors))
-    delta_h, delta_f = _farthest(products, shrink), _farthest(factors, 1 - shrink)
-    h_max, f_max = _up(max(products)), _up(max(abs(x) for x in factors))
-    eta, size = float(h), np.abs(theta)
-
-    u = unit(problem.theta_dtype)
-    narrow = [x for x in (problem.theta_dtype, problem.m_dtype, problem.g_dtype) if x != compute]
-    # η·u is ±η, exact unless a row rounds it to a narrower dtype.
-    u_step = max((unit(x) for x in narrow), default=0.0) if sign else 0.0
-    step = eta * abs(sign)
-    # η(s + λθ) as ηs + (ηλ)θ: λθ alone may overflow where the result does not.
-    slide = float(shrink) * theta
-    of_sum = u * (3 * np.abs(slide) + 2 * step * bool(weight)) + u_step * step
-    of_factor = size * (delta_f + (u * f_max if any(x not in (0, 1) for x in factors) else 0.0))
-    of_product = size * (delta_h + 2 * u * h_max)
-    if h_max:
-        of_product = of_product + u * (size * (1 + h_max) + step)
-    error = np.maximum(of_sum, np.maximum(of_factor, of_product) + u_step * step)
-    error = error * (1 + 4 * max(u, u_step))
-    centre = theta - (eta * sign + slide)
-    magnitude = 0.5 * size * (1 + float(shrink)) + 0.5 * step  # halved, lest it overflow
-    if problem.theta_dtype != compute:
-        error = error + 2 * unit(compute) * magnitude  # rounded to the compute dtype, then stored
-    if weight or compute.name != "float64":
-        # In float64 without decay the centre is the result of its one rounding: nothing to add.
-        error = error + 12 * UNIT64 * magnitude
-    error = error + _underflow_of_parameter(problem, eta, float(weight), sign, flushing=flushing)
-    return Interval(centre - error, centre + error)
-
-
-def _underflow_of_parameter(
-    problem: Problem, eta: float, weight: float, sign: int, *, flushing: bool
-) -> Float64:
-    """Rounding near zero: eight operations, four of them scaled by η, and the scalars themselves.
-
-    One more is η·u, which a row may round to the dtype of m and g.
+    A flushed number was smaller than the smallest normal one; what the operations behind it make
+    of that is less than a quarter more.
     """
-    size = np.abs(problem.theta)
-    one = _underflow(1, (problem.theta_dtype, problem.compute), flushing=flushing)
-    scalars = one * (1 + weight * size + (1 + eta) * size) if flushing else 0.0
-    u_dtype = promoted(problem.m_dtype, problem.g_dtype)
-    step = _underflow(1, (u_dtype, problem.compute), flushing=flushing) * abs(sign)
-    nothing = (size == 0) & (sign == 0)
-    return np.where(nothing, 0.0, one * (8 + 4 * eta) * (1 + eta * weight) + scalars + step)
+    formats = list(dtypes)
+    half_ulp = max(smallest_normal(x) * unit(x) for x in formats)
+    lost = max(half_ulp, SMALLEST64)  # half of float64's own is no float64
+    if flushing:
+        lost += 1.25 * max(smallest_normal(x) for x in formats if x.name != "float16")
+    return lost
 
 
 def momentum(problem: Problem, *, flushing: bool) -> Interval:
     """The enclosure of m' before its last rounding, to m's dtype."""
-    bound, centre = interpolation(problem, problem.values.beta2, flushing=flushing)
     sum_dtype = promoted(problem.m_dtype, problem.g_dtype)
-    before = [x for x in (problem.compute, sum_dtype) if x != problem.m_dtype]
-    extra = max((unit(x) for x in before), default=0.0) * np.abs(centre) * (1 + 4 * UNIT64)
-    return Interval(bound.low - extra, bound.high + extra)
+    before = [unit(x) for x in (problem.compute, sum_dtype) if x != problem.m_dtype]
+    return interpolation(
+        problem,
+        problem.values.beta2,
+        flushing=flushing,
+        rounded_before=max(before, default=0.0),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _DecayScalars:
+    """η and λ, what the rows form of them, and how far that is from the exact ηλ and 1 - ηλ."""
+
+    lr: float
+    weight: float
+    product_max: float
+    product_error: float
+    factor_max: float
+    factor_error: float
+    factor_is_exact: bool
+    """Whether a product with every factor is exact: the factors are 0 or 1."""
+
+    def slide(self, theta: Float64) -> Float64:
+        """(ηλ)·θ, for λθ alone may overflow where the result does not; or η·(λθ), for ηλ may."""
+        product = self.lr * self.weight
+        return product * theta if np.isfinite(product) else self.lr * (self.weight * theta)
+
+
+def _decay_scalars(problem: Problem, *, flushing: bool) -> _DecayScalars:
+    compute, values = problem.compute, problem.values
+    lr = _rounded(values.lr, compute)
+    weight = _rounded(values.weight_decay, compute)
+    shrink = lr * weight
+    # Rows whose scalar overflows have no finite results (`extremes` sees to the others).
+    largest = Fraction(maximum(compute))
+    products, factors = [], []
+    wide = values.lr * values.weight_decay
+    if wide <= largest:
+        products.append(_rounded(wide, compute))
+        factors.append(_rounded(1.0 - wide, compute))
+    if shrink <= largest:
+        product = _rounded(shrink, compute)
+        products.append(product)
+        factors.append(_rounded(1 - product, compute))
+    if flushing:
+        products, factors = (_with_flushed(x, compute) for x in (products, factors))
+    return _DecayScalars(
+        lr=float(lr),
+        weight=float(weight),
+        product_max=_up(max(products, default=Fraction(0))),
+        product_error=_farthest(products, shrink),
+        factor_max=_up(max((abs(x) for x in factors), default=Fraction(0))),
+        factor_error=_farthest(factors, 1 - shrink),
+        factor_is_exact=all(x in (0, 1) for x in factors),
+    )
+
+
+def parameter(problem: Problem, sign: int, *, flushing: bool) -> Interval:
+    """The enclosure of θ - η(s + λθ) before its last rounding, for one s of the sign set."""
+    scalars = _decay_scalars(problem, flushing=flushing)
+    scale = _headroom(np.maximum(np.abs(problem.theta), scalars.lr))
+    theta = scale * problem.theta
+    size, step = np.abs(theta), scale * scalars.lr * abs(sign)
+
+    u, u_compute = unit(problem.theta_dtype), unit(problem.compute)
+    # η·u is ±η, exact unless a row rounds it to a dtype of m and g narrower than the compute dtype.
+    u_mg = unit(promoted(problem.m_dtype, problem.g_dtype))
+    u_step = u_mg if u_mg > u_compute else 0.0
+    slide = scalars.slide(theta)
+    of_sum = u * (3 * np.abs(slide) + 2 * step * bool(scalars.weight)) + u_step * step
+    of_factor = size * (
+        scalars.factor_error + u * scalars.factor_max * (not scalars.factor_is_exact)
+    )
+    of_product = size * scalars.product_error
+    if scalars.weight:
+        product = np.maximum(size * scalars.product_max, np.abs(slide))
+        of_product = of_product + u * (2 * product + (size + product + step))
+    error = np.maximum(of_sum, np.maximum(of_factor, of_product) + u_step * step)
+    error = error * (1 + 4 * max(u, u_step))
+    centre = theta - (scale * scalars.lr * sign + slide)
+    magnitude = size + np.abs(slide) + step
+    if u > u_compute:
+        error = error + u_compute * magnitude  # rounded to the compute dtype, then stored
+    # With no error so far, the centre is the one rounding that all rows do.
+    error = np.where(error > 0, error + 6 * UNIT64 * magnitude, error)
+    error = error + scale * _underflow_of_parameter(problem, scalars, sign, flushing=flushing)
+    return Interval((centre - error) / scale, (centre + error) / scale)
+
+
+def _underflow_of_parameter(
+    problem: Problem, scalars: _DecayScalars, sign: int, *, flushing: bool
+) -> Float64:
+    """Rounding near zero: eight operations, four of them scaled by η, and the scalars themselves.
+
+    One more is η·u, which a row may round to the dtype of m and g. Without decay a tiny θ - η·u is
+    exact, and only flushing can lose it.
+    """
+    eta, weight, size = scalars.lr, scalars.weight, np.abs(problem.theta)
+    u_dtype = promoted(problem.m_dtype, problem.g_dtype)
+    of_step = _underflow((u_dtype, problem.compute), flushing=flushing) * abs(sign)
+    if u_dtype == problem.compute and not flushing:
+        of_step = 0.0
+    one = _underflow((problem.theta_dtype, problem.compute), flushing=flushing)
+    flushed_scalars = one * (1 + weight * size + (1 + eta) * size) if flushing else 0.0
+    operations = one * (8 + 4 * eta) * (1 + eta * weight) if weight or flushing else 0.0
+    nothing = (size == 0) & (sign == 0)
+    return np.where(nothing, 0.0, operations + flushed_scalars + of_step)
 
 
 def may_overflow(problem: Problem) -> NDArray[np.bool_]:
@@ -214,12 +279,12 @@ def may_overflow(problem: Problem) -> NDArray[np.bool_]:
     size = np.abs(problem.theta)
     moved = size * (1 + decay + eta * decay) + eta * (1 + decay * size) + decay * size + 1
     largest = np.maximum(np.abs(problem.m), np.abs(problem.g))
-    if eta * decay >= _maximum(problem.compute):
+    if eta * decay >= maximum(problem.compute):
         return np.ones(size.shape, bool)
-    ordinary = (moved < 0.25 * _maximum(*everything)) & (largest < 0.25 * _maximum(*sums))
+    ordinary = (moved < 0.25 * maximum(*everything)) & (largest < 0.25 * maximum(*sums))
     return np.asarray(~ordinary)
 
 
-def _maximum(*dtypes: Dtype) -> float:
+def maximum(*dtypes: Dtype) -> float:
     """The largest finite number of the dtype that overflows first."""
     return min(2.0 ** FORMATS[x.name].max_exponent * (2 - 2 * unit(x)) for x in dtypes)

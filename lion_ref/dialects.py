@@ -6,20 +6,24 @@ rounds as told are put together as the Semantics says.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lion_ref.arithmetic import fma, round_to
+from lion_ref.arithmetic import round_to
 from lion_ref.dtypes import promoted
 from lion_ref.flushing import Flush
-from lion_ref.hyperparameters import Hyperparameters
-from lion_ref.semantics import Semantics
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from lion_ref.hyperparameters import Hyperparameters
+    from lion_ref.semantics import Semantics
 
 Array = NDArray[Any]
 Dtype = np.dtype[Any]
+Scalar = Any  # NumPy scalars of the compute dtype, whose operators have no types
 
 
 class Arithmetic:
@@ -36,32 +40,38 @@ class Arithmetic:
         self.flush = Flush(semantics.subnormals, compute)
 
     def load(self, array: Array) -> Array:
+        """An input as the operations take it."""
         if self.semantics.precision == "storage":
             return array
         return self.flush.widened(array)
 
-    def scalar(self, value: float, meets: Dtype) -> np.generic:
+    def scalar(self, value: float, meets: Dtype) -> Scalar:
         """A binary64 value as the scalar that multiplies an array of dtype `meets`."""
-        rounded = np.float64(value)
+        rounded: Scalar = np.float64(value)
         if self.semantics.scalars == "storage":
             rounded = round_to(rounded, meets)[()]
         return self.flush.narrowed(np.asarray(rounded, np.float64), self.compute)[()]
 
-    def multiply(self, a: Array | np.generic, b: Array) -> Array:
+    def multiply(self, a: Array | Scalar, b: Array) -> Array:
+        """a ⊗ b."""
         x, y = self._wide(a), self._wide(b)
         return self._rounded(self.flush.product(x, y), a, b)
 
     def add(self, a: Array, b: Array) -> Array:
+        """a ⊕ b."""
         return self._rounded(self.flush.result(self._wide(a) + self._wide(b)), a, b)
 
-    def subtract(self, a: Array | np.generic, b: Array) -> Array:
+    def subtract(self, a: Array | Scalar, b: Array) -> Array:
+        """a ⊖ b."""
         return self._rounded(self.flush.result(self._wide(a) - self._wide(b)), a, b)
 
-    def fma(self, a: Array | np.generic, b: Array, c: Array) -> Array:
+    def fma(self, a: Array | Scalar, b: Array, c: Array) -> Array:
+        """a·b + c, rounded once to the compute dtype."""
         x, y, z = np.broadcast_arrays(self._wide(a), self._wide(b), self._wide(c))
         return self._rounded(self.flush.fma(x, y, z), a, b, c)
 
     def sign(self, c: Array) -> Array:
+        """sign(c), with the signs of zero and NaN that SPEC C22 lets it have."""
         wide = self._wide(c)
         result = np.sign(wide)
         if self.semantics.zero_sign == "kept":
@@ -70,10 +80,10 @@ class Arithmetic:
             result = np.where(np.isnan(wide), self.compute.type(0), result)
         return self._rounded(result, c)
 
-    def _wide(self, value: Array | np.generic) -> Array:
+    def _wide(self, value: Array | Scalar) -> Array:
         return self.flush.widened(np.asarray(value))
 
-    def _rounded(self, result: Array, *operands: Array | np.generic) -> Array:
+    def _rounded(self, result: Array, *operands: Array | Scalar) -> Array:
         if self.semantics.precision == "compute":
             return result
         arrays = [x.dtype for x in operands if isinstance(x, np.ndarray)]
@@ -89,7 +99,6 @@ def dialect(
     compute: Dtype,
     theta_dtype: Dtype,
     m_dtype: Dtype,
-    g_dtype: Dtype,
 ) -> Callable[[Array, Array, Array], tuple[Array, Array]]:
     """The update of flat blocks under any Semantics; results are yet to be stored."""
     ops = Arithmetic(semantics, compute)
@@ -111,6 +120,7 @@ def dialect(
 
 
 def skips_decay(semantics: Semantics, values: Hyperparameters) -> bool:
+    """Whether no λ ⊗ θ is formed at all (SPEC C10)."""
     return semantics.decay_skipped_at_zero and values.weight_decay == 0
 
 
@@ -136,7 +146,7 @@ def interpolate(ops: Arithmetic, part: str, beta: float, m: Array, g: Array) -> 
     return ops.add(near, ops.multiply(weight, difference))
 
 
-def complement(ops: Arithmetic, beta: float, meets: Dtype) -> np.generic:
+def complement(ops: Arithmetic, beta: float, meets: Dtype) -> Scalar:
     """1-β as SPEC C4, C20 and C21 form it."""
     if ops.semantics.complement == "wide":
         return ops.scalar(1.0 - beta, meets)
@@ -168,14 +178,7 @@ def move(ops: Arithmetic, values: Hyperparameters, theta: Array, u: Array) -> Ar
         return less_step(theta, s)
     if semantics.decay == "factor":
         return _move_by_factor(ops, values, theta, u, lr, weight)
-    if semantics.decay == "unscaled":
-        scalar, factor = weight, theta
-    elif semantics.decay_scalar == "left-to-right":
-        scalar, factor = lr, ops.multiply(weight, theta)
-    elif semantics.decay_scalar == "wide":
-        scalar, factor = ops.scalar(values.lr * values.weight_decay, theta.dtype), theta
-    else:
-        scalar, factor = _scalar_product(ops, lr, weight, theta.dtype), theta
+    scalar, factor = _decay_product(ops, values, theta, lr, weight)
 
     def less_decay(base: Array) -> Array:
         if semantics.decay_fused:
@@ -187,13 +190,26 @@ def move(ops: Arithmetic, values: Hyperparameters, theta: Array, u: Array) -> Ar
     return less_step(less_decay(theta), u)
 
 
+def _decay_product(
+    ops: Arithmetic, values: Hyperparameters, theta: Array, lr: Scalar, weight: Scalar
+) -> tuple[Scalar, Array]:
+    """The two factors whose product decays θ: a scalar, and θ or λ ⊗ θ."""
+    if ops.semantics.decay == "unscaled":
+        return weight, theta
+    if ops.semantics.decay_scalar == "left-to-right":
+        return lr, ops.multiply(weight, theta)
+    if ops.semantics.decay_scalar == "wide":
+        return ops.scalar(values.lr * values.weight_decay, theta.dtype), theta
+    return _scalar_product(ops, lr, weight, theta.dtype), theta
+
+
 def _move_by_factor(
     ops: Arithmetic,
     values: Hyperparameters,
     theta: Array,
     u: Array,
-    lr: np.generic,
-    weight: np.generic,
+    lr: Scalar,
+    weight: Scalar,
 ) -> Array:
     semantics = ops.semantics
     if semantics.decay_scalar == "wide":
@@ -211,9 +227,9 @@ def _move_by_factor(
     return ops.fma(-lr, u, decayed) if semantics.step_fused else ops.subtract(decayed, step)
 
 
-def _scalar_product(ops: Arithmetic, lr: np.generic, weight: np.generic, meets: Dtype) -> Any:
+def _scalar_product(ops: Arithmetic, lr: Scalar, weight: Scalar, meets: Dtype) -> Any:
     """η ⊗ λ in the compute dtype; rounded to the storage dtype where scalars are."""
     product = ops.flush.product(np.asarray(lr), np.asarray(weight))
     if ops.semantics.scalars == "storage":
-        product = round_to(product, meets).astype(ops.compute)
+        product = np.asarray(round_to(product, meets).astype(ops.compute))
     return product[()]

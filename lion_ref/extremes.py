@@ -1,23 +1,28 @@
 """What the rows of SPEC Part II do where numbers are not finite or could overflow (C27).
 
-Bounds say nothing there, so the rows are evaluated: every choice that can change whether a result is
-finite, infinite or NaN, alone and together.
+Bounds say nothing there, so the rows are evaluated: every choice that can change whether a result
+is finite, infinite or NaN, alone and together.
 """
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import itertools
-from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lion_ref.arithmetic import round_to
-from lion_ref.bounds import Problem
 from lion_ref.dialects import Arithmetic, interpolate, move
 from lion_ref.dtypes import promoted
-from lion_ref.semantics import Semantics
+from lion_ref.semantics import Semantics, choices
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from lion_ref.bounds import Problem
 
 Array = NDArray[Any]
 Mask = NDArray[np.bool_]
@@ -34,6 +39,7 @@ class Outcomes:
         self.negative = np.zeros(size, bool)
 
     def include(self, values: Array, where: Mask | bool = True) -> None:
+        """Add what a row gives, in the places where it is one of the rows."""
         self.nan |= np.isnan(values) & where
         self.positive |= np.isposinf(values) & where
         self.negative |= np.isneginf(values) & where
@@ -71,10 +77,8 @@ def interpolations(problem: Problem, part: str) -> Iterator[Array]:
     forms = ("weighted", "lerp-from-momentum", "lerp-from-gradient")
     for arithmetic in _arithmetics():
         for form, complement in itertools.product(forms, ("wide", "compute")):
-            semantics = Semantics(
-                **{f"{part}_interpolation": form}, complement=complement, **arithmetic
-            )
-            ops = Arithmetic(semantics, problem.compute)
+            row: dict[str, Any] = {f"{part}_interpolation": form, "complement": complement}
+            ops = Arithmetic(Semantics(**row, **arithmetic), problem.compute)
             yield interpolate(ops, part, beta, ops.load(m), ops.load(g))
 
 
@@ -92,10 +96,34 @@ def signs(problem: Problem) -> tuple[dict[int, Mask], Mask]:
 
 
 def momenta(problem: Problem) -> Outcomes:
+    """The outcomes of m' under each form of the interpolation."""
     outcomes = Outcomes(problem.m.size)
     for new_m in interpolations(problem, "momentum"):
         outcomes.include(round_to(new_m, problem.m_dtype))
     return outcomes
+
+
+@functools.cache
+def _moves() -> tuple[Semantics, ...]:
+    """Every form of θ', fused ones too: an fma has no product that overflows by itself.
+
+    In an interpolation that makes no difference, since a weight <= 1 makes no product overflow.
+    """
+    names = (
+        "decay",
+        "decay_scalar",
+        "decay_order",
+        "decay_fused",
+        "step_fused",
+        "decay_skipped_at_zero",
+    )
+    found = []
+    for values in itertools.product(*(choices()[name] for name in names)):
+        for arithmetic in _arithmetics():
+            # A combination without a meaning is none of the rows.
+            with contextlib.suppress(ValueError):
+                found.append(Semantics(**dict(zip(names, values, strict=True)), **arithmetic))
+    return tuple(row for row in found if not row.is_other_algorithm)
 
 
 def parameters(problem: Problem, signs_held: dict[int, Mask], nan_held: Mask) -> Outcomes:
@@ -103,17 +131,13 @@ def parameters(problem: Problem, signs_held: dict[int, Mask], nan_held: Mask) ->
     theta, m, g = _inputs(problem)
     outcomes = Outcomes(theta.size)
     outcomes.nan |= nan_held
-    decays: list[dict[str, Any]] = [{"decay": "sum"}, {"decay": "sum", "decay_fused": True}]
-    for scalar in ("wide", "compute"):
-        decays.append({"decay": "factor", "decay_scalar": scalar})
-    for scalar, order in itertools.product(
-        ("wide", "compute", "left-to-right"), ("decay-first", "step-first")
-    ):
-        decays.append({"decay": "product", "decay_scalar": scalar, "decay_order": order})
-    for decay, arithmetic, skipped in itertools.product(decays, _arithmetics(), (False, True)):
-        semantics = Semantics(**decay, **arithmetic, decay_skipped_at_zero=skipped)
+    for semantics in _moves():
+        if semantics.decay_skipped_at_zero and problem.values.weight_decay:
+            continue  # the same as without
         ops = Arithmetic(semantics, problem.compute)
         for s, held in signs_held.items():
+            if not held.any():
+                continue
             u = np.full(theta.shape, s, dtype=problem.compute)
             if semantics.precision == "storage":
                 u = u.astype(promoted(m.dtype, g.dtype))

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from fractions import Fraction
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +11,11 @@ from numpy.typing import NDArray
 from lion_ref import arithmetic
 from lion_ref.arithmetic import round_to
 from lion_ref.rational import FORMATS
-from lion_ref.semantics import Subnormals
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from lion_ref.semantics import Subnormals
 
 Array = NDArray[Any]
 Dtype = np.dtype[Any]
@@ -51,12 +54,14 @@ class Flush:
         return np.where(self._is_tiny_stored(values, dtype), round_to(values * 0, dtype), rounded)
 
     def product(self, a: Array, b: Array) -> Array:
+        """a ⊗ b."""
         result = np.asarray(a * b)
         if self.mode == "keep":
             return result
         return _zeroed(result, self._is_tiny_product(a, b, result))
 
     def fma(self, a: Array, b: Array, c: Array) -> Array:
+        """a·b + c, rounded once."""
         result = arithmetic.fma(a, b, c)
         if self.mode == "keep":
             return result

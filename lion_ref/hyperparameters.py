@@ -5,13 +5,15 @@ from __future__ import annotations
 import math
 import numbers
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import DTypeLike
 
 from lion_ref.arithmetic import round_to
 from lion_ref.dtypes import compute_dtype
+
+if TYPE_CHECKING:
+    from numpy.typing import DTypeLike
 
 NON_NEGATIVE = "a finite number >= 0"
 UNIT_INTERVAL = "a number in [0, 1)"
@@ -25,13 +27,13 @@ def real_number(name: str, value: object, legal: str) -> float:
     """
     if isinstance(value, np.ndarray) and value.ndim == 0:
         value = value[()]
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (numbers.Real, np.floating)):
-        # ml_dtypes' scalars are np.generic but register with no number class.
-        if not (isinstance(value, np.generic) and value.dtype.name == "bfloat16"):
-            raise TypeError(
-                f"{name}={value!r} is not legal: it is of type {type(value).__name__}; "
-                f"legal: {legal}"
-            )
+    # ml_dtypes' scalars are np.generic but register with no number class.
+    is_bfloat16 = isinstance(value, np.generic) and value.dtype.name == "bfloat16"
+    is_bool = isinstance(value, (bool, np.bool_))
+    if is_bool or not (is_bfloat16 or isinstance(value, numbers.Real)):
+        raise TypeError(
+            f"{name}={value!r} is not legal: it is of type {type(value).__name__}; legal: {legal}"
+        )
     try:
         return float(value)  # type: ignore[arg-type]  # narrowed above, beyond mypy's reach
     except OverflowError:
