@@ -1,4 +1,9 @@
-"""The update of one array: SPEC C5's operations, with a fence after every product."""
+"""The update of one array: SPEC C5's operations, with a fence after every product.
+
+θ' reads m, and m' is to be written over it where buffers are donated. Nothing in the mathematics
+orders the two, and unordered XLA's CPU compiler copies m first, which costs more than the step. So
+both functions make m' wait, each for what it has.
+"""
 
 from __future__ import annotations
 
@@ -18,43 +23,49 @@ def update(theta: jax.Array, m: jax.Array, g: jax.Array, scalars: Any) -> tuple[
 
     -e is not narrowed to θ's dtype: θ ⊕ (-e) in the compute dtype, rounded once, is the canonical
     θ' (SPEC C9), and that is what optax.apply_updates forms.
+
+    The caller forms θ', so m' waits for u. bfloat16 holds u's four values, and a conversion to it
+    is what XLA's CPU compiler would rather store than repeat: θ' then reads u, and no m.
     """
     compute = scalars.lr.dtype
-    wide_m, wide_g = load(m, compute), load(g, compute)
-    e = _decrement(load(theta, compute), wide_m, wide_g, scalars)
-    x, y = _decayed_terms(wide_m, wide_g, scalars)
-    return -e, store(x + y, m.dtype)
+    wide_theta, wide_m, wide_g = load(theta, compute), load(m, compute), load(g, compute)
+    u = _direction(wide_m, wide_g, scalars).astype(jnp.float32).astype(jnp.bfloat16)
+    e = _decrement(load(u, compute), wide_theta, scalars)
+    return -e, store(_new_momentum(wide_m, wide_g, scalars, after=u), m.dtype)
 
 
 @partial(jax.jit, inline=True)
 def step(theta: jax.Array, m: jax.Array, g: jax.Array, scalars: Any) -> tuple[Any, Any]:
-    """(θ', m'), where m' waits for θ'.
-
-    Both read m, and m' is to be written over it. Unordered, XLA would copy m first.
-    """
+    """(θ', m'), where m' waits for θ'."""
     compute = scalars.lr.dtype
     wide_theta, wide_m, wide_g = load(theta, compute), load(m, compute), load(g, compute)
-    e = _decrement(wide_theta, wide_m, wide_g, scalars)
+    u = _direction(wide_m, wide_g, scalars)
+    e = _decrement(u, wide_theta, scalars)
     new_theta = computed_once(store(wide_theta - e, theta.dtype))
-    x, y = _decayed_terms(wide_m, wide_g, scalars)
-    new_m = ordered_after(x, new_theta) + y
-    return new_theta, store(new_m, m.dtype)
+    return new_theta, store(_new_momentum(wide_m, wide_g, scalars, after=new_theta), m.dtype)
 
 
-def _decrement(theta: jax.Array, m: jax.Array, g: jax.Array, scalars: Any) -> jax.Array:
-    """e = η ⊗ (sign(c) ⊕ λ ⊗ θ)."""
+def _direction(m: jax.Array, g: jax.Array, scalars: Any) -> jax.Array:
+    """u = sign(c), which is -1, +0, +1 or NaN."""
     a = fence(scalars.beta1 * m)
     b = fence(scalars.one_minus_beta1 * g)
-    u = _sign(a + b)
+    return _sign(a + b)
+
+
+def _sign(c: jax.Array) -> jax.Array:
+    """jnp.sign keeps the sign of a zero; SPEC C7 does not."""
+    return jnp.where(c == 0, jnp.zeros_like(c), jnp.sign(c))
+
+
+def _decrement(u: jax.Array, theta: jax.Array, scalars: Any) -> jax.Array:
+    """e = η ⊗ (u ⊕ λ ⊗ θ)."""
     d = fence(scalars.weight_decay * theta)
     s = u + d
     return fence(scalars.lr * s)
 
 
-def _decayed_terms(m: jax.Array, g: jax.Array, scalars: Any) -> tuple[jax.Array, jax.Array]:
-    return fence(scalars.beta2 * m), fence(scalars.one_minus_beta2 * g)
-
-
-def _sign(c: jax.Array) -> jax.Array:
-    """-1, +0, +1 or NaN; jnp.sign keeps the sign of a zero (SPEC C7)."""
-    return jnp.where(c == 0, jnp.zeros_like(c), jnp.sign(c))
+def _new_momentum(m: jax.Array, g: jax.Array, scalars: Any, *, after: jax.Array) -> jax.Array:
+    """m' = β2 ⊗ m ⊕ (1-β2) ⊗ g, to be computed after another array."""
+    x = fence(scalars.beta2 * m)
+    y = fence(scalars.one_minus_beta2 * g)
+    return ordered_after(x, after) + y

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import jax
 import jax.numpy as jnp
 import lion_jax
-import optax
 import pytest
 
+from lion_ref import legal_triples
 from tests.lion_jax.doors import by_apply_updates, by_step
 from tests.lion_jax.test_contexts import unfenced
 
@@ -117,22 +117,44 @@ def test_a_donated_step_copies_nothing_and_needs_no_memory(dtype: str) -> None:
 
 
 @CPU
-def test_through_updates_the_momentum_is_copied_and_so_it_is_by_optax() -> None:
-    """θ' is formed outside, so nothing here can order it before m': the test above can fail."""
-    done = compiled(by_apply_updates, "float32", donate_argnums=(0, 1))
-    assert large_copies(done.as_text())
-    theirs = optax.lion(1e-3)
-    params = jnp.zeros(SIZE)
-    lowered = jax.jit(by_apply_updates(theirs), donate_argnums=(0, 1)).lower(
-        params, theirs.init(params), params
-    )
-    assert large_copies(lowered.compile().as_text() or "")
+@DTYPES
+def test_a_donated_update_copies_nothing_and_needs_two_bytes_an_element(dtype: str) -> None:
+    done = compiled(by_apply_updates, dtype, donate_argnums=(0, 1))
+    assert not large_copies(done.as_text())
+    assert done.memory_analysis().temp_size_in_bytes < 3 * SIZE
 
 
 @CPU
+@DOORS
+def test_left_unordered_the_momentum_is_copied(
+    door: Callable[[Any], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unfenced(monkeypatch)
+    done = compiled(door, "float32", donate_argnums=(0, 1))
+    assert large_copies(done.as_text())
+    assert done.memory_analysis().temp_size_in_bytes >= 4 * SIZE
+
+
+@CPU
+@pytest.mark.parametrize(("door", "loops"), [(by_step, 2), (by_apply_updates, 3)])
 @DTYPES
-def test_a_step_is_two_loops(dtype: str) -> None:
-    """The fences cost no pass over memory: one fused loop for θ', one for m'."""
-    hlo = compiled(by_step, dtype, donate_argnums=(0, 1)).as_text()
+def test_fences_cost_no_pass_over_memory(
+    dtype: str, door: Callable[[Any], Any], loops: int
+) -> None:
+    """One fused loop each for θ' and for m'; through updates one more, for u."""
+    hlo = compiled(door, dtype, donate_argnums=(0, 1)).as_text()
     entry = hlo[hlo.index("ENTRY") :]
-    assert len(re.findall(rf"= \w+\[{SIZE}\]\S* fusion\(", entry)) == 2
+    assert len(re.findall(rf"= \w+\[{SIZE}\]\S* fusion\(", entry)) == loops
+
+
+@CPU
+def test_every_triple_is_updated_in_place() -> None:
+    tx = lion_jax.lion(1e-3, weight_decay=0.1)
+    with jax.enable_x64(True):
+        for triple in legal_triples():
+            params, mu, grads = (jnp.zeros(SIZE, dtype) for dtype in triple)
+            state = lion_jax.LionState(jnp.int32(0), mu)
+            train = jax.jit(by_step(tx), donate_argnums=(0, 1))
+            done: Any = train.lower(params, state, grads).compile()
+            assert not large_copies(done.as_text()), triple
+            assert done.memory_analysis().temp_size_in_bytes < SIZE, triple
