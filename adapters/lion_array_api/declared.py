@@ -35,6 +35,8 @@ def declared_semantics(array: Any) -> Semantics:
 
     Raises:
         TypeError: `step` would not take the array.
+        FloatingPointError: this thread flushes subnormals, or does not round to nearest (SPEC C15),
+            so there is nothing to compare with.
         RuntimeError: the bits are those of no such semantics, as where products and sums contract.
 
     >>> declared_semantics(np.zeros(3)).describe()

@@ -16,15 +16,15 @@ def stored(xp: Any, values: Any, dtype: Any) -> Any:
     """values, in the compute dtype, rounded once to dtype."""
     name = dtype_name(dtype)
     if dtype_name(values.dtype) == "float64" and name in ("float16", "bfloat16"):
-        values = xp.astype(_prepared(xp, values, FORMATS[name]), xp.float32, copy=False)
+        values = _by_float32(xp, values, FORMATS[name])
     return xp.astype(values, dtype, copy=False)
 
 
-def _prepared(xp: Any, values: Any, target: Format) -> Any:
-    """float64 values that the way by float32 rounds once.
+def _by_float32(xp: Any, values: Any, target: Format) -> Any:
+    """float64 values as float32, such that the target rounds no value that float32 has rounded.
 
-    A value that float32 holds exactly is left to that. No other is a tie of the narrower dtype, so
-    any rounding to nearest of as many bits gives the one right result, which float32 then holds.
+    A value that float32 holds exactly is left to the target. No other is a tie of the target, so
+    any rounding to nearest to its number of bits gives the one right result, and float32 holds it.
     """
     precision, magnitude = 53, xp.abs(values)
     # To the target's number of bits: Veltkamp's splitting, which may only break ties wrongly.
@@ -38,5 +38,12 @@ def _prepared(xp: Any, values: Any, target: Format) -> Any:
     nearest = xp.where(magnitude < 2.0**target.min_exponent, subnormal, normal)
     # The splitting may overflow here, where the result does anyway.
     nearest = xp.where(magnitude < 2.0 ** (target.max_exponent + 2), nearest, magnitude)
-    by_float32 = xp.astype(xp.astype(values, xp.float32), values.dtype)
-    return xp.where(by_float32 == values, values, xp.where(values < 0, -nearest, nearest))
+    nearest = xp.where(values < 0, -nearest, nearest)
+    plain = xp.astype(values, xp.float32)
+    result = xp.where(
+        xp.astype(plain, values.dtype) == values, plain, xp.astype(nearest, xp.float32)
+    )
+    # Where subnormals are flushed, one can still round up to the smallest normal number; tiny is
+    # what is so with unbounded exponent range (SPEC C18), and float32 then makes a zero of it.
+    unbounded = xp.astype(normal, xp.float32)
+    return xp.where(unbounded == 0, plain * 0.0, result)

@@ -61,7 +61,7 @@ def _of_dask() -> Namespace:
     dask_array = pytest.importorskip("dask.array")
 
     def of_numpy(array: Array) -> Any:
-        return dask_array.from_array(array, chunks=37)
+        return dask_array.from_array(array, chunks=max(array.size // 3, 1))
 
     def to_numpy(array: Any) -> Array:
         with np.errstate(all="ignore"):  # which holds for this thread alone
@@ -139,6 +139,29 @@ def test_many_bits_are_the_declared_ones(namespace: Namespace, triple: Triple) -
         pytest.skip(f"{namespace.name} has no {' or '.join(set(triple) - set(namespace.dtypes))}")
     for seed in range(20):
         assert difference(namespace, triple, seed, size=1000) == ""
+
+
+@pytest.mark.clause("C9", "C18")
+@pytest.mark.parametrize("narrow", ["float16", "bfloat16"])
+def test_float64_is_stored_with_one_rounding(namespace: Namespace, narrow: str) -> None:
+    """Around every middle of two neighbours; with β2 = 0 and m = 0, m' is g in m's dtype."""
+    if narrow not in namespace.dtypes:
+        pytest.skip(f"{namespace.name} has no {narrow}")
+    dtype = STORAGE_DTYPES[narrow]
+    numbers = np.arange(0x7C00 if narrow == "float16" else 0x7F80).astype(np.uint16).view(dtype)
+    lower = numbers.astype(np.float64)
+    middle = lower + np.append(np.diff(lower), lower[-1] - lower[-2]) / 2
+    smallest = 2.0**-126 * (1 - np.arange(16) * 2.0**-12)  # tiny numbers that round up or not
+    positive = [middle, np.nextafter(middle, 0), np.nextafter(middle, np.inf), lower, smallest]
+    grad = np.concatenate([*positive, *(-x for x in positive), [1e300, -1e308, np.inf, np.nan]])
+    zeros = np.zeros_like(grad), np.zeros(grad.shape, dtype)
+    scalars = {"lr": 0.0, "beta2": 0.0}
+    given = [namespace.of_numpy(x) for x in (*zeros, grad)]
+    _, stored = lion_array_api.step(*given, **scalars)
+    semantics = declared_semantics(given[0])
+    _, expected = lion_ref.step(*zeros, grad, **scalars, semantics=semantics)
+    wrong = np.flatnonzero(~same_bits(namespace.to_numpy(stored), expected))
+    assert grad[wrong].tolist() == []
 
 
 # --- what the comparison rejects --------------------------------------------------------------
