@@ -70,6 +70,7 @@ def step(
     >>> step(np.float32([1.0]), np.float32([0.0]), np.float32([0.5]), lr=0.25, weight_decay=0.5)
     (array([0.625], dtype=float32), array([0.005], dtype=float32))
     """
+    param, momentum, grad = np.asarray(param), np.asarray(momentum), np.asarray(grad)
     values = Hyperparameters.checked(lr=lr, beta1=beta1, beta2=beta2, weight_decay=weight_decay)
     compute = check_dtypes(param.dtype, momentum.dtype, grad.dtype).name
     for name, array in (("momentum", momentum), ("grad", grad)):
@@ -108,8 +109,7 @@ class _Scalars(NamedTuple):
                 legal = f"{NON_NEGATIVE}, finite also in {compute}"
                 raise ValueError(f"{name}={number!r} is not legal; legal: {legal}")
             units = int(nearest / FORMATS[compute].smallest_subnormal)
-            # Legal scalars are not negative, but -0.0 is among them.
-            return Value(Kind.FINITE, int(math.copysign(1, number)), units)
+            return Value(Kind.FINITE, int(math.copysign(1, number)), units)  # -0.0 is legal
 
         def complement(name: str, beta: float) -> Value:
             return scalar(name, float(round_fraction(1 - Fraction(beta), "float64")))

@@ -41,7 +41,7 @@ def difference(step: Step, arrays: tuple[Array, Array, Array], scalars: dict[str
         differing = np.flatnonzero(~same_bits(our, their))
         if differing.size:
             i = differing[0]
-            inputs = [hex(bits(a).flat[i]) for a in arrays]
+            inputs = [hex(bits(np.asarray(a)).flat[i]) for a in arrays]
             got, expected = hex(bits(their).flat[i]), hex(bits(our).flat[i])
             return f"{name} of {inputs} at {scalars}: {got}, expected {expected}"
     return ""
@@ -286,6 +286,14 @@ def test_shapes_strides_and_byte_orders(view: Callable[[Array], Array]) -> None:
     assert [array.tobytes() for array in arrays] == before
 
 
+@pytest.mark.clause("C2", "C4")
+def test_scalars_and_arrays_of_other_types() -> None:
+    """Integers, NumPy's numbers and 0-d arrays are numbers; lists of numbers are float64."""
+    scalars: dict[str, Any] = {"lr": np.float16(0.1), "beta1": np.array(0.5), "weight_decay": 3}
+    arrays: Any = ([0.1, 0.2], (0.3, -0.4), np.array([0.5, 0.6], np.float32))
+    assert difference(lion_ref.step, arrays, scalars) == ""
+
+
 @pytest.mark.clause("C2", "C3", "C13")
 @pytest.mark.parametrize(
     ("arrays", "scalars"),
@@ -300,6 +308,7 @@ def test_shapes_strides_and_byte_orders(view: Callable[[Array], Array]) -> None:
         ((f32(1), f32(1), f32(1, 2)), {"lr": 0.1}),
         ((f32(1), np.ones(1), f32(1)), {"lr": 0.1}),
         ((f32(1), f32(1), np.ones(1, np.int32)), {"lr": 0.1}),
+        ((f32(1), 1.0, f32(1)), {"lr": 0.1}),
     ],
 )
 def test_both_refuse_the_same_with_the_same_words(arrays: Any, scalars: dict[str, Any]) -> None:
