@@ -12,6 +12,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 import torch
+from torch._utils import _flatten_dense_tensors, _unflatten_dense_tensors
 
 from lion_torch.layout import flat_views, pieces
 from lion_torch.plain import sign
@@ -25,95 +26,110 @@ if TYPE_CHECKING:
     from lion_torch.settings import TorchScalars
 
     Triple = tuple[Tensor, Tensor, Tensor]
+    Dtypes = tuple[torch.dtype, torch.dtype, torch.dtype]
 
-BLOCK = 262_144
-"""Elements in a block: five of them, in float32, are 5 MiB; larger ones leave the cache."""
+SHARE = 65_536
+"""Elements of a block for each thread: fewer, and the calls cost more than the larger cache saves.
 
-SMALL = 32_768
-"""A tensor of at most this many elements is gathered with others."""
+At least torch's own grain, below which an operation starts no other thread.
+"""
+
+SMALL = 16_384
+"""A tensor of at most this many elements is gathered with others: measured, the two then tie."""
 
 
 class Blocks:
-    """One step over the tensors of one compute dtype; its blocks are all the memory it takes."""
+    """One step over the tensors of one compute dtype; a few blocks are all the memory it takes."""
 
     def __init__(self, scalars: TorchScalars) -> None:
-        self._scalars = scalars
-        self._scratch: dict[str, Tensor] = {}
-        self._pending: defaultdict[tuple[torch.dtype, ...], list[Triple]] = defaultdict(list)
-        self._pending_elements: defaultdict[tuple[torch.dtype, ...], int] = defaultdict(int)
+        self._compute = scalars.compute
+        self._block = SHARE * torch.get_num_threads()
+        # Tensors of no dimension: a Python number costs each operation a microsecond more.
+        self._beta1 = self._scalar(scalars.beta1)
+        self._one_minus_beta1 = self._scalar(scalars.one_minus_beta1)
+        self._beta2 = self._scalar(scalars.beta2)
+        self._one_minus_beta2 = self._scalar(scalars.one_minus_beta2)
+        self._lr = self._scalar(scalars.lr)
+        self._weight_decay = self._scalar(scalars.weight_decay)
+        self._temporaries: tuple[Tensor, Tensor] | None = None
+        self._pending: defaultdict[Dtypes, list[Triple]] = defaultdict(list)
+        self._pending_elements: defaultdict[Dtypes, int] = defaultdict(int)
 
     def run(self, triples: Iterable[Triple]) -> None:
         """Update every (θ, m, g), tensors of one shape each, in place."""
-        compute = self._scalars.compute
         for triple in triples:
-            flat = flat_views(triple)
-            whole: Triple = triple if flat is None else (flat[0], flat[1], flat[2])
-            in_place = flat is not None and all(x.dtype == compute for x in triple)
-            if in_place and triple[0].numel() > SMALL:
-                for theta, m, g in pieces(whole, BLOCK):
-                    self._update(theta, m, g)
+            dtypes: Dtypes = (triple[0].dtype, triple[1].dtype, triple[2].dtype)
+            size = triple[0].numel()
+            if 0 < size <= SMALL:
+                self._gather(dtypes, triple, size)
+            elif size:
+                self._large(dtypes, triple)
+        for waiting in list(self._pending):
+            self._flush(waiting)
+
+    def _large(self, dtypes: Dtypes, triple: Triple) -> None:
+        flat = flat_views(triple)
+        in_place = flat is not None and all(x == self._compute for x in dtypes)
+        for theta, m, g in pieces(flat or triple, self._block):
+            if in_place:
+                self._update(theta, m, g)
             else:
-                for theta, m, g in pieces(whole, BLOCK):
-                    self._gather((theta, m, g))
-        for key in list(self._pending):
-            self._flush(key)
+                self._gather(dtypes, (theta, m, g), theta.numel())
 
     def _update(self, theta: Tensor, m: Tensor, g: Tensor) -> None:
         """One block in the compute dtype, in place; every line is one rounding (SPEC C5)."""
-        scalars, n = self._scalars, theta.numel()
-        c, t = self._buffer("c", n), self._buffer("t", n)
-        torch.mul(m, scalars.beta1, out=c)
-        torch.mul(g, scalars.one_minus_beta1, out=t)
+        c, t = self._scratch(theta.numel())
+        torch.mul(m, self._beta1, out=c)
+        torch.mul(g, self._one_minus_beta1, out=t)
         c.add_(t)
         # torch.sign(NaN) is 0. c·c is NaN exactly if some c is: squares have no inf - inf.
         if math.isnan(torch.dot(c, c).item()):
             c.copy_(sign(c))
         else:
             c.sign_()
-        torch.mul(theta, scalars.weight_decay, out=t)
+        torch.mul(theta, self._weight_decay, out=t)
         t.add_(c)
-        t.mul_(scalars.lr)
+        t.mul_(self._lr)
         theta.sub_(t)
-        m.mul_(scalars.beta2)
-        torch.mul(g, scalars.one_minus_beta2, out=t)
+        m.mul_(self._beta2)
+        torch.mul(g, self._one_minus_beta2, out=t)
         m.add_(t)
 
-    def _gather(self, triple: Triple) -> None:
-        key = tuple(x.dtype for x in triple)
-        size = triple[0].numel()
-        if size == 0:
-            return
-        if self._pending_elements[key] + size > BLOCK:
-            self._flush(key)
-        self._pending[key].append(triple)
-        self._pending_elements[key] += size
+    def _gather(self, dtypes: Dtypes, triple: Triple, size: int) -> None:
+        if self._pending_elements[dtypes] + size > self._block:
+            self._flush(dtypes)
+        self._pending[dtypes].append(triple)
+        self._pending_elements[dtypes] += size
 
-    def _flush(self, key: tuple[torch.dtype, ...]) -> None:
+    def _flush(self, dtypes: Dtypes) -> None:
         """Copy what is pending into one block each of θ, m and g, update them, and copy back."""
-        triples, n = self._pending.pop(key, []), self._pending_elements.pop(key, 0)
+        triples = self._pending.pop(dtypes, [])
+        self._pending_elements.pop(dtypes, None)
         if not triples:
             return
-        theta, m, g = (self._buffer(name, n) for name in ("theta", "m", "g"))
-        sizes = [triple[0].numel() for triple in triples]
-        columns = [list(column) for column in zip(*triples, strict=True)]
-        for buffer, column in zip((theta, m, g), columns, strict=True):
-            torch._foreach_copy_(_shaped(buffer, sizes, column), column)
+        thetas, momenta, grads = (list(column) for column in zip(*triples, strict=True))
+        theta, m, g = (_joined(x).to(self._compute) for x in (thetas, momenta, grads))
         self._update(theta, m, g)
-        for buffer, column in zip((theta, m), columns, strict=False):
-            stored = round_to(buffer, column[0].dtype)
-            torch._foreach_copy_(column, _shaped(stored, sizes, column))
+        for stored, new in ((thetas, theta), (momenta, m)):
+            rounded = round_to(new, stored[0].dtype)
+            torch._foreach_copy_(stored, _cut(rounded, stored))
 
-    def _buffer(self, name: str, n: int) -> Tensor:
-        buffer = self._scratch.get(name)
-        if buffer is None or buffer.numel() < n:
-            buffer = torch.empty(n, dtype=self._scalars.compute)
-            self._scratch[name] = buffer
-        return buffer[:n]
+    def _scratch(self, n: int) -> tuple[Tensor, Tensor]:
+        if self._temporaries is None or self._temporaries[0].numel() < n:
+            both = torch.empty(2, n, dtype=self._compute)
+            self._temporaries = (both[0], both[1])
+        c, t = self._temporaries
+        return (c, t) if c.numel() == n else (c[:n], t[:n])
+
+    def _scalar(self, value: float | Tensor) -> Tensor:
+        return torch.as_tensor(value, dtype=self._compute)
 
 
-def _shaped(buffer: Tensor, sizes: list[int], like: list[Tensor]) -> list[Tensor]:
-    """Views that cut the buffer into the shapes of the given tensors."""
-    parts = torch.split(buffer, sizes)
-    return [
-        part if x.dim() == 1 else part.view(x.shape) for part, x in zip(parts, like, strict=True)
-    ]
+# torch's DistributedDataParallel gathers its buckets by these two: one call each for many tensors.
+def _joined(tensors: list[Tensor]) -> Tensor:
+    flat: Tensor = _flatten_dense_tensors(tensors)  # type: ignore[no-untyped-call]
+    return flat
+
+
+def _cut(flat: Tensor, like: list[Tensor]) -> list[Tensor]:
+    return list(_unflatten_dense_tensors(flat, like))  # type: ignore[no-untyped-call]

@@ -70,8 +70,6 @@ def check_group(group: Group) -> None:
     dtype = group["momentum_dtype"]
     if not (dtype is None or isinstance(dtype, torch.dtype)):
         raise TypeError(f"momentum_dtype={dtype!r} is not legal; legal: None or a torch.dtype")
-    if group["fused"]:
-        raise RuntimeError("fused=True is not available yet; legal: None, False")
     if group["fused"] and group["differentiable"]:
         raise RuntimeError("`fused` does not support `differentiable`")
     if group["fused"] and group["foreach"]:
@@ -81,9 +79,10 @@ def check_group(group: Group) -> None:
     for name in ("lr", "weight_decay"):
         _check_tensor(group, name)
     values = read_values(group, wait=True)
-    for param in group["params"]:
-        compute = compute_dtype(param.dtype, momentum_dtype(group, param), param.dtype)
-        _rounded(_packed(values), compute)
+    # A set of dtypes, as there may be many parameters.
+    dtypes = {(param.dtype, momentum_dtype(group, param)) for param in group["params"]}
+    for param_dtype, momentum in dtypes:
+        _rounded(_packed(values), compute_dtype(param_dtype, momentum, param_dtype))
 
 
 def _check_tensor(group: Group, name: str) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import Tensor
 
 from lion_torch.layout import elements_may_share_memory
 from lion_torch.settings import (
@@ -21,32 +22,24 @@ from lion_torch.settings import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from torch import Tensor
-
     Triple = tuple[Tensor, Tensor, Tensor]
+    Item = tuple[Tensor, Tensor, Tensor | None]
 
 CAPTURABLE_DEVICES = ("cuda", "xpu", "hpu", "xla")
-
-
-@dataclass(frozen=True, slots=True)
-class Pending:
-    """A parameter that has a gradient, both checked, and what of its state is there already."""
-
-    param: Tensor
-    grad: Tensor
-    momentum: Tensor | None
-    momentum_dtype: torch.dtype
-    compute: torch.dtype
+_PLAIN = (torch.nn.Parameter, Tensor)
 
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """The checked share of one group, for one compute dtype and one kind of device."""
+    """The checked share of one group, for one compute dtype and one kind of device.
+
+    items: parameter, gradient, and momentum if there is one already.
+    """
 
     group: Group
     scalars: TorchScalars
     device_type: str
-    pending: tuple[Pending, ...]
+    items: list[Item]
 
 
 def plan(groups: list[Group], state: Mapping[Any, Any]) -> list[Work]:
@@ -59,78 +52,87 @@ def plan(groups: list[Group], state: Mapping[Any, Any]) -> list[Work]:
     works = []
     for group in groups:
         check_group(group)
-        # A graph capture must not wait for the device, nor must a step that is to be captured.
-        wait = not (group["capturable"] or group["differentiable"])
-        values = read_values(group, wait=wait)
-        split: dict[tuple[torch.dtype, str], list[Pending]] = {}
+        split: dict[tuple[torch.dtype, str], list[Item]] = {}
         for param in group["params"]:
-            if param.grad is None:
-                continue
-            pending = _checked(group, param, state.get(param, {}).get("exp_avg"))
-            split.setdefault((pending.compute, param.device.type), []).append(pending)
-        works += [
-            Work(group, scalars_of(group, values, compute), device_type, tuple(pending))
-            for (compute, device_type), pending in split.items()
-        ]
+            grad = param.grad
+            if grad is not None:
+                kept = state.get(param)
+                momentum = kept.get("exp_avg") if kept else None
+                key = _check(group, param, grad, momentum), param.device.type
+                split.setdefault(key, []).append((param, grad, momentum))
+        if split:
+            # A capture must not wait for the device.
+            values = read_values(group, wait=not (group["capturable"] or group["differentiable"]))
+            works += [
+                Work(group, scalars_of(group, values, compute), device_type, items)
+                for (compute, device_type), items in split.items()
+            ]
     return works
 
 
 def triples(work: Work, state: Mapping[Any, Any]) -> list[Triple]:
-    """The tensors to work on; momenta that are not there yet begin as zeros."""
-    result = []
-    for item in work.pending:
-        momentum = item.momentum
+    """(θ, m, g) to work on; momenta that are not there yet begin as zeros."""
+    result: list[Triple] = []
+    for param, grad, momentum in work.items:
         if momentum is None:
-            momentum = torch.zeros_like(
-                item.param, dtype=item.momentum_dtype, memory_format=torch.preserve_format
-            ).detach()
-            state[item.param]["exp_avg"] = momentum
-        result.append((_local(item.param), _local(momentum), _local(_aligned(item))))
+            momentum = torch.zeros_like(  # noqa: PLW2901
+                param,
+                dtype=momentum_dtype(work.group, param),
+                memory_format=torch.preserve_format,
+                requires_grad=False,
+            )
+            state[param]["exp_avg"] = momentum
+        if type(param) in _PLAIN:
+            result.append((param, momentum, grad))
+        else:
+            result.append((local(param), local(momentum), local(_aligned(param, grad))))
     return result
 
 
-def _checked(group: Group, param: Tensor, momentum: Tensor | None) -> Pending:
-    grad = param.grad
-    if grad is None:  # the caller looked; this tells the type checker
-        raise RuntimeError("param has no gradient")
+def _check(group: Group, param: Tensor, grad: Tensor, momentum: Tensor | None) -> torch.dtype:
+    """The compute dtype of a legal parameter."""
     if grad.layout is not torch.strided:
         raise RuntimeError(
             f"Lion does not support sparse gradients (got {grad.layout}): every momentum decays "
             "and every parameter moves at each step, so nothing could be skipped; legal: dense "
             "gradients, as from Embedding(sparse=False), or param.grad = param.grad.to_dense()"
         )
-    dtype = momentum_dtype(group, param) if momentum is None else momentum.dtype
-    compute = compute_dtype(param.dtype, dtype, grad.dtype)
-    if momentum is not None and momentum.shape != param.shape:
-        raise ValueError(
-            f"exp_avg has shape {tuple(momentum.shape)}, but param has shape {tuple(param.shape)}; "
-            "legal: param, momentum and grad of one shape"
-        )
     if group["capturable"] and param.device.type not in CAPTURABLE_DEVICES:
         raise RuntimeError(
             f"capturable=True with a param on {param.device.type}; legal: params on "
             f"{', '.join(CAPTURABLE_DEVICES)}"
         )
-    for name, tensor in (("param", param), ("exp_avg", momentum)):
-        if tensor is not None and elements_may_share_memory(_local(tensor)):
-            raise RuntimeError(
-                f"{name} of shape {tuple(tensor.shape)} and strides {tensor.stride()} has elements "
-                "that share memory, so each would be updated more than once; legal: a tensor of "
-                "its own, as from clone()"
-            )
-    return Pending(param, grad, momentum, dtype, compute)
+    _check_overlap("param", param)
+    if momentum is None:
+        return compute_dtype(param.dtype, momentum_dtype(group, param), grad.dtype)
+    if momentum.shape != param.shape:
+        raise ValueError(
+            f"exp_avg has shape {tuple(momentum.shape)}, but param has shape {tuple(param.shape)}; "
+            "legal: param, momentum and grad of one shape"
+        )
+    _check_overlap("exp_avg", momentum)
+    return compute_dtype(param.dtype, momentum.dtype, grad.dtype)
 
 
-def _aligned(item: Pending) -> Tensor:
+def _check_overlap(name: str, tensor: Tensor) -> None:
+    if not tensor.is_contiguous() and elements_may_share_memory(local(tensor)):
+        raise RuntimeError(
+            f"{name} of shape {tuple(tensor.shape)} and strides {tensor.stride()} has elements "
+            "that share memory, so each would be updated more than once; legal: a tensor of "
+            "its own, as from clone()"
+        )
+
+
+def _aligned(param: Tensor, grad: Tensor) -> Tensor:
     """The gradient, sharded as its parameter is where both are DTensors."""
-    placements = getattr(item.param, "placements", None)
-    if placements is None or getattr(item.grad, "placements", None) == placements:
-        return item.grad
-    redistributed: Tensor = item.grad.redistribute(placements=placements)  # type: ignore[attr-defined]
+    placements = getattr(param, "placements", None)
+    if placements is None or getattr(grad, "placements", None) == placements:
+        return grad
+    redistributed: Tensor = grad.redistribute(placements=placements)  # type: ignore[attr-defined]
     return redistributed
 
 
-def _local(tensor: Tensor) -> Tensor:
+def local(tensor: Tensor) -> Tensor:
     """A DTensor's own shard; any other tensor itself. An element's step needs no other (C12)."""
     to_local = getattr(tensor, "to_local", None)
     if to_local is None:

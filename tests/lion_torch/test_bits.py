@@ -28,6 +28,7 @@ PATHS: dict[str, dict[str, Any]] = {
     "default": {},
     "foreach": {"foreach": True},
     "differentiable": {"differentiable": True},
+    "fused": {"fused": True},
 }
 
 
@@ -114,7 +115,7 @@ def test_a_momentum_that_has_decayed_into_subnormals_steps_on_for_ever() -> None
 
 
 @pytest.mark.clause("C12")
-@pytest.mark.parametrize("path", ["default", "foreach"])
+@pytest.mark.parametrize("path", ["default", "foreach", "fused"])
 @settings(deadline=None, derandomize=True, max_examples=40)
 @given(
     layouts=st.tuples(*[st.sampled_from(["plain", "transposed", "channels", "strided"])] * 3),

@@ -1,0 +1,30 @@
+"""Gradients that a GradScaler left scaled for a fused optimizer."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+import torch
+
+from lion_torch.work import local
+
+if TYPE_CHECKING:
+    from lion_torch.settings import Group
+
+
+def unscale(groups: list[Group], grad_scale: torch.Tensor) -> None:
+    """Divide every gradient by the scale, in place, with the bits of GradScaler.unscale_.
+
+    As there, the gradients are left unscaled; so a fused run and one that is not fused are one run.
+    """
+    alike: defaultdict[tuple[torch.device, torch.dtype], list[torch.Tensor]] = defaultdict(list)
+    for group in groups:
+        for param in group["params"]:
+            if param.grad is not None:
+                alike[param.grad.device, param.grad.dtype].append(local(param.grad))
+    inverse = grad_scale.double().reciprocal().float()
+    for (device, _), grads in alike.items():
+        # Infinities were looked for by the scaler; what is found here again goes nowhere.
+        found = torch.zeros((), device=device)
+        torch._amp_foreach_non_finite_check_and_unscale_(grads, found, inverse.to(device))

@@ -1,0 +1,196 @@
+"""What is saved and loaded continues bit for bit, and other Lions' state dicts are understood."""
+
+from __future__ import annotations
+
+import copy
+import io
+import pickle
+from typing import Any
+
+import pytest
+import torch
+from lion_torch import Lion
+
+from benchmarks.published_lions import timm_lion
+from tests.lion_torch.support import to_numpy
+
+LION_PYTORCH = pytest.importorskip("lion_pytorch", reason="pip install lion-pytorch").Lion
+try:
+    TIMM = timm_lion()
+except ModuleNotFoundError:
+    TIMM = None
+needs_timm = pytest.mark.skipif(TIMM is None, reason="pip install timm")
+OPTIONS: dict[str, Any] = {"lr": 0.01, "betas": (0.8, 0.95), "weight_decay": 0.1}
+KINDS = [
+    (torch.float16, None),
+    (torch.bfloat16, torch.float32),
+    (torch.bfloat16, None),
+    (torch.float32, None),
+    (torch.float32, torch.bfloat16),
+    (torch.float64, torch.float16),
+]
+ids = [f"{p}-{m}".replace("torch.", "") for p, m in KINDS]
+
+
+def start(dtype: torch.dtype) -> list[torch.nn.Parameter]:
+    torch.manual_seed(0)
+    return [torch.nn.Parameter(torch.randn(shape).to(dtype)) for shape in [(5,), (3, 4), ()]]
+
+
+def train(params: list[torch.nn.Parameter], optimizer: Any, steps: range) -> None:
+    for step in steps:
+        torch.manual_seed(100 + step)
+        for param in params:
+            param.grad = torch.randn(param.shape).to(param.dtype)
+        optimizer.step()
+
+
+def bits(params: list[torch.nn.Parameter], optimizer: Any) -> list[Any]:
+    return [
+        (
+            to_numpy(p).tobytes(),
+            optimizer.state[p]["exp_avg"].dtype,
+            to_numpy(optimizer.state[p]["exp_avg"]).tobytes(),
+        )
+        for p in params
+    ]
+
+
+def saved(state_dict: Any) -> Any:
+    """The state dict after torch.save and the safe torch.load."""
+    buffer = io.BytesIO()
+    torch.save(state_dict, buffer)
+    buffer.seek(0)
+    return torch.load(buffer, weights_only=True)
+
+
+def copies(params: list[torch.nn.Parameter]) -> list[torch.nn.Parameter]:
+    return [torch.nn.Parameter(p.detach().clone()) for p in params]
+
+
+@pytest.mark.parametrize(("dtype", "momentum_dtype"), KINDS, ids=ids)
+def test_a_round_trip_continues_bit_for_bit(dtype: Any, momentum_dtype: Any) -> None:
+    params = start(dtype)
+    optimizer = Lion(params, **OPTIONS, momentum_dtype=momentum_dtype)
+    train(params, optimizer, range(3))
+    resumed = copies(params)
+    again = Lion(resumed)
+    again.load_state_dict(saved(optimizer.state_dict()))
+    train(params, optimizer, range(3, 6))
+    train(resumed, again, range(3, 6))
+    assert bits(params, optimizer) == bits(resumed, again)
+
+
+def test_torch_alone_would_have_cast_the_momentum() -> None:
+    """The check above can fail: without the wrapping, the wide momentum is rounded."""
+    params = start(torch.bfloat16)
+    optimizer = Lion(params, **OPTIONS, momentum_dtype=torch.float32)
+    train(params, optimizer, range(3))
+    resumed = copies(params)
+    again = Lion(resumed)
+    torch.optim.Optimizer.load_state_dict(again, optimizer.state_dict())
+    assert bits(params, optimizer) != bits(resumed, again)
+
+
+def test_the_state_dict_that_is_loaded_is_left_as_it_is() -> None:
+    params = start(torch.float32)
+    optimizer = Lion(params, **OPTIONS)
+    train(params, optimizer, range(1))
+    state_dict = optimizer.state_dict()
+    before = copy.deepcopy(state_dict)
+    again = Lion(copies(params))
+    again.load_state_dict(state_dict)
+    assert before["param_groups"] == state_dict["param_groups"]
+    for key, entry in before["state"].items():
+        assert torch.equal(entry["exp_avg"], state_dict["state"][key]["exp_avg"])
+
+
+def test_hooks_see_and_change_what_is_loaded() -> None:
+    params = start(torch.bfloat16)
+    optimizer = Lion(params, **OPTIONS, momentum_dtype=torch.float32)
+    train(params, optimizer, range(1))
+    seen: list[Any] = []
+
+    def halve(_: Any, state_dict: dict[str, Any]) -> dict[str, Any]:
+        halved = {k: {"exp_avg": v["exp_avg"] / 2} for k, v in state_dict["state"].items()}
+        return {**state_dict, "state": halved}
+
+    again = Lion(copies(params))
+    again.register_load_state_dict_pre_hook(halve)
+    again.register_load_state_dict_post_hook(
+        lambda it: seen.extend(it.state[p]["exp_avg"] for p in it.param_groups[0]["params"])
+    )
+    again.load_state_dict(optimizer.state_dict())
+    expected = [optimizer.state[p]["exp_avg"] / 2 for p in params]
+    assert all(torch.equal(a, b) for a, b in zip(seen, expected, strict=True))
+
+
+@pytest.mark.parametrize("way", [copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))])
+def test_copies_continue_bit_for_bit(way: Any) -> None:
+    params = start(torch.bfloat16)
+    optimizer = Lion(params, **OPTIONS, momentum_dtype=torch.float32, fused=True)
+    train(params, optimizer, range(2))
+    params_too, optimizer_too = way((params, optimizer))
+    train(params, optimizer, range(2, 4))
+    train(params_too, optimizer_too, range(2, 4))
+    assert bits(params, optimizer) == bits(params_too, optimizer_too)
+    assert optimizer_too._step_supports_amp_scaling
+
+
+def theirs(name: str) -> Any:
+    return {"lion-pytorch": LION_PYTORCH, "timm": TIMM}[name]
+
+
+@pytest.mark.parametrize("name", ["lion-pytorch", pytest.param("timm", marks=needs_timm)])
+def test_their_state_dict_continues_here(name: str) -> None:
+    params = start(torch.float32)
+    other = theirs(name)(params, **OPTIONS)
+    train(params, other, range(3))
+    ours = copies(params)
+    optimizer = Lion(ours, lr=1.0, weight_decay=1.0)
+    optimizer.load_state_dict(saved(other.state_dict()))
+    continued = copies(params)
+    expected = Lion(continued, **OPTIONS)
+    for param, old in zip(continued, params, strict=True):
+        expected.state[param]["exp_avg"] = other.state[old]["exp_avg"].clone()
+    train(ours, optimizer, range(3, 6))
+    train(continued, expected, range(3, 6))
+    assert bits(ours, optimizer) == bits(continued, expected)
+
+
+@pytest.mark.parametrize("name", ["lion-pytorch", pytest.param("timm", marks=needs_timm)])
+def test_our_state_dict_continues_there(name: str) -> None:
+    params = start(torch.float32)
+    optimizer = Lion(params, **OPTIONS)
+    train(params, optimizer, range(3))
+    there = copies(params)
+    other = theirs(name)(there, lr=1.0)
+    other.load_state_dict(saved(optimizer.state_dict()))
+    assert [g["lr"] for g in other.param_groups] == [0.01]
+    assert bits(params, optimizer) == bits(there, other)
+    train(there, other, range(3, 5))
+
+
+@needs_timm
+def test_options_that_make_another_update_are_refused() -> None:
+    params = start(torch.float32)
+    other = theirs("timm")(params, lr=0.1, caution=True)
+    train(params, other, range(1))
+    optimizer = Lion(copies(params))
+    with pytest.raises(ValueError, match="caution=True, which is another update than Lion's; leg"):
+        optimizer.load_state_dict(other.state_dict())
+    assert optimizer.param_groups[0]["lr"] == 1e-4
+
+
+def test_a_wide_momentum_is_kept_where_it_is_asked_for() -> None:
+    """lion-pytorch has no momentum_dtype: this optimizer's own choice then holds."""
+    params = start(torch.bfloat16)
+    other = LION_PYTORCH(params, **OPTIONS)
+    train(params, other, range(2))
+    ours = copies(params)
+    optimizer = Lion(ours, momentum_dtype=torch.float32)
+    optimizer.load_state_dict(other.state_dict())
+    for mine, old in zip(ours, params, strict=True):
+        momentum = optimizer.state[mine]["exp_avg"]
+        assert momentum.dtype == torch.float32
+        assert torch.equal(momentum, other.state[old]["exp_avg"].float())
