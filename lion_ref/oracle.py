@@ -191,7 +191,7 @@ def _rounded(sign: int, count: int, fine: int, target: Format) -> Value:
         kept += rest > half or (rest == half and kept % 2 == 1)
         units = kept << (cut - fine)
     else:
-        units = count << -fine
+        units = count  # fine is 0
     if units >= 1 << (target.max_exponent + 1 - _unit_exponent(target)):
         return Value(Kind.INFINITE, sign, 0)
     return Value(Kind.FINITE, sign, units)
