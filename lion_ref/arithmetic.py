@@ -176,9 +176,9 @@ def require_default_environment() -> None:
     smallest, normal = np.float32(2.0**-149), np.float32(2.0**-126)
     if (one * smallest).view(np.uint32)[0] != 1 or ((one * normal) * np.float32(0.5))[0] == 0:
         raise FloatingPointError(
-            "this thread flushes subnormals, so no reference bits can be computed in it; legal: the "
-            "default floating-point environment. torch.set_flush_denormal(True) sets the flag, and "
-            "so does loading a library built with -ffast-math: unset it, or compute in a new thread"
+            "this thread flushes subnormals, so no reference bits can be computed in it; legal: "
+            "the default floating-point environment. torch.set_flush_denormal(True) sets the flag, "
+            "and so does loading a library built with -ffast-math: unset it, or compute in a new thread"
         )
     tie, above = np.float32(2.0**-24), np.float32(1.5 * 2.0**-24)
     if (one + tie)[0] != 1 or (one + above)[0] == 1 or (-one - above)[0] == -1:
