@@ -178,7 +178,8 @@ def require_default_environment() -> None:
         raise FloatingPointError(
             "this thread flushes subnormals, so no reference bits can be computed in it; legal: "
             "the default floating-point environment. torch.set_flush_denormal(True) sets the flag, "
-            "and so does loading a library built with -ffast-math: unset it, or compute in a new thread"
+            "and so does loading a library built with -ffast-math: unset it, or compute in a new "
+            "thread"
         )
     tie, above = np.float32(2.0**-24), np.float32(1.5 * 2.0**-24)
     if (one + tie)[0] != 1 or (one + above)[0] == 1 or (-one - above)[0] == -1:

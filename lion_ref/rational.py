@@ -21,6 +21,7 @@ class Format:
 
     @property
     def smallest_subnormal(self) -> Fraction:
+        """The number that all others are multiples of."""
         return Fraction(2) ** (self.min_exponent - self.precision + 1)
 
 
