@@ -19,7 +19,8 @@ Array = NDArray[Any]
 
 DOORS: dict[str, dict[str, Any]] = {
     "optimizer.step()": {},
-    "optimizer.step(), foreach=True": {"foreach": True},
+    "optimizer.step(), foreach": {"foreach": True},
+    "optimizer.step(), fused": {"fused": True},
 }
 
 

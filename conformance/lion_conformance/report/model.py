@@ -162,7 +162,7 @@ class Report:
     def ok(self) -> bool:
         """Whether everything that was judged keeps to what the port declares."""
         return (
-            not self.not_run
+            self.verdict is not Verdict.NOT_RUN
             and all(result.as_promised for result in self.results)
             and (self.tape is None or self.tape.as_promised)
         )

@@ -1,0 +1,145 @@
+"""lion_array_api, in every array-API namespace that is installed."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import lion_array_api
+from lion_conformance.port import Port, Session, Triple
+from lion_conformance.ports import only_cpu
+from lion_ref import STORAGE_DTYPES, legal_triples
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Namespace:
+    """How NumPy arrays get into a namespace and back."""
+
+    name: str
+    put: Callable[[Array], Any]
+    get: Callable[[Any], Array] = np.asarray
+    dtypes: tuple[str, ...] = tuple(STORAGE_DTYPES)
+    settle: Callable[[list[Any]], list[Any]] = list
+    """Applied to the whole state after each step; a lazy graph of all steps would grow without bound."""
+    wide: Callable[[], AbstractContextManager[Any]] = field(default=nullcontext)
+    """Entered for float64, which JAX otherwise lacks."""
+
+
+def _numpy() -> Namespace:
+    return Namespace("numpy", np.asarray)
+
+
+def _array_api_strict() -> Namespace:
+    import array_api_strict
+
+    return Namespace(
+        "array-api-strict", array_api_strict.asarray, np.asarray, ("float32", "float64")
+    )
+
+
+def _torch() -> Namespace:
+    from lion_conformance.ports.torch import to_numpy, to_torch
+
+    return Namespace("torch", partial(to_torch, device="cpu"), to_numpy)
+
+
+def _jax() -> Namespace:
+    import jax
+
+    return Namespace("jax.numpy", jax.numpy.asarray, wide=lambda: jax.enable_x64(True))
+
+
+def _dask() -> Namespace:
+    import dask
+    import dask.array
+
+    def put(array: Array) -> Any:
+        # Several chunks, the last of them shorter.
+        return dask.array.from_array(array, chunks=10_000 if array.ndim else -1)
+
+    return Namespace(
+        "dask.array",
+        put,
+        lambda lazy: np.asarray(lazy.compute(scheduler="sync")),
+        settle=lambda lazies: list(dask.persist(*lazies, scheduler="sync")),
+    )
+
+
+NAMESPACES = {
+    "numpy": _numpy,
+    "array_api_strict": _array_api_strict,
+    "torch": _torch,
+    "jax": _jax,
+    "dask": _dask,
+}
+
+
+def ports(device: str) -> list[Port]:
+    """One port for each namespace of NAMESPACES that is installed; NumPy's always is."""
+    only_cpu("array-api", device)
+    return [
+        _port(make()) for package, make in NAMESPACES.items() if importlib.util.find_spec(package)
+    ]
+
+
+def _port(namespace: Namespace) -> Port:
+    triples: tuple[Triple, ...] = tuple(
+        triple for triple in legal_triples() if set(triple) <= set(namespace.dtypes)
+    )
+    one = namespace.put(np.ones(1, np.float32))
+    return Port(
+        name="lion_array_api",
+        door=f"step, {namespace.name}",
+        open=partial(ArraySession, namespace=namespace),
+        declared=lion_array_api.declared_semantics(one),
+        triples=triples,
+    )
+
+
+class ArraySession(Session):
+    """A loop around lion_array_api.step; the state is the namespace's own arrays."""
+
+    def __init__(
+        self,
+        params: Sequence[Array],
+        momenta: Sequence[Array],
+        *,
+        beta1: float,
+        beta2: float,
+        namespace: Namespace,
+    ) -> None:
+        self._namespace, self._betas = namespace, {"beta1": beta1, "beta2": beta2}
+        wide = any(x.dtype == np.float64 for x in params)
+        self._context = namespace.wide if wide else nullcontext
+        with self._context():
+            self._params = [namespace.put(x) for x in params]
+            self._momenta = [namespace.put(x) for x in momenta]
+
+    def step(self, grads: Sequence[Array], *, lr: float, weight_decay: float) -> None:
+        """One step, tensor by tensor."""
+        with self._context():
+            for i, grad in enumerate(grads):
+                self._params[i], self._momenta[i] = lion_array_api.step(
+                    self._params[i],
+                    self._momenta[i],
+                    self._namespace.put(grad),
+                    lr=lr,
+                    weight_decay=weight_decay,
+                    **self._betas,
+                )
+            settled = self._namespace.settle([*self._params, *self._momenta])
+        self._params, self._momenta = settled[: len(grads)], settled[len(grads) :]
+
+    def read(self) -> tuple[list[Array], list[Array]]:
+        """Both as NumPy arrays."""
+        get = self._namespace.get
+        return [get(x) for x in self._params], [get(x) for x in self._momenta]
