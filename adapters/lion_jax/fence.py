@@ -1,13 +1,14 @@
 """Fences: values that no compiler may look through (SPEC C5, C9).
 
 XLA turns a product and a sum into one fused multiply-add, folds (x·c)·k into x·(c·k) when both
-stand in one computation, and skips float32 → bfloat16 → float32. Each changes bits. A fence between
-two operations stops all three: the value passes through the integers, where its last bit is set if
-it is a NaN. To remove that, a compiler would have to prove that the value is never a NaN; setting
-the bit is harmless, since any NaN equals any NaN (SPEC C11). The fence takes its condition from the
-value itself, so it holds wherever the value is not a constant, and a constant needs none.
+stand in one computation, and skips the rounding to bfloat16 between two operations. Each changes
+bits. A fence between two operations stops all three: the value passes through the integers, where
+the smaller of its bits and a NaN's are taken, as signed numbers. Only NaNs lie above that NaN, so
+nothing changes but one NaN into another, and any NaN equals any NaN (SPEC C11). To remove it, a
+compiler would have to prove that the value is no such NaN. It takes nothing but the value itself,
+so it holds wherever the value is not a constant, and a constant needs none.
 
-The few integer operations stay inside the loop that they guard: no pass over memory, no temporary.
+That is one integer operation inside the loop it guards: no pass over memory, no temporary.
 """
 
 from __future__ import annotations
@@ -18,13 +19,13 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-_UNSIGNED = {2: jnp.uint16, 4: jnp.uint32, 8: jnp.uint64}
-_INFINITY = {"float16": 0x7C00, "bfloat16": 0x7F80, "float32": 0x7F800000, "float64": 0x7FF << 52}
+_SIGNED = {2: jnp.int16, 4: jnp.int32, 8: jnp.int64}
+_NAN = {"float16": 0x7E00, "bfloat16": 0x7FC0, "float32": 0x7FC00000, "float64": 0x7FF8 << 48}
 
 
-def bits(x: jax.Array) -> jax.Array:
-    """The bit patterns of a floating-point array, as unsigned integers of its width."""
-    return lax.bitcast_convert_type(x, _UNSIGNED[x.dtype.itemsize])
+def signed_bits(x: jax.Array) -> jax.Array:
+    """The bit patterns of a floating-point array, as signed integers of its width."""
+    return lax.bitcast_convert_type(x, _SIGNED[x.dtype.itemsize])
 
 
 # The passage through the integers has no derivative of its own: without these rules a gradient
@@ -34,11 +35,9 @@ def bits(x: jax.Array) -> jax.Array:
 @jax.custom_jvp
 def fence(x: jax.Array) -> jax.Array:
     """x, opaque to the compiler: what lies before and after is never merged."""
-    pattern = bits(x)
-    unsigned = pattern.dtype
-    magnitude_mask = unsigned.type((1 << (8 * unsigned.itemsize - 1)) - 1)
-    is_nan = (pattern & magnitude_mask) > unsigned.type(_INFINITY[x.dtype.name])
-    return lax.bitcast_convert_type(pattern | is_nan.astype(unsigned), x.dtype)
+    pattern = signed_bits(x)
+    nan = pattern.dtype.type(_NAN[x.dtype.name])
+    return lax.bitcast_convert_type(lax.min(pattern, jnp.full_like(pattern, nan)), x.dtype)
 
 
 @fence.defjvp
@@ -47,27 +46,30 @@ def _fence_jvp(primals: tuple[Any], tangents: tuple[Any]) -> tuple[Any, Any]:
 
 
 @jax.custom_jvp
-def ordered_after(x: jax.Array, earlier: jax.Array) -> jax.Array:
-    """x, opaque to the compiler and available only once `earlier`, of the same shape, is.
+def fence_after(x: jax.Array, earlier: jax.Array) -> jax.Array:
+    """x behind a fence that stands only once `earlier`, of the same shape, is computed.
 
-    i·(i+1) is even for every i. Nothing hangs on a compiler not knowing that but speed: x may then
-    be computed first, and a buffer that both need may be copied.
+    The bits of `earlier` may raise the NaN to compare with, never lower it: whatever they are, the
+    fence changes nothing.
     """
-    pattern = bits(x)
-    i = bits(earlier)
-    even = (i * (i + i.dtype.type(1))) & i.dtype.type(1)
-    return lax.bitcast_convert_type(pattern | even.astype(pattern.dtype), x.dtype)
+    pattern = signed_bits(x)
+    nan = pattern.dtype.type(_NAN[x.dtype.name])
+    other = signed_bits(earlier).astype(pattern.dtype)
+    # Its highest bits stay the highest: were it known to be small, the compiler need not wait.
+    other = other << max(0, 8 * (pattern.dtype.itemsize - earlier.dtype.itemsize))
+    limit = lax.max(other, jnp.full_like(other, nan))
+    return lax.bitcast_convert_type(lax.min(pattern, limit), x.dtype)
 
 
-@ordered_after.defjvp
-def _ordered_after_jvp(primals: tuple[Any, Any], tangents: tuple[Any, Any]) -> tuple[Any, Any]:
-    return ordered_after(*primals), tangents[0]
+@fence_after.defjvp
+def _fence_after_jvp(primals: tuple[Any, Any], tangents: tuple[Any, Any]) -> tuple[Any, Any]:
+    return fence_after(*primals), tangents[0]
 
 
 def computed_once(x: jax.Array) -> jax.Array:
     """x, as a value that XLA's CPU compiler stores and reads again rather than compute it twice.
 
     It repeats a conversion, and all before it, in every loop that needs the result; a select it
-    does not repeat. Again nothing hangs on it but speed and memory.
+    does not repeat. Nothing hangs on it but speed and memory.
     """
     return jnp.where(jnp.isnan(x), jnp.full_like(x, jnp.nan), x)

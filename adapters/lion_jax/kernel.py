@@ -13,7 +13,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from lion_jax.fence import computed_once, fence, ordered_after
+from lion_jax.fence import computed_once, fence, fence_after
 from lion_jax.rounding import load, store
 
 
@@ -66,6 +66,6 @@ def _decrement(u: jax.Array, theta: jax.Array, scalars: Any) -> jax.Array:
 
 def _new_momentum(m: jax.Array, g: jax.Array, scalars: Any, *, after: jax.Array) -> jax.Array:
     """m' = β2 ⊗ m ⊕ (1-β2) ⊗ g, to be computed after another array."""
-    x = fence(scalars.beta2 * m)
+    x = fence_after(scalars.beta2 * m, after)
     y = fence(scalars.one_minus_beta2 * g)
-    return ordered_after(x, after) + y
+    return x + y

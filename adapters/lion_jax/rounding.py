@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from lion_jax.fence import bits, fence
+from lion_jax.fence import fence, signed_bits
 
 _LOW_29 = (1 << 29) - 1
 
@@ -55,7 +55,7 @@ def _to_odd(x: jax.Array) -> jax.Array:
     float16 is so much narrower than float32, in precision and in range, that this holds for every
     x, its subnormals included.
     """
-    pattern = bits(x)
-    low = pattern & jnp.uint64(_LOW_29)
-    sticky = (low != 0).astype(jnp.uint64) << jnp.uint64(29)
+    pattern = signed_bits(x)
+    low = pattern & jnp.int64(_LOW_29)
+    sticky = (low != 0).astype(jnp.int64) << 29
     return lax.bitcast_convert_type((pattern ^ low) | sticky, x.dtype)

@@ -127,7 +127,7 @@ def test_without_fences_these_programs_go_wrong(
 def unfenced(monkeypatch: pytest.MonkeyPatch) -> None:
     """Take all fences away, and what was compiled with them, until the test ends."""
     monkeypatch.setattr(kernel, "fence", lambda x: x)
-    monkeypatch.setattr(kernel, "ordered_after", lambda x, _: x)
+    monkeypatch.setattr(kernel, "fence_after", lambda x, _: x)
     monkeypatch.setattr(rounding, "fence", lambda x: x)
     for name in ("update", "step"):
         raw = getattr(kernel, name).__wrapped__
@@ -214,6 +214,25 @@ def test_without_fences_a_gradient_computed_beside_it_is_not_what_the_step_sees(
     """float32: (1-β)·(0.3·x) becomes ((1-β)·0.3)·x. bfloat16: 0.3·x is not rounded to 8 bits."""
     unfenced(monkeypatch)
     assert trained_on_a_product(door, dtype)
+
+
+@DOOR
+@DTYPE
+@pytest.mark.clause("C5")
+def test_numbers_that_a_compiler_knows_to_be_finite(dtype: str, door: Callable[[Any], Any]) -> None:
+    """θ, m and g converted from small integers in the same jit: a test for NaN would be removed."""
+    rng = np.random.default_rng(6)
+    integers = rng.integers(-99, 100, (3, SIZE)).astype(np.int8)
+
+    @jax.jit
+    def program(integers: Any) -> Any:
+        theta, m, g = integers.astype(dtype)
+        params, state = door(lion())(theta, lion_jax.LionState(jnp.int32(0), m), g)
+        return params, state.mu
+
+    arrays = tuple(np.asarray(jnp.asarray(x, dtype)) for x in integers)
+    expected_bits = reference(arrays, **SCALARS)  # type: ignore[arg-type]
+    assert not verdict(program(integers), expected_bits, arrays)
 
 
 @DOOR
