@@ -7,17 +7,20 @@ Hypothesis the same decisions are drawn by NumPy's generator.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypedDict, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lion_conformance.port import Triple
 from lion_ref import STORAGE_DTYPES
 from lion_ref.arithmetic import round_to
 from lion_ref.rational import FORMATS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from lion_conformance.port import Triple
 
 Array = NDArray[Any]
 T = TypeVar("T")
@@ -51,12 +54,23 @@ STARK = np.array([0.0, -0.0, -0.0, 1.0, -1.0, np.inf, -np.inf, np.nan])
 """What some elements are made of altogether: a zero meets a zero, an infinity an infinity."""
 
 
+class ScalarArguments(TypedDict):
+    """The keyword arguments of a step."""
+
+    lr: float
+    beta1: float
+    beta2: float
+    weight_decay: float
+
+
 class Draw(Protocol):
     """Whoever makes the decisions: Hypothesis, or a seeded generator."""
 
-    def pick(self, options: Sequence[T]) -> T: ...
+    def pick(self, options: Sequence[T]) -> T:
+        """One of the options."""
 
-    def integer(self, below: int) -> int: ...
+    def integer(self, below: int) -> int:
+        """An integer in [0, below)."""
 
 
 class Seeded:
@@ -66,9 +80,11 @@ class Seeded:
         self._rng = np.random.default_rng(seed)
 
     def pick(self, options: Sequence[T]) -> T:
+        """One of the options, each as likely."""
         return options[int(self._rng.integers(len(options)))]
 
     def integer(self, below: int) -> int:
+        """An integer in [0, below), each as likely."""
         return int(self._rng.integers(below))
 
 
@@ -86,10 +102,12 @@ class Case:
 
     @property
     def arrays(self) -> tuple[Array, Array, Array]:
+        """θ, m and g."""
         return self.param, self.momentum, self.grad
 
     @property
-    def scalars(self) -> dict[str, float]:
+    def scalars(self) -> ScalarArguments:
+        """The keyword arguments of the step."""
         return {
             "lr": self.lr,
             "beta1": self.beta1,
@@ -99,13 +117,18 @@ class Case:
 
     @property
     def triple(self) -> Triple:
+        """The dtypes of θ, m and g."""
         param, momentum, grad = (x.dtype.name for x in self.arrays)
         return param, momentum, grad
 
     def at(self, index: int) -> Case:
         """The case of one element alone, as arrays of shape (1,)."""
-        one = [x.reshape(-1)[index : index + 1].copy() for x in self.arrays]
-        return Case(*one, **self.scalars)
+        return self.with_arrays(x.reshape(-1)[index : index + 1].copy() for x in self.arrays)
+
+    def with_arrays(self, arrays: Iterable[Array]) -> Case:
+        """The same scalars with other arrays θ, m and g."""
+        param, momentum, grad = arrays
+        return Case(param, momentum, grad, **self.scalars)
 
 
 def build(draw: Draw, triples: Sequence[Triple]) -> Case:

@@ -5,17 +5,20 @@ from __future__ import annotations
 import argparse
 import importlib
 import sys
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lion_conformance.ports import BACKENDS
 from lion_conformance.progress import showing
 from lion_conformance.report import as_html, as_json, as_markdown, as_text
-from lion_conformance.report.model import Report
 from lion_conformance.runner import Options, run
 from lion_conformance.verify import MAX_EXAMPLES, verify
 from lion_ref import STORAGE_DTYPES
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from lion_conformance.report.model import Report
 
 AS_DECLARED, FELL_SHORT, NOT_RUN = 0, 1, 2
 
@@ -117,7 +120,10 @@ def _parser() -> argparse.ArgumentParser:
         "run", parents=[common], help="judge the adapters of every framework that is installed"
     )
     runs.add_argument(
-        "--backend", action="append", metavar="NAME", help=f"one of {', '.join(BACKENDS)}; repeatable"
+        "--backend",
+        action="append",
+        metavar="NAME",
+        help=f"one of {', '.join(BACKENDS)}; repeatable",
     )
     runs.add_argument("--device", default="cpu", help="cpu (default) or cuda")
     runs.add_argument("--jobs", type=int, help="backends judged at a time; default: one a core")
@@ -142,7 +148,7 @@ def _common_arguments() -> argparse.ArgumentParser:
         type=int,
         default=MAX_EXAMPLES,
         metavar="N",
-        help="cases for each dtype, of up to tens of thousands of elements each (default: %(default)s)",
+        help="cases for each dtype, of tens of thousands of elements (default: %(default)s)",
     )
     common.add_argument("--seed", type=int, default=0, help="the same seed gives the same cases")
     for name in ("json", "markdown", "html"):

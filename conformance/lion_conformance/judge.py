@@ -6,17 +6,19 @@ import time
 from collections import Counter
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 import lion_ref
-from lion_conformance.cases import Case
 from lion_conformance.port import Port, PortError, run_once
 from lion_ref import Semantics
 from lion_ref.acceptance import Reason, judge
 from lion_ref.arithmetic import same_bits
+
+if TYPE_CHECKING:
+    from lion_conformance.cases import Case
 
 Array = NDArray[Any]
 
@@ -32,6 +34,7 @@ class Verdict(Enum):
 
     @property
     def rank(self) -> int:
+        """0 for the best."""
         return list(Verdict).index(self)
 
 
@@ -103,6 +106,7 @@ class Tally:
 
     @property
     def verdict(self) -> Verdict:
+        """The best verdict that all cases so far allow."""
         if self.failure is not None:
             return Verdict.REJECTED
         if self.canonical:

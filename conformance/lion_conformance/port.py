@@ -1,20 +1,23 @@
 """What a port is: something that steps Lion, driven through its own public door.
 
-A bare callable with lion_ref.step's signature is a port already (`from_callable`). A richer one opens
-a session: it takes parameters and momenta once and then steps as a training run would.
+A bare callable with lion_ref.step's signature is a port already (`from_callable`). A richer one
+opens a session: it takes parameters and momenta once and then steps as a training run would.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lion_ref import Semantics, legal_triples
 from lion_ref.arithmetic import bits
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
 
 Array = NDArray[Any]
 Triple = tuple[str, str, str]
@@ -39,7 +42,8 @@ class Opener(Protocol):
 
     def __call__(
         self, params: Sequence[Array], momenta: Sequence[Array], *, beta1: float, beta2: float
-    ) -> Session: ...
+    ) -> Session:
+        """A session that starts with these parameters and momenta."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +81,7 @@ class _Stateless:
         self._params, self._momenta = list(params), list(momenta)
 
     def step(self, grads: Sequence[Array], *, lr: float, weight_decay: float) -> None:
+        """One call of the callable for each tensor; inputs that it changed are an error."""
         for i, grad in enumerate(grads):
             inputs = (self._params[i], self._momenta[i], grad)
             before = [bits(x).copy() for x in inputs]
@@ -92,6 +97,7 @@ class _Stateless:
             self._params[i], self._momenta[i] = _pair(result)
 
     def read(self) -> tuple[list[Array], list[Array]]:
+        """The arrays that the callable returned last."""
         return self._params, self._momenta
 
 
@@ -137,6 +143,22 @@ def from_callable(
     return Port(name=name, open=open_session, declared=declared)
 
 
+@contextmanager
+def answering() -> Iterator[None]:
+    """Around calls of a port: whatever it raises becomes a PortError in one line.
+
+    NumPy's warnings are off meanwhile: cases are extreme on purpose, and no port need warn of it.
+    """
+    try:
+        with np.errstate(all="ignore"):
+            yield
+    except PortError:
+        raise
+    except Exception as error:
+        text = " ".join(str(error).split())
+        raise PortError(f"the port raised {type(error).__name__}: {text[:300]}") from error
+
+
 def run_once(
     port: Port,
     param: Array,
@@ -152,26 +174,19 @@ def run_once(
 
     The port gets copies, so that one which writes to its inputs cannot change the case.
     """
-    try:
-        with np.errstate(all="ignore"):  # cases are extreme on purpose; a port need not warn of it
-            session = port.open([param.copy()], [momentum.copy()], beta1=beta1, beta2=beta2)
-            session.step([grad.copy()], lr=lr, weight_decay=weight_decay)
-            params, momenta = session.read()
-    except PortError:
-        raise
-    except Exception as error:  # whatever a foreign port raises is its verdict, not our crash
-        text = " ".join(str(error).split())
-        raise PortError(f"the port raised {type(error).__name__}: {text[:300]}") from error
+    with answering():
+        session = port.open([param.copy()], [momentum.copy()], beta1=beta1, beta2=beta2)
+        session.step([grad.copy()], lr=lr, weight_decay=weight_decay)
+        params, momenta = session.read()
     results = (params[0], momenta[0])
-    for name, result, given in zip(
-        ("param", "momentum"), results, (param, momentum), strict=True
-    ):
+    for name, result, given in zip(("param", "momentum"), results, (param, momentum), strict=True):
         if result.dtype != given.dtype:
             raise PortError(
                 f"the port returned {name} as {result.dtype}; legal: {given.dtype}, as given"
             )
         if result.shape != given.shape:
             raise PortError(
-                f"the port returned {name} with shape {result.shape}; legal: {given.shape}, as given"
+                f"the port returned {name} with shape {result.shape}; "
+                f"legal: {given.shape}, as given"
             )
     return results

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
-from lion_conformance.runner import Event
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from lion_conformance.runner import Event
 
 
 @contextmanager
@@ -27,9 +30,7 @@ def showing(names: Sequence[str]) -> Iterator[Callable[[Event], None]]:
                 TextColumn("{task.description}"),
             )
             with Progress(*columns, console=Console(stderr=True)) as bars:
-                tasks = {
-                    name: bars.add_task("waiting", backend=name, total=1.0) for name in names
-                }
+                tasks = {name: bars.add_task("waiting", backend=name, total=1.0) for name in names}
                 yield lambda event: bars.update(
                     tasks[event.backend], completed=event.done, description=event.doing
                 )

@@ -7,14 +7,26 @@ stride, a race), the smallest prefix of the case that still fails is kept.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lion_conformance.cases import Case
 from lion_conformance.judge import Failure, Tally, first_difference
-from lion_conformance.port import Port
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from lion_conformance.cases import Case
+    from lion_conformance.port import Port
+
+PLAIN_SCALARS = {
+    "weight_decay": (0.0, 1.0),
+    "lr": (1.0, 0.5),
+    "beta1": (0.0, 0.5, 0.9),
+    "beta2": (0.0, 0.5, 0.99),
+}
+"""Values to try for each scalar, the simplest first."""
 
 ATTEMPTS = 400
 """Calls of the port at the most; each is on one element, or on a prefix of the case."""
@@ -51,8 +63,7 @@ def _shorten(case: Case, fails: Callable[[Case], bool]) -> None:
     size = case.param.size
     while size > 1:
         size //= 2
-        arrays = [x.reshape(-1)[:size].copy() for x in case.arrays]
-        if not fails(Case(*arrays, **case.scalars)):
+        if not fails(case.with_arrays(x.reshape(-1)[:size].copy() for x in case.arrays)):
             return
 
 
@@ -61,25 +72,24 @@ def _simpler(case: Case) -> Iterator[Case]:
     if len(set(case.triple)) > 1:
         with np.errstate(all="ignore"):
             same = [x.astype(case.param.dtype) for x in case.arrays]
-        yield Case(*same, **case.scalars)
-    for name, plain in (
-        ("weight_decay", (0.0, 1.0)),
-        ("lr", (1.0, 0.5)),
-        ("beta1", (0.0, 0.5, 0.9)),
-        ("beta2", (0.0, 0.5, 0.99)),
-    ):
-        for value in plain:
-            if getattr(case, name) == value:
-                break  # as simple as it gets
-            yield replace(case, **{name: value})
+        yield case.with_arrays(same)
+    for name, plain in PLAIN_SCALARS.items():
+        value = getattr(case, name)
+        # Up to the case's own value: what stands behind it is no simpler.
+        simpler = plain[: plain.index(value)] if value in plain else plain
+        yield from (_with(case, name, x) for x in simpler)
     for name in ("param", "momentum", "grad"):
         array = getattr(case, name)
         value = float(array.reshape(-1)[0])
-        for simple in _simpler_values(value):
+        for number in _simpler_values(value):
             with np.errstate(all="ignore"):
-                candidate = np.full(array.shape, simple).astype(array.dtype)
+                candidate = np.full(array.shape, number).astype(array.dtype)
             if float(candidate.reshape(-1)[0]) != value:
-                yield replace(case, **{name: candidate})
+                yield _with(case, name, candidate)
+
+
+def _with(case: Case, name: str, value: Any) -> Case:
+    return replace(case, **{name: value})
 
 
 def _simpler_values(value: float) -> Iterator[float]:

@@ -1,14 +1,13 @@
 """Judge every backend, each in a process of its own.
 
-A framework's import is slow, may fail half-way, and may change the floating-point environment of its
-process; none of that may touch the judging of another.
+A framework's import is slow, may fail half-way, and may change the floating-point environment of
+its process; none of that may touch the judging of another.
 """
 
 from __future__ import annotations
 
 import multiprocessing
 import os
-import queue as queues
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -16,14 +15,19 @@ from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from lion_conformance import tape
-from lion_conformance.port import Port
 from lion_conformance.ports import BACKENDS, NotRunnable, backend, load
 from lion_conformance.report.model import Report, versions
 from lion_conformance.verify import MAX_EXAMPLES, check_dtypes, verify
 from lion_ref import STORAGE_DTYPES
+
+if TYPE_CHECKING:
+    import queue as queues
+
+    from lion_conformance.port import Port
 
 Events = Callable[["Event"], None]
 
@@ -123,7 +127,7 @@ def _without_chatter() -> Iterator[None]:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     sys.stderr.flush()
     kept = os.dup(2)
-    with open(os.devnull, "wb") as nowhere:
+    with Path(os.devnull).open("wb") as nowhere:
         os.dup2(nowhere.fileno(), 2)
     try:
         yield

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import seed as seeded
 from hypothesis import strategies as st
 
 from lion_conformance.cases import Case, build
-from lion_conformance.port import Triple
 from lion_ref import legal_triples
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from lion_conformance.port import Triple
 
 T = TypeVar("T")
 
@@ -23,18 +26,17 @@ class _Drawn:
         self._draw = draw
 
     def pick(self, options: Sequence[T]) -> T:
+        """Shrinks towards the first option."""
         return self._draw(st.sampled_from(options))
 
     def integer(self, below: int) -> int:
+        """Shrinks towards 0."""
         return self._draw(st.integers(0, below - 1))
 
 
 @st.composite
 def cases(draw: st.DrawFn, triples: Sequence[Triple] | None = None) -> Case:
-    """One step's inputs for any of the triples of dtypes (θ, m, g); all 43 if omitted.
-
-    >>> case = cases([("float32", "float32", "float32")]).example()  # doctest: +SKIP
-    """
+    """One step's inputs for any of the triples of dtypes (θ, m, g); all 43 if omitted."""
     return build(_Drawn(draw), triples if triples is not None else legal_triples())
 
 

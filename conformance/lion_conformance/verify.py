@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from lion_conformance.cases import Case, Seeded, build
-from lion_conformance.judge import Tally, Verdict
+from lion_conformance.judge import Tally
 from lion_conformance.port import Port, Triple, from_callable
 from lion_conformance.reduce import reduced
 from lion_conformance.report.model import Counterexample, DtypeResult, Report, versions
@@ -29,15 +29,16 @@ def verify(
     """Judge a port against lion_ref, bit for bit, on adversarial cases.
 
     Args:
-        port: a callable with lion_ref.step's signature (NumPy arrays in, new NumPy arrays out), or a
-            `Port`, which can say more: its name, the dtypes that it takes, the semantics it declares.
+        port: a callable with lion_ref.step's signature (NumPy arrays in, new NumPy arrays out), or
+            a `Port`, which can say more: its name, the dtypes it takes, the semantics it declares.
         dtypes: the storage dtypes of θ to judge; all that the port takes if omitted.
         max_examples: cases for each of them.
         seed: the same seed gives the same cases.
         progress: called as progress(dtype, cases done, cases in all).
 
     Returns:
-        A `Report`: `.ok`, `.verdict`, `.verdicts` (one a dtype), `.counterexample` (the smallest found).
+        A `Report`: `.ok`, `.verdict`, `.verdicts` (one a dtype), `.counterexample` (the smallest
+        found).
 
     Raises:
         TypeError, ValueError: an argument that is not legal, by name. What the port raises is no
@@ -52,10 +53,9 @@ def verify(
     """
     subject = port if isinstance(port, Port) else from_callable(port)
     wanted = check_dtypes(subject, dtypes)
-    if isinstance(max_examples, bool) or not isinstance(max_examples, int) or max_examples < 1:
-        raise ValueError(f"max_examples={max_examples!r} is not legal; legal: an integer >= 1")
-    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
-        raise ValueError(f"seed={seed!r} is not legal; legal: an integer >= 0")
+    for name, value, least in (("max_examples", max_examples, 1), ("seed", seed, 0)):
+        if type(value) is not int or value < least:  # a bool is an int, and a mistake
+            raise ValueError(f"{name}={value!r} is not legal; legal: an integer >= {least}")
     results = [
         verify_dtype(subject, dtype, max_examples=max_examples, seed=seed, progress=progress)
         for dtype in wanted
@@ -114,9 +114,10 @@ def verify_dtype(
         elements=tally.elements,
         port_seconds=tally.port_seconds,
         judge_seconds=tally.judge_seconds,
-        reasons={reason.value: count for reason, count in sorted(
-            tally.reasons.items(), key=lambda item: item[0].value
-        )},
+        reasons={
+            reason.value: count
+            for reason, count in sorted(tally.reasons.items(), key=lambda item: item[0].value)
+        },
         counterexample=counterexample,
     )
 
@@ -140,12 +141,3 @@ def drive(
                 return
     else:
         drive_by_hypothesis(judge_case, triples, max_examples=max_examples, seed=seed)
-
-
-def worst(verdicts: Iterable[Verdict]) -> Verdict:
-    """The worst of several verdicts.
-
-    >>> worst([Verdict.BIT_EXACT, Verdict.ACCEPTED])
-    <Verdict.ACCEPTED: 'accepted'>
-    """
-    return max(verdicts, key=lambda verdict: verdict.rank)

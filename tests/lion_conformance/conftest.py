@@ -14,25 +14,25 @@ from lion_ref import Semantics
 Step = Callable[..., Any]
 
 
-def betas_swapped(param: Any, momentum: Any, grad: Any, **scalars: float) -> Any:
+def betas_swapped(param: Any, momentum: Any, grad: Any, **scalars: Any) -> Any:
     swapped = scalars | {"beta1": scalars["beta2"], "beta2": scalars["beta1"]}
     return lion_ref.step(param, momentum, grad, **swapped)
 
 
-def new_momentum_in_the_sign(param: Any, momentum: Any, grad: Any, **scalars: float) -> Any:
+def new_momentum_in_the_sign(param: Any, momentum: Any, grad: Any, **scalars: Any) -> Any:
     _, new_momentum = lion_ref.step(param, momentum, grad, **scalars)
     return lion_ref.step(param, new_momentum, grad, **scalars)[0], new_momentum
 
 
-def decay_unscaled(param: Any, momentum: Any, grad: Any, **scalars: float) -> Any:
+def decay_unscaled(param: Any, momentum: Any, grad: Any, **scalars: Any) -> Any:
     return lion_ref.step(param, momentum, grad, **scalars, semantics=Semantics(decay="unscaled"))
 
 
-def decay_coupled(param: Any, momentum: Any, grad: Any, **scalars: float) -> Any:
+def decay_coupled(param: Any, momentum: Any, grad: Any, **scalars: Any) -> Any:
     return lion_ref.step(param, momentum, grad, **scalars, semantics=Semantics(decay="coupled"))
 
 
-def tail_left_out(param: Any, momentum: Any, grad: Any, **scalars: float) -> Any:
+def tail_left_out(param: Any, momentum: Any, grad: Any, **scalars: Any) -> Any:
     new_param, new_momentum = lion_ref.step(param, momentum, grad, **scalars)
     tail = param.size % 4
     if tail:
@@ -40,24 +40,24 @@ def tail_left_out(param: Any, momentum: Any, grad: Any, **scalars: float) -> Any
     return new_param, new_momentum
 
 
-def parameters_unchanged(param: Any, momentum: Any, grad: Any, **scalars: float) -> Any:
+def parameters_unchanged(param: Any, momentum: Any, grad: Any, **scalars: Any) -> Any:
     return param.copy(), lion_ref.step(param, momentum, grad, **scalars)[1]
 
 
-def sign_of_zero_is_one(param: Any, momentum: Any, grad: Any, **scalars: float) -> Any:
+def sign_of_zero_is_one(param: Any, momentum: Any, grad: Any, **scalars: Any) -> Any:
     new_param, new_momentum = lion_ref.step(param, momentum, grad, **scalars)
     still = (momentum == 0) & (grad == 0)
     moved, _ = lion_ref.step(param, np.ones_like(momentum), np.ones_like(grad), **scalars)
     return np.where(still, moved, new_param), new_momentum
 
 
-def half_precision_momentum(param: Any, momentum: Any, grad: Any, **scalars: float) -> Any:
+def half_precision_momentum(param: Any, momentum: Any, grad: Any, **scalars: Any) -> Any:
     new_param, new_momentum = lion_ref.step(param, momentum, grad, **scalars)
     with np.errstate(all="ignore"):
         return new_param, new_momentum.astype(np.float16).astype(momentum.dtype)
 
 
-def learning_rate_in_bfloat16(param: Any, momentum: Any, grad: Any, **scalars: float) -> Any:
+def learning_rate_in_bfloat16(param: Any, momentum: Any, grad: Any, **scalars: Any) -> Any:
     import ml_dtypes
 
     rounded = float(ml_dtypes.bfloat16(scalars["lr"]))

@@ -60,7 +60,12 @@ def test_hypothesis_draws_and_seeds_draw_from_the_same_cases() -> None:
     from lion_conformance.strategies import drive_by_hypothesis
 
     seen: list[Case] = []
-    drive_by_hypothesis(lambda case: not seen.append(case), FLOAT32, max_examples=6, seed=0)
+
+    def keep(case: Case) -> bool:
+        seen.append(case)
+        return True
+
+    drive_by_hypothesis(keep, FLOAT32, max_examples=6, seed=0)
     assert len(seen) == 6
     assert all(case.triple == FLOAT32[0] for case in seen)
 

@@ -36,7 +36,7 @@ def test_run_judges_the_reference_and_exits_with_0(
     assert document["reports"][0]["real_gradients"]["verdict"] == "bit-exact"
     assert document["reports"][0]["dtypes"][0]["verdict"] == "bit-exact"
     assert "| lion_ref.oracle |" in paths["markdown"].read_text()
-    assert "<td class=\"exact\"" in paths["html"].read_text()
+    assert '<td class="exact"' in paths["html"].read_text()
 
 
 def test_verify_exits_with_1_and_shows_a_counterexample(
@@ -70,7 +70,10 @@ def test_verify_exits_with_0_for_a_right_port(capsys: pytest.CaptureFixture[str]
         ),
         (["verify", "lion_ref.step"], "legal: MODULE:CALLABLE, as in my_lion:step"),
         (["verify", "lion_ref:stride"], "has no attribute 'stride'"),
-        (["verify", "no_such_module:step"], "importing no_such_module failed with ModuleNotFoundError"),
+        (
+            ["verify", "no_such_module:step"],
+            "importing no_such_module failed with ModuleNotFoundError",
+        ),
         (["verify", "lion_ref:__version__"], "port='0.1.0' is not legal; legal: a callable step"),
         (
             ["verify", "lion_ref:step", "--max-examples", "0"],

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -14,6 +13,9 @@ import lion_ref
 from lion_conformance import Port, Verdict, from_callable
 from lion_conformance.tape import PATH, Tape, load, replay
 from lion_ref import Semantics
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
 
 pytestmark = pytest.mark.clause("C29")
 
@@ -104,7 +106,9 @@ def test_a_port_that_raises_is_rejected_in_one_line(tape: Tape) -> None:
 
 @pytest.mark.slow
 def test_the_tape_can_be_recorded_again(tape: Tape) -> None:
-    pytest.importorskip("sklearn", reason="recording needs scikit-learn: pip install 'lion-ref[dev]'")
+    pytest.importorskip(
+        "sklearn", reason="recording needs scikit-learn: pip install 'lion-ref[dev]'"
+    )
     from lion_conformance.record import record
 
     again = record()

@@ -60,7 +60,10 @@ def test_other_semantics_are_accepted_undeclared_and_exact_when_declared(
 
 
 def test_a_port_that_breaks_its_declaration_is_not_ok() -> None:
-    for step, declared in ((lion_ref.step, FLUSH), (partial(lion_ref.step, semantics=FLUSH), CANONICAL)):
+    for step, declared in (
+        (lion_ref.step, FLUSH),
+        (partial(lion_ref.step, semantics=FLUSH), CANONICAL),
+    ):
         report = verify(from_callable(step, name="port", declared=declared), dtypes=["float32"])
         assert not report.ok
 
@@ -69,7 +72,7 @@ def test_the_same_seed_gives_the_same_cases_and_another_seed_others() -> None:
     def seen(seed: int) -> list[bytes]:
         cases = []
 
-        def spy(param: Any, momentum: Any, grad: Any, **scalars: float) -> Any:
+        def spy(param: Any, momentum: Any, grad: Any, **scalars: Any) -> Any:
             cases.append(param.tobytes() + momentum.tobytes() + repr(scalars).encode())
             return lion_ref.step(param, momentum, grad, **scalars)
 
@@ -86,7 +89,7 @@ def test_max_examples_is_the_number_of_cases() -> None:
 
 
 def test_the_counterexample_is_one_simple_element() -> None:
-    def wrong_from_a_thousand_on(param: Any, momentum: Any, grad: Any, **scalars: float) -> Any:
+    def wrong_from_a_thousand_on(param: Any, momentum: Any, grad: Any, **scalars: Any) -> Any:
         new_param, new_momentum = lion_ref.step(param, momentum, grad, **scalars)
         with np.errstate(all="ignore"):
             return new_param, np.where(np.abs(grad) >= 1000, momentum, new_momentum)
@@ -100,7 +103,7 @@ def test_the_counterexample_is_one_simple_element() -> None:
 
 
 def test_a_fault_of_the_position_keeps_the_elements_it_needs() -> None:
-    def wrong_past_a_hundred(param: Any, momentum: Any, grad: Any, **scalars: float) -> Any:
+    def wrong_past_a_hundred(param: Any, momentum: Any, grad: Any, **scalars: Any) -> Any:
         new_param, new_momentum = lion_ref.step(param, momentum, grad, **scalars)
         new_momentum.reshape(-1)[100:] = 12345
         return new_param, new_momentum
@@ -117,7 +120,7 @@ def _raises(*_: Any, **__: Any) -> Any:
     raise RuntimeError("no kernel\nfor this")
 
 
-def _mutates(param: Any, momentum: Any, grad: Any, **scalars: float) -> Any:
+def _mutates(param: Any, momentum: Any, grad: Any, **scalars: Any) -> Any:
     result = lion_ref.step(param, momentum, grad, **scalars)
     grad *= 2
     return result
@@ -145,7 +148,8 @@ def _mutates(param: Any, momentum: Any, grad: Any, **scalars: float) -> Any:
         ),
         (
             lambda *_, **__: ([1.0], ONE),
-            r"the port returned a list for param; legal: a tuple \(param, momentum\) of NumPy arrays",
+            (r"the port returned a list for param; legal: a tuple \(param, momentum\) of NumPy "
+            "arrays"),
         ),
         (
             _mutates,
@@ -166,7 +170,11 @@ def test_a_port_that_does_not_answer_is_rejected_in_one_line(step: Step, message
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
-        ({"dtypes": ["float8"]}, ValueError, "dtype='float8' is not legal; legal: float16, bfloat16"),
+        (
+            {"dtypes": ["float8"]},
+            ValueError,
+            "dtype='float8' is not legal; legal: float16, bfloat16",
+        ),
         ({"max_examples": 0}, ValueError, "max_examples=0 is not legal; legal: an integer >= 1"),
         ({"max_examples": True}, ValueError, "max_examples=True is not legal"),
         ({"seed": -1}, ValueError, "seed=-1 is not legal; legal: an integer >= 0"),

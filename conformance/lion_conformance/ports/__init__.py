@@ -8,9 +8,10 @@ from __future__ import annotations
 import importlib
 import importlib.util
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from lion_conformance.port import Port
+if TYPE_CHECKING:
+    from lion_conformance.port import Port
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,9 @@ BACKENDS: Final = {
         Backend(
             "tensorflow", "lion_conformance.ports.tensorflow", ("tensorflow", "keras"), "tensorflow"
         ),
-        Backend("array-api", "lion_conformance.ports.array_api", ("array_api_compat",), "array-api"),
+        Backend(
+            "array-api", "lion_conformance.ports.array_api", ("array_api_compat",), "array-api"
+        ),
     )
 }
 

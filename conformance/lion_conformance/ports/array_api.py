@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +15,9 @@ import lion_array_api
 from lion_conformance.port import Port, Session, Triple
 from lion_conformance.ports import only_cpu
 from lion_ref import STORAGE_DTYPES, legal_triples
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
 
 Array = NDArray[Any]
 
@@ -29,7 +31,7 @@ class Namespace:
     get: Callable[[Any], Array] = np.asarray
     dtypes: tuple[str, ...] = tuple(STORAGE_DTYPES)
     settle: Callable[[list[Any]], list[Any]] = list
-    """Applied to the whole state after each step; a lazy graph of all steps would grow without bound."""
+    """Applied to the whole state after each step: a lazy graph would grow with every one."""
     wide: Callable[[], AbstractContextManager[Any]] = field(default=nullcontext)
     """Entered for float64, which JAX otherwise lacks."""
 

@@ -1,4 +1,4 @@
-"""lion_jax, through tx.update with optax.apply_updates and through tx.step, inside jit and outside."""
+"""lion_jax, through tx.update with optax.apply_updates and through tx.step, in jit and outside."""
 
 from __future__ import annotations
 

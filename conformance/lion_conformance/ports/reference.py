@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,9 @@ import lion_ref
 from lion_conformance.port import Port, from_callable
 from lion_conformance.ports import only_cpu
 from lion_ref import CANONICAL, oracle
+
+if TYPE_CHECKING:
+    from lion_conformance.cases import ScalarArguments
 
 Array = NDArray[Any]
 
@@ -29,12 +32,15 @@ def _named(name: str, door: str) -> Port:
     return Port(name=port.name, open=port.open, door=door, declared=port.declared)
 
 
-def sampled_oracle(param: Array, momentum: Array, grad: Array, **scalars: float) -> Any:
+def sampled_oracle(
+    param: Array, momentum: Array, grad: Array, **scalars: Unpack[ScalarArguments]
+) -> tuple[Array, Array]:
     """The oracle on an evenly spread sample of the elements, the reference on the rest."""
     new_param, new_momentum = lion_ref.step(param, momentum, grad, **scalars)
     stride = max(1, param.size // SAMPLE)
     at = np.arange(0, param.size, stride)
-    sampled = oracle.step(*(x.reshape(-1)[at] for x in (param, momentum, grad)), **scalars)
+    theta, m, g = (x.reshape(-1)[at] for x in (param, momentum, grad))
+    sampled = oracle.step(theta, m, g, **scalars)
     for whole, part in zip((new_param, new_momentum), sampled, strict=True):
         whole.reshape(-1)[at] = part
     return new_param, new_momentum

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import tensorflow as tf
@@ -14,6 +13,9 @@ import lion_tf
 from lion_conformance.port import Port, Session, Triple
 from lion_conformance.ports import NotRunnable
 from lion_ref import legal_triples
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
 
 Array = NDArray[Any]
 Key = tuple[tuple[str, tuple[int, ...]], ...]
@@ -26,7 +28,7 @@ DOORS: dict[str, Callable[[Callable[..., None]], Callable[..., None]]] = {
 
 
 def ports(device: str) -> list[Port]:
-    """One port for each way to run a train step. The momentum has its variable's dtype in Keras."""
+    """One port for each way to run a train step; in Keras m has its variable's dtype."""
     if device != "cpu" and not tf.config.list_physical_devices("GPU"):
         raise NotRunnable(f"tensorflow has no device {device!r} here; legal: cpu")
     # Every case has variables of its own, so the warning that retracing is expensive says nothing.
@@ -48,7 +50,7 @@ def ports(device: str) -> list[Port]:
 
 
 class TrainingLoop:
-    """Variables, an optimizer and a train step for some shapes and dtypes: built and traced once."""
+    """Variables, an optimizer and a train step for given shapes and dtypes; built once."""
 
     def __init__(self, variables: Key, beta1: float, beta2: float, door: str, place: str) -> None:
         with tf.device(place):

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -14,6 +13,9 @@ import lion_torch
 from lion_conformance.port import Port, Session
 from lion_conformance.ports import NotRunnable
 from lion_ref import CANONICAL, STORAGE_DTYPES, legal_triples
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 Array = NDArray[Any]
 
@@ -43,7 +45,7 @@ def ports(device: str) -> list[Port]:
 
 
 def to_torch(array: Array, device: str) -> torch.Tensor:
-    """A tensor with the array's bits; torch cannot read NumPy's bfloat16, so it goes as integers."""
+    """A tensor with the array's bits; torch cannot read NumPy's bfloat16 but as integers."""
     if array.dtype.name == "bfloat16":
         patterns = torch.from_numpy(array.reshape(-1).view(np.int16).reshape(array.shape).copy())
         return patterns.view(torch.bfloat16).to(device)

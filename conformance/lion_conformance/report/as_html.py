@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from html import escape
+from typing import TYPE_CHECKING
 
 from lion_conformance.judge import Verdict
-from lion_conformance.report.model import Report
 from lion_conformance.report.table import COLUMNS, Cell, notes, row, shortfalls, totals
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from lion_conformance.report.model import Report
 
 _CLASSES = {
     Verdict.BIT_EXACT: "exact",
@@ -92,8 +96,8 @@ def render(reports: Sequence[Report]) -> str:
 <p class="verdict">{escape(summary)}</p>
 <p class="soft">{escape(totals(reports))}.</p>
 <div class="scroll"><table>
-<caption>Each port against the reference, bit for bit: for each dtype of the parameter on Hypothesis’
-cases, and on the gradients of a recorded training run.</caption>
+<caption>Each port against the reference, bit for bit: for each dtype of the parameter on
+adversarial cases, and on the gradients of a recorded training run.</caption>
 <thead><tr>{header}</tr></thead>
 <tbody>
 {body}
@@ -110,9 +114,7 @@ cases, and on the gradients of a recorded training run.</caption>
 
 
 def _row(report: Report) -> str:
-    cells = "".join(
-        _cell(name, cell) for name, cell in zip(COLUMNS[2:], row(report), strict=True)
-    )
+    cells = "".join(_cell(name, cell) for name, cell in zip(COLUMNS[2:], row(report), strict=True))
     return (
         f'<tr><th scope="row">{escape(report.port)}</th>'
         f'<td class="door" data-column="door">{escape(report.door)}</td>{cells}</tr>'

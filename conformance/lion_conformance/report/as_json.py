@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from lion_conformance.report.model import Report
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from lion_conformance.report.model import Report
 
 SCHEMA_VERSION = 1
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from lion_conformance.report.model import Report
 from lion_conformance.report.table import COLUMNS, notes, row, shortfalls, totals
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from lion_conformance.report.model import Report
 
 
 def render(reports: Sequence[Report]) -> str:

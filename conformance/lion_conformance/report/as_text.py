@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from lion_conformance.judge import Verdict
-from lion_conformance.report.model import Report
 from lion_conformance.report.table import COLUMNS, Cell, notes, row, shortfalls, totals
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from lion_conformance.report.model import Report
 
 _MARKS = {
     Verdict.BIT_EXACT: "=",
@@ -23,7 +27,9 @@ def render(reports: Sequence[Report]) -> str:
     table = [list(COLUMNS)]
     table += [[report.port, report.door, *map(_plain, row(report))] for report in reports]
     widths = [max(len(line[i]) for line in table) for i in range(len(COLUMNS))]
-    lines = ["  ".join(text.ljust(w) for text, w in zip(line, widths, strict=True)) for line in table]
+    lines = [
+        "  ".join(text.ljust(w) for text, w in zip(line, widths, strict=True)) for line in table
+    ]
     lines.insert(1, "  ".join("-" * width for width in widths))
     lines += ["", *notes(reports)]
     fell_short = shortfalls(reports)

@@ -5,18 +5,33 @@ from __future__ import annotations
 import importlib.metadata
 import platform
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lion_conformance.judge import Failure, Verdict
+from lion_conformance.judge import Failure, Verdict, first_difference
 from lion_ref import Semantics, step
 from lion_ref.arithmetic import bits
 
+if TYPE_CHECKING:
+    from lion_conformance.cases import ScalarArguments
+
 PACKAGES = (
-    "lion-ref numpy ml_dtypes torch triton jax jaxlib optax tensorflow keras "
-    "array-api-compat array-api-strict dask hypothesis"
-).split()
+    "lion-ref",
+    "numpy",
+    "ml_dtypes",
+    "torch",
+    "triton",
+    "jax",
+    "jaxlib",
+    "optax",
+    "tensorflow",
+    "keras",
+    "array-api-compat",
+    "array-api-strict",
+    "dask",
+    "hypothesis",
+)
 
 
 def versions() -> dict[str, str]:
@@ -39,6 +54,7 @@ class Value:
 
     @classmethod
     def of(cls, array: Any) -> Value:
+        """The array's first element."""
         flat = np.asarray(array).reshape(-1)
         width = 2 * flat.dtype.itemsize
         return cls(decimal=str(flat[0]), hex=f"0x{int(bits(flat)[0]):0{width}x}")
@@ -50,7 +66,7 @@ class Counterexample:
 
     why: str
     dtypes: dict[str, str]
-    scalars: dict[str, float]
+    scalars: ScalarArguments
     shape: tuple[int, ...]
     inputs: dict[str, Value]
     expected: dict[str, Value]
@@ -59,6 +75,7 @@ class Counterexample:
 
     @classmethod
     def of(cls, failure: Failure) -> Counterexample:
+        """The failure as plain values, for its first element outside the accepted set."""
         case = failure.case
         names = ("param", "momentum", "grad")
         index = _telling_element(failure)
@@ -87,7 +104,11 @@ class Counterexample:
         """The counterexample as text, one fact a line."""
         scalars = ", ".join(f"{name}={value!r}" for name, value in self.scalars.items())
         lines = [self.why, f"shape {self.shape}, {scalars}"]
-        for kind, values in (("given", self.inputs), ("expected", self.expected), ("got", self.got)):
+        for kind, values in (
+            ("given", self.inputs),
+            ("expected", self.expected),
+            ("got", self.got),
+        ):
             for name, value in values.items():
                 dtype = self.dtypes[name]
                 lines.append(f"{kind:8} {name:8} {dtype:8} {value.hex:18} {value.decimal}")
@@ -95,8 +116,6 @@ class Counterexample:
 
 
 def _telling_element(failure: Failure) -> int:
-    from lion_conformance.judge import first_difference
-
     if failure.got is None:
         return 0
     return first_difference(failure.case, failure.got) or 0
@@ -185,7 +204,7 @@ class Report:
             return f"bit-exact as {self.declared.describe()}"
         if verdict is Verdict.NOT_RUN:
             return f"not run: {self.not_run}"
-        return verdict.value
+        return str(verdict.value)
 
     def to_json(self) -> str:
         """This report as JSON."""

@@ -1,13 +1,17 @@
-"""The matrix that every format shows: a row a port, a column a dtype, and one for real gradients."""
+"""The matrix that every format shows: a row a port, a column a dtype, one for real gradients."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from lion_conformance.judge import Verdict
-from lion_conformance.report.model import Report
 from lion_ref import STORAGE_DTYPES
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from lion_conformance.report.model import Report
 
 COLUMNS = ("port", "door", *STORAGE_DTYPES, "real gradients")
 
@@ -80,11 +84,7 @@ def shortfalls(reports: Sequence[Report]) -> list[str]:
                 continue
             lines.append(
                 f"{report.port} ({report.door}), {result.dtype}: {report.words(result.verdict)}"
-                + (
-                    ""
-                    if report.declared is None
-                    else f"; declared: {report.declared.describe()}"
-                )
+                + ("" if report.declared is None else f"; declared: {report.declared.describe()}")
             )
             if result.counterexample is not None:
                 lines += [f"    {line}" for line in result.counterexample.lines()]
@@ -107,7 +107,8 @@ def totals(reports: Sequence[Report]) -> str:
         return "nothing was judged"
     replayed = sum(report.tape.elements for report in reports if report.tape)
     text = (
-        f"{elements:,} elements in {cases:,} cases; judged at {elements / judging / 1e6:.1f} million "
-        f"elements a second ({judging:.1f} s; the ports took {stepping:.1f} s, compilation included)"
+        f"{elements:,} elements in {cases:,} cases; judged at {elements / judging / 1e6:.1f} "
+        f"million elements a second ({judging:.1f} s; the ports took {stepping:.1f} s, "
+        "compilation included)"
     )
     return text + (f"; {replayed:,} elements of real gradients replayed" if replayed else "")
