@@ -1,0 +1,152 @@
+"""The update under other semantics, against an independent evaluation in exact arithmetic.
+
+One element at a time, from SPEC C17 to C20, sharing nothing with lion_ref.dialects but the names
+of the choices.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from lion_ref import CANONICAL, STORAGE_DTYPES, Semantics, step
+from lion_ref.rational import FORMATS, round_fraction
+from tests.adversarial import elements, hyperparameters
+from tests.lion_ref.drawn import random_semantics
+
+Array = NDArray[Any]
+
+
+@dataclass
+class Exact:
+    """SPEC's operations on rationals; zeros have no sign here."""
+
+    name: str
+    subnormals: str
+
+    def _flushed(self, x: Fraction, tiny_if: Fraction) -> Fraction:
+        smallest = Fraction(2) ** FORMATS[self.name].min_exponent
+        return Fraction(0) if self.subnormals != "keep" and abs(tiny_if) < smallest else x
+
+    def operand(self, x: Fraction) -> Fraction:
+        return self._flushed(x, x)
+
+    def rounded(self, exact: Fraction) -> Fraction:
+        result = Fraction(round_fraction(exact, self.name))
+        shift = Fraction(2) ** -FORMATS[self.name].min_exponent
+        small = abs(exact) * shift < 2
+        unbounded = Fraction(round_fraction(exact * shift, self.name)) / shift if small else result
+        return self._flushed(result, exact if "before" in self.subnormals else unbounded)
+
+    def fma(self, a: Fraction, b: Fraction, c: Fraction, *, fused: bool) -> Fraction:
+        a, b, c = self.operand(a), self.operand(b), self.operand(c)
+        return self.rounded(a * b + c if fused else self.operand(self.rounded(a * b)) + c)
+
+    def times(self, a: Fraction, b: Fraction) -> Fraction:
+        return self.fma(a, b, Fraction(0), fused=True)
+
+    def plus(self, a: Fraction, b: Fraction) -> Fraction:
+        return self.fma(Fraction(1), a, b, fused=True)
+
+
+def interpolated(
+    ops: Exact, s: Semantics, part: str, beta: float, m: Fraction, g: Fraction
+) -> Fraction:
+    form, fused = getattr(s, f"{part}_interpolation"), getattr(s, f"{part}_fused")
+    b = ops.rounded(Fraction(beta))
+    w = ops.rounded(Fraction(1 - beta)) if s.complement == "wide" else ops.plus(Fraction(1), -b)
+    if form == "lerp-from-momentum":
+        return ops.fma(w, ops.plus(g, -m), m, fused=fused == "difference")
+    if form == "lerp-from-gradient":
+        return ops.fma(b, ops.plus(m, -g), g, fused=fused == "difference")
+    if fused == "gradient":
+        return ops.fma(w, g, ops.times(b, m), fused=True)
+    return ops.fma(b, m, ops.times(w, g), fused=fused == "momentum")
+
+
+def moved(
+    ops: Exact, s: Semantics, lr: float, decay: float, theta: Fraction, u: Fraction
+) -> Fraction:
+    eta, weight = ops.rounded(Fraction(lr)), ops.rounded(Fraction(decay))
+    if s.decay_skipped_at_zero and decay == 0:
+        return ops.fma(-eta, u, theta, fused=s.step_fused)
+    if s.decay == "sum":
+        total = ops.fma(weight, theta, u, fused=s.decay_fused)
+        return ops.fma(-eta, total, theta, fused=s.step_fused)
+    product = Fraction(lr * decay) if s.decay_scalar == "wide" else ops.times(eta, weight)
+    if s.decay == "factor":
+        wide = Fraction(1.0 - lr * decay)
+        factor = ops.rounded(wide) if s.decay_scalar == "wide" else ops.plus(Fraction(1), -product)
+        if s.decay_fused:
+            return ops.fma(factor, theta, -ops.times(eta, u), fused=True)
+        return ops.fma(-eta, u, ops.times(factor, theta), fused=s.step_fused)
+    scalar, other = ops.rounded(product), theta
+    if s.decay_scalar == "left-to-right":
+        scalar, other = eta, ops.times(weight, theta)
+    if s.decay_order == "step-first":
+        base = ops.fma(-eta, u, theta, fused=s.step_fused)
+        return ops.fma(-scalar, other, base, fused=s.decay_fused)
+    base = ops.fma(-scalar, other, theta, fused=s.decay_fused)
+    return ops.fma(-eta, u, base, fused=s.step_fused)
+
+
+def exact_step(
+    name: str, s: Semantics, scalars: dict[str, float], theta: float, m: float, g: float
+) -> tuple[float, float]:
+    ops = Exact(name, s.subnormals)
+    t, mm, gg = (Fraction(x) for x in (theta, m, g))
+    c = interpolated(ops, s, "sign", scalars["beta1"], mm, gg)
+    u = Fraction((c > 0) - (c < 0))
+    new_m = interpolated(ops, s, "momentum", scalars["beta2"], mm, gg)
+    return float(moved(ops, s, scalars["lr"], scalars["weight_decay"], t, u)), float(new_m)
+
+
+def _moderate(array: Array) -> NDArray[np.bool_]:
+    return np.isfinite(array) & (np.abs(array) < 1e30)
+
+
+@pytest.mark.clause("C17", "C18", "C19", "C20")
+@pytest.mark.parametrize("name", ["float32", "float64"])
+def test_dialects_are_the_formulas_in_exact_arithmetic(name: str) -> None:
+    rng = np.random.default_rng(17)
+    wrong_is_found = 0
+    for _ in range(250):
+        semantics = random_semantics(rng, precision="compute")
+        scalars = hyperparameters(rng) | {"lr": float(rng.choice([1e-4, 0.1, 0.5, 2.0**-149]))}
+        scalars["weight_decay"] = float(rng.choice([0.0, 1e-40, 0.1, 3.0]))
+        arrays = elements(rng, (name,) * 3, 60, beta1=scalars["beta1"], beta2=scalars["beta2"])
+        keep = np.flatnonzero(np.logical_and.reduce([_moderate(x) for x in arrays]))[:12]
+        theta, m, g = (x[keep] for x in arrays)
+        keywords: dict[str, Any] = scalars
+        got = step(theta, m, g, **keywords, semantics=semantics)
+        canonical = step(theta, m, g, **keywords)
+        for i in range(len(keep)):
+            exact = exact_step(name, semantics, scalars, float(theta[i]), float(m[i]), float(g[i]))
+            assert (float(got[0][i]), float(got[1][i])) == exact, (semantics.differences(), scalars)
+            wrong_is_found += (float(canonical[0][i]), float(canonical[1][i])) != exact
+    assert wrong_is_found > 100
+
+
+@pytest.mark.clause("C21")
+def test_storage_precision_rounds_every_operation() -> None:
+    """By hand, in bfloat16: each product and sum is rounded to 8 bits; the scalars are not."""
+    dtype = STORAGE_DTYPES["bfloat16"]
+
+    def rounded(x: float) -> float:
+        return float(round_fraction(Fraction(x), "bfloat16"))
+
+    rng = np.random.default_rng(3)
+    theta, m, g = (rng.standard_normal(200).astype(dtype) for _ in range(3))
+    stepwise, canonical = Semantics(precision="storage"), CANONICAL
+    new = {s: step(theta, m, g, lr=0.0, beta2=0.75, semantics=s)[1] for s in (stepwise, canonical)}
+    expected = [
+        rounded(rounded(0.75 * float(a)) + rounded(0.25 * float(b)))
+        for a, b in zip(m, g, strict=True)
+    ]
+    assert new[stepwise].astype(float).tolist() == expected
+    assert new[canonical].astype(float).tolist() != expected
