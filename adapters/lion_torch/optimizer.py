@@ -9,7 +9,7 @@ from torch.optim import Optimizer
 
 from lion_torch import amp
 from lion_torch.loading import check_is_lion, keep_tensors, unwrap
-from lion_torch.paths import choose
+from lion_torch.paths import choose, skips_on_device
 from lion_torch.settings import check_group
 from lion_torch.work import plan, triples
 
@@ -150,8 +150,11 @@ class Lion(Optimizer):
             works = [(work, choose(work)) for work in plan(self.param_groups, self.state)]
             grad_scale: Tensor | None = getattr(self, "grad_scale", None)
             found_inf: Tensor | None = getattr(self, "found_inf", None)
-            if found_inf is not None and found_inf.item():
-                return loss
+            if found_inf is not None:
+                if all(skips_on_device(update) for _, update in works):
+                    works = [(work.skipping(found_inf), update) for work, update in works]
+                elif found_inf.item():
+                    return loss
             if grad_scale is not None:
                 amp.unscale(self.param_groups, grad_scale)
             for work, update in works:

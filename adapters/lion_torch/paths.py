@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from typing import TYPE_CHECKING
 
 from lion_torch import foreach, native, plain
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     Triples = list[tuple[Tensor, Tensor, Tensor]]
     Path = Callable[[Triples, TorchScalars], None]
 
+FUSED_DEVICES = ("cpu", "cuda")
+
 
 def choose(work: Work) -> Path:
     """The path for one group's share; raises before anything has been written if there is none.
@@ -26,18 +29,43 @@ def choose(work: Work) -> Path:
         RuntimeError: fused=True where no fused kernel can be had.
     """
     group = work.group
+    device = work.device_type
     if group["fused"]:
-        if work.device_type != "cpu":
-            raise RuntimeError(
-                f"`fused=True` with a param on {work.device_type}; legal: params on cpu"
-            )
-        native.load()
-        return native.update
+        if device not in FUSED_DEVICES:
+            listed = ", ".join(FUSED_DEVICES)
+            raise RuntimeError(f"`fused=True` with a param on {device}; legal: params on {listed}")
+        return _fused(device)
     if group["foreach"]:
         return foreach.update
-    if group["differentiable"] or work.device_type != "cpu":
+    if group["differentiable"]:
         return _one_by_one
-    return _in_blocks
+    if device == "cpu":
+        return _in_blocks
+    if device == "cuda" and group["foreach"] is None:
+        # Where torch's own optimizers choose foreach.
+        has_triton = group["fused"] is None and importlib.util.find_spec("triton") is not None
+        return _fused(device) if has_triton else foreach.update
+    return _one_by_one
+
+
+def skips_on_device(path: Path) -> bool:
+    """Whether the path looks at TorchScalars.skip, so that nobody has to wait for its value."""
+    return path.__module__ == "lion_torch.triton_path"
+
+
+def _fused(device: str) -> Path:
+    if device == "cpu":
+        native.load()
+        return native.update
+    if importlib.util.find_spec("triton") is None:
+        raise RuntimeError(
+            "`fused=True` on a GPU needs Triton, and there is none; legal: pip install triton, or "
+            "fused=None (the same bits)"
+        )
+    # Not imported before it is needed: it is no dependency of a CPU build of torch.
+    from lion_torch import triton_path
+
+    return triton_path.update
 
 
 def _one_by_one(triples: Triples, scalars: TorchScalars) -> None:

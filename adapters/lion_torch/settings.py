@@ -25,7 +25,7 @@ class TorchScalars:
 
     lr and weight_decay may be 0-d tensors of that dtype; what is a float has been rounded to it, so
     that no kernel rounds it again. With maximize, the complements are negative: (-(1-β))⊗g has the
-    bits of (1-β)⊗(-g).
+    bits of (1-β)⊗(-g). skip is a flag on the device: not zero, and nothing is written.
     """
 
     compute: torch.dtype
@@ -35,6 +35,7 @@ class TorchScalars:
     one_minus_beta2: float
     lr: float | Tensor
     weight_decay: float | Tensor
+    skip: Tensor | None = None
 
 
 def dtype_name(dtype: torch.dtype) -> str:

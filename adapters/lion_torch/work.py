@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -40,6 +40,10 @@ class Work:
     scalars: TorchScalars
     device_type: str
     items: list[Item]
+
+    def skipping(self, flag: Tensor) -> Work:
+        """The same share, with a flag on the device that stops it."""
+        return replace(self, scalars=replace(self.scalars, skip=flag))
 
 
 def plan(groups: list[Group], state: Mapping[Any, Any]) -> list[Work]:

@@ -148,29 +148,35 @@ class Outcome:
             )
 
 
-def parameter(array: Array, grad_dtype: str | None = None) -> torch.nn.Parameter:
+def parameter(
+    array: Array, grad_dtype: str | None = None, device: str = "cpu"
+) -> torch.nn.Parameter:
     """A parameter with the array's bits that accepts gradients of another dtype."""
-    param = torch.nn.Parameter(to_torch(array))
+    param = torch.nn.Parameter(to_torch(array).to(device))
     if grad_dtype is not None and DTYPES[grad_dtype] != param.dtype:
         param.grad_dtype = DTYPES[grad_dtype]
     return param
 
 
 def compare_with_reference(
-    make: Callable[..., torch.optim.Optimizer], case: Case, *, maximize: bool = False
+    make: Callable[..., torch.optim.Optimizer],
+    case: Case,
+    *,
+    maximize: bool = False,
+    device: str = "cpu",
 ) -> list[str]:
     """Run case through optimizer.step() and through lion_ref.step; the differences, as text."""
     random = np.random.default_rng(case.seed + 1)
     reference = [(p, m) for p, m in zip(case.params(), case.momenta(random), strict=True)]
-    params = [parameter(p, case.dtypes[2]) for p, _ in reference]
+    params = [parameter(p, case.dtypes[2], device) for p, _ in reference]
     optimizer = make(params, **case.options)
     for param, (_, m) in zip(params, reference, strict=True):
-        optimizer.state[param]["exp_avg"] = to_torch(m)
+        optimizer.state[param]["exp_avg"] = to_torch(m).to(device)
     outcome = Outcome()
     for index in range(case.steps):
         grads = case.grads(random, [m for _, m in reference])
         for position, (param, grad) in enumerate(zip(params, grads, strict=True)):
-            param.grad = to_torch(-grad if maximize else grad)
+            param.grad = to_torch(-grad if maximize else grad).to(device)
             reference[position] = lion_ref.step(
                 *reference[position],
                 grad,

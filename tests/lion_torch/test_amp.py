@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 import torch
-from lion_torch import Lion
 
+from lion_torch import Lion
 from tests.lion_torch.support import to_numpy
 
 PATHS: dict[str, dict[str, Any]] = {

@@ -8,9 +8,9 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from lion_torch import Lion
 
 import lion_ref
+from lion_torch import Lion
 from tests.lion_torch.support import (
     DTYPES,
     FIXED_CASES,

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+
 from lion_torch import Lion
 
 NAN = float("nan")

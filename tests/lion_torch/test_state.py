@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 import torch
-from lion_torch import Lion
 
 from benchmarks.published_lions import timm_lion
+from lion_torch import Lion
 from tests.lion_torch.support import to_numpy
 
 LION_PYTORCH = pytest.importorskip("lion_pytorch", reason="pip install lion-pytorch").Lion

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 import torch
-from lion_torch import Lion
 from torch.optim import lr_scheduler
 
+from lion_torch import Lion
 from tests.lion_torch.support import to_numpy
 
 PATHS: list[dict[str, Any]] = [{}, {"foreach": True}, {"fused": True}, {"foreach": False}]
@@ -41,10 +41,7 @@ def test_groups_have_their_own_options(path: dict[str, Any]) -> None:
     one = Lion([{"params": [together[0]], **options[0]}], **path)
     for param, more in zip(together[1:], options[1:], strict=True):
         one.add_param_group({"params": param, **more})
-    several: list[Any] = [
-        Lion([p], **more, **path)  # type: ignore[arg-type]
-        for p, more in zip(apart, options, strict=True)
-    ]
+    several: list[Any] = [Lion([p], **more, **path) for p, more in zip(apart, options, strict=True)]
     for seed in range(3):
         give_gradients(together, seed)
         give_gradients(apart, seed)

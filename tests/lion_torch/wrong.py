@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import torch
+
 from lion_torch import Lion
 from lion_torch.rounding import round_to
 

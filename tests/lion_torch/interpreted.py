@@ -1,0 +1,67 @@
+"""Run with TRITON_INTERPRET=1: the kernel's logic against the reference, on a CPU.
+
+Prints the differences, one a line, for a kernel that is right or, by argument, one that is not.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+from unittest import mock
+
+import numpy as np
+import torch
+
+from lion_torch import Lion, triton_path
+from tests.lion_torch.support import Case, compare_with_reference
+
+TRIPLES = [
+    ("float32", "float32", "float32"),
+    ("float64", "float64", "float64"),
+    ("float32", "float16", "float32"),
+    ("float16", "float32", "float16"),
+    ("float64", "float16", "float32"),
+]
+SHAPES = ((5000,), (), (0,), (7,), (4096,), (33, 17))
+
+
+def make(params: list[torch.nn.Parameter], **options: Any) -> Lion:
+    return Lion(params, **options)
+
+
+def make_with_tensors(params: list[torch.nn.Parameter], **options: Any) -> Lion:
+    """The rate and the decay as tensors, kept as they are on a device."""
+    dtype = torch.float64 if params[0].dtype == torch.float64 else torch.float32
+    lr = torch.tensor(options.pop("lr"), dtype=torch.float64).to(dtype)
+    return Lion(params, lr=lr, **options)
+
+
+def main(mistake: str) -> None:
+    update = triton_path.update
+    if mistake == "blocks":
+        # As if every block of a tensor were its first.
+        blocks = triton_path._blocks
+
+        def wrong(device: torch.device, sizes: tuple[int, ...]) -> Any:
+            size, owner, _ = blocks(device, sizes)
+            return size, owner, torch.arange(len(owner), dtype=torch.int32)[: len(size)] * 0
+
+        triton_path._blocks = wrong
+    with mock.patch("lion_torch.optimizer.choose", return_value=update), np.errstate(all="ignore"):
+        for seed, dtypes in enumerate(TRIPLES):
+            case = Case(dtypes, SHAPES, seed=seed, steps=1)
+            for maker in (make, make_with_tensors):
+                for difference in compare_with_reference(maker, case):
+                    sys.stdout.write(f"{dtypes}: {difference}\n")
+        param = torch.nn.Parameter(torch.ones(5))
+        param.grad = torch.ones(5)
+        optimizer = Lion([param])
+        optimizer.found_inf = torch.ones(())  # type: ignore[attr-defined]
+        optimizer.step()
+        if not torch.equal(param.detach(), torch.ones(5)):
+            sys.stdout.write("a step that was to be skipped was made\n")
+    sys.stdout.write("done\n")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
