@@ -10,9 +10,10 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
-import lion_adapters
 import numpy as np
 import pytest
+
+import lion_adapters
 from lion_adapters import arrays, pick
 
 if TYPE_CHECKING:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from typing import Any
 
-import lion_array_api
 import numpy as np
 import pytest
 
+import lion_array_api
 import lion_ref
 
 ONE = np.ones(1, np.float32)

@@ -6,13 +6,13 @@ import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import lion_array_api
 import numpy as np
 import pytest
-from lion_array_api import declared_semantics, namespaces, update
 from numpy.typing import NDArray
 
+import lion_array_api
 import lion_ref
+from lion_array_api import declared_semantics, namespaces, update
 from lion_ref import Semantics, legal_triples
 from lion_ref.arithmetic import same_bits
 from lion_ref.dtypes import STORAGE_DTYPES
