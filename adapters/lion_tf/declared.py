@@ -45,13 +45,14 @@ def _probed(device: str | None) -> Semantics:
     with tf.init_scope(), tf.device(device):
         theta, momentum = tf.Variable(zeros), tf.Variable(_MOMENTUM)
         update(
-            theta,
-            momentum,
+            theta.handle,
+            momentum.handle,
             tf.constant(zeros),
             tf.constant(1.0, tf.float64),
             tf.constant(0.0, tf.float64),
             tf.constant([0.5, 0.5, _BETA_2, 1 - _BETA_2], tf.float64),
             tf.constant(0, tf.int64),
+            tf.float32,
         )
     for semantics in _POSSIBLE:
         expected = step(

@@ -57,27 +57,33 @@ def update(
     weight_decay: Tensor,
     betas: Tensor,
     iterations: Tensor,
+    dtype: tf.DType,
 ) -> None:
     """One step of Lion on a variable and its momentum, in place (SPEC C5).
 
+    θ and m are passed as resource handles: a trace serves all variables of a shape, and it would
+    keep a weak reference to the first ones, were they passed as tf.Variables, and refuse to work
+    in a graph once they are gone.
+
     Args:
-        variable: θ, a tf.Variable.
-        momentum: m, a tf.Variable of θ's shape and dtype.
+        variable: θ, the handle of a tf.Variable.
+        momentum: m, the handle of a tf.Variable of θ's shape and dtype.
         gradient: g, of θ's shape, in a dtype that is not wider than the compute dtype.
         learning_rate: η, 0-d, in any floating dtype.
         weight_decay: λ, likewise.
         betas: β1, 1-β1, β2, 1-β2 in float64, the complements formed there (SPEC C4).
         iterations: steps done so far, 0-d, never negative.
+        dtype: the dtype of θ and m.
     """
-    compute = tf.float64 if variable.dtype == tf.float64 else tf.float32
+    compute = tf.float64 if dtype == tf.float64 else tf.float32
     zero = tf.minimum(iterations, tf.zeros_like(iterations))
 
     # Rounded here, where the environment that flushes is the step's own (SPEC C18).
     lr, decay = tf.cast(learning_rate, compute), tf.cast(weight_decay, compute)
     beta_1, complement_1, beta_2, complement_2 = tf.unstack(tf.cast(betas, compute))
 
-    theta = tf.cast(variable.read_value(), compute)
-    m = tf.cast(momentum.read_value(), compute)
+    theta = tf.cast(tf.raw_ops.ReadVariableOp(resource=variable, dtype=dtype), compute)
+    m = tf.cast(tf.raw_ops.ReadVariableOp(resource=momentum, dtype=dtype), compute)
     g = tf.cast(fence(gradient, zero), compute)  # as it was handed over, rounded to its dtype
 
     a = fence(beta_1 * m, zero)
@@ -86,14 +92,14 @@ def update(
     d = fence(decay * theta, zero)
     s = u + d
     e = fence(lr * s, zero)
-    new_theta = fence(tf.cast(theta - e, variable.dtype), zero)
+    new_theta = fence(tf.cast(theta - e, dtype), zero)
 
     # m' overwrites what θ' reads. Where nothing orders the two loops, XLA copies m first; this
     # zero is known only after θ', so that no copy is needed.
     after = zero_after(new_theta, zero)
     x = fence(beta_2 * m, after)
     y = fence(complement_2 * g, after)
-    new_m = fence(tf.cast(x + y, momentum.dtype), after)
+    new_m = fence(tf.cast(x + y, dtype), after)
 
-    variable.assign(new_theta)
-    momentum.assign(new_m)
+    tf.raw_ops.AssignVariableOp(resource=variable, value=new_theta)
+    tf.raw_ops.AssignVariableOp(resource=momentum, value=new_m)

@@ -192,13 +192,14 @@ class Lion(keras.optimizers.Optimizer):
             learning_rate = self._rates(learning_rate, [variable])
         decay = learning_rate.weight_decay
         update(
-            variable,
-            self._beside(variable),
+            variable.handle,
+            self._beside(variable).handle,
             tf.convert_to_tensor(gradient),  # IndexedSlices become dense
             learning_rate.learning_rate,
             decay if self._use_weight_decay(variable) else tf.zeros_like(decay),
             learning_rate.betas,
             learning_rate.iterations,
+            tf.as_dtype(variable.dtype),
         )
 
     def get_config(self) -> dict[str, Any]:

@@ -6,16 +6,16 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import keras
-import lion_tf
 import numpy as np
 import pytest
 import tensorflow as tf
-from lion_tf import kernel, optimizer
 from numpy.typing import NDArray
 
 import lion_ref
+import lion_tf
 from lion_ref.arithmetic import same_bits
 from lion_ref.dtypes import STORAGE_DTYPES
+from lion_tf import kernel, optimizer
 
 Array = NDArray[Any]
 Apply = Callable[[Any, Sequence[Any], Sequence[Any]], Any]

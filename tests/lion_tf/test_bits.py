@@ -8,12 +8,12 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from lion_tf import Lion, declared_semantics
 
 from lion_ref import CANONICAL, Semantics, legal_triples
 from lion_ref import step as reference_step
 from lion_ref.arithmetic import bits, same_bits
 from lion_ref.dtypes import STORAGE_DTYPES
+from lion_tf import Lion, declared_semantics
 from tests.adversarial import elements, hyperparameters
 from tests.lion_tf.doors import (
     DOORS,
