@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
-import lion_jax
 import numpy as np
 import optax
+
+import lion_jax
 
 if TYPE_CHECKING:
     from collections.abc import Callable

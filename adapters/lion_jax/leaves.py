@@ -58,6 +58,8 @@ def _leaves_like(structure: Any, name: str, tree: Tree) -> list[Any]:
 def _leaf(theta: Any, m: Any, g: Any, decays: Any) -> Leaf:
     if theta is None or g is None:
         return Leaf(theta, m, g, decays=False, compute=None)
+    if isinstance(decays, jax.Array) and not isinstance(decays, jax.core.Tracer):
+        decays = np.asarray(decays)[()]
     if not isinstance(decays, (bool, np.bool_)):
         raise TypeError(f"mask has the leaf {decays!r}; legal: True, False")
     theta, m, g = jnp.asarray(theta), jnp.asarray(m), jnp.asarray(g)

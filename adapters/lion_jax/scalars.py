@@ -19,7 +19,9 @@ from lion_ref.hyperparameters import (
 )
 
 # So that the six can be handed to a jitted function.
-jax.tree_util.register_dataclass(Scalars)
+jax.tree_util.register_dataclass(
+    Scalars, data_fields=list(Scalars.__dataclass_fields__), meta_fields=[]
+)
 
 Check = Callable[[str, object], float]
 Number = Any

@@ -9,6 +9,8 @@ import jax.numpy as jnp
 import optax
 from jax.sharding import NamedSharding, PartitionSpec
 
+from lion_ref.dtypes import check_dtypes
+
 LionState = optax.ScaleByLionState
 """NamedTuple of `count`, a 0-d int32, and `mu`, a tree like the parameters'."""
 
@@ -39,7 +41,23 @@ def from_optax(state: Any) -> Any:
     )
 
 
-def zero_count(params: Any) -> jax.Array:
+def initial_state(params: Any, mu_dtype: Any) -> Any:
+    """No steps done, and a zero momentum of mu_dtype, or of its parameter's, where that lies.
+
+    Raises:
+        TypeError: a parameter whose dtype SPEC C2 refuses; a mu_dtype wider than its compute dtype.
+    """
+
+    def zeros(p: Any) -> jax.Array:
+        p = jnp.asarray(p)
+        dtype = p.dtype if mu_dtype is None else mu_dtype
+        check_dtypes(p.dtype.name, dtype.name, p.dtype.name)
+        return jnp.zeros_like(p, dtype=dtype)
+
+    return LionState(count=_zero_count(params), mu=jax.tree.map(zeros, params))
+
+
+def _zero_count(params: Any) -> jax.Array:
     """The count of no steps, replicated over the parameters' mesh if they are on one.
 
     A step leaves it there, so a count that began elsewhere would have the step compiled twice.

@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Self
 
-import jax
-import jax.numpy as jnp
 import optax
 
 from lion_jax import kernel
 from lion_jax.leaves import Leaf, aligned
 from lion_jax.scalars import beta, rate, rate_at, scalars_for
-from lion_jax.state import LionState, from_optax, zero_count
-from lion_ref.dtypes import storage_name
+from lion_jax.state import LionState, from_optax, initial_state
+from lion_ref.dtypes import STORAGE_DTYPES, storage_name
 
 Tree = Any
 Kernel = Callable[[Any, Any, Any, Any], tuple[Any, Any]]
@@ -89,12 +87,10 @@ def lion(
     lr_given, decay_given = rate("learning_rate", learning_rate), rate("weight_decay", weight_decay)
     beta1, beta2 = beta("b1", b1), beta("b2", b2)
     if mu_dtype is not None:
-        mu_dtype = jax.dtypes.canonicalize_dtype(mu_dtype)
-        storage_name(mu_dtype, "mu_dtype")
+        mu_dtype = STORAGE_DTYPES[storage_name(mu_dtype, "mu_dtype")]
 
     def init(params: Tree) -> Any:
-        mu = jax.tree.map(lambda p: jnp.zeros_like(p, dtype=mu_dtype), params)
-        return LionState(count=zero_count(params), mu=mu)
+        return initial_state(params, mu_dtype)
 
     def over_leaves(
         run: Kernel, skipped: Any, grads: Tree, state: Any, params: Tree

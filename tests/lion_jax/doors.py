@@ -8,10 +8,10 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import lion_jax
 import numpy as np
 import optax
 
+import lion_jax
 import lion_ref
 from lion_ref.arithmetic import same_bits
 from lion_ref.dtypes import STORAGE_DTYPES

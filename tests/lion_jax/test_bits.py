@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
-import lion_jax
 import numpy as np
 import pytest
-from lion_jax import kernel
 
+import lion_jax
+from lion_jax import kernel
 from lion_ref import CANONICAL, Semantics, legal_triples
 from lion_ref import step as canonical_step
 from lion_ref.arithmetic import round_to

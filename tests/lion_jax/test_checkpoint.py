@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
-import lion_jax
 import numpy as np
 import optax
 import pytest
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
+import lion_jax
 from lion_ref.arithmetic import same_bits
 from tests.lion_jax.doors import by_step, normal
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
-import lion_jax
 import pytest
 
+import lion_jax
 from lion_ref import legal_triples
 from tests.lion_jax.doors import by_apply_updates, by_step
 from tests.lion_jax.test_contexts import unfenced

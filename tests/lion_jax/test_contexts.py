@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
-import lion_jax
 import numpy as np
 import optax
 import pytest
-from lion_jax import kernel, rounding
 
+import lion_jax
+from lion_jax import kernel, rounding
 from lion_ref.arithmetic import same_bits
 from tests.lion_jax.doors import by_apply_updates, by_step, difference, normal, reference
 

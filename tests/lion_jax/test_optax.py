@@ -6,11 +6,11 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import lion_jax
 import numpy as np
 import optax
 import pytest
 
+import lion_jax
 from lion_ref.arithmetic import same_bits
 from lion_ref.dtypes import STORAGE_DTYPES
 from tests.lion_jax.doors import DOORS, by_apply_updates, by_step, difference, normal, reference
@@ -88,11 +88,12 @@ def test_a_traced_beta_is_the_number_of_its_dtype(beta: float, dtype: str, x64: 
     "mask",
     [
         {"w": True, "b": False},
+        {"w": np.True_, "b": jnp.array(False)},
         lambda params: jax.tree.map(lambda p: p.ndim > 1, params),
         False,
         None,
     ],
-    ids=["tree", "callable", "prefix", "none"],
+    ids=["tree", "arrays", "callable", "prefix", "none"],
 )
 @pytest.mark.clause("C10")
 def test_mask(mask: Any, door: str) -> None:
@@ -283,3 +284,35 @@ def test_no_recompilation_when_the_rates_change() -> None:
         params, state = train(params, state, params)
     assert traces == 1
     assert train._cache_size() == 1  # type: ignore[attr-defined]  # there, but not declared
+
+
+def test_no_recompilation_when_injected_rates_are_set_by_hand() -> None:
+    tx = optax.inject_hyperparams(lion_jax.lion, static_args=("b1", "b2"))(1e-3)
+    params = jnp.ones(7)
+    state = tx.init(params)
+    train: Any = jax.jit(by_apply_updates(tx))
+    for lr in (0.1, 0.01, 0.0):
+        state.hyperparams["learning_rate"] = jnp.float32(lr)
+        params, state = train(params, state, params)
+    assert train._cache_size() == 1
+
+
+def test_python_numbers_as_parameters_keep_the_state_stable() -> None:
+    """JAX calls such arrays weakly typed; a state that is not strongly typed would change."""
+    tx = lion_jax.lion(0.1)
+    params = {"w": 1.0}
+    state = tx.init(params)
+    _, after = tx.step(params, state, params)
+    assert state.mu["w"].weak_type == after.mu["w"].weak_type
+
+
+@pytest.mark.clause("C9")
+def test_under_strict_promotion() -> None:
+    """apply_updates adds float32 to bfloat16, which strict promotion forbids; step does not."""
+    arrays = normal(12, 99, ("bfloat16", "float32", "bfloat16"))
+    theta, m, g = (jnp.asarray(x) for x in arrays)
+    tx = lion_jax.lion(jnp.float32(0.5), weight_decay=0.1)
+    with jax.numpy_dtype_promotion("strict"):
+        new_theta, state = jax.jit(tx.step)(g, lion_jax.LionState(jnp.int32(0), m), theta)
+    expected = reference(arrays, lr=0.5, weight_decay=0.1)
+    assert not difference((np.asarray(new_theta), np.asarray(state.mu)), expected, arrays)

@@ -6,10 +6,11 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import lion_jax
 import numpy as np
 import optax
 import pytest
+
+import lion_jax
 
 
 def failed(call: Any) -> str:
@@ -158,3 +159,15 @@ def test_trees_of_another_structure() -> None:
     masked = lion_jax.lion(0.1, mask={"v": True})
     message = failed(lambda: masked.step(params, state, params))
     assert message.startswith("ValueError: mask is no prefix of params: ")
+
+
+@pytest.mark.clause("C2", "C3")
+def test_dtypes_are_refused_when_the_state_is_made() -> None:
+    integers = jnp.ones(2, jnp.int32)
+    assert failed(lambda: lion_jax.lion(0.1).init(integers)) == (
+        f"TypeError: param has dtype int32; legal: {DTYPES}"
+    )
+    with jax.enable_x64(True):
+        wide = lion_jax.lion(0.1, mu_dtype="float64")
+        message = failed(lambda: wide.init(jnp.ones(2, jnp.float32)))
+    assert message.startswith("TypeError: momentum has dtype float64, wider than float32")

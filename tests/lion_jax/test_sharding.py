@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
-import lion_jax
 import numpy as np
 import pytest
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
+import lion_jax
 from tests.lion_jax.doors import by_apply_updates, by_step, difference, normal, reference
 
 if TYPE_CHECKING:
