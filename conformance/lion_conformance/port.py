@@ -60,6 +60,8 @@ class Port:
     declared: Semantics | None = None
     triples: tuple[Triple, ...] = field(default_factory=legal_triples)
     device: str = "cpu"
+    unavailable: str = ""
+    """Why this door cannot be judged here, though its framework is installed."""
 
     def params(self) -> tuple[str, ...]:
         """The dtypes of θ that the port takes, in the order of `triples`."""

@@ -144,6 +144,8 @@ def judge_port(
     progress: Callable[[str, int, int], None] | None = None,
 ) -> Report:
     """Cases in the given dtypes, then the tape, if float32 is one of them."""
+    if port.unavailable:
+        return _not_run(port.name, options, port.unavailable, door=port.door)
     report = verify(
         port,
         dtypes=check_dtypes(port, dtypes),
@@ -156,10 +158,10 @@ def judge_port(
     return report
 
 
-def _not_run(name: str, options: Options, why: str) -> Report:
+def _not_run(name: str, options: Options, why: str, *, door: str = "–") -> Report:
     return Report(
         port=name,
-        door="–",
+        door=door,
         device=options.device,
         declared=None,
         results=(),

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import ml_dtypes
@@ -14,7 +15,10 @@ import pytest
 
 import lion_conformance
 import lion_ref
-from lion_conformance.cli import find, main
+from lion_conformance import from_callable
+from lion_conformance.cli import find, main, status
+from lion_conformance.runner import Options, judge_port
+from lion_conformance.tape import load
 
 pytestmark = pytest.mark.clause("C29")
 
@@ -159,3 +163,10 @@ def test_a_framework_that_kills_its_process_is_named(numpy_alone: Path) -> None:
     assert done.returncode == 2
     assert "torch (–) not run: its process died while it was judged" in done.stdout
     assert "= bit-exact" in done.stdout, "the other backend is judged all the same"
+
+
+def test_a_door_that_cannot_be_had_here_is_not_run_and_says_why() -> None:
+    port = replace(from_callable(lion_ref.step), door="fused", unavailable="no C++ compiler")
+    report = judge_port(port, ["float32"], Options(max_examples=1), load())
+    assert report.words(report.verdict) == "not run: no C++ compiler"
+    assert status([report]) == 2
