@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, overload
 
 import torch
+from torch._compile import _disable_dynamo
 from torch.optim import Optimizer
 
 from lion_torch import amp
@@ -136,6 +137,10 @@ class Lion(Optimizer):
     def step(self, closure: None = None) -> None: ...
     @overload
     def step(self, closure: Callable[[], float]) -> float: ...
+    # torch.compile calls the step rather than tracing it: its code generators contract products
+    # and sums on a GPU, and this code is one pass already. A new lr then recompiles nothing.
+    # torch.optim's own decorator: torch.compiler.disable would import all of dynamo.
+    @_disable_dynamo
     def step(self, closure: Callable[[], float] | None = None) -> float | None:
         """One step; a parameter without a gradient is left as it is, and so is its momentum.
 

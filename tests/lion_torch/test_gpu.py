@@ -44,7 +44,7 @@ def test_a_thousand_tensors_are_one_launch() -> None:
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as profile:
         optimizer.step()
         torch.cuda.synchronize()
-    kernels = [x for x in profile.events() if x.device_type == torch.autograd.DeviceType.CUDA]
+    kernels = [x for x in profile.events() if str(x.device_type).endswith("CUDA")]
     assert sum("lion_kernel" in x.name for x in kernels) == 1
 
 
@@ -64,7 +64,7 @@ def test_a_graph_replays_the_step_with_new_rates(path: dict[str, Any]) -> None:
         plain.param_groups[0]["lr"] = rate
         plain.step()
 
-    stream = torch.cuda.Stream()
+    stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
     stream.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(stream):
         optimizer.step()

@@ -1,0 +1,224 @@
+"""Sharded runs with two processes, then with four: `distributed.py FOLDER`.
+
+Each check trains the same small model, and what it ends in is compared with lion_ref, which knows
+nothing of shards. Every gradient is a multiple of 1/8 of few bits, so that no collective rounds.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from torch.distributed.checkpoint.state_dict import get_state_dict, set_state_dict
+from torch.distributed.checkpoint.state_dict_loader import load
+from torch.distributed.checkpoint.state_dict_saver import save
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import fully_shard
+from torch.distributed.optim import ZeroRedundancyOptimizer
+from torch.nn.parallel import DistributedDataParallel
+
+import lion_ref
+from lion_ref.arithmetic import same_bits
+from lion_torch import Lion
+from tests.lion_torch.support import to_numpy
+
+# Rows that divide by neither 2 nor 4, and fewer rows than processes: some shards are empty.
+SHAPES = [(7, 5), (3,), (1, 4), (10, 2)]
+OPTIONS: dict[str, Any] = {"betas": (0.8, 0.95), "weight_decay": 0.1}
+STEPS = 4
+SAVED_AFTER = 2
+WORLDS = (2, 4)
+KINDS: dict[str, tuple[torch.dtype, dict[str, Any]]] = {
+    "float32": (torch.float32, {}),
+    "fused": (torch.float32, {"fused": True}),
+    "bfloat16": (torch.bfloat16, {"momentum_dtype": torch.float32}),
+}
+
+
+def rate(step: int) -> float:
+    return 0.1 / (1 + step)
+
+
+class Model(torch.nn.Module):
+    """A loss that is linear in its parameters: the coefficients are the gradients."""
+
+    def __init__(self, dtype: torch.dtype) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        start = (torch.randn(shape).to(dtype) for shape in SHAPES)
+        self.weights = torch.nn.ParameterList(torch.nn.Parameter(x) for x in start)
+
+    def forward(self, coefficients: list[torch.Tensor]) -> torch.Tensor:
+        terms = [(w * c).sum() for w, c in zip(self.weights, coefficients, strict=True)]
+        return torch.stack(terms).sum()
+
+
+def coefficients(step: int, rank: int, dtype: torch.dtype) -> list[torch.Tensor]:
+    """What one process contributes to the gradients; another process, another contribution."""
+    random = np.random.default_rng([step, rank])
+    return [torch.tensor(random.integers(-8, 9, s) / 8, dtype=dtype) for s in SHAPES]
+
+
+def expected(world: int, dtype: torch.dtype, options: dict[str, Any], steps: int = STEPS) -> Any:
+    """(θ, m) of every parameter after some steps of the reference on the mean of all gradients."""
+    momentum_dtype = options.get("momentum_dtype", dtype)
+    state = [
+        (to_numpy(p), to_numpy(torch.zeros(p.shape, dtype=momentum_dtype)))
+        for p in Model(dtype).weights
+    ]
+    beta1, beta2 = OPTIONS["betas"]
+    for step in range(steps):
+        each = [coefficients(step, rank, torch.float32) for rank in range(world)]
+        for i, parts in enumerate(zip(*each, strict=True)):
+            grad = to_numpy((torch.stack(list(parts)).sum(0) / world).to(dtype))
+            state[i] = lion_ref.step(
+                *state[i],
+                grad,
+                lr=rate(step),
+                beta1=beta1,
+                beta2=beta2,
+                weight_decay=OPTIONS["weight_decay"],
+            )
+    return state
+
+
+def train(model: Any, optimizer: Any, dtype: torch.dtype, steps: range, world: int) -> None:
+    """Steps on gradients whose mean over the processes is that of a run of `world` processes."""
+    rank, size = dist.get_rank(), dist.get_world_size()
+    ranks = [rank % world] if size >= world else range(rank, world, size)
+    for step in steps:
+        optimizer.zero_grad()
+        parts = [coefficients(step, rank, dtype) for rank in ranks]
+        mean = [torch.stack(list(x)).sum(0) / len(parts) for x in zip(*parts, strict=True)]
+        torch.autograd.backward(model(mean))
+        for group in optimizer.param_groups:
+            group["lr"] = rate(step)
+        optimizer.step()
+
+
+def differences(params: Any, optimizer: Any, reference: Any) -> list[str]:
+    found = []
+    for i, (param, (theta, m)) in enumerate(zip(params, reference, strict=True)):
+        if not same_bits(to_numpy(whole(param)), theta).all():
+            found.append(f"θ of parameter {i}")
+        if optimizer is not None:
+            momentum = to_numpy(whole(optimizer.state[param]["exp_avg"]))
+            if momentum.dtype != m.dtype or not same_bits(momentum, m).all():
+                found.append(f"m of parameter {i}")
+    return found
+
+
+def whole(tensor: Any) -> torch.Tensor:
+    gathered: torch.Tensor = tensor.full_tensor() if hasattr(tensor, "full_tensor") else tensor
+    return gathered
+
+
+def ddp(kind: str, world: int) -> list[str]:
+    dtype, options = KINDS[kind]
+    model = DistributedDataParallel(Model(dtype))
+    optimizer = Lion(model.parameters(), **OPTIONS, **options)
+    train(model, optimizer, dtype, range(STEPS), world)
+    return differences(model.parameters(), optimizer, expected(world, dtype, options))
+
+
+def fsdp(kind: str, world: int) -> list[str]:
+    model, optimizer, dtype, options = sharded(kind)
+    train(model, optimizer, dtype, range(STEPS), world)
+    return differences(model.parameters(), optimizer, expected(world, dtype, options))
+
+
+def sharded(kind: str) -> Any:
+    dtype, options = KINDS[kind]
+    model = Model(dtype)
+    fully_shard(model, mesh=init_device_mesh("cpu", (dist.get_world_size(),)))
+    return model, Lion(model.parameters(), **OPTIONS, **options), dtype, options
+
+
+def zero(kind: str, world: int) -> list[str]:
+    dtype, options = KINDS[kind]
+    model = DistributedDataParallel(Model(dtype))
+    optimizer = ZeroRedundancyOptimizer(
+        model.parameters(), optimizer_class=Lion, **OPTIONS, **options
+    )
+    train(model, optimizer, dtype, range(STEPS), world)
+    optimizer.consolidate_state_dict(0)
+    found = differences(model.parameters(), None, expected(world, dtype, options))
+    if dist.get_rank() == 0:
+        state = optimizer.state_dict()["state"]
+        for i, (_, m) in enumerate(expected(world, dtype, options)):
+            if not same_bits(to_numpy(state[i]["exp_avg"]), m).all():
+                found.append(f"m of parameter {i}")
+    return found
+
+
+def saved(kind: str, world: int, folder: Path) -> list[str]:
+    model, optimizer, dtype, options = sharded(kind)
+    train(model, optimizer, dtype, range(SAVED_AFTER), world)
+    model_state, optimizer_state = get_state_dict(model, optimizer)
+    save({"model": model_state, "optimizer": optimizer_state}, checkpoint_id=folder / kind)
+    return differences(model.parameters(), optimizer, expected(world, dtype, options, SAVED_AFTER))
+
+
+def resume(kind: str, world: int, folder: Path) -> list[str]:
+    """Continue on another number of processes, with the gradients of the saved run."""
+    model, optimizer, dtype, options = sharded(kind)
+    model_state, optimizer_state = get_state_dict(model, optimizer)
+    state: dict[str, Any] = {"model": model_state, "optimizer": optimizer_state}
+    load(state, checkpoint_id=folder / kind)
+    set_state_dict(
+        model,
+        optimizer,
+        model_state_dict=state["model"],
+        optim_state_dict=state["optimizer"],
+    )
+    train(model, optimizer, dtype, range(SAVED_AFTER, STEPS), world)
+    return differences(model.parameters(), optimizer, expected(world, dtype, options))
+
+
+def run(folder: Path, world: int, rank: int) -> None:
+    """One process of a world of them; writes what it found."""
+    torch.set_num_threads(1)
+    dist.init_process_group(
+        "gloo", init_method=f"file://{folder}/store{world}", rank=rank, world_size=world
+    )
+    results: dict[str, list[str]] = {}
+    for kind in KINDS:
+        results[f"ddp {kind}"] = ddp(kind, world)
+        results[f"fsdp {kind}"] = fsdp(kind, world)
+        results[f"zero {kind}"] = zero(kind, world)
+        if world == WORLDS[0]:
+            results[f"checkpoint {kind}"] = saved(kind, world, folder)
+        else:
+            results[f"checkpoint {kind}"] = resume(kind, WORLDS[0], folder)
+    # A check that compares with other steps must find something.
+    model, optimizer, dtype, options = sharded("float32")
+    train(model, optimizer, dtype, range(STEPS), world)
+    if not differences(model.parameters(), optimizer, expected(world, dtype, options, STEPS - 1)):
+        results["a check that can fail"] = ["found nothing where there is something"]
+    (folder / f"results{world}-{rank}.json").write_text(json.dumps(results), encoding="utf-8")
+    dist.destroy_process_group()
+
+
+def main(folder: Path) -> None:
+    # Forked: what has been imported above need not be imported by every process.
+    context = multiprocessing.get_context("fork")
+    for world in WORLDS:
+        processes = [context.Process(target=run, args=(folder, world, r)) for r in range(world)]
+        for process in processes:
+            process.start()
+        for process in processes:
+            process.join(120)
+        if any(process.exitcode for process in processes):
+            for process in processes:
+                process.kill()
+            sys.exit(f"world of {world}: exit codes {[p.exitcode for p in processes]}")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

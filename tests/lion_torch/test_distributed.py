@@ -1,0 +1,58 @@
+"""Sharded, resharded and unsharded runs end in the same bits (SPEC C12)."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+pytestmark = [
+    pytest.mark.skipif(
+        not torch.distributed.is_available(), reason="this build of torch has no distribution"
+    ),
+    pytest.mark.clause("C12"),
+]
+WORLDS = (2, 4)
+KINDS = ("float32", "fused", "bfloat16")
+WAYS = ("ddp", "fsdp", "zero", "checkpoint")
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory) -> dict[int, list[dict[str, Any]]]:
+    """What each process found; two save a checkpoint that four continue."""
+    folder = tmp_path_factory.mktemp("distributed")
+    ran = subprocess.run(
+        [sys.executable, "-m", "tests.lion_torch.distributed", str(folder)],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"},
+    )
+    assert ran.returncode == 0, ran.stderr
+    return {
+        world: [
+            json.loads((folder / f"results{world}-{rank}.json").read_text(encoding="utf-8"))
+            for rank in range(world)
+        ]
+        for world in WORLDS
+    }
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("world", WORLDS)
+def test_every_shard_has_the_reference_bits(
+    found: dict[int, list[dict[str, Any]]], world: int, way: str, kind: str
+) -> None:
+    assert [results[f"{way} {kind}"] for results in found[world]] == [[]] * world
+
+
+def test_the_comparison_can_fail(found: dict[int, list[dict[str, Any]]]) -> None:
+    assert not any("a check that can fail" in x for results in found.values() for x in results)
