@@ -41,7 +41,9 @@ def step(theta: jax.Array, m: jax.Array, g: jax.Array, scalars: Any) -> tuple[An
     wide_theta, wide_m, wide_g = load(theta, compute), load(m, compute), load(g, compute)
     u = _direction(wide_m, wide_g, scalars)
     e = _decrement(u, wide_theta, scalars)
-    new_theta = computed_once(store(wide_theta - e, theta.dtype))
+    new_theta = store(wide_theta - e, theta.dtype)
+    if new_theta.dtype != compute:
+        new_theta = computed_once(new_theta)
     return new_theta, store(_new_momentum(wide_m, wide_g, scalars, after=new_theta), m.dtype)
 
 

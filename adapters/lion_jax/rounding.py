@@ -42,11 +42,27 @@ def store(x: jax.Array, dtype: Any) -> jax.Array:
 
 
 def _to_bfloat16_precision(x: jax.Array) -> jax.Array:
-    """x rounded to bfloat16's 8 significant bits; the conversions that follow are exact.
+    """x rounded to bfloat16; the conversions that follow are exact, or flush."""
+    rounded: jax.Array = lax.platform_dependent(
+        x, cpu=_to_eight_bits, default=_to_eight_bits_or_subnormal
+    )
+    return rounded
 
-    Whether a result is tiny is so decided after rounding, with unbounded exponent (SPEC C18).
+
+def _to_eight_bits(x: jax.Array) -> jax.Array:
+    """x rounded to bfloat16's precision, with unbounded exponent.
+
+    What is still below the smallest normal number is tiny, and then flushed (SPEC C18).
     """
     return lax.reduce_precision(x, exponent_bits=11, mantissa_bits=7)
+
+
+def _to_eight_bits_or_subnormal(x: jax.Array) -> jax.Array:
+    """x rounded to bfloat16's precision, or to a multiple of its smallest subnormal, 2**-133."""
+    # Numbers between 1·2**-81 and 2·2**-81 are 2**-133 apart: adding rounds, and the fence holds.
+    shift = x.dtype.type(1.5 * 2.0**-81)
+    subnormal = jnp.copysign(fence(x + shift) - shift, x)
+    return jnp.where(jnp.abs(x) < x.dtype.type(2.0**-126), subnormal, _to_eight_bits(x))
 
 
 def _to_odd(x: jax.Array) -> jax.Array:

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 import lion_jax
-from lion_jax import kernel
+from lion_jax import kernel, rounding
 from lion_ref import CANONICAL, Semantics, legal_triples
 from lion_ref import step as canonical_step
-from lion_ref.arithmetic import round_to
+from lion_ref.arithmetic import round_to, same_bits
 from lion_ref.dtypes import STORAGE_DTYPES
 from tests.adversarial import elements, hyperparameters
 from tests.lion_jax.doors import DOORS, by_step, difference, jitted, normal, reference, run
@@ -115,6 +115,22 @@ def test_float64_is_stored_with_one_rounding(momentum: str) -> None:
     twice = round_to(round_to(g, STORAGE_DTYPES["float32"]), STORAGE_DTYPES[momentum])
     if momentum != "float32":
         assert difference((ours[0], twice), expected, arrays), "two roundings must be told apart"
+
+
+@pytest.mark.clause("C9")
+def test_bfloat16_subnormals_where_they_are_kept() -> None:
+    """Formed in float64, so a platform that flushes can compute them, if not convert them."""
+    rng = np.random.default_rng(7)
+    halves = np.arange(0, 2 * 130) / 2.0 * 2.0**-133
+    near = halves[:, None] * (1 + np.array([0, 2.0**-52, -(2.0**-52), 2.0**-20, -(2.0**-20)]))
+    anywhere = rng.standard_normal(999) * 2.0 ** rng.integers(-140, -120, 999)
+    x = np.concatenate([near.ravel(), -near.ravel(), anywhere])
+    once = round_to(x, STORAGE_DTYPES["bfloat16"]).astype(np.float64)
+    with jax.enable_x64(True):
+        ours = np.asarray(jax.jit(rounding._to_eight_bits_or_subnormal)(jnp.asarray(x)))
+        flushing = np.asarray(jax.jit(rounding._to_eight_bits)(jnp.asarray(x)))
+    assert same_bits(ours, once).all()
+    assert not same_bits(flushing, once).all()
 
 
 @pytest.mark.clause("C18")

@@ -179,6 +179,21 @@ def test_vmap_over_models_and_rates(door: Callable[[Any], Any]) -> None:
         assert not verdict([x[i] for x in ours], theirs, row)
 
 
+@pytest.mark.parametrize("momentum", ["bfloat16", "float16"])
+@pytest.mark.clause("C9", "C12")
+def test_float64_in_a_scan_of_a_vmap(momentum: str) -> None:
+    """Storing float64 in 16 bits takes its own rounding, chosen by platform: it must batch."""
+    with jax.enable_x64(True):
+        arrays = normal(9, (3, 257), ("float64", momentum, "float64"))
+        tx = lion(mu_dtype=momentum)
+
+        def one(theta: Any, g: Any) -> Any:
+            return scanned(by_step(tx), tx, 5, theta, g)
+
+        ours = jax.jit(jax.vmap(one))(jnp.asarray(arrays[0]), jnp.asarray(arrays[2]))
+        assert not verdict(ours, expected(arrays, 5), arrays)
+
+
 def trained_on_a_product(door: Callable[[Any], Any], dtype: str) -> str:
     """The verdict on a train step whose gradient is the product 0.3·x, there for XLA to fold."""
     tx = lion()
@@ -254,6 +269,22 @@ def test_the_step_can_be_differentiated(door: Callable[[Any], Any]) -> None:
     assert same_bits(np.asarray(by_rate), np.asarray(with_rate_one - 0.5 * theta)).all()
     by_gradient = jax.grad(lambda g: after(jnp.float32(0.25), g)[1].sum())(g)
     assert (by_gradient == np.float32(1 - 0.99)).all()
+
+
+@DOOR
+@pytest.mark.clause("C1")
+def test_a_rate_is_learned_through_rematerialized_steps(door: Callable[[Any], Any]) -> None:
+    """jax.grad through jax.checkpoint through two steps: the same derivative as without it."""
+    theta, _, g = (jnp.asarray(x) for x in normal(8, 101))
+
+    def distance(lr: Any) -> Any:
+        tx = lion_jax.lion(lr, weight_decay=0.5)
+        return (from_init(door(tx), tx, 2, theta, g)[0] ** 2).sum()
+
+    plain = jax.grad(distance)(jnp.float32(0.25))
+    again = jax.grad(jax.checkpoint(distance))(jnp.float32(0.25))
+    assert float(plain) == float(again)
+    assert float(plain) != 0
 
 
 @DOOR
