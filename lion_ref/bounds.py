@@ -173,9 +173,11 @@ def momentum(problem: Problem, *, flushing: bool) -> Interval:
 
 @dataclass(frozen=True, slots=True)
 class _DecayScalars:
-    """η and λ, what the rows form of them, and how far that is from the exact ηλ and 1 - ηλ."""
+    """η and λ, what the rows form of them, and how far that is from η, ηλ and 1 - ηλ."""
 
     lr: float
+    step_error: float
+    """η·u is ±η, exact unless a row rounds it to the dtype that m and g have together."""
     weight: float
     product_max: float
     product_error: float
@@ -195,6 +197,7 @@ def _decay_scalars(problem: Problem, *, flushing: bool) -> _DecayScalars:
     lr = _rounded(values.lr, compute)
     weight = _rounded(values.weight_decay, compute)
     shrink = lr * weight
+    in_u = round_fraction(lr, promoted(problem.m_dtype, problem.g_dtype).name)
     # Rows whose scalar overflows have no finite results (`extremes` sees to the others).
     largest = Fraction(maximum(compute))
     products, factors = [], []
@@ -210,6 +213,7 @@ def _decay_scalars(problem: Problem, *, flushing: bool) -> _DecayScalars:
         products, factors = (_with_flushed(x, compute) for x in (products, factors))
     return _DecayScalars(
         lr=float(lr),
+        step_error=_farthest([in_u] if isinstance(in_u, Fraction) else [], lr),
         weight=float(weight),
         product_max=_up(max(products, default=Fraction(0))),
         product_error=_farthest(products, shrink),
@@ -227,11 +231,8 @@ def parameter(problem: Problem, sign: int, *, flushing: bool) -> Interval:
     size, step = np.abs(theta), scale * scalars.lr * abs(sign)
 
     u, u_compute = unit(problem.theta_dtype), unit(problem.compute)
-    # η·u is ±η, exact unless a row rounds it to a dtype of m and g narrower than the compute dtype.
-    u_mg = unit(promoted(problem.m_dtype, problem.g_dtype))
-    u_step = u_mg if u_mg > u_compute else 0.0
     slide = scalars.slide(theta)
-    of_sum = u * (3 * np.abs(slide) + 2 * step * bool(scalars.weight)) + u_step * step
+    of_sum = u * (3 * np.abs(slide) + 2 * step * bool(scalars.weight))
     of_factor = size * (
         scalars.factor_error + u * scalars.factor_max * (not scalars.factor_is_exact)
     )
@@ -239,8 +240,8 @@ def parameter(problem: Problem, sign: int, *, flushing: bool) -> Interval:
     if scalars.weight:
         product = np.maximum(size * scalars.product_max, np.abs(slide))
         of_product = of_product + u * (2 * product + (size + product + step))
-    error = np.maximum(of_sum, np.maximum(of_factor, of_product) + u_step * step)
-    error = error * (1 + 4 * max(u, u_step))
+    error = np.maximum(of_sum, np.maximum(of_factor, of_product))
+    error = (error + scale * scalars.step_error * abs(sign)) * (1 + 4 * u)
     centre = theta - (scale * scalars.lr * sign + slide)
     magnitude = size + np.abs(slide) + step
     if u > u_compute:
