@@ -159,14 +159,15 @@ def judge(
     for code, actual, wanted, judge_part in zip(codes, got, expected, judges, strict=True):
         differs = np.flatnonzero(~same_bits(actual, wanted))
         if differs.size:
-            problem = _problem([x[differs] for x in flat], values)
+            problem = problem_of([x[differs] for x in flat], values)
             code.reshape(-1)[differs] = judge_part(
                 problem, actual.reshape(-1)[differs], wanted.reshape(-1)[differs]
             )
     return Judgement(Judged(codes[0]), Judged(codes[1]))
 
 
-def _problem(inputs: list[Array], values: Hyperparameters) -> Problem:
+def problem_of(inputs: list[Array], values: Hyperparameters) -> Problem:
+    """Stored inputs θ, m, g of a legal triple, widened for `bounds`."""
     check_dtypes(*(x.dtype for x in inputs))
     with np.errstate(all="ignore"):  # a signalling NaN is no error
         theta, m, g = (np.asarray(x, dtype=np.float64) for x in inputs)

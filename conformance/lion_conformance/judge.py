@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import lion_ref
+from lion_conformance.differences import sample
 from lion_conformance.port import Port, PortError, run_once
 from lion_ref import Semantics
 from lion_ref.acceptance import Reason, judge
@@ -19,8 +20,13 @@ from lion_ref.arithmetic import same_bits
 
 if TYPE_CHECKING:
     from lion_conformance.cases import Case
+    from lion_conformance.differences import Difference
 
 Array = NDArray[Any]
+
+
+POINTS = 400
+"""Differing elements kept for the report's picture."""
 
 
 class Verdict(Enum):
@@ -57,6 +63,7 @@ class Tally:
     canonical: bool = True
     as_declared: bool = True
     reasons: Counter[Reason] = field(default_factory=Counter)
+    differences: list[Difference] = field(default_factory=list)
     failure: Failure | None = None
     port_seconds: float = 0.0
     judge_seconds: float = 0.0
@@ -89,6 +96,8 @@ class Tally:
             return True  # and so accepted: SPEC C23
         judgement = judge(*case.arrays, *got, **case.scalars)
         self.reasons += judgement.param.counts() + judgement.momentum.counts()
+        if len(self.differences) < POINTS:
+            self.differences += sample(case, got[0], judgement.param)
         for name, part in (("θ'", judgement.param), ("m'", judgement.momentum)):
             outside = int((~part.accepted).sum())
             if outside:

@@ -119,6 +119,7 @@ def verify_dtype(
             for reason, count in sorted(tally.reasons.items(), key=lambda item: item[0].value)
         },
         counterexample=counterexample,
+        differences=tuple(tally.differences),
     )
 
 

@@ -6,6 +6,7 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from lion_conformance.judge import Verdict
+from lion_conformance.report import plot
 from lion_conformance.report.table import COLUMNS, Cell, notes, row, shortfalls, totals
 
 if TYPE_CHECKING:
@@ -55,6 +56,12 @@ pre { overflow-x: auto; border: 1px solid var(--rule); border-radius: .4rem; pad
   font-size: .85rem; line-height: 1.45; }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .1rem 1rem; font-size: .9rem; }
 dt { color: var(--soft); } dd { margin: 0; overflow-wrap: anywhere; }
+figure { margin: 1rem 0 2rem; } figcaption { color: var(--soft); font-size: .9rem; }
+figure > svg { width: 100%; max-width: 44rem; display: block; font: 12px system-ui, sans-serif; }
+svg text { fill: var(--soft); } svg .tick { text-anchor: middle; }
+svg .left { text-anchor: end; } svg .axis { stroke: var(--rule); fill: none; }
+svg .band { fill: var(--accepted); } .key { white-space: nowrap; margin-right: .75rem; }
+.key svg { vertical-align: -2px; }
 @media (max-width: 45rem) {
   thead { position: absolute; clip-path: inset(50%); }
   table, caption, tbody, tr, th, td { display: block; }
@@ -105,12 +112,22 @@ adversarial cases, and on the gradients of a recorded training run.</caption>
 </table></div>
 <ul>{listed}</ul>
 {details}
+{_pictures(reports)}
 <h2>Environment</h2>
 <dl>{_environment(reports)}</dl>
 </main>
 </body>
 </html>
 """
+
+
+def _pictures(reports: Sequence[Report]) -> str:
+    drawn = "".join(
+        plot.svg(result.differences, f"{report.port} ({report.door}), {result.dtype}")
+        for report in reports
+        for result in report.results
+    )
+    return f"<h2>Where bits differ</h2>{drawn}" if drawn else ""
 
 
 def _row(report: Report) -> str:

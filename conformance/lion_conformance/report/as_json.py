@@ -47,6 +47,7 @@ def as_dict(report: Report) -> dict[str, Any]:
                 "port_seconds": result.port_seconds,
                 "judge_seconds": result.judge_seconds,
                 "reasons": result.reasons,
+                "differences": [asdict(x) for x in result.differences],
                 "counterexample": _counterexample(result.counterexample),
             }
             for result in report.results

@@ -15,6 +15,7 @@ from lion_ref.arithmetic import bits
 
 if TYPE_CHECKING:
     from lion_conformance.cases import ScalarArguments
+    from lion_conformance.differences import Difference
 
 PACKAGES = (
     "lion-ref",
@@ -134,6 +135,8 @@ class DtypeResult:
     judge_seconds: float
     reasons: dict[str, int] = field(default_factory=dict)
     counterexample: Counterexample | None = None
+    differences: tuple[Difference, ...] = ()
+    """A sample of the elements of θ' that differ, for the picture."""
 
 
 @dataclass(frozen=True, slots=True)
