@@ -153,8 +153,9 @@ def problem(theta: Array, m: Array, g: Array, **scalars: float) -> Problem:
     values = Hyperparameters(
         **({"lr": 0.1, "beta1": 0.9, "beta2": 0.99, "weight_decay": 0.0} | scalars)
     )
-    wide: Any = [x.astype(np.float64) for x in (theta, m, g)]
-    return Problem(*wide, theta.dtype, m.dtype, g.dtype, values)
+    fields: Any = [x.astype(np.float64) for x in (theta, m, g)]
+    fields += [theta.dtype, m.dtype, g.dtype, values]
+    return Problem(*fields)
 
 
 @pytest.mark.clause("C24")
@@ -291,10 +292,10 @@ def test_each_reason(
     scalars: dict[str, Any],
     returned: float,
 ) -> None:
-    arrays: Any = [f32(x) for x in inputs]
+    arrays: Any = tuple(f32(x) for x in inputs)
     new = dict(zip(("param", "momentum"), step(*arrays, **scalars), strict=True))
     new[output] = f32(returned)
-    judged = getattr(judge(*arrays, new["param"], new["momentum"], **scalars), output)
+    judged = getattr(judge(*(*arrays, new["param"], new["momentum"]), **scalars), output)
     assert judged.reasons == [reason]
     assert judged.codes[0] == list(Reason).index(reason)
     assert judged.accepted[0] == (reason is not Reason.OUTSIDE)

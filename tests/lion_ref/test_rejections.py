@@ -210,7 +210,7 @@ def test_a_momentum_that_is_not_finite_is_neither_lost_nor_made(
 def test_a_parameter_is_judged_beside_infinities(
     inputs: tuple[float, float, float], returned: float
 ) -> None:
-    arrays: Any = [f32(x) for x in inputs]
+    arrays: Any = tuple(f32(x) for x in inputs)
     expected = step(*arrays, lr=0.5)
-    judgement = judge(*arrays, f32(returned), expected[1], lr=0.5)
+    judgement = judge(*(*arrays, f32(returned), expected[1]), lr=0.5)
     assert judgement.param.reasons == [Reason.OUTSIDE]

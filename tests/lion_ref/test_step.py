@@ -85,7 +85,9 @@ NO_STORAGE = [
 @pytest.mark.parametrize("dtype", NO_STORAGE, ids=str)
 @pytest.mark.parametrize("argument", ["param", "momentum", "grad"])
 def test_every_other_dtype_is_refused(dtype: Any, argument: str) -> None:
-    arrays = {name: np.zeros(1, np.float64) for name in ("param", "momentum", "grad")}
+    arrays: dict[str, Any] = {
+        name: np.zeros(1, np.float64) for name in ("param", "momentum", "grad")
+    }
     arrays[argument] = np.zeros(1, np.int8).astype(dtype)
     with pytest.raises(TypeError) as error:
         step(**arrays, lr=0.1)
@@ -207,7 +209,7 @@ def _extra_memory(function: Any, layout: Callable[[Array], Array], size: int) ->
         tracemalloc.stop()
 
 
-def _copies_first(theta: Array, m: Array, g: Array, **scalars: float) -> tuple[Array, Array]:
+def _copies_first(theta: Array, m: Array, g: Array, **scalars: Any) -> tuple[Array, Array]:
     return step(np.array(theta), m, g, **scalars)
 
 
