@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import sys
 from importlib.machinery import PathFinder
@@ -25,3 +26,21 @@ def timm_lion() -> Any:
             package.__path__ = list(spec.submodule_search_locations)
             sys.modules[name] = package
     return importlib.import_module("timm.optim.lion").Lion
+
+
+def published() -> dict[str, Any]:
+    """The Lions that are installed, by name: each takes parameters, lr and weight_decay."""
+    found: dict[str, Any] = {}
+    for name, module, attribute in (
+        ("lion-pytorch", "lion_pytorch", "Lion"),
+        ("lion-pytorch foreach", "lion_pytorch.foreach", "Lion"),
+        ("torch-optimi", "optimi", "Lion"),
+        ("pytorch_optimizer", "pytorch_optimizer", "Lion"),
+    ):
+        try:
+            found[name] = getattr(importlib.import_module(module), attribute)
+        except ModuleNotFoundError:
+            continue
+    with contextlib.suppress(ModuleNotFoundError):
+        found["timm"] = timm_lion()
+    return found

@@ -1,6 +1,6 @@
 """The default on a CPU: the exact expression, eagerly, over blocks that stay in the cache.
 
-A pass over memory costs more than the arithmetic in it, and the expression is twelve passes. So a
+A pass over memory costs more than the arithmetic in it, and the expression is several. So a
 large tensor is updated block by block, in place; small tensors are gathered into one block, as a
 call costs more than their arithmetic, and so is whatever has to be converted or is not dense.
 """
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch._utils import _flatten_dense_tensors, _unflatten_dense_tensors
 
+from lion_torch import products
 from lion_torch.layout import flat_views, pieces
 from lion_torch.plain import sign
 from lion_torch.rounding import round_to
@@ -34,7 +35,7 @@ SHARE = 65_536
 At least torch's own grain, below which an operation starts no other thread.
 """
 
-SMALL = 16_384
+SMALL = 8_192
 """A tensor of at most this many elements is gathered with others: measured, the two then tie."""
 
 
@@ -42,16 +43,16 @@ class Blocks:
     """One step over the tensors of one compute dtype; a few blocks are all the memory it takes."""
 
     def __init__(self, scalars: TorchScalars) -> None:
+        self._scalars = scalars
         self._compute = scalars.compute
+        self._weight_decay = float(scalars.weight_decay)
+        self._minus_lr = -float(scalars.lr)
         self._block = SHARE * torch.get_num_threads()
-        # Tensors of no dimension: a Python number costs each operation a microsecond more.
-        self._beta1 = self._scalar(scalars.beta1)
-        self._one_minus_beta1 = self._scalar(scalars.one_minus_beta1)
-        self._beta2 = self._scalar(scalars.beta2)
-        self._one_minus_beta2 = self._scalar(scalars.one_minus_beta2)
-        self._lr = self._scalar(scalars.lr)
-        self._weight_decay = self._scalar(scalars.weight_decay)
-        self._temporaries: tuple[Tensor, Tensor] | None = None
+        # Tensors of no dimension: a Python number costs mul a microsecond more.
+        self._beta1 = torch.tensor(scalars.beta1, dtype=self._compute)
+        self._beta2 = torch.tensor(scalars.beta2, dtype=self._compute)
+        self._add_product = products.fastest(self._compute)
+        self._temporary: Tensor | None = None
         self._pending: defaultdict[Dtypes, list[Triple]] = defaultdict(list)
         self._pending_elements: defaultdict[Dtypes, int] = defaultdict(int)
 
@@ -69,31 +70,31 @@ class Blocks:
 
     def _large(self, dtypes: Dtypes, triple: Triple) -> None:
         flat = flat_views(triple)
-        in_place = flat is not None and all(x == self._compute for x in dtypes)
-        for theta, m, g in pieces(flat or triple, self._block):
-            if in_place:
-                self._update(theta, m, g)
-            else:
-                self._gather(dtypes, (theta, m, g), theta.numel())
+        if flat is None or dtypes != (self._compute,) * 3:
+            for piece in pieces(flat or triple, self._block):
+                self._gather(dtypes, piece, piece[0].numel())
+        elif flat[0].numel() <= self._block:
+            self._update(*flat)
+        else:
+            for parts in zip(*(torch.split(x, self._block) for x in flat), strict=True):
+                self._update(*parts)
 
     def _update(self, theta: Tensor, m: Tensor, g: Tensor) -> None:
-        """One block in the compute dtype, in place; every line is one rounding (SPEC C5)."""
-        c, t = self._scratch(theta.numel())
+        """One block in the compute dtype, in place; each product and sum is rounded (SPEC C5)."""
+        add_product, scalars = self._add_product, self._scalars
+        c = self._scratch(theta.numel())
         torch.mul(m, self._beta1, out=c)
-        torch.mul(g, self._one_minus_beta1, out=t)
-        c.add_(t)
+        add_product(c, g, scalars.one_minus_beta1)
         # torch.sign(NaN) is 0. c·c is NaN exactly if some c is: squares have no inf - inf.
         if math.isnan(torch.dot(c, c).item()):
             c.copy_(sign(c))
         else:
             c.sign_()
-        torch.mul(theta, self._weight_decay, out=t)
-        t.add_(c)
-        t.mul_(self._lr)
-        theta.sub_(t)
+        add_product(c, theta, self._weight_decay)
+        # θ ⊖ η⊗s has the bits of θ ⊕ (-η)⊗s.
+        add_product(theta, c, self._minus_lr)
         m.mul_(self._beta2)
-        torch.mul(g, self._one_minus_beta2, out=t)
-        m.add_(t)
+        add_product(m, g, scalars.one_minus_beta2)
 
     def _gather(self, dtypes: Dtypes, triple: Triple, size: int) -> None:
         if self._pending_elements[dtypes] + size > self._block:
@@ -114,15 +115,10 @@ class Blocks:
             rounded = round_to(new, stored[0].dtype)
             torch._foreach_copy_(stored, _cut(rounded, stored))
 
-    def _scratch(self, n: int) -> tuple[Tensor, Tensor]:
-        if self._temporaries is None or self._temporaries[0].numel() < n:
-            both = torch.empty(2, n, dtype=self._compute)
-            self._temporaries = (both[0], both[1])
-        c, t = self._temporaries
-        return (c, t) if c.numel() == n else (c[:n], t[:n])
-
-    def _scalar(self, value: float | Tensor) -> Tensor:
-        return torch.as_tensor(value, dtype=self._compute)
+    def _scratch(self, n: int) -> Tensor:
+        if self._temporary is None or self._temporary.numel() < n:
+            self._temporary = torch.empty(n, dtype=self._compute)
+        return self._temporary if self._temporary.numel() == n else self._temporary[:n]
 
 
 # torch's DistributedDataParallel gathers its buckets by these two: one call each for many tensors.

@@ -7,36 +7,41 @@ from typing import TYPE_CHECKING
 import torch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from torch import Tensor
 
+    Triple = tuple[Tensor, Tensor, Tensor]
 
-def flat_views(tensors: Sequence[Tensor]) -> tuple[Tensor, ...] | None:
+
+def flat_views(tensors: Triple) -> Triple | None:
     """One-dimensional views that pair the elements of tensors of one shape; None if a copy is due.
 
     Any dense layout will do, channels-last or transposed, as long as all tensors have the same.
 
     >>> x = torch.zeros(2, 3, 4, 5).to(memory_format=torch.channels_last)
-    >>> [view.shape for view in flat_views((x, x.clone()))]
-    [torch.Size([120]), torch.Size([120])]
-    >>> flat_views((x, x.contiguous())) is None
+    >>> [view.shape for view in flat_views((x, x.clone(), x.clone()))]
+    [torch.Size([120]), torch.Size([120]), torch.Size([120])]
+    >>> flat_views((x, x.clone(), x.contiguous())) is None
     True
     """
-    if all(x.is_contiguous() for x in tensors):
-        return tuple(x.view(-1) for x in tensors)
-    strides = tensors[0].stride()
+    theta, m, g = tensors
+    if theta.is_contiguous() and m.is_contiguous() and g.is_contiguous():
+        if theta.dim() == 1:
+            return tensors
+        return theta.view(-1), m.view(-1), g.view(-1)
+    strides = theta.stride()
     order = sorted(range(len(strides)), key=strides.__getitem__, reverse=True)
-    permuted = [x.permute(order) for x in tensors]
-    if all(x.is_contiguous() for x in permuted):
-        return tuple(x.view(-1) for x in permuted)
+    theta, m, g = (x.permute(order) for x in tensors)
+    if theta.is_contiguous() and m.is_contiguous() and g.is_contiguous():
+        return theta.view(-1), m.view(-1), g.view(-1)
     return None
 
 
-def pieces(tensors: Sequence[Tensor], limit: int) -> Iterator[tuple[Tensor, ...]]:
+def pieces(tensors: Triple, limit: int) -> Iterator[Triple]:
     """Matching views of tensors of one shape that cover them, each of at most limit elements."""
     if tensors[0].numel() <= limit:
-        yield tuple(tensors)
+        yield tensors
         return
     shape = tensors[0].shape
     longest = max(range(len(shape)), key=shape.__getitem__)

@@ -1,0 +1,50 @@
+"""target ⊕ (scalar ⊗ factor) on a CPU, in one pass where that is exact (SPEC C5)."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING
+
+import torch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from torch import Tensor
+
+    AddProduct = Callable[[Tensor, Tensor, float], object]
+
+
+def in_two_passes(target: Tensor, factor: Tensor, scalar: float) -> None:
+    """target += scalar * factor, each operation rounded, as plainly as torch can."""
+    target.add_(factor * scalar)
+
+
+def in_one_pass(target: Tensor, factor: Tensor, scalar: float) -> None:
+    """The same by addcmul, as target + (scalar * factor) * 1.
+
+    torch's add(alpha=) contracts, and so does addcmul on many machines; but what it contracts is
+    the last product, with 1, which is exact. torch does not promise that order: see fastest.
+    """
+    target.addcmul_(factor, _one(target.dtype), value=scalar)
+
+
+@cache
+def fastest(dtype: torch.dtype) -> AddProduct:
+    """in_one_pass where a canary shows that it rounds twice on this machine, else in_two_passes.
+
+    The canary cancels: target is -(scalar ⊗ factor), so two roundings give 0, and one gives the
+    rounding error of the product. It is long enough for vectors and for a tail.
+    """
+    ulp = torch.finfo(dtype).eps
+    steps = torch.arange(1, 70, dtype=torch.float64)
+    scalar = 1 + 5 * ulp
+    factor = (1 + ulp * steps).to(dtype)
+    target = -(factor * scalar)
+    in_one_pass(target, factor, scalar)
+    return in_two_passes if target.count_nonzero() else in_one_pass
+
+
+@cache
+def _one(dtype: torch.dtype) -> Tensor:
+    return torch.ones((), dtype=dtype)
