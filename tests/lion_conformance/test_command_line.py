@@ -170,3 +170,9 @@ def test_a_door_that_cannot_be_had_here_is_not_run_and_says_why() -> None:
     report = judge_port(port, ["float32"], Options(max_examples=1), load())
     assert report.words(report.verdict) == "not run: no C++ compiler"
     assert status([report]) == 2
+
+
+def test_a_port_that_takes_none_of_the_dtypes_does_not_fall_short() -> None:
+    narrow = replace(from_callable(lion_ref.step), triples=(("float32", "float32", "float32"),))
+    report = judge_port(narrow, [], Options(max_examples=1), load())
+    assert status([report]) == 0

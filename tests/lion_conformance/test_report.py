@@ -110,3 +110,4 @@ def test_nothing_judged_is_not_ok() -> None:
     report = verify(lion_ref.step, dtypes=[], max_examples=1)
     assert report.verdict.value == "not run"
     assert not report.ok
+    assert not report.fell_short

@@ -76,7 +76,7 @@ svg .band { fill: var(--accepted); } .key { white-space: nowrap; margin-right: .
 def render(reports: Sequence[Report]) -> str:
     """The whole page."""
     not_run = sum(bool(report.not_run) for report in reports)
-    short = sum(not report.ok and not report.not_run for report in reports)
+    short = sum(report.fell_short for report in reports)
     summary = "Every port keeps to what it declares."
     if short:
         summary = f"{short} of {len(reports)} ports fall short of what they declare."

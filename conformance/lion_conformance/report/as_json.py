@@ -18,7 +18,7 @@ def dumps(reports: Sequence[Report]) -> str:
     """All reports as JSON text; numbers that JSON lacks (NaN, inf) appear as strings."""
     document = {
         "schema_version": SCHEMA_VERSION,
-        "ok": all(report.ok for report in reports),
+        "ok": not any(report.fell_short or report.not_run for report in reports),
         "reports": [as_dict(report) for report in reports],
     }
     return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"

@@ -48,17 +48,23 @@ def show(reports: Sequence[Report]) -> None:
     """Print for a person: with rich and colour on a terminal, else as plain lines."""
     if sys.stdout.isatty():
         try:
+            from rich import box
             from rich.console import Console
+            from rich.markup import escape
             from rich.table import Table
         except ModuleNotFoundError:
             pass
         else:
-            grid = Table(header_style="bold")
-            for column in COLUMNS:
-                grid.add_column(column, overflow="fold")
-            for report in reports:
-                grid.add_row(report.port, report.door, *(_styled(cell) for cell in row(report)))
             console = Console()
+            # In 80 columns a verdict breaks between its words, never within one.
+            width = 18 if console.width >= 130 else 9
+            grid = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), header_style="bold")
+            grid.add_column("port, door")
+            for column in COLUMNS[2:]:
+                grid.add_column(column, width=width)
+            for report in reports:
+                name = f"{escape(report.port)}\n[dim]{escape(report.door)}[/dim]"
+                grid.add_row(name, *(_styled(cell) for cell in row(report)))
             console.print(grid)
             for line in [*notes(reports), *shortfalls(reports), totals(reports)]:
                 console.print(line, markup=False, highlight=False)
@@ -70,4 +76,5 @@ def _styled(cell: Cell) -> str:
     if cell.verdict is None:
         return cell.text
     colour = "green" if cell.ok else ("yellow" if cell.verdict is Verdict.NOT_RUN else "red")
-    return f"[{colour}]{_plain(cell)}[/{colour}]"
+    text = cell.text + ("" if cell.ok else " (!)")
+    return f"[{colour}]{text}[/{colour}]"

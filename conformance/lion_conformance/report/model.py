@@ -181,13 +181,15 @@ class Report:
         return max(parts, key=lambda verdict: verdict.rank)
 
     @property
+    def fell_short(self) -> bool:
+        """Whether some part that was judged does not keep to what the port declares."""
+        parts = [*self.results, *([self.tape] if self.tape is not None else [])]
+        return not all(part.as_promised for part in parts)
+
+    @property
     def ok(self) -> bool:
-        """Whether everything that was judged keeps to what the port declares."""
-        return (
-            self.verdict is not Verdict.NOT_RUN
-            and all(result.as_promised for result in self.results)
-            and (self.tape is None or self.tape.as_promised)
-        )
+        """Whether something was judged, and all of it keeps to what the port declares."""
+        return self.verdict is not Verdict.NOT_RUN and not self.fell_short
 
     @property
     def counterexample(self) -> Counterexample | None:
