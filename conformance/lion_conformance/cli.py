@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def status(reports: Sequence[Report]) -> int:
     """What fell short outweighs what could not run."""
-    if any(not report.ok and not report.not_run for report in reports):
+    if any(report.fell_short for report in reports):
         return FELL_SHORT
     return NOT_RUN if any(report.not_run for report in reports) else AS_DECLARED
 
