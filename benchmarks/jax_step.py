@@ -124,8 +124,8 @@ def measure(title: str, shapes: dict[str, tuple[int, ...]], rounds: int, dtype: 
     size = jnp.dtype(dtype).itemsize
     copy_bandwidth = 2 * size * elements / median(times["copy"])
     print(f"\n{title}: {len(shapes)} tensors, {elements:,} elements, {dtype}, {jax.devices()[0]}")
-    heads = ("ms", 8), ("of optax.lion", 15), ("of adamw", 10), ("extra MB", 10)
-    heads += ("GB/s", 7), ("of copy", 9)
+    heads = [("ms", 8), ("of optax.lion", 15), ("of adamw", 10), ("extra MB", 10)]
+    heads += [("GB/s", 7), ("of copy", 9)]
     print(f"{'':22}" + "".join(f"{head:>{width}}" for head, width in heads))
     print(f"{'copy':22}{median(times['copy']) * 1e3:8.2f}{'':35}{copy_bandwidth / 1e9:7.1f}")
     for name in runs:

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
 import lion_jax
 from lion_ref import legal_triples
-from tests.lion_jax.doors import by_apply_updates, by_step
+from tests.lion_jax.doors import by_apply_updates, by_step, difference, normal, reference
 from tests.lion_jax.test_contexts import unfenced
 
 if TYPE_CHECKING:
@@ -158,3 +159,28 @@ def test_every_triple_is_updated_in_place() -> None:
             done: Any = train.lower(params, state, grads).compile()
             assert not large_copies(done.as_text()), triple
             assert done.memory_analysis().temp_size_in_bytes < SIZE, triple
+
+
+@CPU
+@DOORS
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"xla_cpu_enable_fast_math": True, "xla_cpu_fast_math_honor_nans": False},
+        {"xla_allow_excess_precision": False},
+        {"xla_cpu_prefer_vector_width": "512"},
+        {"xla_backend_optimization_level": "0"},
+    ],
+    ids=str,
+)
+@pytest.mark.clause("C5", "C12")
+def test_bits_of_ordinary_numbers_survive_compiler_flags(
+    options: dict[str, str | bool], door: Callable[[Any], Any]
+) -> None:
+    arrays = normal(0, 20_011)
+    theta, m, g = (jnp.asarray(x) for x in arrays)
+    state = lion_jax.LionState(jnp.int32(0), m)
+    lowered = jax.jit(door(lion_jax.lion(0.01, weight_decay=0.1))).lower(theta, state, g)
+    params, after = lowered.compile(compiler_options=options)(theta, state, g)
+    expected = reference(arrays, lr=0.01, weight_decay=0.1)
+    assert not difference((np.asarray(params), np.asarray(after.mu)), expected, arrays)
