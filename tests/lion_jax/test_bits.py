@@ -158,7 +158,10 @@ def clear_caches() -> None:
 WRONG: dict[str, tuple[str, Callable[..., Any]]] = {
     "contracted": ("fence", lambda x: x),
     "sign of zero": ("_sign", jnp.sign),
-    "new momentum": ("load", lambda x, compute: x.astype(compute) * 1.25),
+    "new momentum": (
+        "_direction",
+        lambda m, g, scalars: kernel._sign(kernel._new_momentum(m, g, scalars, after=m)),
+    ),
 }
 
 
