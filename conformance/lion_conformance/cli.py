@@ -8,7 +8,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lion_conformance.port import PortError
 from lion_conformance.ports import BACKENDS
+from lion_conformance.ports.pipe import TIMEOUT, Program
 from lion_conformance.progress import showing
 from lion_conformance.report import as_html, as_json, as_markdown, as_text
 from lion_conformance.runner import Options, run
@@ -29,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         reports = parsed.command(parsed)
         written = _write(reports, parsed)
-    except (ValueError, TypeError, OSError, ImportError) as error:
+    except (ValueError, TypeError, OSError, ImportError, PortError) as error:
         print(f"lion-conformance: {error}", file=sys.stderr)
         return NOT_RUN
     as_text.show(reports)
@@ -58,12 +60,16 @@ def _run(parsed: argparse.Namespace) -> list[Report]:
 
 
 def _verify(parsed: argparse.Namespace) -> list[Report]:
-    port = find(parsed.port)
-    return [
-        verify(
-            port, dtypes=parsed.dtype or None, max_examples=parsed.max_examples, seed=parsed.seed
-        )
-    ]
+    def judged(port: Any) -> list[Report]:
+        wanted = parsed.dtype or None
+        return [verify(port, dtypes=wanted, max_examples=parsed.max_examples, seed=parsed.seed)]
+
+    if (parsed.port is None) == (parsed.exec is None):
+        raise ValueError("a port to judge; legal: either MODULE:CALLABLE or --exec PROGRAM")
+    if parsed.exec is None:
+        return judged(find(parsed.port))
+    with Program(parsed.exec, timeout=parsed.timeout) as program:
+        return judged(program.port)
 
 
 def find(spec: str) -> Any:
@@ -130,7 +136,19 @@ def _parser() -> argparse.ArgumentParser:
     runs.set_defaults(command=_run)
 
     verifies = commands.add_parser("verify", parents=[common], help="judge a port of your own")
-    verifies.add_argument("port", metavar="MODULE:CALLABLE")
+    verifies.add_argument("port", metavar="MODULE:CALLABLE", nargs="?")
+    verifies.add_argument(
+        "--exec",
+        metavar="PROGRAM",
+        help="a program in any language and its arguments (docs/pipe.md)",
+    )
+    verifies.add_argument(
+        "--timeout",
+        type=float,
+        default=TIMEOUT,
+        metavar="SECONDS",
+        help="for each batch that the program answers (default: %(default)g)",
+    )
     verifies.set_defaults(command=_verify)
     return parser
 

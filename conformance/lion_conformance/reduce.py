@@ -78,6 +78,8 @@ def _simpler(case: Case) -> Iterator[Case]:
         # Up to the case's own value: what stands behind it is no simpler.
         simpler = plain[: plain.index(value)] if value in plain else plain
         yield from (_with(case, name, x) for x in simpler)
+    if not case.param.size:
+        return
     for name in ("param", "momentum", "grad"):
         array = getattr(case, name)
         value = float(array.reshape(-1)[0])

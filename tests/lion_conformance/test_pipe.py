@@ -1,0 +1,404 @@
+"""A program in any language as a port: docs/pipe.md, its faults, and two complete examples."""
+
+from __future__ import annotations
+
+import platform
+import shutil
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import lion_ref
+from lion_conformance import PortError, Verdict, verify
+from lion_conformance.cli import main
+from lion_conformance.hexlines import MalformedLine, decode, encode
+from lion_conformance.port import run_once
+from lion_conformance.ports.pipe import Program, parse_semantics
+from lion_ref import CANONICAL, STORAGE_DTYPES, Semantics
+from lion_ref.arithmetic import bits
+
+pytestmark = pytest.mark.clause("C29")
+
+EXAMPLES = Path(__file__).parents[2] / "examples" / "ports"
+SCALARS = {"lr": 0.1, "beta1": 0.9, "beta2": 0.99, "weight_decay": 0.0}
+F32 = "dtypes float32 float32 float32"
+TWO = np.ones(2, np.float32)
+QUICK = 8
+
+
+# --- lines of bits -----------------------------------------------------------------------------
+
+
+@given(st.sampled_from(list(STORAGE_DTYPES)), st.sampled_from(list(STORAGE_DTYPES)), st.binary())
+def test_lines_carry_every_bit_pattern(first: str, second: str, data: bytes) -> None:
+    dtypes = [STORAGE_DTYPES[first], STORAGE_DTYPES[second]]
+    count = len(data) // 16
+    arrays = [np.frombuffer(data, f"u{dtype.itemsize}", count).view(dtype) for dtype in dtypes]
+    lines = encode(arrays)
+    for text in (lines, lines.upper(), lines.replace(b"\n", b"\r\n")):
+        for array, back in zip(arrays, decode(text, dtypes, count), strict=True):
+            assert bits(array).tolist() == bits(back).tolist()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            b"3f800000 3f800000\n3f80000 3f800000\n",
+            ("line 2 is '3f80000 3f800000'; legal: <8 hexadecimal digits> <8 hexadecimal digits>"),
+        ),
+        (b"3f800000 3f80000g\n3f800000 3f800000\n", "line 1 is '3f800000 3f80000g'; legal:"),
+        (b"3f800000,3f800000\n3f800000 3f800000\n", "line 1 is '3f800000,3f800000'; legal:"),
+        (b"0x3f800000 3f800000\n" * 2, "line 1 is '0x3f800000 3f800000'; legal:"),
+        (b"1.0 0.5\n" * 2, "line 1 is '1.0 0.5'; legal:"),
+        (b"\xff\n" * 2, r"line 1 is '\xff'; legal:"),
+        (b"", "0 lines; legal: 2, one an element"),
+        (b"3f800000 3f800000\n", "1 lines; legal: 2, one an element"),
+        (b"3f800000 3f800000\n" * 3, "3 lines; legal: 2, one an element"),
+    ],
+)
+def test_a_malformed_line_is_quoted(text: bytes, message: str) -> None:
+    with pytest.raises(ValueError, match="legal") as error:
+        decode(text, [TWO.dtype, TWO.dtype], 2)
+    assert message in str(error.value).replace(r"\\", "\\")
+    assert isinstance(error.value, MalformedLine) == message.startswith("line ")
+
+
+# --- programs that break the format ------------------------------------------------------------
+
+
+def program(body: str, *, greeting: str = f"lion-pipe 1\n{F32}\nready") -> list[str]:
+    """A program that greets and then runs body."""
+    script = f"import sys\nprint({greeting!r}, flush=True)\n" + textwrap.dedent(body)
+    return [sys.executable, "-S", "-c", script]
+
+
+ANSWER = """
+for line in sys.stdin:
+    n = int(line.split()[4])
+    rows = [sys.stdin.readline().split() for _ in range(n)]
+    print(*(f"{theta} {m}" for theta, m, g in rows), "end", sep="\\n", flush=True)
+"""
+
+
+@pytest.mark.parametrize(
+    ("greeting", "message"),
+    [
+        ("hello\nready", "the program began with 'hello'; legal: 'lion-pipe 1'"),
+        ("lion-pipe 2\nready", "the program began with 'lion-pipe 2'; legal: 'lion-pipe 1'"),
+        ("lion-pipe 1\nready", "the program named no dtypes; legal: a line 'dtypes θ m g'"),
+        (
+            "lion-pipe 1\ncolour red\nready",
+            "greeted with 'colour red': legal: name, dtypes, semantics, ready",
+        ),
+        (
+            "lion-pipe 1\ndtypes float32\nready",
+            "greeted with 'dtypes float32': legal: three dtypes, those of θ, m and g",
+        ),
+        (
+            "lion-pipe 1\ndtypes f4 f4 f4\nready",
+            "dtype 'f4' is not legal; legal: float16, bfloat16, float32, float64",
+        ),
+        (
+            "lion-pipe 1\ndtypes float32 float64 float32\nready",
+            "momentum has dtype float64, wider than float32, the compute dtype",
+        ),
+        (
+            "lion-pipe 1\nsemantics flush\nready",
+            "greeted with 'semantics flush': choice 'flush' is not legal; legal: sign_interp",
+        ),
+        (
+            "lion-pipe 1\nsemantics subnormals=none\nready",
+            "subnormals='none' is not legal; legal: 'keep', 'flush', 'flush-before-rounding'",
+        ),
+        (
+            "lion-pipe 1",
+            "the program ended with status 0: no line 'ready', after 1 others,",
+        ),
+    ],
+)
+def test_a_wrong_greeting_is_named(greeting: str, message: str) -> None:
+    with pytest.raises(PortError) as error, Program(program("", greeting=greeting)):
+        pass
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ("sys.exit(3)", "the program ended with status 3: 0 of 2 answers and no line 'end'"),
+        (
+            "print('no memory', file=sys.stderr)\nsys.exit(1)",
+            "ended with status 1: 0 of 2 answers and no line 'end'; its stderr: no memory",
+        ),
+        (
+            "sys.stdin.readline()\nprint('00000000 00000000', flush=True)\nsys.exit(1)",
+            "ended with status 1: 1 of 2 answers and no line 'end'",
+        ),
+        (
+            "sys.stdin.readline()\nprint('00000000 00000000\\nend', flush=True)\ninput()",
+            "the program answered 1 lines; legal: 2, one an element",
+        ),
+        (
+            "sys.stdin.readline()\nprint('0 0\\n' * 2 + 'end', flush=True)\ninput()",
+            "answered line 1 is '0 0'; legal: <8 hexadecimal digits> <8 hexadecimal digits>",
+        ),
+        (
+            "sys.stdin.readline()\nprint('error no float32\\there', flush=True)\ninput()",
+            "the program refused: no float32 here",
+        ),
+        ("raise RuntimeError('lost')", "its stderr: Traceback"),
+    ],
+)
+def test_a_program_that_breaks_off_or_answers_wrongly_is_named(body: str, message: str) -> None:
+    with Program(program(body)) as running:
+        port = running.port
+        for _ in range(2):  # the second time with a program started anew
+            with pytest.raises(PortError) as error:
+                run_once(port, TWO, TWO, TWO, **SCALARS)
+            assert message in str(error.value)
+            assert "\n" not in str(error.value)
+
+
+def test_a_program_that_hangs_is_given_up() -> None:
+    hangs = "print('thinking', file=sys.stderr, flush=True)\nfor _ in sys.stdin: pass"
+    with Program(program(hangs), timeout=0.5) as running, pytest.raises(PortError) as error:
+        run_once(running.port, TWO, TWO, TWO, **SCALARS)
+    assert str(error.value) == (
+        "the program hung: 0 of 2 answers and no line 'end' within 0.5 s; its stderr: thinking"
+    )
+
+
+def test_a_program_that_does_not_read_is_given_up() -> None:
+    """The batch is larger than what a pipe holds, so that writing it blocks."""
+    many = np.ones(100_000, np.float32)
+    sleeps = program("import time\ntime.sleep(60)")
+    with Program(sleeps, timeout=0.5) as running, pytest.raises(PortError) as error:
+        run_once(running.port, many, many, many, **SCALARS)
+    assert "the program hung: 0 of 100000 answers" in str(error.value)
+
+
+def test_words_that_nobody_asked_for_are_refused() -> None:
+    chatty = program(ANSWER, greeting=f"lion-pipe 1\n{F32}\nready\nmore")
+    with Program(chatty) as running, pytest.raises(PortError) as error:
+        run_once(running.port, TWO, TWO, TWO, **SCALARS)
+    assert str(error.value) == "the program spoke without being asked: 'more'"
+
+
+def test_a_program_that_answers_while_it_is_asked_does_not_block() -> None:
+    many = np.ones(200_000, np.float32)
+    eager = ANSWER.replace("rows = [", "rows = (").replace("range(n)]", "range(n))")
+    with Program(program(eager)) as running:
+        got, _ = run_once(running.port, many, many, many, **SCALARS)
+    assert np.array_equal(got, many)
+
+
+def test_an_answer_may_end_its_lines_as_windows_does() -> None:
+    windows = ANSWER.replace('sep="\\n"', 'sep="\\r\\n", end="\\r\\n"')
+    with Program(program(windows, greeting=f"lion-pipe 1\r\n{F32}\r\nready")) as running:
+        got, _ = run_once(running.port, TWO, TWO, TWO, **SCALARS)
+    assert np.array_equal(got, TWO)
+
+
+def test_a_batch_of_one_axis_and_its_shape_come_back() -> None:
+    for shape in ((2, 3), (), (0,)):
+        array = np.ones(shape, np.float32)
+        with Program(program(ANSWER)) as running:
+            got = run_once(running.port, array, array, array, **SCALARS)
+        assert got[0].shape == shape
+
+
+def test_what_a_program_declares_is_held() -> None:
+    greeting = f"lion-pipe 1\nname my port\n{F32}\nsemantics subnormals=flush\nready"
+    with Program(program(ANSWER, greeting=greeting)) as running:
+        port = running.port
+    assert (port.name, port.declared) == ("my port", Semantics(subnormals="flush"))
+    assert port.triples == (("float32",) * 3,)
+    assert parse_semantics("canonical") == CANONICAL
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["", "1"], "command='' is not legal; legal: a program and arguments"),
+        (["./port", "0"], "timeout=0.0 is not legal; legal: a finite number > 0"),
+        (["./port", "nan"], "timeout=nan is not legal; legal: a finite number > 0"),
+        (["./no_such_port", "1"], "the program ./no_such_port cannot be started: "),
+    ],
+)
+def test_what_cannot_be_started_exits_with_2_and_one_line(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["verify", "--exec", arguments[0], "--timeout", arguments[1]]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize("arguments", [[], ["lion_ref:step", "--exec", "./port"]])
+def test_there_is_one_port_to_judge(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["verify", *arguments]) == 2
+    assert "legal: either MODULE:CALLABLE or --exec PROGRAM" in capsys.readouterr().err
+
+
+def test_a_fault_with_empty_arrays_alone_is_reported_with_them() -> None:
+    def refuses_nothing(param: Any, momentum: Any, grad: Any, **scalars: Any) -> Any:
+        if not param.size:
+            raise ValueError("nothing to do")
+        return lion_ref.step(param, momentum, grad, **scalars)
+
+    found = verify(refuses_nothing, dtypes=["float32"], max_examples=60).counterexample
+    assert found is not None
+    assert found.shape == (0,)
+    assert found.why == "the port raised ValueError: nothing to do"
+
+
+# --- the complete examples ---------------------------------------------------------------------
+
+
+def compiled(tmp_path: Path, source: str, *flags: str) -> list[str]:
+    compiler = shutil.which("cc")
+    if compiler is None:
+        pytest.skip("no C compiler: cc is not installed")
+    (tmp_path / "lion_port.c").write_text(source, encoding="utf-8")
+    target = tmp_path / "lion_port"
+    files = [str(tmp_path / "lion_port.c"), "-o", str(target)]
+    command = [compiler, "-std=c99", "-O2", *flags, *files]
+    subprocess.run(command, check=True)
+    return [str(target)]
+
+
+def in_node(tmp_path: Path, source: str) -> list[str]:
+    node = shutil.which("node")
+    if node is None:
+        pytest.skip("no JavaScript: node is not installed")
+    (tmp_path / "lion_port.mjs").write_text(source, encoding="utf-8")
+    return [node, str(tmp_path / "lion_port.mjs")]
+
+
+C = (EXAMPLES / "lion_port.c").read_text(encoding="utf-8")
+JAVASCRIPT = (EXAMPLES / "lion_port.mjs").read_text(encoding="utf-8")
+
+
+def replaced(source: str, old: str, new: str) -> str:
+    assert source.count(old) == 1
+    return source.replace(old, new)
+
+
+def judged(command: list[str]) -> dict[str, Verdict]:
+    """The verdicts; what another rounding is called, diagnosed or not, is not the matter here."""
+    with Program(command) as running:
+        report = verify(running.port, max_examples=QUICK)
+    assert report.ok == (report.verdict is Verdict.BIT_EXACT)  # both examples declare "canonical"
+    other_names = {Verdict.BIT_EXACT_AS: Verdict.ACCEPTED}
+    return {dtype: other_names.get(found, found) for dtype, found in report.verdicts.items()}
+
+
+EXACT = {"float32": Verdict.BIT_EXACT, "float64": Verdict.BIT_EXACT}
+
+
+def test_the_example_in_c_is_bit_exact(tmp_path: Path) -> None:
+    assert judged(compiled(tmp_path, C, "-ffp-contract=off")) == EXACT
+
+
+def test_the_dialogue_in_the_documentation_is_what_is_said(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "pipe.md").read_text(encoding="utf-8")
+    said = {
+        arrow: [line[6:] for line in page.splitlines() if line.startswith(f"    {arrow} ")]
+        for arrow in "→←"
+    }
+    done = subprocess.run(
+        compiled(tmp_path, C, "-ffp-contract=off"),
+        input="".join(f"{line}\n" for line in said["→"]),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    answer = said["←"][said["←"].index("ready") :]
+    assert done.stdout.splitlines()[-len(answer) :] == answer
+    with Program(compiled(tmp_path, C, "-ffp-contract=off")) as running:
+        head = said["→"][0].split()
+        scalars = decode(" ".join(head[5:]).encode() + b"\n", [np.dtype(np.float64)] * 4, 1)
+        lines = "".join(f"{line}\n" for line in said["→"][1:]).encode()
+        arrays = decode(lines, [TWO.dtype] * 3, int(head[4]))
+        assert encode(running.ask(arrays, [float(x[0]) for x in scalars])).decode().split("\n") == [
+            *answer[1:-1],
+            "",
+        ]
+
+
+def test_the_example_in_javascript_is_bit_exact(tmp_path: Path) -> None:
+    assert judged(in_node(tmp_path, JAVASCRIPT)) == EXACT
+
+
+def test_the_example_in_c_with_contraction_is_not_bit_exact(tmp_path: Path) -> None:
+    flags = ["-ffp-contract=fast"]
+    if platform.machine() == "x86_64":
+        if " fma " not in Path("/proc/cpuinfo").read_text(encoding="utf-8"):
+            pytest.skip("this processor has no fused multiply-add")
+        flags.append("-mfma")
+    elif platform.machine() != "aarch64":
+        pytest.skip(f"no flag known that lets cc fuse on {platform.machine()}")
+    verdicts = judged(compiled(tmp_path, C, *flags))
+    assert verdicts == {"float32": Verdict.ACCEPTED, "float64": Verdict.ACCEPTED}
+
+
+REJECTED = {"float32": Verdict.REJECTED, "float64": Verdict.REJECTED}
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("a = beta1 * *m", "a = beta2 * *m"),
+        ("y = beta2_complement", "y = beta1_complement"),
+        ("d = weight_decay * *theta", "d = 0 * *theta"),
+        ("c == 0 ? 0 : c", "0"),
+    ],
+)
+def test_the_example_in_c_with_a_slip_is_not_bit_exact(old: str, new: str, tmp_path: Path) -> None:
+    verdicts = judged(compiled(tmp_path, replaced(C, old, new), "-ffp-contract=off"))
+    # A NaN that is turned into no step is a choice that ports make (C22): accepted, not exact.
+    nan_sign = new == "0"
+    assert verdicts == (dict.fromkeys(EXACT, Verdict.ACCEPTED) if nan_sign else REJECTED)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ("round(beta1 * m)", "round(beta2 * m)", REJECTED),
+        ("round: Math.fround", "round: (x) => x", None),
+        ("(c === 0 ? 0 : Math.sign(c))", "Math.sign(c)", dict.fromkeys(EXACT, Verdict.ACCEPTED)),
+    ],
+)
+def test_the_example_in_javascript_with_a_slip_is_not_bit_exact(
+    old: str, new: str, expected: dict[str, Verdict] | None, tmp_path: Path
+) -> None:
+    verdicts = judged(in_node(tmp_path, replaced(JAVASCRIPT, old, new)))
+    if expected is None:  # all in double, rounded once: float32 alone can tell
+        assert verdicts["float32"] is not Verdict.BIT_EXACT
+        assert verdicts["float64"] is Verdict.BIT_EXACT
+    else:
+        assert verdicts == expected
+
+
+def test_the_command_line_judges_a_program(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = " ".join(compiled(tmp_path, C, "-ffp-contract=off"))
+    arguments = ["--dtype", "float32", "--max-examples", "2"]
+    assert main(["verify", "--exec", command, *arguments]) == 0
+    assert "lion_port.c" in capsys.readouterr().out
+    still = " ".join(program(ANSWER)[:2]) + f" {tmp_path / 'still.py'}"
+    (tmp_path / "still.py").write_text(program(ANSWER)[3], encoding="utf-8")
+    assert main(["verify", "--exec", still, *arguments]) == 1
+    assert "rejected" in capsys.readouterr().out
