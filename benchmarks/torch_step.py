@@ -6,8 +6,8 @@
 Every contender does one step in turn, many times over, on the same parameters and gradients, so
 that whatever else the machine does slows all alike. Reported are the median time, the median ratio
 to lion-pytorch and to torch's fused SGD with momentum *of the same round*, the bandwidth if every
-array were read and written once (θ, m, g in; θ', m' out) as a share of a copy's, and the memory that
-torch handed out during a step.
+array were read and written once (θ, m, g in; θ', m' out) as a share of a copy's, and the memory
+that torch handed out during a step.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ def peak_allocation(function: Callable[[], Any]) -> int:
     with torch.profiler.profile(activities=activities, profile_memory=True) as profile:
         function()
     held = peak = 0
-    results = profile.profiler.kineto_results  # type: ignore[union-attr]
+    results = profile.profiler.kineto_results
     for event in results.events():
         if event.name() == "[memory]":
             held += event.nbytes()
@@ -128,9 +128,8 @@ def measure(shapes: Shapes, dtype: torch.dtype, device: str, rounds: int) -> Non
     elements = sum(p.numel() for p in params)
     bandwidth = 2 * size * source.element_size() / median(times.pop("copy"))
     print(f"a copy moves {bandwidth / 1e9:.1f} GB/s")
-    print(
-        f"{'':24}{'ms':>9}{'÷ lion-pytorch':>16}{'÷ fused SGD':>13}{'of a copy':>11}{'memory':>12}"
-    )
+    heads = ("ms", f"÷ {BASELINE}", "÷ fused SGD", "of a copy", "memory")
+    print(f"{'':24}{heads[0]:>9}{heads[1]:>16}{heads[2]:>13}{heads[3]:>11}{heads[4]:>12}")
     for name, taken in times.items():
         ratios = [
             f"{median(a / b for a, b in zip(taken, times[other], strict=True)):.2f}"

@@ -123,9 +123,9 @@ class Blocks:
 
 # torch's DistributedDataParallel gathers its buckets by these two: one call each for many tensors.
 def _joined(tensors: list[Tensor]) -> Tensor:
-    flat: Tensor = _flatten_dense_tensors(tensors)  # type: ignore[no-untyped-call]
+    flat: Tensor = _flatten_dense_tensors(tensors)
     return flat
 
 
 def _cut(flat: Tensor, like: list[Tensor]) -> list[Tensor]:
-    return list(_unflatten_dense_tensors(flat, like))  # type: ignore[no-untyped-call]
+    return list(_unflatten_dense_tensors(flat, like))

@@ -131,6 +131,6 @@ def test_training_under_autocast() -> None:
     optimizer = Lion(model.parameters(), lr=0.1, fused=True)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         loss = model(torch.randn(8, 4)).square().mean()
-    torch.autograd.backward(loss)
+    loss.backward()
     optimizer.step()
     assert optimizer.state[model.weight]["exp_avg"].dtype == torch.float32

@@ -45,7 +45,7 @@ def train(path: dict[str, Any], backend: Any, *, what: str, tensor: bool = False
 
     def whole(x: torch.Tensor) -> None:
         loss = model(x).square().mean()
-        torch.autograd.backward(loss)
+        loss.backward()
         optimizer.step()
         optimizer.zero_grad()
 

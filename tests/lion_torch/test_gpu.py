@@ -64,7 +64,7 @@ def test_a_graph_replays_the_step_with_new_rates(path: dict[str, Any]) -> None:
         plain.param_groups[0]["lr"] = rate
         plain.step()
 
-    stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+    stream = torch.cuda.Stream()
     stream.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(stream):
         optimizer.step()

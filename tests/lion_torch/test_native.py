@@ -96,4 +96,4 @@ def test_autograd_sees_that_a_parameter_has_changed() -> None:
     param.grad = torch.ones(3)
     fused([param]).step()
     with pytest.raises(RuntimeError, match="modified by an inplace operation"):
-        torch.autograd.backward(loss)
+        loss.backward()

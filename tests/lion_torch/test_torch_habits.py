@@ -155,7 +155,7 @@ def test_a_closure_is_called_with_gradients_on_and_its_loss_returned() -> None:
     def closure() -> Any:
         optimizer.zero_grad()
         loss = (param**2).sum()
-        torch.autograd.backward(loss)
+        loss.backward()
         return loss
 
     with torch.no_grad():
@@ -285,7 +285,7 @@ def test_step_in_backward_frees_gradients_as_they_come(path: dict[str, Any]) -> 
         param.grad = None
 
     for param in each:
-        param.register_post_accumulate_grad_hook(step)  # type: ignore[no-untyped-call]
+        param.register_post_accumulate_grad_hook(step)
     for _ in range(3):
         x = torch.randn(5, 4)
         for model in models:
