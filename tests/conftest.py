@@ -3,7 +3,14 @@
     pytest --hypothesis-profile=wide      thousands of fresh examples a test
 """
 
+import importlib.util
+
 from hypothesis import settings
+
+# TensorFlow and Triton each bring an LLVM, and a process aborts in which TensorFlow's comes first.
+# Tests of both are collected into one process, so Triton is imported before anything else.
+if importlib.util.find_spec("triton") is not None:
+    importlib.import_module("triton")
 
 # No deadline: the first call of anything compiled takes seconds, and that is no failure.
 settings.register_profile("reproducible", derandomize=True, deadline=None, database=None)
