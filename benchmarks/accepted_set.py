@@ -101,7 +101,7 @@ def measured(inputs: Iterator[Inputs], dtype: np.dtype[Any]) -> list[str]:
             ambiguous += int((np.sum(list(signs.values()), axis=0) > 1).sum())
             c = values.beta1 * problem.m + (1 - values.beta1) * problem.g
             widths = {
-                s: numbers_in(bounds.parameter(problem, s, flushing=False), dtype) for s in signs
+                s: numbers_in(bounds.parameter(problem, s, flushing=False)[0], dtype) for s in signs
             }
             own = np.where(c > 0, widths[1], np.where(c < 0, widths[-1], widths[0]))
             of_theta.append(own)

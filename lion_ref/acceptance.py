@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -20,6 +20,9 @@ from lion_ref.bounds import Interval, Problem
 from lion_ref.dtypes import check_dtypes
 from lion_ref.hyperparameters import Hyperparameters
 from lion_ref.update import step
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 Array = NDArray[Any]
 Mask = NDArray[np.bool_]
@@ -175,14 +178,18 @@ def problem_of(inputs: list[Array], values: Hyperparameters) -> Problem:
     return Problem(theta, m, g, theta_dtype, m_dtype, g_dtype, values)
 
 
-def _inside(interval: Interval, actual: Array) -> Mask:
-    """Whether actual lies in the interval once both ends are rounded to its dtype."""
+def _inside(intervals: Iterable[Interval], actual: Array) -> Mask:
+    """Whether actual lies in one of the intervals once their ends are rounded to its dtype."""
     dtype = actual.dtype.newbyteorder("=")
-    low, high = (
-        np.asarray(round_to(end, dtype), dtype=np.float64) for end in (interval.low, interval.high)
-    )
     wide = np.asarray(actual, dtype=np.float64)
-    return np.asarray((low <= wide) & (wide <= high))
+    inside = np.zeros(actual.shape, bool)
+    for interval in intervals:
+        low, high = (
+            np.asarray(round_to(end, dtype), dtype=np.float64)
+            for end in (interval.low, interval.high)
+        )
+        inside |= (low <= wide) & (wide <= high)
+    return inside
 
 
 def sign_set(problem: Problem, *, flushing: bool = True) -> dict[int, Mask]:
@@ -253,8 +260,8 @@ def _judge_momentum(problem: Problem, actual: Array, expected: Array) -> NDArray
         if extreme_at.size:
             part = problem.at(extreme_at)
             outcome[extreme_at] = extremes.momenta(part).hold(actual[extreme_at])
-        inside = _inside(bounds.momentum(problem, flushing=True), actual)
-        strict = _inside(bounds.momentum(problem, flushing=False), actual)
+        inside = _inside([bounds.momentum(problem, flushing=True)], actual)
+        strict = _inside([bounds.momentum(problem, flushing=False)], actual)
         return _common_codes(inside | outcome, strict | extreme, actual, expected)
 
 

@@ -137,7 +137,8 @@ def interpolation(
     error = error + 4 * UNIT64 * (b_max * size_m + w_max * size_g)
     dtypes = (problem.m_dtype, problem.g_dtype, compute)
     # Five operations near zero: two products, a sum, a store, and the operands of one of them.
-    error = error + 5 * _underflow(dtypes, flushing=flushing) * scale
+    near_zero = _half_ulp(dtypes) + (_flushed(dtypes) if flushing else 0.0)
+    error = error + 5 * near_zero * scale
     low, high = (centre - error) / scale, (centre + error) / scale
     # Every row is monotone: it maps momentum and gradient of one sign to that sign, or to zero.
     low = np.where((m >= 0) & (g >= 0), np.maximum(low, 0.0), low)
@@ -145,18 +146,19 @@ def interpolation(
     return Interval(low, high)
 
 
-def _underflow(dtypes: Iterable[Dtype], *, flushing: bool) -> float:
-    """What one operation near zero loses: half an ulp of a subnormal, or with flushing all of it.
+def _half_ulp(dtypes: Iterable[Dtype]) -> float:
+    """What one operation near zero rounds off: half an ulp of the coarsest subnormals."""
+    # Half of float64's own smallest number is no float64.
+    return max(SMALLEST64, *(smallest_normal(x) * unit(x) for x in dtypes))
+
+
+def _flushed(dtypes: Iterable[Dtype]) -> float:
+    """What one flushing operation loses; float16's subnormals are never flushed (SPEC C18).
 
     A flushed number was smaller than the smallest normal one; what the operations behind it make
     of that is less than a quarter more.
     """
-    formats = list(dtypes)
-    half_ulp = max(smallest_normal(x) * unit(x) for x in formats)
-    lost = max(half_ulp, SMALLEST64)  # half of float64's own is no float64
-    if flushing:
-        lost += 1.25 * max(smallest_normal(x) for x in formats if x.name != "float16")
-    return lost
+    return 1.25 * max(smallest_normal(x) for x in dtypes if x.name != "float16")
 
 
 def momentum(problem: Problem, *, flushing: bool) -> Interval:
@@ -176,8 +178,8 @@ class _DecayScalars:
     """η and λ, what the rows form of them, and how far that is from η, ηλ and 1 - ηλ."""
 
     lr: float
-    step_error: float
-    """η·u is ±η, exact unless a row rounds it to the dtype that m and g have together."""
+    steps: tuple[float, ...]
+    """|η·u| under the rows: η; η rounded to the dtype that m and g have together; 0 if flushed."""
     weight: float
     product_max: float
     product_error: float
@@ -197,7 +199,12 @@ def _decay_scalars(problem: Problem, *, flushing: bool) -> _DecayScalars:
     lr = _rounded(values.lr, compute)
     weight = _rounded(values.weight_decay, compute)
     shrink = lr * weight
-    in_u = round_fraction(lr, promoted(problem.m_dtype, problem.g_dtype).name)
+    u_dtype = promoted(problem.m_dtype, problem.g_dtype)
+    in_u = round_fraction(lr, u_dtype.name)
+    steps = [lr, *([in_u] if isinstance(in_u, Fraction) else [])]
+    if flushing:
+        for dtype in {x for x in (compute, u_dtype) if x.name != "float16"}:
+            steps = _with_flushed(steps, dtype)
     # Rows whose scalar overflows have no finite results (`extremes` sees to the others).
     largest = Fraction(maximum(compute))
     products, factors = [], []
@@ -213,7 +220,7 @@ def _decay_scalars(problem: Problem, *, flushing: bool) -> _DecayScalars:
         products, factors = (_with_flushed(x, compute) for x in (products, factors))
     return _DecayScalars(
         lr=float(lr),
-        step_error=_farthest([in_u] if isinstance(in_u, Fraction) else [], lr),
+        steps=tuple(dict.fromkeys(float(x) for x in steps)),
         weight=float(weight),
         product_max=_up(max(products, default=Fraction(0))),
         product_error=_farthest(products, shrink),
@@ -223,12 +230,23 @@ def _decay_scalars(problem: Problem, *, flushing: bool) -> _DecayScalars:
     )
 
 
-def parameter(problem: Problem, sign: int, *, flushing: bool) -> Interval:
-    """The enclosure of θ - η(s + λθ) before its last rounding, for one s of the sign set."""
+def parameter(problem: Problem, sign: int, *, flushing: bool) -> tuple[Interval, ...]:
+    """The enclosures of θ - η(s + λθ) before its last rounding, for one s of the sign set.
+
+    Almost always one; several where rows round η·u to different numbers (`_DecayScalars.steps`).
+    """
     scalars = _decay_scalars(problem, flushing=flushing)
+    steps = scalars.steps if sign else (0.0,)
+    return tuple(_around(problem, scalars, sign * step, flushing=flushing) for step in steps)
+
+
+def _around(
+    problem: Problem, scalars: _DecayScalars, signed_step: float, *, flushing: bool
+) -> Interval:
+    """The enclosure of θ - (η·u) - ηλθ for one value of η·u."""
     scale = _headroom(np.maximum(np.abs(problem.theta), scalars.lr))
     theta = scale * problem.theta
-    size, step = np.abs(theta), scale * scalars.lr * abs(sign)
+    size, step = np.abs(theta), scale * abs(signed_step)
 
     u, u_compute = unit(problem.theta_dtype), unit(problem.compute)
     slide = scalars.slide(theta)
@@ -240,36 +258,34 @@ def parameter(problem: Problem, sign: int, *, flushing: bool) -> Interval:
     if scalars.weight:
         product = np.maximum(size * scalars.product_max, np.abs(slide))
         of_product = of_product + u * (2 * product + (size + product + step))
-    error = np.maximum(of_sum, np.maximum(of_factor, of_product))
-    error = (error + scale * scalars.step_error * abs(sign)) * (1 + 4 * u)
-    centre = theta - (scale * scalars.lr * sign + slide)
+    error = np.maximum(of_sum, np.maximum(of_factor, of_product)) * (1 + 4 * u)
+    centre = theta - (scale * signed_step + slide)
     magnitude = size + np.abs(slide) + step
     if u > u_compute:
         error = error + u_compute * magnitude  # rounded to the compute dtype, then stored
-    # With no error so far, the centre is the one rounding that all rows do.
-    error = np.where(error > 0, error + 6 * UNIT64 * magnitude, error)
-    error = error + scale * _underflow_of_parameter(problem, scalars, sign, flushing=flushing)
+    # With no error so far and η itself as the step, the centre is the reference's own result.
+    evaluated = (error > 0) | (abs(signed_step) not in (0.0, scalars.lr))
+    error = np.where(evaluated, error + 6 * UNIT64 * magnitude, error)
+    lost = _underflow_of_parameter(problem, scalars, flushing=flushing)
+    error = error + scale * np.where((size == 0) & (signed_step == 0), 0.0, lost)
     return Interval((centre - error) / scale, (centre + error) / scale)
 
 
-def _underflow_of_parameter(
-    problem: Problem, scalars: _DecayScalars, sign: int, *, flushing: bool
-) -> Float64:
-    """Rounding near zero: eight operations, four of them scaled by η, and the scalars themselves.
+def _underflow_of_parameter(problem: Problem, scalars: _DecayScalars, *, flushing: bool) -> Float64:
+    """Rounding near zero, where it is not the last: nothing without a decay, whose product it is.
 
-    One more is η·u, which a row may round to the dtype of m and g. Without decay a tiny θ - η·u is
-    exact, and only flushing can lose it.
+    λθ and the sum with u lose half an ulp each, times η; η(...), (ηλ)θ and (1-ηλ)θ one each. A
+    flushed θ is lost with its factor 1 - ηλ; a flushed η or λ with what it multiplies.
     """
     eta, weight, size = scalars.lr, scalars.weight, np.abs(problem.theta)
-    u_dtype = promoted(problem.m_dtype, problem.g_dtype)
-    of_step = _underflow((u_dtype, problem.compute), flushing=flushing) * abs(sign)
-    if u_dtype == problem.compute and not flushing:
-        of_step = 0.0
-    one = _underflow((problem.theta_dtype, problem.compute), flushing=flushing)
-    flushed_scalars = one * (1 + weight * size + (1 + eta) * size) if flushing else 0.0
-    operations = one * (8 + 4 * eta) * (1 + eta * weight) if weight or flushing else 0.0
-    nothing = (size == 0) & (sign == 0)
-    return np.where(nothing, 0.0, operations + flushed_scalars + of_step)
+    dtypes = (problem.theta_dtype, problem.compute)
+    rounded = (4 + 3 * eta) * _half_ulp(dtypes) if weight else 0.0
+    lost = np.where(size > 0, rounded, 0.0)
+    if flushing:
+        one = _flushed(dtypes)
+        operations = one * (8 + 4 * eta) * (1 + eta * weight)
+        lost = lost + operations + one * (weight + eta) * size
+    return lost
 
 
 def may_overflow(problem: Problem) -> NDArray[np.bool_]:

@@ -5,6 +5,7 @@ test_rejections.py holds that what is wrong is refused.
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import hypothesis.strategies as st
@@ -223,9 +224,13 @@ def test_an_interval_ends_where_the_bound_does(triple: Triple) -> None:
     expected = step(theta, m, g, **scalars)
     posed = problem(theta, m, g, **scalars)
     by_sign = {s: bounds.parameter(posed, s, flushing=True) for s in (-1, 1)}
+    # Two values of η·u in half precision, so near that their intervals overlap.
     ends = {
-        side: np.where(m > 0, getattr(by_sign[1], side), getattr(by_sign[-1], side))
-        for side in ("low", "high")
+        side: np.where(m > 0, *(outermost([getattr(x, side) for x in by_sign[s]]) for s in (1, -1)))
+        for side, outermost in (
+            ("low", functools.partial(np.min, axis=0)),
+            ("high", functools.partial(np.max, axis=0)),
+        )
     }
     of_m = bounds.momentum(posed, flushing=True)
     for side, outward in (("low", -np.inf), ("high", np.inf)):
@@ -335,3 +340,40 @@ def test_results_of_another_dtype_or_shape_are_refused() -> None:
         accepts(one, one, one, f32(1, 1), one, lr=0.1)
     with pytest.raises(ValueError, match=r"lr=-1 is not legal"):
         accepts(one, one, one, one, one, lr=-1)
+
+
+# --- what a bound that is too wide would take (found by trying to break it) ---------------------
+
+
+@pytest.mark.clause("C24", "C25")
+@pytest.mark.parametrize(
+    ("dtypes", "theta", "lr", "decay", "refused"),
+    [
+        # η·u in float16 is η rounded to float16, or η: nothing between, nothing beyond.
+        ("float64 float16 float16", 0.0, 1e-8, 0.0, [-5e-9, 1e-8, -2e-8]),
+        ("float32 float16 float16", 0.0, 3e-8, 0.0, [0.0, -1.5e-8, 3e-8]),
+        ("bfloat16 float16 float16", 0.0, 1e-8, 0.0, [1e-8, -2e-8]),
+        # float16's subnormals are kept, so a step of one or two of them is made.
+        ("float16 float32 float32", 0.0, 1e-7, 0.0, [0.0, 1e-7, -2.4e-7]),
+        ("float16 float16 float16", 0.0, 2e-7, 0.0, [0.0, 2e-7, -4e-7]),
+        # A product with θ = 0 is exact, however large λ is.
+        ("float16 float32 float32", 0.0, 1e-3, 1e7, [0.0, 1e-3, -5e-4]),
+        ("float16 float16 float16", 0.0, 1e-4, 1e10, [0.0, 1e-4, -2e-4]),
+        # A large decay of a normal parameter is no rounding error.
+        ("float16 float32 float32", 1.0, 1e-8, 1e10, [1.0, 0.0]),
+        ("float16 float32 float32", 100.0, 1e-8, 1e10, [100.0, 0.0]),
+    ],
+)
+def test_wrong_steps_near_the_smallest_numbers_are_refused(
+    dtypes: str, theta: float, lr: float, decay: float, refused: list[float]
+) -> None:
+    param, momentum, grad = (
+        np.array([x]).astype(STORAGE_DTYPES[name])
+        for x, name in zip((theta, 0.3, 0.2), dtypes.split(), strict=True)
+    )
+    new_param, new_momentum = step(param, momentum, grad, lr=lr, weight_decay=decay)
+    for value in refused:
+        wrong = np.array([value]).astype(param.dtype)
+        assert wrong.tobytes() != new_param.tobytes(), "the case does not tell"
+        taken = accepts(param, momentum, grad, wrong, new_momentum, lr=lr, weight_decay=decay)[0]
+        assert not taken.any(), value
