@@ -29,10 +29,12 @@ if TYPE_CHECKING:
     Triple = tuple[Tensor, Tensor, Tensor]
     Dtypes = tuple[torch.dtype, torch.dtype, torch.dtype]
 
-SHARE = 65_536
-"""Elements of a block for each thread: fewer, and the calls cost more than the larger cache saves.
+BLOCK = 32_704
+"""Elements of a block: just below the grain from which torch starts other threads.
 
-At least torch's own grain, below which an operation starts no other thread.
+Those wait for one another after every operation: that gains little on an idle machine, and on a
+busy one each wait can cost a scheduler's time slice, a thousand times a step. fused=True uses all
+threads.
 """
 
 SMALL = 8_192
@@ -47,7 +49,6 @@ class Blocks:
         self._compute = scalars.compute
         self._weight_decay = float(scalars.weight_decay)
         self._minus_lr = -float(scalars.lr)
-        self._block = SHARE * torch.get_num_threads()
         # Tensors of no dimension: a Python number costs mul a microsecond more.
         self._beta1 = torch.tensor(scalars.beta1, dtype=self._compute)
         self._beta2 = torch.tensor(scalars.beta2, dtype=self._compute)
@@ -71,12 +72,12 @@ class Blocks:
     def _large(self, dtypes: Dtypes, triple: Triple) -> None:
         flat = flat_views(triple)
         if flat is None or dtypes != (self._compute,) * 3:
-            for piece in pieces(flat or triple, self._block):
+            for piece in pieces(flat or triple, BLOCK):
                 self._gather(dtypes, piece, piece[0].numel())
-        elif flat[0].numel() <= self._block:
+        elif flat[0].numel() <= BLOCK:
             self._update(*flat)
         else:
-            for parts in zip(*(torch.split(x, self._block) for x in flat), strict=True):
+            for parts in zip(*(torch.split(x, BLOCK) for x in flat), strict=True):
                 self._update(*parts)
 
     def _update(self, theta: Tensor, m: Tensor, g: Tensor) -> None:
@@ -85,8 +86,9 @@ class Blocks:
         c = self._scratch(theta.numel())
         torch.mul(m, self._beta1, out=c)
         add_product(c, g, scalars.one_minus_beta1)
-        # torch.sign(NaN) is 0. c·c is NaN exactly if some c is: squares have no inf - inf.
-        if math.isnan(torch.dot(c, c).item()):
+        # torch.sign(NaN) is 0, but max passes a NaN on. (A dot product would too, and faster, but
+        # BLAS starts threads.)
+        if math.isnan(c.max().item()):
             c.copy_(sign(c))
         else:
             c.sign_()
@@ -97,7 +99,7 @@ class Blocks:
         add_product(m, g, scalars.one_minus_beta2)
 
     def _gather(self, dtypes: Dtypes, triple: Triple, size: int) -> None:
-        if self._pending_elements[dtypes] + size > self._block:
+        if self._pending_elements[dtypes] + size > BLOCK:
             self._flush(dtypes)
         self._pending[dtypes].append(triple)
         self._pending_elements[dtypes] += size

@@ -1,0 +1,32 @@
+"""What a step allocates does not grow with the parameters."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from benchmarks.torch_step import peak_allocation
+from lion_torch import Lion
+from lion_torch.blocks import BLOCK
+
+
+def peak(**options: Any) -> int:
+    """Bytes beyond parameters, gradients and momenta, for large and for many small tensors."""
+    shapes = [(100, 20_000), *[(3, 1_000)] * 100]
+    params = [torch.nn.Parameter(torch.ones(shape)) for shape in shapes]
+    for param in params:
+        param.grad = torch.ones_like(param)
+    optimizer = Lion(params, **options)
+    optimizer.step()
+    return peak_allocation(optimizer.step)
+
+
+@pytest.mark.parametrize(("options", "blocks"), [({}, 5), ({"fused": True}, 0)])
+def test_a_step_allocates_a_few_blocks_at_most(options: dict[str, Any], blocks: int) -> None:
+    assert peak(**options) <= blocks * BLOCK * 4 + 1024
+
+
+def test_more_would_be_seen() -> None:
+    assert peak(foreach=True) > 8_000_000
