@@ -43,6 +43,15 @@ def zero_after(value: Tensor, zero: Tensor) -> Tensor:
     return tf.reduce_sum(tf.bitwise.bitwise_and(tf.bitcast(first, bits), tf.cast(zero, bits)))
 
 
+def stored(new: Tensor, dtype: tf.DType, zero: Tensor) -> Tensor:
+    """new, rounded once to the dtype of θ and m (SPEC C9).
+
+    Without a fence where nothing is rounded: XLA takes a fence, which has one array for an operand,
+    as free to repeat, computes θ' once more for `zero_after`, and copies both arrays before.
+    """
+    return new if new.dtype == dtype else fence(tf.cast(new, dtype), zero)
+
+
 def sign(c: Tensor) -> Tensor:
     """-1, +0, +1 or NaN; tf.sign keeps the sign of a zero (SPEC C7)."""
     return tf.where(tf.equal(c, 0), tf.zeros_like(c), tf.sign(c))
@@ -92,14 +101,14 @@ def update(
     d = fence(decay * theta, zero)
     s = u + d
     e = fence(lr * s, zero)
-    new_theta = fence(tf.cast(theta - e, dtype), zero)
+    new_theta = stored(theta - e, dtype, zero)
 
     # m' overwrites what θ' reads. Where nothing orders the two loops, XLA copies m first; this
     # zero is known only after θ', so that no copy is needed.
     after = zero_after(new_theta, zero)
     x = fence(beta_2 * m, after)
     y = fence(complement_2 * g, after)
-    new_m = fence(tf.cast(x + y, dtype), after)
+    new_m = stored(x + y, dtype, after)
 
     tf.raw_ops.AssignVariableOp(resource=variable, value=new_theta)
     tf.raw_ops.AssignVariableOp(resource=momentum, value=new_m)
