@@ -14,6 +14,7 @@ from lion_conformance.ports.pipe import TIMEOUT, Program
 from lion_conformance.progress import showing
 from lion_conformance.report import as_html, as_json, as_markdown, as_text
 from lion_conformance.runner import Options, run
+from lion_conformance.vectors import commands as vectors
 from lion_conformance.verify import MAX_EXAMPLES, verify
 from lion_ref import STORAGE_DTYPES
 
@@ -29,6 +30,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; 0: all as declared, 1: something fell short, 2: something could not run."""
     parsed = _parser().parse_args(arguments)
     try:
+        if "action" in parsed:  # prints its own findings
+            return int(parsed.action(parsed))
         reports = parsed.command(parsed)
         written = _write(reports, parsed)
     except (ValueError, TypeError, OSError, ImportError, PortError) as error:
@@ -150,6 +153,7 @@ def _parser() -> argparse.ArgumentParser:
         help="for each batch that the program answers (default: %(default)g)",
     )
     verifies.set_defaults(command=_verify)
+    vectors.add(commands)
     return parser
 
 

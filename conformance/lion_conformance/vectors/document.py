@@ -1,0 +1,86 @@
+"""The file of vectors: built, written so that a change shows line by line, and read."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from typing import TYPE_CHECKING, Any
+
+from lion_conformance.vectors import ANSWERS_SCHEMA, DATA, FORMAT, SCHEMA, SIZE, VECTORS, VERSION
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def build(size: int = SIZE) -> dict[str, Any]:
+    """The whole document; the same for the same size, on every machine."""
+    from lion_conformance.vectors.build import groups
+    from lion_conformance.vectors.flags import FLAGS
+    from lion_conformance.vectors.splitmix import RULE
+
+    return {
+        "format": FORMAT,
+        "version": VERSION,
+        "size": size,
+        "generator": RULE,
+        "flags": {
+            name: {"reason": reason, "clauses": list(clauses)}
+            for name, (reason, clauses) in FLAGS.items()
+        },
+        "groups": list(groups(size)),
+    }
+
+
+def dumps(document: dict[str, Any]) -> str:
+    """JSON with a line for each case, step and checkpoint."""
+    return _lines(document, 0) + "\n"
+
+
+def _lines(value: Any, depth: int) -> str:
+    parts = value.values() if isinstance(value, dict) else value
+    nests = isinstance(value, (dict, list)) and any(isinstance(x, (dict, list)) for x in parts)
+    if depth == 4 or not nests:
+        return json.dumps(value, ensure_ascii=False)
+    if isinstance(value, dict):
+        begin, end = "{", "}"
+        items = [f"{json.dumps(key)}: {_lines(x, depth + 1)}" for key, x in value.items()]
+    else:
+        begin, end = "[", "]"
+        items = [_lines(x, depth + 1) for x in value]
+    indent = " " * (depth + 1)
+    return f"{begin}\n" + ",\n".join(indent + item for item in items) + f"\n{' ' * depth}{end}"
+
+
+def export(folder: Path, size: int = SIZE) -> list[Path]:
+    """Write the vectors and both schemas into a folder; the paths written.
+
+    Raises:
+        ValueError: a size that is not legal.
+    """
+    if type(size) is not int or size < 1:
+        raise ValueError(f"size={size!r} is not legal; legal: an integer >= 1")
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / VECTORS
+    path.write_text(dumps(build(size)), encoding="utf-8")
+    written = [path]
+    for name in (SCHEMA, ANSWERS_SCHEMA):
+        if (folder / name).resolve() != (DATA / name).resolve():
+            shutil.copyfile(DATA / name, folder / name)
+        written.append(folder / name)
+    return written
+
+
+def load(path: Path, wanted: str) -> dict[str, Any]:
+    """A document of a format; ValueError in one line for anything else."""
+    try:
+        document: Any = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path.name} is no JSON: {error}") from error
+    found = (document.get("format"), document.get("version")) if isinstance(document, dict) else ()
+    if found != (wanted, VERSION):
+        raise ValueError(
+            f"{path.name} is not legal; legal: a JSON object with "
+            f'"format": "{wanted}", "version": {VERSION}'
+        )
+    checked: dict[str, Any] = document
+    return checked
