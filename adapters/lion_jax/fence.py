@@ -6,7 +6,8 @@ bits. A fence between two operations stops all three: the value passes through t
 the smaller of its bits and a NaN's are taken, as signed numbers. Only NaNs lie above that NaN, so
 nothing changes but one NaN into another, and any NaN equals any NaN (SPEC C11). To remove it, a
 compiler would have to prove that the value is no such NaN. It takes nothing but the value itself,
-so it holds wherever the value is not a constant, and a constant needs none.
+so it holds wherever the value is not a constant. A constant is folded, rounded as it should be;
+what XLA makes of a sum with one is `kernel`'s concern.
 
 That is one integer operation inside the loop it guards: no pass over memory, no temporary.
 """

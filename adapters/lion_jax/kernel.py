@@ -41,7 +41,7 @@ def step(theta: jax.Array, m: jax.Array, g: jax.Array, scalars: Any) -> tuple[An
     wide_theta, wide_m, wide_g = load(theta, compute), load(m, compute), load(g, compute)
     u = _direction(wide_m, wide_g, scalars)
     e = _decrement(u, wide_theta, scalars)
-    new_theta = store(wide_theta - e, theta.dtype)
+    new_theta = store(_plus(wide_theta, -e), theta.dtype)
     if new_theta.dtype != compute:
         new_theta = computed_once(new_theta)
     return new_theta, store(_new_momentum(wide_m, wide_g, scalars, after=new_theta), m.dtype)
@@ -51,7 +51,17 @@ def _direction(m: jax.Array, g: jax.Array, scalars: Any) -> jax.Array:
     """u = sign(c), which is -1, +0, +1 or NaN."""
     a = fence(scalars.beta1 * m)
     b = fence(scalars.one_minus_beta1 * g)
-    return _sign(a + b)
+    return _sign(_plus(a, b))
+
+
+def _plus(a: jax.Array, b: jax.Array) -> jax.Array:
+    """a ⊕ b. Where b is a constant +0, XLA takes a + b for a, and -0 + +0 is lost (SPEC C5).
+
+    The gradient of a parameter that the loss does not use is such a constant.
+    """
+    both_zero, both_negative = (a == 0) & (b == 0), jnp.signbit(a) & jnp.signbit(b)
+    zero = jnp.where(both_negative, -jnp.zeros_like(a), jnp.zeros_like(a))
+    return jnp.where(both_zero, zero, a + b)
 
 
 def _sign(c: jax.Array) -> jax.Array:
@@ -62,7 +72,7 @@ def _sign(c: jax.Array) -> jax.Array:
 def _decrement(u: jax.Array, theta: jax.Array, scalars: Any) -> jax.Array:
     """e = η ⊗ (u ⊕ λ ⊗ θ)."""
     d = fence(scalars.weight_decay * theta)
-    s = u + d
+    s = _plus(u, d)
     return fence(scalars.lr * s)
 
 
@@ -70,4 +80,4 @@ def _new_momentum(m: jax.Array, g: jax.Array, scalars: Any, *, after: jax.Array)
     """m' = β2 ⊗ m ⊕ (1-β2) ⊗ g, to be computed after another array."""
     x = fence_after(scalars.beta2 * m, after)
     y = fence(scalars.one_minus_beta2 * g)
-    return x + y
+    return _plus(x, y)

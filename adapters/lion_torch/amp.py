@@ -26,5 +26,5 @@ def unscale(groups: list[Group], grad_scale: torch.Tensor) -> None:
     inverse = grad_scale.double().reciprocal().float()
     for (device, _), grads in alike.items():
         # Infinities were looked for by the scaler; what is found here again goes nowhere.
-        found = torch.zeros((), device=device)
+        found = torch.zeros((), dtype=torch.float32, device=device)
         torch._amp_foreach_non_finite_check_and_unscale_(grads, found, inverse.to(device))

@@ -50,8 +50,8 @@ class Blocks:
         self._weight_decay = float(scalars.weight_decay)
         self._minus_lr = -float(scalars.lr)
         # Tensors of no dimension: a Python number costs mul a microsecond more.
-        self._beta1 = torch.tensor(scalars.beta1, dtype=self._compute)
-        self._beta2 = torch.tensor(scalars.beta2, dtype=self._compute)
+        self._beta1 = torch.tensor(scalars.beta1, dtype=self._compute, device="cpu")
+        self._beta2 = torch.tensor(scalars.beta2, dtype=self._compute, device="cpu")
         self._add_product = products.fastest(self._compute)
         self._temporary: Tensor | None = None
         self._pending: defaultdict[Dtypes, list[Triple]] = defaultdict(list)
@@ -119,7 +119,7 @@ class Blocks:
 
     def _scratch(self, n: int) -> Tensor:
         if self._temporary is None or self._temporary.numel() < n:
-            self._temporary = torch.empty(n, dtype=self._compute)
+            self._temporary = torch.empty(n, dtype=self._compute, device="cpu")
         return self._temporary if self._temporary.numel() == n else self._temporary[:n]
 
 

@@ -10,6 +10,9 @@ from torch import Tensor
 from lion_torch.rounding import round_to
 from lion_torch.settings import Group, momentum_dtype
 
+# Options that no Lion has, and Adam's family, whose state has an exp_avg too, does.
+_FOREIGN = ("amsgrad",)
+
 # Options of other Lions that make another update of it, and the values that do not.
 _OTHER_UPDATES: dict[str, tuple[Any, ...]] = {
     "caution": (False,),
@@ -63,8 +66,14 @@ def unwrap(groups: list[Group], state: dict[Any, Any]) -> None:
 
 
 def check_is_lion(groups: list[Group]) -> None:
-    """ValueError for the groups of a Lion whose options make another update of it."""
+    """ValueError for groups of another optimizer, or of a Lion that is another update."""
     for group in groups:
+        foreign = [name for name in _FOREIGN if name in group]
+        if foreign:
+            raise ValueError(
+                f"the state dict has {foreign[0]!r} among its options, so it is another "
+                "optimizer's; legal: a state dict of a Lion"
+            )
         for name, legal in _OTHER_UPDATES.items():
             if name in group and group[name] not in legal:
                 listed = ", ".join(map(repr, legal))

@@ -116,7 +116,10 @@ class Lion(Optimizer):
         # Registered last, so that it sees what the other hooks have made of the state dict.
         handle = self.register_load_state_dict_pre_hook(lambda _, given: keep_tensors(given))
         try:
-            check_is_lion(state_dict["param_groups"])
+            groups = state_dict["param_groups"]
+            check_is_lion(groups)
+            for group in groups:  # before anything is loaded: a refused dict changes nothing
+                check_group({**self.defaults, **group, "params": []})
             super().load_state_dict(state_dict)
         finally:
             handle.remove()

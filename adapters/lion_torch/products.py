@@ -37,7 +37,7 @@ def fastest(dtype: torch.dtype) -> AddProduct:
     rounding error of the product. It is long enough for vectors and for a tail.
     """
     ulp = torch.finfo(dtype).eps
-    steps = torch.arange(1, 70, dtype=torch.float64)
+    steps = torch.arange(1, 70, dtype=torch.float64, device="cpu")
     scalar = 1 + 5 * ulp
     factor = (1 + ulp * steps).to(dtype)
     target = -(factor * scalar)
@@ -47,4 +47,5 @@ def fastest(dtype: torch.dtype) -> AddProduct:
 
 @cache
 def _one(dtype: torch.dtype) -> Tensor:
-    return torch.ones((), dtype=dtype)
+    # The device by name: it is kept, and the first step may run under another default device.
+    return torch.ones((), dtype=dtype, device="cpu")

@@ -60,8 +60,11 @@ def momentum_dtype(group: Group, param: Tensor) -> torch.dtype:
     return param.dtype if chosen is None else chosen
 
 
-def check_group(group: Group) -> None:
-    """Refuse options that are not legal alone or together, in torch's words where it has any."""
+def check_group(group: Group, *, wait: bool = True) -> None:
+    """Refuse options that are not legal alone or together, in torch's words where it has any.
+
+    With wait=False, as within a capture, the values of tensors on a device are not looked at.
+    """
     for name in FLAGS:
         if not isinstance(group[name], bool):
             raise TypeError(f"{name}={group[name]!r} is not legal; legal: True, False")
@@ -79,7 +82,7 @@ def check_group(group: Group) -> None:
         raise RuntimeError("`foreach` does not support `differentiable`")
     for name in ("lr", "weight_decay"):
         _check_tensor(group, name)
-    values = read_values(group, wait=True)
+    values = read_values(group, wait=wait)
     # A set of dtypes, as there may be many parameters.
     dtypes = {(param.dtype, momentum_dtype(group, param)) for param in group["params"]}
     for param_dtype, momentum in dtypes:

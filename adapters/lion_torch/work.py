@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from lion_ref.arithmetic import require_default_environment
 from lion_torch.layout import elements_may_share_memory
 from lion_torch.settings import (
     Group,
@@ -52,10 +53,12 @@ def plan(groups: list[Group], state: Mapping[Any, Any]) -> list[Work]:
     Raises:
         TypeError: an illegal dtype. ValueError: an illegal value, or a momentum of another shape.
         RuntimeError: sparse gradients, elements that share memory, modes that exclude each other.
+        FloatingPointError: this thread flushes subnormals (SPEC C15).
     """
+    require_default_environment()
     works = []
     for group in groups:
-        check_group(group)
+        check_group(group, wait=not group["capturable"])
         split: dict[tuple[torch.dtype, str], list[Item]] = {}
         for param in group["params"]:
             grad = param.grad
@@ -87,10 +90,19 @@ def triples(work: Work, state: Mapping[Any, Any]) -> list[Triple]:
             )
             state[param]["exp_avg"] = momentum
         if type(param) in _PLAIN:
-            result.append((param, momentum, grad))
+            result.append((param, momentum, _apart(param, momentum, grad)))
         else:
             result.append((local(param), local(momentum), local(_aligned(param, grad))))
     return result
+
+
+def _apart(param: Tensor, momentum: Tensor, grad: Tensor) -> Tensor:
+    """The gradient, as numbers of its own: not negated lazily, nor in memory that a step writes."""
+    grad = grad.resolve_neg()
+    place = grad.untyped_storage().data_ptr()
+    if place in (param.untyped_storage().data_ptr(), momentum.untyped_storage().data_ptr()):
+        return grad.clone()
+    return grad
 
 
 def _check(group: Group, param: Tensor, grad: Tensor, momentum: Tensor | None) -> torch.dtype:
@@ -106,6 +118,8 @@ def _check(group: Group, param: Tensor, grad: Tensor, momentum: Tensor | None) -
             f"capturable=True with a param on {param.device.type}; legal: params on "
             f"{', '.join(CAPTURABLE_DEVICES)}"
         )
+    for name, tensor in (("param", param), ("exp_avg", momentum)):
+        _check_writable(name, tensor)
     _check_overlap("param", param)
     if momentum is None:
         return compute_dtype(param.dtype, momentum_dtype(group, param), grad.dtype)
@@ -116,6 +130,22 @@ def _check(group: Group, param: Tensor, grad: Tensor, momentum: Tensor | None) -
         )
     _check_overlap("exp_avg", momentum)
     return compute_dtype(param.dtype, momentum.dtype, grad.dtype)
+
+
+def _check_writable(name: str, tensor: Tensor | None) -> None:
+    """What torch would refuse in the middle of a step, when some of it has been done."""
+    if tensor is None:
+        return
+    if tensor.is_inference() and not torch.is_inference_mode_enabled():
+        raise RuntimeError(
+            f"{name} was made under torch.inference_mode(), and cannot be updated outside it; "
+            "legal: a step inside it, or a tensor of its own, as from clone()"
+        )
+    if tensor.is_leaf and tensor.requires_grad and torch.is_grad_enabled():
+        raise RuntimeError(
+            f"differentiable=True with a {name} that is a leaf and requires grad, which autograd "
+            "does not let anyone update in place; legal: a clone() of it"
+        )
 
 
 def _check_overlap(name: str, tensor: Tensor) -> None:

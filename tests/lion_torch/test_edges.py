@@ -1,0 +1,135 @@
+"""Steps that once went wrong silently or half-way, found by trying to break the adapter."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import lion_torch
+from lion_ref import step
+from lion_ref.arithmetic import same_bits
+
+PATHS: list[dict[str, Any]] = [{}, {"foreach": True}, {"fused": True}]
+
+
+def parameter(*values: float) -> torch.nn.Parameter:
+    return torch.nn.Parameter(torch.tensor(values))
+
+
+@pytest.mark.clause("C12")
+@pytest.mark.parametrize("options", PATHS, ids=str)
+@pytest.mark.parametrize("size", [3, 20_000])
+@pytest.mark.parametrize("shared", ["param", "momentum"])
+def test_a_gradient_may_share_memory_with_what_is_written(
+    options: dict[str, Any], size: int, shared: str
+) -> None:
+    param = torch.nn.Parameter(torch.linspace(-2, 2, size) + 0.01)
+    optimizer = lion_torch.Lion([param], lr=0.5, weight_decay=0.1, **options)
+    momentum = torch.linspace(1, -3, size)
+    optimizer.state[param]["exp_avg"] = momentum
+    param.grad = param.detach() if shared == "param" else momentum
+    inputs = [x.detach().numpy().copy() for x in (param, momentum, param.grad)]
+    optimizer.step()
+    expected = step(*inputs, lr=0.5, weight_decay=0.1)
+    for got, wanted in zip((param, momentum), expected, strict=True):
+        assert same_bits(got.detach().numpy(), wanted).all()
+
+
+@pytest.mark.clause("C12")
+@pytest.mark.parametrize("options", PATHS, ids=str)
+def test_a_lazily_negated_gradient_is_negated(options: dict[str, Any]) -> None:
+    param = parameter(1.0, 1.0, 1.0)
+    param.grad = torch._neg_view(torch.tensor([1.0, 2.0, -3.0]))
+    lion_torch.Lion([param], lr=0.5, **options).step()
+    assert param.tolist() == [1.5, 1.5, 0.5]
+
+
+@pytest.mark.clause("C14")
+@pytest.mark.parametrize("options", PATHS, ids=str)
+def test_an_inference_momentum_is_refused_before_anything_moves(options: dict[str, Any]) -> None:
+    other, param = parameter(5.0), parameter(1.0, 2.0)
+    optimizer = lion_torch.Lion([{"params": [other]}, {"params": [param]}], lr=0.5, **options)
+    with torch.inference_mode():
+        param.grad = torch.tensor([1.0, -1.0])
+        optimizer.step()
+    other.grad, param.grad = torch.ones(1), torch.tensor([1.0, -1.0])
+    before = (other.tolist(), param.tolist())
+    with pytest.raises(RuntimeError, match=r"exp_avg was made under torch.inference_mode\(\)"):
+        optimizer.step()
+    assert (other.tolist(), param.tolist()) == before
+
+
+@pytest.mark.clause("C14")
+def test_a_leaf_under_differentiable_is_refused_before_anything_moves() -> None:
+    first, leaf = parameter(1.0), parameter(2.0)
+    optimizer = lion_torch.Lion([first, leaf], lr=0.5, differentiable=True)
+    first.grad, leaf.grad = torch.ones(1), torch.ones(1)
+    first.requires_grad_(False)
+    with pytest.raises(RuntimeError, match="a param that is a leaf and requires grad"):
+        optimizer.step()
+    assert (first.tolist(), leaf.tolist()) == ([1.0], [2.0])
+
+
+def test_another_default_device_does_not_matter() -> None:
+    param = parameter(1.0, 2.0)
+    param.grad = torch.ones(2)
+    optimizer = lion_torch.Lion([param], lr=0.5)
+    with torch.device("meta"):
+        optimizer.step()
+    optimizer.step()
+    assert param.tolist() == [0.0, 1.0]
+
+
+def test_a_grad_scaler_under_another_default_dtype() -> None:
+    param = torch.nn.Parameter(torch.ones(3, dtype=torch.float32))
+    optimizer = lion_torch.Lion([param], lr=0.5, fused=True)
+    torch.set_default_dtype(torch.float64)
+    try:
+        scaler = torch.amp.GradScaler("cpu", init_scale=8.0)
+        scaler.scale((param * 2).sum()).backward()
+        scaler.step(optimizer)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert param.tolist() == [0.5] * 3
+
+
+@pytest.mark.clause("C14")
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ({"lr": -3}, "lr=-3 is not legal"),
+        ({"momentum_dtype": "float32"}, "momentum_dtype='float32' is not legal"),
+        ({"amsgrad": False}, "another optimizer's; legal: a state dict of a Lion"),
+    ],
+)
+def test_a_refused_state_dict_changes_nothing(option: dict[str, Any], message: str) -> None:
+    param = parameter(1.0, 2.0)
+    optimizer = lion_torch.Lion([param], lr=0.5)
+    param.grad = torch.ones(2)
+    optimizer.step()
+    state_dict = copy.deepcopy(optimizer.state_dict())
+    state_dict["param_groups"][0].update(option)
+    with pytest.raises((TypeError, ValueError), match=message):
+        optimizer.load_state_dict(state_dict)
+    assert optimizer.param_groups[0]["lr"] == 0.5
+    assert np.array_equal(
+        optimizer.state[param]["exp_avg"].numpy(), np.array([0.01, 0.01], np.float32)
+    )
+
+
+@pytest.mark.clause("C15")
+def test_a_thread_that_flushes_subnormals_is_refused() -> None:
+    param = parameter(1e-40, 1.0)
+    optimizer = lion_torch.Lion([param], lr=0.5)
+    param.grad = torch.ones(2)
+    torch.set_flush_denormal(True)
+    try:
+        with pytest.raises(FloatingPointError, match="this thread flushes subnormals"):
+            optimizer.step()
+    finally:
+        torch.set_flush_denormal(False)
+    assert param.tolist() == [torch.tensor(1e-40).item(), 1.0]
