@@ -19,7 +19,7 @@ from lion_ref.arithmetic import round_to, same_bits
 from lion_ref.bounds import Interval, Problem
 from lion_ref.dtypes import check_dtypes
 from lion_ref.hyperparameters import Hyperparameters
-from lion_ref.update import step
+from lion_ref.update import as_array, step
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -148,9 +148,11 @@ def judge(
     Counter({<Reason.OUTSIDE: 'outside'>: 1})
     """
     values = Hyperparameters.checked(lr=lr, beta1=beta1, beta2=beta2, weight_decay=weight_decay)
-    theta, m, g = (np.asarray(x) for x in (param, momentum, grad))
+    theta, m, g = (
+        as_array(name, x) for name, x in (("param", param), ("momentum", momentum), ("grad", grad))
+    )
     expected = step(theta, m, g, lr=lr, beta1=beta1, beta2=beta2, weight_decay=weight_decay)
-    got = (np.asarray(new_param), np.asarray(new_momentum))
+    got = (as_array("new_param", new_param), as_array("new_momentum", new_momentum))
     for name, actual, wanted in zip(("new_param", "new_momentum"), got, expected, strict=True):
         if actual.dtype != wanted.dtype:
             raise TypeError(f"{name} has dtype {actual.dtype}; legal: {wanted.dtype}, its input's")

@@ -72,7 +72,7 @@ def step(
     (array([1.375, 1.25 ], dtype=float32), array([-0.03,  0.49], dtype=float32))
     """
     theta, m, g = (
-        _array(name, value)
+        as_array(name, value)
         for name, value in (("param", param), ("momentum", momentum), ("grad", grad))
     )
     compute = check_dtypes(theta.dtype, m.dtype, g.dtype)
@@ -126,7 +126,8 @@ def _flat(array: Array) -> Any:
     return array.reshape(-1) if array.flags.c_contiguous else array.flat
 
 
-def _array(name: str, value: ArrayLike) -> Array:
+def as_array(name: str, value: ArrayLike) -> Array:
+    """value as NumPy makes an array of it; TypeError for one whose mask would be ignored."""
     if isinstance(value, np.ma.MaskedArray):
         raise TypeError(
             f"{name} is a masked array, whose mask the update would ignore; legal: an array"

@@ -1,6 +1,6 @@
 """How Hypothesis runs: the same examples every time, unless a wide run is asked for.
 
-    pytest --hypothesis-profile=wide      thousands of fresh examples a test
+`pytest --hypothesis-profile=wide` tries thousands of fresh examples a test.
 """
 
 import importlib.util

@@ -140,18 +140,9 @@ def build(draw: Draw, triples: Sequence[Triple]) -> Case:
     shape, profile = draw.pick(SHAPES), draw.pick(PROFILES)
     rng = np.random.default_rng(draw.integer(2**32))
     n = int(np.prod(shape))
-    with np.errstate(all="ignore"):
-        params, momenta, grads = (_elements(rng, n, dtype, profile) for dtype in (theta, m, g))
-        if profile in ("mixed", "cancellation"):
-            share = 0.3 if profile == "mixed" else 0.9
-            beta = beta1 if draw.pick((True, True, False)) else beta2
-            grads = _cancelling(rng, momenta, grads, beta, share)
-        if profile in ("mixed", "extreme"):
-            together = rng.random(n) < 0.05
-            params, momenta, grads = (
-                np.where(together, round_to(rng.choice(STARK, n), x.dtype), x)
-                for x in (params, momenta, grads)
-            )
+    beta = beta1 if draw.pick((True, True, False)) else beta2
+    dtypes = (theta, m, g)
+    params, momenta, grads = adversarial(rng, n, dtypes, profile, beta)
     return Case(
         params.reshape(shape),
         momenta.reshape(shape),
@@ -161,6 +152,28 @@ def build(draw: Draw, triples: Sequence[Triple]) -> Case:
         beta2,
         weight_decay,
     )
+
+
+def adversarial(
+    rng: np.random.Generator,
+    n: int,
+    dtypes: Sequence[np.dtype[Any]],
+    profile: str,
+    beta: float,
+) -> tuple[Array, Array, Array]:
+    """n elements (θ, m, g) of a profile, which cancel, if they do, under β."""
+    with np.errstate(all="ignore"):
+        params, momenta, grads = (_elements(rng, n, dtype, profile) for dtype in dtypes)
+        if profile in ("mixed", "cancellation"):
+            share = 0.3 if profile == "mixed" else 0.9
+            grads = _cancelling(rng, momenta, grads, beta, share)
+        if profile in ("mixed", "extreme"):
+            together = rng.random(n) < 0.05
+            params, momenta, grads = (
+                np.where(together, round_to(rng.choice(STARK, n), x.dtype), x)
+                for x in (params, momenta, grads)
+            )
+    return params, momenta, grads
 
 
 def _elements(rng: np.random.Generator, n: int, dtype: np.dtype[Any], profile: str) -> Array:

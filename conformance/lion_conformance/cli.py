@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import operator
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -89,16 +90,16 @@ def find(spec: str) -> Any:
         sys.path.insert(0, here)
     try:
         found: Any = importlib.import_module(module_name)
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # a module that exits is no port that passed
         text = " ".join(str(error).split())[:300]
         raise ImportError(
             f"port={spec!r}: importing {module_name} failed with {type(error).__name__}: {text}"
         ) from error
-    for name in path.split("."):
-        if not hasattr(found, name):
-            raise ValueError(f"port={spec!r} is not legal: {found!r} has no attribute {name!r}")
-        found = getattr(found, name)
-    return found
+    try:
+        return operator.attrgetter(path)(found)
+    except Exception as error:
+        text = " ".join(str(error).split())[:300]
+        raise ValueError(f"port={spec!r} is not legal: {text}") from error
 
 
 def _write(reports: Sequence[Report], parsed: argparse.Namespace) -> list[Path]:

@@ -65,6 +65,8 @@ class Tally:
     reasons: Counter[Reason] = field(default_factory=Counter)
     differences: list[Difference] = field(default_factory=list)
     failure: Failure | None = None
+    returned: list[tuple[Array, Array]] = field(default_factory=list)
+    """The last results with copies of them: a port may not change what it has returned."""
     port_seconds: float = 0.0
     judge_seconds: float = 0.0
 
@@ -79,6 +81,11 @@ class Tally:
             self.failure = Failure(case, None, str(error))
             return False
         returned = time.perf_counter()
+        if not all(same_bits(kept, copy).all() for kept, copy in self.returned):
+            why = "the port changed a result that it had returned before; legal: new arrays"
+            self.failure = Failure(case, None, why)
+            return False
+        self.returned = [(x, x.copy()) for x in got]
         passed = self._judge(case, got)
         self.port_seconds += returned - begin
         self.judge_seconds += time.perf_counter() - returned

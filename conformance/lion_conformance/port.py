@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from lion_ref import Semantics, legal_triples
+from lion_ref import STORAGE_DTYPES, Semantics, legal_triples
 from lion_ref.arithmetic import bits
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
 Array = NDArray[Any]
 Triple = tuple[str, str, str]
@@ -60,6 +60,8 @@ class Port:
     declared: Semantics | None = None
     triples: tuple[Triple, ...] = field(default_factory=legal_triples)
     device: str = "cpu"
+    compiles: bool = False
+    """Whether each new shape costs a compilation: then fewer sizes are tried."""
     unavailable: str = ""
     """Why this door cannot be judged here, though its framework is installed."""
 
@@ -114,6 +116,8 @@ def _pair(result: object) -> tuple[Array, Array]:
 
 
 def _array(name: str, value: object, legal: str) -> Array:
+    if isinstance(value, np.ma.MaskedArray):
+        raise PortError(f"the port returned a masked array for {name}; {legal}")
     if isinstance(value, (np.ndarray, np.generic)):
         return np.asarray(value)
     raise PortError(f"the port returned a {type(value).__name__} for {name}; {legal}")
@@ -145,6 +149,21 @@ def from_callable(
     return Port(name=name, open=open_session, declared=declared)
 
 
+def check_dtypes(port: Port, dtypes: Iterable[str] | None) -> tuple[str, ...]:
+    """The dtypes of θ to judge; ValueError for one that no port or not this port takes."""
+    if dtypes is None:
+        return port.params()
+    wanted = (dtypes,) if isinstance(dtypes, str) else tuple(dtypes)
+    for dtype in wanted:
+        if dtype not in STORAGE_DTYPES:
+            raise ValueError(f"dtype={dtype!r} is not legal; legal: {', '.join(STORAGE_DTYPES)}")
+        if dtype not in port.params():
+            raise ValueError(
+                f"dtype={dtype!r} is not taken by {port.name}; legal: {', '.join(port.params())}"
+            )
+    return wanted
+
+
 @contextmanager
 def answering() -> Iterator[None]:
     """Around calls of a port: whatever it raises becomes a PortError in one line.
@@ -156,9 +175,18 @@ def answering() -> Iterator[None]:
             yield
     except PortError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # a port that exits must not end the judging as passed
         text = " ".join(str(error).split())
         raise PortError(f"the port raised {type(error).__name__}: {text[:300]}") from error
+
+
+def _copy(array: Array) -> Array:
+    """A copy that lies in memory as the array does: strided, in Fortran's order, or plainly."""
+    if array.ndim != 1 or array.flags.c_contiguous:
+        return array.copy(order="K")
+    strided = np.zeros(2 * array.size, array.dtype)[::2]
+    strided[...] = array
+    return strided
 
 
 def run_once(
@@ -174,11 +202,12 @@ def run_once(
 ) -> tuple[Array, Array]:
     """One checked step of one tensor: (θ', m'), or PortError in one line.
 
-    The port gets copies, so that one which writes to its inputs cannot change the case.
+    The port gets copies of the same layout, so that one which writes to its inputs cannot change
+    the case.
     """
     with answering():
-        session = port.open([param.copy()], [momentum.copy()], beta1=beta1, beta2=beta2)
-        session.step([grad.copy()], lr=lr, weight_decay=weight_decay)
+        session = port.open([_copy(param)], [_copy(momentum)], beta1=beta1, beta2=beta2)
+        session.step([_copy(grad)], lr=lr, weight_decay=weight_decay)
         params, momenta = session.read()
     results = (params[0], momenta[0])
     for name, result, given in zip(("param", "momentum"), results, (param, momentum), strict=True):

@@ -83,7 +83,7 @@ def _simpler(case: Case) -> Iterator[Case]:
     for name in ("param", "momentum", "grad"):
         array = getattr(case, name)
         value = float(array.reshape(-1)[0])
-        for number in _simpler_values(value):
+        for number in simpler_values(value):
             with np.errstate(all="ignore"):
                 candidate = np.full(array.shape, number).astype(array.dtype)
             if float(candidate.reshape(-1)[0]) != value:
@@ -94,7 +94,7 @@ def _with(case: Case, name: str, value: Any) -> Case:
     return replace(case, **{name: value})
 
 
-def _simpler_values(value: float) -> Iterator[float]:
+def simpler_values(value: float) -> Iterator[float]:
     """0, ±1, then fewer significant bits; nothing for a value that is simple already."""
     if value == 0 or abs(value) == 1:
         return

@@ -19,9 +19,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lion_conformance import tape
+from lion_conformance.port import check_dtypes
 from lion_conformance.ports import BACKENDS, NotRunnable, backend, load
 from lion_conformance.report.model import Report, versions
-from lion_conformance.verify import MAX_EXAMPLES, check_dtypes, verify
+from lion_conformance.verify import MAX_EXAMPLES, check_budget, verify
 from lion_ref import STORAGE_DTYPES
 
 if TYPE_CHECKING:
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
     from lion_conformance.port import Port
 
 Events = Callable[["Event"], None]
+
+
+DEVICES = ("cpu", "cuda")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,21 +65,30 @@ def run(
     """Reports on the named backends, all if none is named, in their order.
 
     Raises:
-        ValueError: a backend or dtype that there is none of.
+        ValueError: a backend, dtype or device that there is none of; a budget that is none.
     """
     wanted = [backend(name).name for name in (names or BACKENDS)]
     for dtype in options.dtypes:
         if dtype not in STORAGE_DTYPES:
             raise ValueError(f"dtype={dtype!r} is not legal; legal: {', '.join(STORAGE_DTYPES)}")
+    if options.device not in DEVICES:
+        raise ValueError(f"device={options.device!r} is not legal; legal: {', '.join(DEVICES)}")
+    check_budget(options.max_examples, options.seed)
+    if jobs is not None and jobs < 1:
+        raise ValueError(f"jobs={jobs} is not legal; legal: an integer >= 1")
     with multiprocessing.Manager() as manager:
         events = manager.Queue()
         listener = threading.Thread(target=_listen, args=(events, on_event), daemon=True)
         listener.start()
         workers = max(1, min(jobs or os.cpu_count() or 1, len(wanted)))
-        with ThreadPoolExecutor(workers) as threads:
-            found = list(threads.map(lambda name: _in_own_process(name, options, events), wanted))
-        events.put(None)
-        listener.join()
+        try:
+            with ThreadPoolExecutor(workers) as threads:
+                found = list(
+                    threads.map(lambda name: _in_own_process(name, options, events), wanted)
+                )
+        finally:
+            events.put(None)
+            listener.join()
     return [report for reports in found for report in reports]
 
 

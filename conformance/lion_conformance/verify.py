@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
 
-from lion_conformance.cases import Case, Seeded, build
+from lion_conformance.drive import drive
 from lion_conformance.judge import Tally
-from lion_conformance.port import Port, Triple, from_callable
+from lion_conformance.port import Port, check_dtypes, from_callable
 from lion_conformance.reduce import reduced
 from lion_conformance.report.model import Counterexample, DtypeResult, Report, versions
-from lion_ref import STORAGE_DTYPES
+
+if TYPE_CHECKING:
+    from lion_conformance.cases import Case
 
 MAX_EXAMPLES = 25
 """Cases for each dtype of θ; each holds tens of thousands of elements."""
@@ -32,7 +34,7 @@ def verify(
         port: a callable with lion_ref.step's signature (NumPy arrays in, new NumPy arrays out), or
             a `Port`, which can say more: its name, the dtypes it takes, the semantics it declares.
         dtypes: the storage dtypes of θ to judge; all that the port takes if omitted.
-        max_examples: cases for each of them.
+        max_examples: random cases for each of them, after the fixed ones of `preamble`.
         seed: the same seed gives the same cases.
         progress: called as progress(dtype, cases done, cases in all).
 
@@ -53,9 +55,7 @@ def verify(
     """
     subject = port if isinstance(port, Port) else from_callable(port)
     wanted = check_dtypes(subject, dtypes)
-    for name, value, least in (("max_examples", max_examples, 1), ("seed", seed, 0)):
-        if type(value) is not int or value < least:  # a bool is an int, and a mistake
-            raise ValueError(f"{name}={value!r} is not legal; legal: an integer >= {least}")
+    check_budget(max_examples, seed)
     results = [
         verify_dtype(subject, dtype, max_examples=max_examples, seed=seed, progress=progress)
         for dtype in wanted
@@ -72,19 +72,11 @@ def verify(
     )
 
 
-def check_dtypes(port: Port, dtypes: Iterable[str] | None) -> tuple[str, ...]:
-    """The dtypes of θ to judge; ValueError for one that no port or not this port takes."""
-    if dtypes is None:
-        return port.params()
-    wanted = (dtypes,) if isinstance(dtypes, str) else tuple(dtypes)
-    for dtype in wanted:
-        if dtype not in STORAGE_DTYPES:
-            raise ValueError(f"dtype={dtype!r} is not legal; legal: {', '.join(STORAGE_DTYPES)}")
-        if dtype not in port.params():
-            raise ValueError(
-                f"dtype={dtype!r} is not taken by {port.name}; legal: {', '.join(port.params())}"
-            )
-    return wanted
+def check_budget(max_examples: object, seed: object) -> None:
+    """ValueError unless max_examples is an integer >= 1 and seed one >= 0."""
+    for name, value, least in (("max_examples", max_examples, 1), ("seed", seed, 0)):
+        if type(value) is not int or value < least:  # a bool is an int, and a mistake
+            raise ValueError(f"{name}={value!r} is not legal; legal: an integer >= {least}")
 
 
 def verify_dtype(
@@ -100,7 +92,7 @@ def verify_dtype(
             progress(dtype, min(tally.cases, max_examples), max_examples)
         return passed
 
-    drive(judge_case, triples, max_examples=max_examples, seed=seed)
+    drive(judge_case, triples, max_examples=max_examples, seed=seed, compiles=port.compiles)
     counterexample = None
     if tally.failure is not None:
         counterexample = Counterexample.of(reduced(port, tally.failure))
@@ -121,24 +113,3 @@ def verify_dtype(
         counterexample=counterexample,
         differences=tuple(tally.differences),
     )
-
-
-def drive(
-    judge_case: Callable[[Case], bool],
-    triples: Sequence[Triple],
-    *,
-    max_examples: int,
-    seed: int,
-) -> None:
-    """Feed cases until one is rejected; Hypothesis draws them where it is installed."""
-    try:
-        from lion_conformance.strategies import drive_by_hypothesis
-    except ModuleNotFoundError as error:
-        if error.name != "hypothesis":
-            raise
-        draws = Seeded(seed)
-        for _ in range(max_examples):
-            if not judge_case(build(draws, triples)):
-                return
-    else:
-        drive_by_hypothesis(judge_case, triples, max_examples=max_examples, seed=seed)

@@ -176,3 +176,44 @@ def test_a_port_that_takes_none_of_the_dtypes_does_not_fall_short() -> None:
     narrow = replace(from_callable(lion_ref.step), triples=(("float32", "float32", "float32"),))
     report = judge_port(narrow, [], Options(max_examples=1), load())
     assert status([report]) == 0
+
+
+@pytest.mark.parametrize(
+    ("source", "spec", "message"),
+    [
+        ("import sys\nsys.exit(0)\n", "gone:step", "importing gone failed with SystemExit: 0"),
+        (
+            "class B:\n    def __getattr__(self, _):\n        raise OSError('not here')\nb = B()\n",
+            "gone:b.step",
+            "port='gone:b.step' is not legal: not here",
+        ),
+    ],
+)
+def test_a_module_that_exits_or_raises_is_no_port_that_passed(
+    source: str,
+    spec: str,
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / "gone.py").write_text(source)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "gone", raising=False)
+    assert main(["verify", spec, *QUICK]) == 2
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        (["--device", "tpu"], "device='tpu' is not legal; legal: cpu, cuda"),
+        (["--jobs", "0"], "jobs=0 is not legal; legal: an integer >= 1"),
+        (["--seed", "-1"], "seed=-1 is not legal; legal: an integer >= 0"),
+    ],
+)
+def test_a_run_that_cannot_be_is_refused_before_anything_starts(
+    option: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["run", "--backend", "numpy", *option]) == 2
+    assert capsys.readouterr().err == f"lion-conformance: {message}\n"

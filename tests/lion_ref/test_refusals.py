@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from lion_ref import step
+from lion_ref import accepts, step
 from lion_ref.arithmetic import bits, same_bits
 from tests.adversarial import elements
 
@@ -143,3 +143,13 @@ def test_every_refusal_comes_before_any_work() -> None:
     empty = np.zeros(0, np.float32)
     with pytest.raises(ValueError, match="lr="):
         step(empty, empty, empty, lr=-1)
+
+
+@pytest.mark.clause("C13")
+def test_the_accepted_set_refuses_masked_arrays_too() -> None:
+    one, zero = f32(1.0), f32(0.0)
+    masked = np.ma.masked_array(one, mask=[True])
+    with pytest.raises(TypeError, match="grad is a masked array"):
+        accepts(one, zero, masked, one, zero, lr=0.1)
+    with pytest.raises(TypeError, match="new_param is a masked array"):
+        accepts(one, zero, one, masked, zero, lr=0.1)

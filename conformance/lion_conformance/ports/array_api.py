@@ -32,6 +32,7 @@ class Namespace:
     dtypes: tuple[str, ...] = tuple(STORAGE_DTYPES)
     settle: Callable[[list[Any]], list[Any]] = list
     """Applied to the whole state after each step: a lazy graph would grow with every one."""
+    compiles: bool = False
     wide: Callable[[], AbstractContextManager[Any]] = field(default=nullcontext)
     """Entered for float64, which JAX otherwise lacks."""
 
@@ -57,7 +58,9 @@ def _torch() -> Namespace:
 def _jax() -> Namespace:
     import jax
 
-    return Namespace("jax.numpy", jax.numpy.asarray, wide=lambda: jax.enable_x64(True))
+    return Namespace(
+        "jax.numpy", jax.numpy.asarray, compiles=True, wide=lambda: jax.enable_x64(True)
+    )
 
 
 def _dask() -> Namespace:
@@ -104,6 +107,7 @@ def _port(namespace: Namespace) -> Port:
         open=partial(ArraySession, namespace=namespace),
         declared=lion_array_api.declared_semantics(one),
         triples=triples,
+        compiles=namespace.compiles,
     )
 
 

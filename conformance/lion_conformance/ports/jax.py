@@ -35,6 +35,7 @@ def ports(device: str) -> list[Port]:
             open=partial(JaxSession, train_step=train_step, device=chosen),
             declared=declared,
             device=device,
+            compiles=True,
         )
         for door, train_step in DOORS.items()
     ]

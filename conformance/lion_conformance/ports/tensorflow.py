@@ -44,6 +44,7 @@ def ports(device: str) -> list[Port]:
             declared=declared,
             triples=triples,
             device=device,
+            compiles=True,
         )
         for door in DOORS
     ]

@@ -183,8 +183,8 @@ class Report:
     @property
     def fell_short(self) -> bool:
         """Whether some part that was judged does not keep to what the port declares."""
-        parts = [*self.results, *([self.tape] if self.tape is not None else [])]
-        return not all(part.as_promised for part in parts)
+        kept = [result.as_promised for result in self.results]
+        return not all(kept) or (self.tape is not None and not self.tape.as_promised)
 
     @property
     def ok(self) -> bool:

@@ -104,7 +104,8 @@ def totals(reports: Sequence[Report]) -> str:
     judging = sum(result.judge_seconds for result in results)
     stepping = sum(result.port_seconds for result in results)
     if not judging:
-        return "nothing was judged"
+        asked = f"{elements:,} elements in {cases:,} cases, and no answer" if cases else "nothing"
+        return f"{asked} that could be judged"
     replayed = sum(report.tape.elements for report in reports if report.tape)
     text = (
         f"{elements:,} elements in {cases:,} cases; judged at {elements / judging / 1e6:.1f} "

@@ -1,0 +1,41 @@
+"""The loop that feeds cases to a judge, with Hypothesis or without."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lion_conformance.cases import Case, Seeded, build
+from lion_conformance.preamble import preamble
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from lion_conformance.port import Triple
+
+
+def drive(
+    judge_case: Callable[[Case], bool],
+    triples: Sequence[Triple],
+    *,
+    max_examples: int,
+    seed: int,
+    compiles: bool,
+) -> None:
+    """Feed cases until one is rejected: the fixed ones, then max_examples others.
+
+    Hypothesis draws these where it is installed. compiles: as `Port.compiles`.
+    """
+    for case in preamble(triples, compiles=compiles):
+        if not judge_case(case):
+            return
+    try:
+        from lion_conformance.strategies import drive_by_hypothesis
+    except ModuleNotFoundError as error:
+        if error.name != "hypothesis":
+            raise
+        draws = Seeded(seed)
+        for _ in range(max_examples):
+            if not judge_case(build(draws, triples)):
+                return
+    else:
+        drive_by_hypothesis(judge_case, triples, max_examples=max_examples, seed=seed)

@@ -1,0 +1,88 @@
+"""Cases that every run begins with, whatever the seed: what random draws may miss.
+
+Every triple of dtypes at some size; every kind of size, odd and even, below and beyond the widths
+of vectors, blocks and 16-bit counters; strided arrays, Fortran's order, more axes than two; and
+scalars that lie between the few that the random cases draw from.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lion_conformance.cases import Case, adversarial
+from lion_ref import STORAGE_DTYPES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from lion_conformance.port import Triple
+
+    Array = NDArray[Any]
+
+SIZES = (
+    *range(2, 34),
+    *(63, 64, 65, 127, 128, 129, 255, 256, 257, 1023, 1024, 1025, 4096),
+    *(65_535, 65_536, 65_537, 100_000),
+)
+FEW_SIZES = (2, 31, 1024, 65_537)
+"""For ports that compile anew for every shape."""
+
+SHAPE = (2, 3, 4, 5)
+
+SCALARS = (
+    (0.003, 0.9, 0.999, 0.05),
+    (0.02, 0.95, 0.98, 0.001),
+    (3e-5, 0.9, 0.99, 0.5),
+    (0.4, 0.0, 0.99, 2.5),
+    (2.5, 0.9, 0.0, 0.03),
+    (0.01, 0.99, 0.9, 7.0),
+)
+"""(lr, beta1, beta2, weight_decay), each on elements of ordinary size."""
+
+
+def preamble(triples: Sequence[Triple], *, compiles: bool) -> Iterator[Case]:
+    """The fixed cases for ports that take these triples."""
+    rng = np.random.default_rng(0)
+    for triple in triples:
+        yield _case(rng, triple, (4099,), (0.1, 0.9, 0.99, 0.1), "mixed")
+    if not triples:
+        return
+    alike = next((x for x in triples if len(set(x)) == 1), triples[0])
+    for size in FEW_SIZES if compiles else SIZES:
+        yield _case(rng, alike, (size,), (0.1, 0.9, 0.99, 0.1), "ordinary")
+    yield _relaid(_case(rng, alike, (2050,), (0.1, 0.9, 0.99, 0.1), "ordinary"), every_second)
+    yield _relaid(_case(rng, alike, (33, 31), (0.1, 0.9, 0.99, 0.1), "ordinary"), np.asfortranarray)
+    yield _case(rng, alike, SHAPE, (0.1, 0.9, 0.99, 0.1), "ordinary")
+    for scalars in SCALARS[:3] if compiles else SCALARS:
+        yield _case(rng, alike, (257,), scalars, "ordinary")
+
+
+def every_second(array: Array) -> Array:
+    """The same elements with a gap between each and the next."""
+    spread = np.zeros(2 * array.size, array.dtype)
+    spread[::2] = array
+    return spread[::2]
+
+
+def _relaid(case: Case, lay: Callable[[Array], Array]) -> Case:
+    return case.with_arrays(lay(x) for x in case.arrays)
+
+
+def _case(
+    rng: np.random.Generator,
+    triple: Triple,
+    shape: tuple[int, ...],
+    scalars: tuple[float, float, float, float],
+    profile: str,
+) -> Case:
+    dtypes: list[np.dtype[Any]] = [STORAGE_DTYPES[name] for name in triple]
+    lr, beta1, beta2, weight_decay = scalars
+    size = int(np.prod(shape))
+    param, momentum, grad = (
+        x.reshape(shape) for x in adversarial(rng, size, dtypes, profile, beta1)
+    )
+    return Case(param, momentum, grad, lr, beta1, beta2, weight_decay)
