@@ -58,7 +58,7 @@ class SplitMix:
         """The numbers that the next outputs stand for; RULE says how.
 
         >>> SplitMix(0).numbers("bfloat16", 2).astype(float).tolist()
-        [-0.006866455078125, 0.107421875]
+        [-0.00689697265625, 0.107421875]
         """
         z = self.outputs(count)
         p = FORMATS[dtype].precision
