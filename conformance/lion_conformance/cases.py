@@ -161,7 +161,7 @@ def adversarial(
     profile: str,
     beta: float,
 ) -> tuple[Array, Array, Array]:
-    """n elements (θ, m, g) of a profile, which cancel, if they do, under β."""
+    """n elements (θ, m, g) of a profile; where it cancels, m and g do so under beta."""
     with np.errstate(all="ignore"):
         params, momenta, grads = (_elements(rng, n, dtype, profile) for dtype in dtypes)
         if profile in ("mixed", "cancellation"):

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lion_conformance.diagnose import diagnosis
 from lion_conformance.port import PortError
 from lion_conformance.ports import BACKENDS
 from lion_conformance.ports.pipe import TIMEOUT, Program
@@ -74,6 +75,15 @@ def _verify(parsed: argparse.Namespace) -> list[Report]:
         return judged(find(parsed.port))
     with Program(parsed.exec, timeout=parsed.timeout) as program:
         return judged(program.port)
+
+
+def _diagnose(parsed: argparse.Namespace) -> int:
+    """Say which semantics the port has; 1 if there is none that gives its bits."""
+    found = diagnosis(find(parsed.port), dtypes=parsed.dtype or None)
+    print(found.sentence)
+    if found.undetermined:
+        print(f"undetermined, no input showed a difference: {', '.join(found.undetermined)}")
+    return FELL_SHORT if found.semantics is None else AS_DECLARED
 
 
 def find(spec: str) -> Any:
@@ -154,6 +164,13 @@ def _parser() -> argparse.ArgumentParser:
         help="for each batch that the program answers (default: %(default)g)",
     )
     verifies.set_defaults(command=_verify)
+
+    diagnoses = commands.add_parser("diagnose", help="say which semantics a port's bits have")
+    diagnoses.add_argument("port", metavar="MODULE:CALLABLE")
+    diagnoses.add_argument(
+        "--dtype", action="append", metavar="DTYPE", help="dtype of the parameter; repeatable"
+    )
+    diagnoses.set_defaults(action=_diagnose)
     vectors.add(commands)
     return parser
 

@@ -77,7 +77,7 @@ def _simpler(case: Case) -> Iterator[Case]:
         value = getattr(case, name)
         # Up to the case's own value: what stands behind it is no simpler.
         simpler = plain[: plain.index(value)] if value in plain else plain
-        yield from (_with(case, name, x) for x in simpler)
+        yield from (with_changed(case, name, x) for x in simpler)
     if not case.param.size:
         return
     for name in ("param", "momentum", "grad"):
@@ -87,10 +87,11 @@ def _simpler(case: Case) -> Iterator[Case]:
             with np.errstate(all="ignore"):
                 candidate = np.full(array.shape, number).astype(array.dtype)
             if float(candidate.reshape(-1)[0]) != value:
-                yield _with(case, name, candidate)
+                yield with_changed(case, name, candidate)
 
 
-def _with(case: Case, name: str, value: Any) -> Case:
+def with_changed(case: Case, name: str, value: Any) -> Case:
+    """The case with one scalar or array replaced."""
     return replace(case, **{name: value})
 
 

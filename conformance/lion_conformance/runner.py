@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     import queue as queues
 
     from lion_conformance.port import Port
+    from lion_ref import Semantics
 
 Events = Callable[["Event"], None]
 
@@ -167,8 +168,14 @@ def judge_port(
         progress=progress,
     )
     if tape.TRIPLE in port.triples and "float32" in report.verdicts:
-        return replace(report, tape=tape.replay(port, recorded))
+        promised = replace(port, declared=port.declared or _known(report, "float32"))
+        return replace(report, tape=tape.replay(promised, recorded))
     return report
+
+
+def _known(report: Report, dtype: str) -> Semantics | None:
+    """What the diagnosis made of a dtype: the tape is then held to it."""
+    return next((result.semantics for result in report.results if result.dtype == dtype), None)
 
 
 def _not_run(name: str, options: Options, why: str, *, door: str = "–") -> Report:

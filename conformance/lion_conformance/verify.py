@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from lion_conformance.drive import drive
+from lion_conformance.explain import explained
 from lion_conformance.judge import Tally
 from lion_conformance.port import Port, check_dtypes, from_callable
 from lion_conformance.reduce import reduced
@@ -40,7 +41,7 @@ def verify(
 
     Returns:
         A `Report`: `.ok`, `.verdict`, `.verdicts` (one a dtype), `.counterexample` (the smallest
-        found).
+        found), `.semantics` and `.sentence` (what explains bits that differ: see `diagnose`).
 
     Raises:
         TypeError, ValueError: an argument that is not legal, by name. What the port raises is no
@@ -60,6 +61,7 @@ def verify(
         verify_dtype(subject, dtype, max_examples=max_examples, seed=seed, progress=progress)
         for dtype in wanted
     ]
+    results = explained(subject, results, max_examples=max_examples, seed=seed)
     return Report(
         port=subject.name,
         door=subject.door,

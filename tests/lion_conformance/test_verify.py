@@ -48,12 +48,13 @@ def test_wrong_ports_are_rejected(wrong: Step) -> None:
     ],
     ids=lambda semantics: semantics.describe(),
 )
-def test_other_semantics_are_accepted_undeclared_and_exact_when_declared(
+def test_other_semantics_are_diagnosed_undeclared_and_exact_when_declared(
     semantics: Semantics,
 ) -> None:
     step = partial(lion_ref.step, semantics=semantics)
     undeclared = verify(from_callable(step, name="port"), dtypes=["float32"])
-    assert (undeclared.verdict, undeclared.ok) == (Verdict.ACCEPTED, True)
+    assert (undeclared.verdict, undeclared.ok) == (Verdict.BIT_EXACT_AS, True)
+    assert undeclared.semantics == semantics
     declared = verify(from_callable(step, name="port", declared=semantics), dtypes=["float32"])
     assert (declared.verdict, declared.ok) == (Verdict.BIT_EXACT_AS, True)
     assert declared.semantics == semantics

@@ -34,6 +34,8 @@ def as_dict(report: Report) -> dict[str, Any]:
         "verdict": report.verdict.value,
         "verdict_in_words": report.words(report.verdict),
         "ok": report.ok,
+        "semantics": None if report.semantics is None else report.semantics.differences(),
+        "sentence": report.sentence or None,
         "not_run": report.not_run or None,
         "seed": report.seed,
         "max_examples": report.max_examples,
@@ -47,6 +49,8 @@ def as_dict(report: Report) -> dict[str, Any]:
                 "port_seconds": result.port_seconds,
                 "judge_seconds": result.judge_seconds,
                 "reasons": result.reasons,
+                "semantics": None if result.semantics is None else result.semantics.differences(),
+                "sentence": result.sentence or None,
                 "differences": [asdict(x) for x in result.differences],
                 "counterexample": _counterexample(result.counterexample),
             }

@@ -135,6 +135,9 @@ class DtypeResult:
     judge_seconds: float
     reasons: dict[str, int] = field(default_factory=dict)
     counterexample: Counterexample | None = None
+    semantics: Semantics | None = None
+    """What the diagnosis found, where bits differ; None if nothing explains them."""
+    sentence: str = ""
     differences: tuple[Difference, ...] = ()
     """A sample of the elements of θ' that differ, for the picture."""
 
@@ -183,8 +186,10 @@ class Report:
     @property
     def fell_short(self) -> bool:
         """Whether some part that was judged does not keep to what the port declares."""
-        kept = [result.as_promised for result in self.results]
-        return not all(kept) or (self.tape is not None and not self.tape.as_promised)
+        parts: list[DtypeResult | TapeResult] = [*self.results]
+        if self.tape is not None:
+            parts.append(self.tape)
+        return not all(part.as_promised for part in parts)
 
     @property
     def ok(self) -> bool:
@@ -198,15 +203,30 @@ class Report:
 
     @property
     def semantics(self) -> Semantics | None:
-        """What explains the port's bits: canonical, the declared semantics, or nothing known."""
+        """What explains the port's bits: canonical, declared, diagnosed, or nothing known."""
         if self.verdict is Verdict.BIT_EXACT:
             return Semantics()
-        return self.declared if self.verdict is Verdict.BIT_EXACT_AS else None
+        if self.verdict is Verdict.BIT_EXACT_AS and self.declared is not None:
+            return self.declared
+        found = {result.semantics for result in self.results if result.sentence}
+        return found.pop() if len(found) == 1 else None
+
+    @property
+    def sentence(self) -> str:
+        """The diagnosis in a sentence, one for each dtype where they differ; may be empty."""
+        sentences: dict[str, list[str]] = {}
+        for result in self.results:
+            if result.sentence:
+                sentences.setdefault(result.sentence, []).append(result.dtype)
+        if len(sentences) == 1:
+            return next(iter(sentences))
+        return "; ".join(f"{', '.join(dtypes)}: {text}" for text, dtypes in sentences.items())
 
     def words(self, verdict: Verdict) -> str:
         """A verdict as SPEC C29 words it."""
-        if verdict is Verdict.BIT_EXACT_AS and self.declared is not None:
-            return f"bit-exact as {self.declared.describe()}"
+        if verdict is Verdict.BIT_EXACT_AS:
+            named = self.declared or self.semantics
+            return f"bit-exact as {named.describe() if named else 'another semantics a dtype'}"
         if verdict is Verdict.NOT_RUN:
             return f"not run: {self.not_run}"
         return str(verdict.value)

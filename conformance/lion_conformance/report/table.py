@@ -48,8 +48,10 @@ def row(report: Report) -> list[Cell]:
 
 def short(report: Report, verdict: Verdict) -> str:
     """A verdict that fits a cell; `notes` spells out what it leaves out."""
-    if verdict is not Verdict.BIT_EXACT_AS or report.declared is None:
-        return verdict.value
+    if verdict is not Verdict.BIT_EXACT_AS:
+        return str(verdict.value)
+    if report.declared is None:
+        return "bit-exact as diagnosed"
     if report.declared.differences() == {"subnormals": "flush"}:
         return "bit-exact as flush"
     return "bit-exact as declared"
@@ -65,6 +67,7 @@ def notes(reports: Sequence[Report]) -> list[str]:
             declared.setdefault(report.declared.describe(), []).append(label)
     for words, ports in declared.items():
         lines.append(f"declared “{words}”: {', '.join(ports)}")
+    lines += [f"{r.port} ({r.door}): {r.sentence}" for r in reports if r.sentence]
     if any(cell.text == "–" for report in reports for cell in row(report)):
         lines.append("–: the port does not take this dtype, or it was not asked for")
     lines += [

@@ -1,0 +1,232 @@
+"""Which semantics a port has: found by composition over the rows of SPEC C16, not in a list.
+
+m' depends on few of the choices, θ' where u is certain on a few others, and c on the rest; so the
+candidates for each part are tried against the port's answers on the battery, and only what survives
+is composed with the next part. A choice is other than canonical in the result only if an input was
+seen on which the canonical one gives other bits.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from itertools import product
+from typing import TYPE_CHECKING, Any, Final
+
+from lion_conformance import battery, canaries
+from lion_conformance.evidence import Evidence, Part
+from lion_conformance.parting import Parting, parting
+from lion_conformance.port import Port, PortError, check_dtypes, from_callable, run_once
+from lion_ref import CANONICAL, Semantics
+from lion_ref.semantics import choices
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from lion_conformance.cases import Case
+
+UNKNOWN: Final = "no semantics of SPEC C16 gives these bits"
+SHARED: Final = ("complement", "precision", "scalars", "subnormals")
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """Which semantics explains a port's bits, or where they part from every one.
+
+    semantics is None where nothing explains the port; parted_at then names the operation of SPEC
+    C5. undetermined names the choices that stayed canonical because no input that the port takes
+    showed a difference.
+    """
+
+    semantics: Semantics | None
+    sentence: str
+    parted_at: str = ""
+    undetermined: tuple[str, ...] = ()
+
+
+def diagnose(
+    port: Port | Callable[..., Any], *, dtypes: Iterable[str] | None = None
+) -> Semantics | None:
+    """The semantics under which lion_ref.step gives the port's bits; None if there is none.
+
+    Args:
+        port: as for `verify`.
+        dtypes: the storage dtypes of θ to look at; all that the port takes if omitted. One
+            semantics has to explain them all.
+
+    Raises:
+        TypeError, ValueError: an argument that is not legal, by name.
+
+    >>> import functools, lion_ref
+    >>> port = functools.partial(lion_ref.step, semantics=Semantics(momentum_fused="gradient"))
+    >>> diagnose(port, dtypes=["float32"])  # doctest: +ELLIPSIS
+    Semantics(sign_interpolation='weighted', ..., momentum_fused='gradient', ...)
+    """
+    return diagnosis(port, dtypes=dtypes).semantics
+
+
+def diagnosis(port: Port | Callable[..., Any], *, dtypes: Iterable[str] | None = None) -> Diagnosis:
+    """As `diagnose`, in full: the semantics, a sentence, where the bits part, what stays open.
+
+    >>> import functools, lion_ref
+    >>> port = functools.partial(lion_ref.step, semantics=Semantics(momentum_fused="gradient"))
+    >>> diagnosis(port, dtypes=["float32"]).sentence
+    "equals the reference in which m' = fma(1-β2, g, β2·m)"
+    """
+    subject = port if isinstance(port, Port) else from_callable(port)
+    return Search(subject, check_dtypes(subject, dtypes)).result()
+
+
+class Search:
+    """The candidates that the evidence so far has left; more evidence may be added."""
+
+    def __init__(self, port: Port, dtypes: Sequence[str]) -> None:
+        self._port = port
+        self._triples = [triple for triple in port.triples if triple[0] in dtypes]
+        self._unasked = self._inputs()
+        self._seen: list[Evidence] = []
+        self._survivors: list[Semantics] | None = None
+        self._failed: Diagnosis | None = None
+
+    def result(self) -> Diagnosis:
+        """The simplest semantics that is left, once it holds on every element seen."""
+        try:
+            if self._survivors is None:
+                self._survivors = self._search()
+        except PortError as error:
+            self._failed = Diagnosis(None, f"{UNKNOWN}: {error}", parted_at=str(error))
+        while self._failed is None and self._survivors:
+            best = min(self._survivors, key=_simplicity)
+            found = next(filter(None, (seen.contradiction(best) for seen in self._seen)), None)
+            if found is None:
+                return self._explained(best)
+            self._add(found)
+        return self._failed or Diagnosis(None, UNKNOWN)
+
+    def learn(self, case: Case, got: tuple[Any, Any]) -> None:
+        """Take the port's answer on one more case for evidence."""
+        self._add(Evidence.of(case, got))
+
+    def _add(self, evidence: Evidence) -> None:
+        self._seen.append(evidence)
+        before = self._survivors or []
+        self._survivors = [
+            s for s in before if not any(evidence.misses(s, p).any() for p in _WHOLE)
+        ]
+        if before and not self._survivors:
+            self._failed = self._unexplained(parting([evidence], before, Part.PARAM, _WHOLE))
+
+    def _inputs(self) -> Iterator[Case]:
+        by_dtype = [triple for triple in self._triples if len(set(triple)) == 1]
+        for triple in by_dtype:
+            yield battery.cases(triple)[0]  # one case in each dtype leaves few candidates
+        yield from (case for (dtype, *_) in by_dtype for case in canaries.cases(dtype))
+        for case in battery.of(self._triples):
+            if case is not battery.cases(case.triple)[0] or case.triple not in by_dtype:
+                yield case
+
+    def _evidence(self) -> Iterator[Evidence]:
+        """What was seen, then more, for as long as it is asked for."""
+        yield from list(self._seen)
+        for case in self._unasked:
+            got = run_once(self._port, *case.arrays, **case.scalars)
+            self._seen.append(Evidence.of(case, got))
+            yield self._seen[-1]
+
+    def _search(self) -> list[Semantics]:
+        survivors = [CANONICAL]
+        for part, composed in (
+            (Part.MOMENTUM, _with_momentum),
+            (Part.STEADY, _with_decay),
+            (Part.PARAM, _with_sign),
+        ):
+            survivors = list(dict.fromkeys(s for base in survivors for s in composed(base)))
+            for evidence in self._evidence():
+                left = [s for s in survivors if evidence.fits(s, part)]
+                if not left:
+                    self._failed = self._unexplained(parting(self._seen, survivors, part, (part,)))
+                    return []
+                survivors = left
+        return survivors
+
+    def _explained(self, best: Semantics) -> Diagnosis:
+        survivors = set(self._survivors or ())
+        undetermined = tuple(
+            name
+            for name, options in choices().items()
+            if any(other in survivors for other in _changed(best, name, options))
+        )
+        return Diagnosis(best, sentence(best), undetermined=undetermined)
+
+    @staticmethod
+    def _unexplained(found: Parting) -> Diagnosis:
+        return Diagnosis(
+            None,
+            f"{UNKNOWN}; they part at {found.operation}: {found.example}",
+            parted_at=found.operation,
+        )
+
+
+_WHOLE: Final = (Part.MOMENTUM, Part.PARAM)
+
+
+def sentence(semantics: Semantics) -> str:
+    """A semantics as a sentence.
+
+    >>> sentence(Semantics(subnormals="flush", decay="unscaled"))
+    "equals the reference in which θ' = (θ - λ·θ) - η·u, and subnormals flushed; another algorithm"
+    """
+    if semantics == CANONICAL:
+        return "equals the reference"
+    differences = semantics.describe().replace("; ", ", and ")
+    other = "; another algorithm" if semantics.is_other_algorithm else ""
+    return f"equals the reference in which {differences}{other}"
+
+
+def _simplicity(semantics: Semantics) -> tuple[bool, int, list[int]]:
+    """A rounding of Lion before another algorithm, few differences before many."""
+    ranks = [options.index(getattr(semantics, name)) for name, options in choices().items()]
+    return semantics.is_other_algorithm, len(semantics.differences()), ranks
+
+
+def _changed(semantics: Semantics, name: str, options: Iterable[Any]) -> Iterator[Semantics]:
+    for option in options:
+        if option != getattr(semantics, name):
+            yield from _legal(semantics, {name: (option,)})
+
+
+def _legal(base: Semantics, values: dict[str, tuple[Any, ...]]) -> Iterator[Semantics]:
+    """base with every legal combination of values."""
+    for combination in product(*values.values()):
+        try:
+            yield replace(base, **dict(zip(values, combination, strict=True)))
+        except ValueError:
+            continue
+
+
+def _options(*names: str) -> dict[str, tuple[Any, ...]]:
+    return {name: choices()[name] for name in names}
+
+
+def _with_momentum(base: Semantics) -> Iterator[Semantics]:
+    """All that m' depends on; of the decay, only whether it is coupled into g, and how."""
+    rows = _options("momentum_interpolation", "momentum_fused", *SHARED)
+    yield from _legal(base, rows)
+    coupled = {"decay": ("coupled",)} | _options("decay_fused", "decay_skipped_at_zero")
+    yield from _legal(base, rows | coupled)
+
+
+def _with_decay(base: Semantics) -> Iterator[Semantics]:
+    """All that θ' depends on beside u; a decay that is coupled is known from m' already."""
+    if base.decay == "coupled":
+        yield from _legal(base, _options("step_fused"))
+        return
+    forms = _options("decay", "decay_scalar", "decay_order", "decay_fused", "step_fused")
+    forms |= _options("decay_skipped_at_zero")
+    forms["decay"] = tuple(decay for decay in forms["decay"] if decay != "coupled")
+    yield from _legal(base, forms)
+
+
+def _with_sign(base: Semantics) -> Iterator[Semantics]:
+    """All that u depends on."""
+    rows = _options("sign_interpolation", "sign_fused", "zero_sign", "nan_sign")
+    yield from _legal(base, rows | _options("decay_skipped_at_zero"))
