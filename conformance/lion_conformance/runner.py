@@ -77,7 +77,8 @@ def run(
     check_budget(options.max_examples, options.seed)
     if jobs is not None and jobs < 1:
         raise ValueError(f"jobs={jobs} is not legal; legal: an integer >= 1")
-    with multiprocessing.Manager() as manager:
+    # Not forked: the caller may have threads, as every process has in which JAX was imported.
+    with multiprocessing.get_context("spawn").Manager() as manager:
         events = manager.Queue()
         listener = threading.Thread(target=_listen, args=(events, on_event), daemon=True)
         listener.start()
