@@ -27,42 +27,20 @@ import keras
 import psutil
 import tensorflow as tf
 
+from benchmarks.shapes import SETS, gpt2
 from lion_tf import Lion
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from benchmarks.shapes import Shapes
+
 RATE, DECAY = 1e-4, 0.1
 BASELINE = "keras Lion"
-Shapes = list[tuple[int, ...]]
 Task = tuple[str, str]
 """A contender and a mode."""
 
 
-def gpt2(layers: int, vocabulary: int, width: int) -> Shapes:
-    """GPT-2's variables; 12 layers, 50,257 tokens and a width of 768 are its small model."""
-    layer: Shapes = [
-        (width,),
-        (width,),
-        (width, 3 * width),
-        (3 * width,),
-        (width, width),
-        (width,),
-        (width,),
-        (width,),
-        (width, 4 * width),
-        (4 * width,),
-        (4 * width, width),
-        (width,),
-    ]
-    return [(vocabulary, width), (1024, width), *layers * layer, (width,), (width,)]
-
-
-SETS: dict[str, Shapes] = {
-    "16M": [(16 * 2**20,)],
-    "28M, 40 tensors": gpt2(layers=3, vocabulary=7_000, width=768),
-    "300 of 10,000": [(10_000,)] * 300,
-}
 DEFAULT_SETS = ("16M", "28M, 40 tensors")
 FIRST_STEP = gpt2(layers=12, vocabulary=50_257, width=96)
 

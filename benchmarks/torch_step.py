@@ -20,44 +20,17 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from benchmarks.published_lions import published
+from benchmarks.shapes import SETS
 from lion_torch import Lion
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from benchmarks.shapes import Shapes
+
 RATE, DECAY = 1e-4, 0.1
 BASELINE, FLOOR = "lion-pytorch", "SGD momentum, fused"
 
-Shapes = list[tuple[int, ...]]
-
-
-def gpt2(layers: int, vocabulary: int, width: int = 768) -> Shapes:
-    """GPT-2's parameters; 12 layers and 50,257 tokens are its small model."""
-    layer: Shapes = [
-        (width,),
-        (width,),
-        (width, 3 * width),
-        (3 * width,),
-        (width, width),
-        (width,),
-        (width,),
-        (width,),
-        (width, 4 * width),
-        (4 * width,),
-        (4 * width, width),
-        (width,),
-    ]
-    return [(vocabulary, width), (1024, width), *layers * layer, (width,), (width,)]
-
-
-SETS: dict[str, Shapes] = {
-    "16M": [(16 * 2**20,)],
-    "28M, 40 tensors": gpt2(layers=3, vocabulary=7_000),
-    "124M, 148 tensors": gpt2(layers=12, vocabulary=50_257),
-    "300 of 10,000": [(10_000,)] * 300,
-    "1G": [(2**30,)],
-    "1,000 of 1,000": [(1_000,)] * 1_000,
-}
 DEFAULT_SETS = ("16M", "28M, 40 tensors", "300 of 10,000")
 
 

@@ -1,0 +1,77 @@
+"""What the benchmarks share: the report in Markdown, its file, and times in interleaved rounds."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import pytest
+
+from benchmarks.results import RESULTS, Report, add_save_option, command_line, in_rounds, ratio
+from benchmarks.shapes import SETS
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def save_option(*words: str) -> Path | None:
+    parser = argparse.ArgumentParser()
+    add_save_option(parser, "some_step")
+    path: Path | None = parser.parse_args(words).save
+    return path
+
+
+def test_the_option_has_a_file_of_its_own() -> None:
+    assert save_option() is None
+    assert save_option("--save") == RESULTS / "some_step.md"
+    assert str(save_option("--save", "other.md")) == "other.md"
+
+
+@pytest.mark.parametrize("save", [[], ["--save"], ["--save", "other.md"]], ids=str)
+def test_the_command_line_is_one_that_can_be_typed(
+    save: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ["/somewhere/some_step.py", "--sets", "300 of 10,000", *save, "--rounds", "3"]
+    monkeypatch.setattr(sys, "argv", words)
+    expected = "python benchmarks/some_step.py --sets '300 of 10,000' --rounds 3"
+    assert command_line() == expected
+
+
+def test_what_is_printed_is_what_is_saved(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    report = Report("Speed", ["ml_dtypes"], "1 thread")
+    report.section("16M")
+    report.table(["", "ms"], [["lion", "1.25"], ["another", "10.00"]])
+    report.save(None)
+    report.save(tmp_path / "speed.md")
+    printed = capsys.readouterr().out
+    assert (tmp_path / "speed.md").read_text(encoding="utf-8") == printed
+    title, _, setting, *_, heads, rule, lion, another = printed.splitlines()
+    assert title == "# Speed"
+    assert datetime.now(UTC).date().isoformat() in setting
+    assert ", ml_dtypes " in setting
+    assert setting.endswith(" cores, 1 thread.")
+    assert heads == "|         |    ms |"
+    assert rule == "| ------- | ----: |"
+    assert [lion, another] == ["| lion    |  1.25 |", "| another | 10.00 |"]
+
+
+def test_tasks_take_turns() -> None:
+    turns: list[str] = []
+    tasks = {name: lambda name=name: turns.append(name) for name in "ab"}
+    times = in_rounds(tasks, rounds=3)
+    assert turns == ["a", "b"] * 5  # two rounds are not counted
+    assert {name: len(taken) for name, taken in times.items()} == {"a": 3, "b": 3}
+
+
+def test_ratios_are_of_the_same_round() -> None:
+    assert ratio([1.0, 20.0, 3.0], [2.0, 40.0, 3.0]) == 0.5
+
+
+def test_the_large_set_is_gpt2s_small_model() -> None:
+    shapes = SETS["124M, 148 tensors"]
+    assert (len(shapes), sum(map(math.prod, shapes))) == (148, 124_439_808)
