@@ -3,6 +3,10 @@
 θ' reads m, and m' is to be written over it where buffers are donated. Nothing in the mathematics
 orders the two, and unordered XLA's CPU compiler copies m first, which costs more than the step. So
 both functions make m' wait, each for what it has.
+
+Where b is a constant +0, XLA takes a + b for a, and then -0 + +0 is -0 (SPEC C5). The gradient of a
+parameter that the loss does not use is such a constant. So one summand waits for the other wherever
+that zero's sign would show: what depends on an array that is no constant is none itself.
 """
 
 from __future__ import annotations
@@ -41,7 +45,7 @@ def step(theta: jax.Array, m: jax.Array, g: jax.Array, scalars: Any) -> tuple[An
     wide_theta, wide_m, wide_g = load(theta, compute), load(m, compute), load(g, compute)
     u = _direction(wide_m, wide_g, scalars)
     e = _decrement(u, wide_theta, scalars)
-    new_theta = store(_plus(wide_theta, -e), theta.dtype)
+    new_theta = store(wide_theta - e, theta.dtype)
     if new_theta.dtype != compute:
         new_theta = computed_once(new_theta)
     return new_theta, store(_new_momentum(wide_m, wide_g, scalars, after=new_theta), m.dtype)
@@ -51,17 +55,7 @@ def _direction(m: jax.Array, g: jax.Array, scalars: Any) -> jax.Array:
     """u = sign(c), which is -1, +0, +1 or NaN."""
     a = fence(scalars.beta1 * m)
     b = fence(scalars.one_minus_beta1 * g)
-    return _sign(_plus(a, b))
-
-
-def _plus(a: jax.Array, b: jax.Array) -> jax.Array:
-    """a ⊕ b. Where b is a constant +0, XLA takes a + b for a, and -0 + +0 is lost (SPEC C5).
-
-    The gradient of a parameter that the loss does not use is such a constant.
-    """
-    both_zero, both_negative = (a == 0) & (b == 0), jnp.signbit(a) & jnp.signbit(b)
-    zero = jnp.where(both_negative, -jnp.zeros_like(a), jnp.zeros_like(a))
-    return jnp.where(both_zero, zero, a + b)
+    return _sign(a + b)
 
 
 def _sign(c: jax.Array) -> jax.Array:
@@ -72,12 +66,13 @@ def _sign(c: jax.Array) -> jax.Array:
 def _decrement(u: jax.Array, theta: jax.Array, scalars: Any) -> jax.Array:
     """e = η ⊗ (u ⊕ λ ⊗ θ)."""
     d = fence(scalars.weight_decay * theta)
-    s = _plus(u, d)
+    # u is never -0, so u + 0 is u; 0 + d is not always d, and u is a constant if m and g are.
+    s = fence_after(u, d) + d
     return fence(scalars.lr * s)
 
 
 def _new_momentum(m: jax.Array, g: jax.Array, scalars: Any, *, after: jax.Array) -> jax.Array:
     """m' = β2 ⊗ m ⊕ (1-β2) ⊗ g, to be computed after another array."""
     x = fence_after(scalars.beta2 * m, after)
-    y = fence(scalars.one_minus_beta2 * g)
-    return _plus(x, y)
+    y = fence_after(scalars.one_minus_beta2 * g, x)
+    return x + y

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -157,7 +156,7 @@ def clear_caches() -> None:
 
 
 WRONG: dict[str, dict[str, Callable[..., Any]]] = {
-    "contracted": {"fence": lambda x: x, "_plus": operator.add},
+    "contracted": {"fence": lambda x: x, "fence_after": lambda x, _: x},
     "sign of zero": {"_sign": jnp.sign},
     "new momentum": {
         "_direction": lambda m, g, scalars: kernel._sign(
