@@ -65,6 +65,7 @@ def _to_eight_bits_or_subnormal(x: jax.Array) -> jax.Array:
     return jnp.where(jnp.abs(x) < x.dtype.type(2.0**-126), subnormal, _to_eight_bits(x))
 
 
+@jax.custom_jvp
 def _to_odd(x: jax.Array) -> jax.Array:
     """x rounded to odd at float32's precision, so that rounding that again rounds as if once.
 
@@ -75,3 +76,8 @@ def _to_odd(x: jax.Array) -> jax.Array:
     low = pattern & jnp.int64(_LOW_29)
     sticky = (low != 0).astype(jnp.int64) << 29
     return lax.bitcast_convert_type((pattern ^ low) | sticky, x.dtype)
+
+
+@_to_odd.defjvp
+def _to_odd_jvp(primals: tuple[Any], tangents: tuple[Any]) -> tuple[Any, Any]:
+    return _to_odd(*primals), tangents[0]
