@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from lion_jax.fence import fence
+from lion_ref.dtypes import STORAGE_DTYPES
 from lion_ref.hyperparameters import (
     Hyperparameters,
     Scalars,
@@ -34,14 +35,17 @@ def is_traced(value: object) -> bool:
 
 
 def number(name: str, value: object, check: Check) -> Number:
-    """value validated by check, in binary64; a traced array as it is, if it has no axes."""
-    if is_traced(value):
-        if jnp.ndim(value):  # type: ignore[arg-type]  # a tracer is an array
-            raise TypeError(
-                f"{name} is a traced array of shape {jnp.shape(value)}; legal: a scalar"  # type: ignore[arg-type]
-            )
-        return value
+    """value validated by check, in binary64; a traced scalar as it is, if its dtype is real."""
+    if isinstance(value, (jax.Array, np.ndarray)) and value.ndim:
+        raise TypeError(f"{name} is an array of shape {value.shape}; legal: a scalar")
     if isinstance(value, jax.Array):
+        if not (value.dtype.name in STORAGE_DTYPES or jnp.issubdtype(value.dtype, jnp.integer)):
+            legal = ", ".join(STORAGE_DTYPES)
+            raise TypeError(
+                f"{name} has dtype {value.dtype.name}; legal: {legal}, an integer dtype"
+            )
+        if is_traced(value):
+            return value
         value = np.asarray(value)
     return check(name, value)
 

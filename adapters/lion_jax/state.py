@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import optax
 from jax.sharding import NamedSharding, PartitionSpec
 
+from lion_jax.leaves import as_array, naming
 from lion_ref.dtypes import check_dtypes
 
 LionState = optax.ScaleByLionState
@@ -48,13 +49,14 @@ def initial_state(params: Any, mu_dtype: Any) -> Any:
         TypeError: a parameter whose dtype SPEC C2 refuses; a mu_dtype wider than its compute dtype.
     """
 
-    def zeros(p: Any) -> jax.Array:
-        p = jnp.asarray(p)
-        dtype = p.dtype if mu_dtype is None else mu_dtype
-        check_dtypes(p.dtype.name, dtype.name, p.dtype.name)
-        return jnp.zeros_like(p, dtype=dtype)
+    def zeros(path: Any, p: Any) -> jax.Array:
+        with naming(path):
+            p = as_array("param", p)
+            dtype = p.dtype if mu_dtype is None else mu_dtype
+            check_dtypes(p.dtype.name, dtype.name, p.dtype.name)
+            return jnp.zeros_like(p, dtype=dtype)
 
-    return LionState(count=_zero_count(params), mu=jax.tree.map(zeros, params))
+    return LionState(_zero_count(params), jax.tree_util.tree_map_with_path(zeros, params))
 
 
 def _zero_count(params: Any) -> jax.Array:
