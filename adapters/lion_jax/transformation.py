@@ -118,8 +118,9 @@ def lion(
             LionState(optax.safe_increment(state.count), mu),
         )
 
-    def update(grads: Tree, state: Any, params: Tree = None, **_: Any) -> tuple[Tree, Any]:
-        return over_leaves(kernel.update, lambda _: None, grads, state, params)
+    # Named as optax names them, for who passes them by name; what is theirs is no extra argument.
+    def update(updates: Tree, state: Any, params: Tree = None, **_: Any) -> tuple[Tree, Any]:
+        return over_leaves(kernel.update, lambda _: None, updates, state, params)
 
     def step(grads: Tree, state: Any, params: Tree) -> tuple[Tree, Any]:
         return over_leaves(kernel.step, lambda leaf: leaf.theta, grads, state, params)

@@ -158,7 +158,9 @@ def test_every_triple_is_updated_in_place() -> None:
             train = jax.jit(by_step(tx), donate_argnums=(0, 1))
             done: Any = train.lower(params, state, grads).compile()
             assert not large_copies(done.as_text()), triple
-            assert done.memory_analysis().temp_size_in_bytes < SIZE, triple
+            memory = done.memory_analysis()
+            assert memory.temp_size_in_bytes < SIZE, triple
+            assert memory.alias_size_in_bytes >= params.nbytes + mu.nbytes, triple
 
 
 @CPU

@@ -251,6 +251,39 @@ def test_apply_if_finite_skips_what_is_not(dtype: str) -> None:
     assert int(inner.count) == 2
 
 
+def test_masked_leaves_may_be_of_any_kind() -> None:
+    """optax.masked keeps from Lion what it cannot train: integers, keys."""
+    params = {"w": jnp.ones(3), "steps": jnp.arange(3), "key": jax.random.key(0)}
+    tx = optax.masked(lion_jax.lion(0.25), {"w": True, "steps": False, "key": False})
+    updates, state = jax.jit(tx.update)(params, tx.init(params), params)
+    assert isinstance(state.inner_state.mu["steps"], optax.MaskedNode)
+    assert (updates["steps"] == params["steps"]).all()
+    assert (updates["w"] != params["w"]).all()
+
+
+def test_flattened_into_one_array() -> None:
+    """optax.flatten hands over one long array: the same bits, since a step is elementwise."""
+    arrays = {"a": normal(13, (3, 4)), "b": normal(14, 5)}
+    params, grads = ({k: jnp.asarray(v[i]) for k, v in arrays.items()} for i in (0, 2))
+    tx = lion_jax.lion(0.1, weight_decay=0.1)
+    apart, state = trained(tx, params, [grads, grads])
+    together, flat = trained(optax.flatten(tx), params, [grads, grads])
+    for name in arrays:
+        assert same_bits(np.asarray(together[name]), np.asarray(apart[name])).all()
+    joined = np.concatenate([np.asarray(state.mu[name]).ravel() for name in arrays])
+    assert same_bits(np.asarray(flat.mu), joined).all()
+
+
+def test_schedule_free_gets_the_updates_of_lion() -> None:
+    arrays = normal(15, 99)
+    theta, g = jnp.asarray(arrays[0]), jnp.asarray(arrays[2])
+    tx = lion_jax.lion(0.25, weight_decay=0.0)
+    free = optax.contrib.schedule_free(tx, 0.25)
+    _, state = jax.jit(free.update)(g, free.init(theta), theta)
+    # The average begins at the first iterate, so z is Lion's θ'.
+    assert same_bits(np.asarray(state.z), np.asarray(tx.step(g, tx.init(theta), theta)[0])).all()
+
+
 def test_the_update_has_the_compute_dtype() -> None:
     for name, expected in (("float16", "float32"), ("bfloat16", "float32"), ("float32", "float32")):
         x = jnp.ones(2, STORAGE_DTYPES[name])
@@ -264,6 +297,8 @@ def test_it_is_an_optax_transformation() -> None:
     init, update = tx
     params = jnp.ones(2)
     assert update(params, init(params), params, value=1.0)[0].shape == (2,)
+    by_name = tx.update(updates=params, state=tx.init(params), params=params, grads=None)
+    assert by_name[0].shape == (2,)
 
 
 @pytest.mark.clause("C12")
