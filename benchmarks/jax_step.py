@@ -1,19 +1,21 @@
 """Time and memory of one step: lion_jax through both doors, beside what a JAX user would pick.
 
-    python benchmarks/jax_step.py [--elements 16000000] [--rounds 9] [--dtype float32]
+    python benchmarks/jax_step.py [--rounds 9] [--dtype float32] [--save [FILE]]
+                                  [--sets "16M" "28M, 40 tensors"]
 
 Every contender does one step in turn, many times over, so that whatever else the machine does
 slows all alike; params and state are donated, the gradients are the same. Reported are the median
-time, the median ratios to optax.lion and optax.adamw *of the same round*, the memory the compiled
-step needs besides its arguments, the bandwidth if every array were read and written once (θ, m, g
-in; θ', m' out), and that bandwidth as a share of a copy's. A copy fills fresh memory, which on a
-CPU costs more than the copying: there the share may exceed 1.
+time, the median ratios to optax.lion, optax.adamw and optax.sgd with momentum *of the same round*,
+the memory the compiled step needs besides its arguments, the bandwidth if every array were read and
+written once (θ, m, g in; θ', m' out), and that bandwidth as a share of a copy's. That copy is the
+floor. It fills fresh memory, which on a CPU costs more than the copying: there the share may
+exceed 1.
 """
 
 from __future__ import annotations
 
 import argparse
-import time
+import math
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
@@ -23,35 +25,17 @@ import numpy as np
 import optax
 
 import lion_jax
+from benchmarks.results import Report, add_save_option, in_rounds, ratio, seconds
+from benchmarks.shapes import SETS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from benchmarks.shapes import Shapes
+
 RATE, DECAY = 1e-4, 0.1
-BASELINE, ADAMW = "optax.lion", "optax.adamw"
-
-
-def flat(elements: int) -> dict[str, tuple[int, ...]]:
-    return {"w": (elements,)}
-
-
-def gpt2_like() -> dict[str, tuple[int, ...]]:
-    """Six layers of width 512: 75 tensors, 22 million elements."""
-    width = 512
-    shapes: dict[str, tuple[int, ...]] = {"tokens": (6000, width), "positions": (512, width)}
-    for i in range(6):
-        shapes |= {
-            f"{i}.qkv": (width, 3 * width),
-            f"{i}.qkv_bias": (3 * width,),
-            f"{i}.out": (width, width),
-            f"{i}.out_bias": (width,),
-            f"{i}.up": (width, 4 * width),
-            f"{i}.up_bias": (4 * width,),
-            f"{i}.down": (4 * width, width),
-            f"{i}.down_bias": (width,),
-            **{f"{i}.norm{j}": (width,) for j in range(4)},
-        }
-    return shapes | {"norm": (width,)}
+LION, ADAMW, SGD = "optax.lion", "optax.adamw", "optax.sgd, momentum"
+DEFAULT_SETS = ("16M", "28M, 40 tensors")
 
 
 def through_updates(tx: Any) -> Callable[..., Any]:
@@ -69,9 +53,9 @@ def through_step(tx: Any) -> Callable[..., Any]:
 def contenders() -> dict[str, tuple[Any, Callable[..., Any]]]:
     ours = lion_jax.lion(RATE, weight_decay=DECAY)
     theirs = {
-        BASELINE: optax.lion(RATE, weight_decay=DECAY),
+        LION: optax.lion(RATE, weight_decay=DECAY),
         ADAMW: optax.adamw(RATE, weight_decay=DECAY),
-        "optax.sgd, momentum": optax.sgd(RATE, momentum=0.9),
+        SGD: optax.sgd(RATE, momentum=0.9),
     }
     return {name: (tx, through_updates(tx)) for name, tx in theirs.items()} | {
         "lion_jax, update": (ours, through_updates(ours)),
@@ -79,77 +63,73 @@ def contenders() -> dict[str, tuple[Any, Callable[..., Any]]]:
     }
 
 
-def tree(shapes: dict[str, tuple[int, ...]], seed: int, dtype: str) -> dict[str, Any]:
+def arrays(shapes: Shapes, seed: int, dtype: str) -> list[Any]:
     rng = np.random.default_rng(seed)
-    return {
-        name: jnp.asarray(rng.standard_normal(shape, dtype=np.float32), dtype)
-        for name, shape in shapes.items()
-    }
+    return [jnp.asarray(rng.standard_normal(s, dtype=np.float32), dtype) for s in shapes]
 
 
-def seconds(call: Callable[[], Any]) -> float:
-    start = time.perf_counter()
-    jax.block_until_ready(call())  # type: ignore[no-untyped-call]
-    return time.perf_counter() - start
+class Training:
+    """One optimizer's compiled step, with the parameters and the state that it goes on from."""
 
-
-def measure(title: str, shapes: dict[str, tuple[int, ...]], rounds: int, dtype: str) -> None:
-    grads = tree(shapes, 1, dtype)
-    elements = sum(x.size for x in grads.values())
-    runs, memory = {}, {}
-    for name, (tx, train) in contenders().items():
-        params = tree(shapes, 0, dtype)
+    def __init__(self, tx: Any, train: Callable[..., Any], params: Any, grads: Any) -> None:
         state = tx.init(params)
-        compiled: Any = jax.jit(train, donate_argnums=(0, 1)).lower(params, state, grads).compile()
-        memory[name] = compiled.memory_analysis().temp_size_in_bytes
-        runs[name] = [compiled, params, state]
-    copied = tree(shapes, 2, dtype)
-    copy = jax.jit(lambda x: jax.tree.map(jnp.copy, x))
-    seconds(lambda: copy(copied))
+        jitted = jax.jit(train, donate_argnums=(0, 1))
+        self.compiled: Any = jitted.lower(params, state, grads).compile()
+        self.params, self.state, self.grads = params, state, grads
 
-    times: dict[str, list[float]] = {name: [] for name in [*runs, "copy"]}
-    for i in range(rounds + 2):
-        taken = {"copy": seconds(lambda: copy(copied))}
-        for name, run in runs.items():
+    def __call__(self) -> Any:
+        """One more step."""
+        self.params, self.state = self.compiled(self.params, self.state, self.grads)
+        return self.params, self.state
 
-            def step(run: list[Any] = run) -> Any:
-                run[1:] = run[0](run[1], run[2], grads)
-                return run[1:]
 
-            taken[name] = seconds(step)
-        if i >= 2:  # the first rounds touch their memory for the first time
-            for name, value in taken.items():
-                times[name].append(value)
+def finished(task: Callable[[], Any]) -> float:
+    """The seconds until a task's results are there."""
+    return seconds(lambda: jax.block_until_ready(task()))  # type: ignore[no-untyped-call]
 
+
+def measure(report: Report, chosen: str, dtype: str, rounds: int) -> None:
+    shapes = SETS[chosen]
+    elements = sum(map(math.prod, shapes))
+    report.section(f"{chosen}, {dtype}: {elements:,} elements")
+    grads = arrays(shapes, 1, dtype)
+    runs = {
+        name: Training(tx, train, arrays(shapes, 0, dtype), grads)
+        for name, (tx, train) in contenders().items()
+    }
+    copied = jax.jit(lambda x: jax.tree.map(jnp.copy, x))
+    times = in_rounds({"a copy": lambda: copied(grads)} | runs, rounds, finished)
     size = jnp.dtype(dtype).itemsize
-    copy_bandwidth = 2 * size * elements / median(times["copy"])
-    print(f"\n{title}: {len(shapes)} tensors, {elements:,} elements, {dtype}, {jax.devices()[0]}")
-    heads = [("ms", 8), ("of optax.lion", 15), ("of adamw", 10), ("extra MB", 10)]
-    heads += [("GB/s", 7), ("of copy", 9)]
-    print(f"{'':22}" + "".join(f"{head:>{width}}" for head, width in heads))
-    print(f"{'copy':22}{median(times['copy']) * 1e3:8.2f}{'':35}{copy_bandwidth / 1e9:7.1f}")
-    for name in runs:
-        of_lion, of_adamw = (
-            median(a / b for a, b in zip(times[name], times[other], strict=True))
-            for other in (BASELINE, ADAMW)
-        )
-        bandwidth = 5 * size * elements / median(times[name])
-        ours = name == BASELINE or name.startswith("lion")
-        share = f"{bandwidth / 1e9:7.1f}{bandwidth / copy_bandwidth:9.2f}" if ours else ""
-        print(
-            f"{name:22}{median(times[name]) * 1e3:8.2f}{of_lion:15.2f}{of_adamw:10.2f}"
-            f"{memory[name] / 1e6:10.1f}{share}"
-        )
+
+    def row(name: str, *others: str, moved: int | None = None) -> list[str]:
+        taken = median(times[name])
+        rate = [f"{moved * size * elements / taken / 1e9:.1f}" if moved else ""]
+        copy = 2 / median(times["a copy"])
+        share = [f"{moved / taken / copy:.2f}" if moved else ""]
+        return [name, f"{taken * 1e3:.2f}", *others, *rate, *share]
+
+    rows = [row("a copy", "", "", "", "", moved=2)]
+    for name, run in runs.items():
+        ratios = [f"{ratio(times[name], times[other]):.2f}" for other in (LION, ADAMW, SGD)]
+        memory = f"{run.compiled.memory_analysis().temp_size_in_bytes / 1e6:.1f}"
+        is_lion = name == LION or name.startswith("lion_jax")
+        rows.append(row(name, *ratios, memory, moved=5 if is_lion else None))
+    heads = ["", "ms", "÷ lion", "÷ adamw", "÷ sgd", "extra MB", "GB/s", "of a copy"]
+    report.table(heads, rows)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", maxsplit=1)[0])
-    parser.add_argument("--elements", type=int, default=16_000_000)
     parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--dtype", default="float32")
-    args = parser.parse_args()
-    measure("One array", flat(args.elements), args.rounds, args.dtype)
-    measure("A GPT-2-like tree", gpt2_like(), args.rounds, args.dtype)
+    parser.add_argument("--dtype", default="float32", choices=["float32", "bfloat16", "float16"])
+    parser.add_argument("--sets", nargs="+", default=DEFAULT_SETS, choices=SETS)
+    add_save_option(parser, "jax_step")
+    arguments = parser.parse_args()
+    report = Report("One step of lion_jax", ["jax", "optax"], str(jax.devices()[0]))
+    report.text("\nMedian milliseconds; ratios are medians within rounds; buffers are donated.")
+    for name in arguments.sets:
+        measure(report, name, arguments.dtype, arguments.rounds)
+    report.save(arguments.save)
 
 
 if __name__ == "__main__":

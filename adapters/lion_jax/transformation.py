@@ -50,7 +50,7 @@ def lion(
 
     `update` returns -e in the compute dtype, so float32 for a bfloat16 or float16 parameter:
     `optax.apply_updates` then rounds θ' once. `step(grads, state, params) -> (params, state)` forms
-    θ' itself: the same bits, in about a quarter of the time on a CPU, when params and state are
+    θ' itself: the same bits, in about half the time on a CPU, when params and state are
     donated.
 
     Args:
