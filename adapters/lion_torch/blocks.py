@@ -1,8 +1,9 @@
 """The default on a CPU: the exact expression, eagerly, over blocks that stay in the cache.
 
 A pass over memory costs more than the arithmetic in it, and the expression is several. So a
-large tensor is updated block by block, in place; small tensors are gathered into one block, as a
-call costs more than their arithmetic, and so is whatever has to be converted or is not dense.
+large tensor is updated block by block, in place. Of small tensors a call costs more than their
+arithmetic, so several share each call; the smallest, and whatever has to be converted or is not
+dense, are gathered into one block.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 import torch
-from torch._utils import _flatten_dense_tensors, _unflatten_dense_tensors
+from torch._utils import _unflatten_dense_tensors
 
 from lion_torch import products
 from lion_torch.layout import flat_views, pieces
@@ -20,7 +21,7 @@ from lion_torch.plain import sign
 from lion_torch.rounding import round_to
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator, Sequence
 
     from torch import Tensor
 
@@ -29,20 +30,27 @@ if TYPE_CHECKING:
     Triple = tuple[Tensor, Tensor, Tensor]
     Dtypes = tuple[torch.dtype, torch.dtype, torch.dtype]
 
-BLOCK = 32_704
-"""Elements of a block: just below the grain from which torch starts other threads.
+BLOCK = 524_288
+"""Elements of a block, and all the memory that a step takes.
 
-Those wait for one another after every operation: that gains little on an idle machine, and on a
-busy one each wait can cost a scheduler's time slice, a thousand times a step. fused=True uses all
-threads.
+torch's threads wait for one another after every operation; on a busy machine a wait can cost a
+scheduler's time slice. So blocks are as large as caches allow: from a quarter of this to twice as
+many elements take the same time on an idle machine, an eighth of it half as long again.
 """
 
-SMALL = 8_192
-"""A tensor of at most this many elements is gathered with others: measured, the two then tie."""
+GATHERED = BLOCK // 4
+"""Elements of small tensors that share calls, or of others that are gathered at a time: θ, m, g and
+c then fill one block."""
+
+SERIAL = 32_704
+"""Elements just below the grain from which torch starts other threads.
+
+A tensor of at most so many shares calls with others, and no operation on those starts any.
+"""
 
 
 class Blocks:
-    """One step over the tensors of one compute dtype; a few blocks are all the memory it takes."""
+    """One step over the tensors of one compute dtype; a block is all the memory it takes."""
 
     def __init__(self, scalars: TorchScalars) -> None:
         self._scalars = scalars
@@ -53,81 +61,116 @@ class Blocks:
         self._beta1 = torch.tensor(scalars.beta1, dtype=self._compute, device="cpu")
         self._beta2 = torch.tensor(scalars.beta2, dtype=self._compute, device="cpu")
         self._add_product = products.fastest(self._compute)
-        self._temporary: Tensor | None = None
-        self._pending: defaultdict[Dtypes, list[Triple]] = defaultdict(list)
-        self._pending_elements: defaultdict[Dtypes, int] = defaultdict(int)
+        self._add_products = products.over_lists(self._add_product)
+        self._memory: Tensor | None = None
+        self._cuts: dict[tuple[int, ...], tuple[list[Tensor], Sequence[Tensor]]] = {}
 
     def run(self, triples: Iterable[Triple]) -> None:
         """Update every (θ, m, g), tensors of one shape each, in place."""
+        alike: Dtypes = (self._compute, self._compute, self._compute)
+        small: list[Triple] = []
+        others: defaultdict[Dtypes, list[Triple]] = defaultdict(list)
         for triple in triples:
-            dtypes: Dtypes = (triple[0].dtype, triple[1].dtype, triple[2].dtype)
-            size = triple[0].numel()
-            if 0 < size <= SMALL:
-                self._gather(dtypes, triple, size)
-            elif size:
-                self._large(dtypes, triple)
-        for waiting in list(self._pending):
-            self._flush(waiting)
+            theta, m, g = triple
+            size = theta.numel()
+            if not size:
+                continue
+            dtypes = (theta.dtype, m.dtype, g.dtype)
+            flat = flat_views(triple)
+            if flat is None or dtypes != alike:
+                others[dtypes] += pieces(flat or triple, GATHERED)
+            elif size > SERIAL:
+                parts = (torch.split(x, BLOCK) for x in flat)
+                for part, part_m, part_g in zip(*parts, strict=True):
+                    self._update(part, part_m, part_g, self._scratch(part.numel()))
+            else:
+                small.append(flat)
+        # The largest first: then the memory that the views below are cut from is the only one.
+        for group in sorted(_groups(small), key=_elements, reverse=True):
+            self._update_together(group)
+        for some in others.values():
+            for group in _groups(some):
+                self._update_gathered(group)
 
-    def _large(self, dtypes: Dtypes, triple: Triple) -> None:
-        flat = flat_views(triple)
-        if flat is None or dtypes != (self._compute,) * 3:
-            for piece in pieces(flat or triple, BLOCK):
-                self._gather(dtypes, piece, piece[0].numel())
-        elif flat[0].numel() <= BLOCK:
-            self._update(*flat)
-        else:
-            for parts in zip(*(torch.split(x, BLOCK) for x in flat), strict=True):
-                self._update(*parts)
-
-    def _update(self, theta: Tensor, m: Tensor, g: Tensor) -> None:
+    def _update(self, theta: Tensor, m: Tensor, g: Tensor, c: Tensor) -> None:
         """One block in the compute dtype, in place; each product and sum is rounded (SPEC C5)."""
         add_product, scalars = self._add_product, self._scalars
-        c = self._scratch(theta.numel())
         torch.mul(m, self._beta1, out=c)
         add_product(c, g, scalars.one_minus_beta1)
-        # torch.sign(NaN) is 0, but max passes a NaN on. (A dot product would too, and faster, but
-        # BLAS starts threads.)
-        if math.isnan(c.max().item()):
-            c.copy_(sign(c))
-        else:
-            c.sign_()
+        _sign_(c)
         add_product(c, theta, self._weight_decay)
         # θ ⊖ η⊗s has the bits of θ ⊕ (-η)⊗s.
         add_product(theta, c, self._minus_lr)
         m.mul_(self._beta2)
         add_product(m, g, scalars.one_minus_beta2)
 
-    def _gather(self, dtypes: Dtypes, triple: Triple, size: int) -> None:
-        if self._pending_elements[dtypes] + size > BLOCK:
-            self._flush(dtypes)
-        self._pending[dtypes].append(triple)
-        self._pending_elements[dtypes] += size
+    def _update_together(self, triples: list[Triple]) -> None:
+        """As _update, over several one-dimensional tensors, in place, a call for each operation."""
+        add_products, scalars = self._add_products, self._scalars
+        theta, m, g = (list(column) for column in zip(*triples, strict=True))
+        sizes = tuple(x.numel() for x in theta)
+        if sizes not in self._cuts:  # where layers repeat, so do sizes
+            joined = self._scratch(sum(sizes))
+            self._cuts[sizes] = list(joined.split(sizes)), joined.split(SERIAL)
+        c, pieces_of_c = self._cuts[sizes]
+        torch._foreach_copy_(c, m)
+        torch._foreach_mul_(c, self._beta1)
+        add_products(c, g, scalars.one_minus_beta1)
+        for piece in pieces_of_c:
+            _sign_(piece)
+        add_products(c, theta, self._weight_decay)
+        add_products(theta, c, self._minus_lr)
+        torch._foreach_mul_(m, self._beta2)
+        add_products(m, g, scalars.one_minus_beta2)
 
-    def _flush(self, dtypes: Dtypes) -> None:
-        """Copy what is pending into one block each of θ, m and g, update them, and copy back."""
-        triples = self._pending.pop(dtypes, [])
-        self._pending_elements.pop(dtypes, None)
-        if not triples:
-            return
+    def _update_gathered(self, triples: list[Triple]) -> None:
+        """Copy tensors into one block each of θ, m and g, update those, and copy back."""
         thetas, momenta, grads = (list(column) for column in zip(*triples, strict=True))
-        theta, m, g = (_joined(x).to(self._compute) for x in (thetas, momenta, grads))
-        self._update(theta, m, g)
+        size = _elements(triples)
+        theta, m, g, c = self._scratch(4 * size).split(size)
+        for block, stored in ((theta, thetas), (m, momenta), (g, grads)):
+            torch._foreach_copy_(_cut(block, stored), stored)
+        self._update(theta, m, g, c)
         for stored, new in ((thetas, theta), (momenta, m)):
-            rounded = round_to(new, stored[0].dtype)
+            # A copy rounds by itself, but twice from float64 to 16 bits.
+            rounded = round_to(new, stored[0].dtype) if new.dtype == torch.float64 else new
             torch._foreach_copy_(stored, _cut(rounded, stored))
 
     def _scratch(self, n: int) -> Tensor:
-        if self._temporary is None or self._temporary.numel() < n:
-            self._temporary = torch.empty(n, dtype=self._compute, device="cpu")
-        return self._temporary if self._temporary.numel() == n else self._temporary[:n]
+        if self._memory is None or self._memory.numel() < n:
+            self._memory = torch.empty(n, dtype=self._compute, device="cpu")
+        return self._memory if self._memory.numel() == n else self._memory[:n]
 
 
-# torch's DistributedDataParallel gathers its buckets by these two: one call each for many tensors.
-def _joined(tensors: list[Tensor]) -> Tensor:
-    flat: Tensor = _flatten_dense_tensors(tensors)
-    return flat
+def _sign_(c: Tensor) -> None:
+    """sign(c), in place; NaN for NaN (SPEC C7)."""
+    # torch.sign(NaN) is 0, but max passes a NaN on. (A dot product would too, and faster, but
+    # BLAS starts threads.)
+    if math.isnan(c.max().item()):
+        c.copy_(sign(c))
+    else:
+        c.sign_()
 
 
+def _groups(triples: Iterable[Triple]) -> Iterator[list[Triple]]:
+    """The tensors in their order, as many at a time as may be gathered."""
+    group: list[Triple] = []
+    elements = 0
+    for triple in triples:
+        size = triple[0].numel()
+        if elements + size > GATHERED:
+            yield group
+            group, elements = [], 0
+        group.append(triple)
+        elements += size
+    if group:
+        yield group
+
+
+def _elements(triples: list[Triple]) -> int:
+    return sum(triple[0].numel() for triple in triples)
+
+
+# torch's DistributedDataParallel cuts its buckets by this: one call for many tensors.
 def _cut(flat: Tensor, like: list[Tensor]) -> list[Tensor]:
     return list(_unflatten_dense_tensors(flat, like))

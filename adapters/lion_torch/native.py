@@ -13,6 +13,7 @@ import platform
 import shutil
 import subprocess
 import tempfile
+from array import array
 from collections import defaultdict
 from functools import cache
 from pathlib import Path
@@ -84,12 +85,12 @@ def update(triples: Iterable[Triple], scalars: TorchScalars) -> None:
         float(scalars.weight_decay),
     )
     for dtypes, some in alike.items():
-        count = len(some)
         columns = list(zip(*some, strict=True))
-        pointers = [(ctypes.c_void_p * count)(*[x.data_ptr() for x in c]) for c in columns]
-        sizes = (ctypes.c_int64 * count)(*[x.numel() for x in columns[0]])
+        pointers = [array("q", map(torch.Tensor.data_ptr, column)) for column in columns]
+        sizes = array("q", map(torch.Tensor.numel, columns[0]))
+        tables = (table.buffer_info()[0] for table in (*pointers, sizes))
         codes = (_CODES[dtype] for dtype in dtypes)
-        if kernel(count, *pointers, sizes, *codes, numbers, torch.get_num_threads()):
+        if kernel(len(some), *tables, *codes, numbers, torch.get_num_threads()):
             raise RuntimeError(f"the kernel has no code for {dtypes}")  # plan() refused it before
         # Autograd does not see what happens through pointers.
         torch.autograd.graph.increment_version(columns[0] + columns[1])

@@ -154,7 +154,7 @@ class Lion(Optimizer):
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
-        with torch.set_grad_enabled(self.defaults["differentiable"]):
+        with torch.no_grad():
             works = [(work, choose(work)) for work in plan(self.param_groups, self.state)]
             grad_scale: Tensor | None = getattr(self, "grad_scale", None)
             found_inf: Tensor | None = getattr(self, "found_inf", None)
@@ -166,5 +166,6 @@ class Lion(Optimizer):
             if grad_scale is not None:
                 amp.unscale(self.param_groups, grad_scale)
             for work, update in works:
-                update(triples(work, self.state), work.scalars)
+                with torch.set_grad_enabled(work.group["differentiable"]):
+                    update(triples(work, self.state), work.scalars)
         return loss

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     AddProduct = Callable[[Tensor, Tensor, float], object]
+    AddProducts = Callable[[list[Tensor], list[Tensor], float], object]
 
 
 def in_two_passes(target: Tensor, factor: Tensor, scalar: float) -> None:
@@ -43,6 +44,21 @@ def fastest(dtype: torch.dtype) -> AddProduct:
     target = -(factor * scalar)
     in_one_pass(target, factor, scalar)
     return in_two_passes if target.count_nonzero() else in_one_pass
+
+
+def over_lists(add_product: AddProduct) -> AddProducts:
+    """The same over lists of tensors: in one call where add_product is in_one_pass."""
+
+    def one_by_one(targets: list[Tensor], factors: list[Tensor], scalar: float) -> None:
+        for target, factor in zip(targets, factors, strict=True):
+            add_product(target, factor, scalar)
+
+    return _each_in_one_pass if add_product is in_one_pass else one_by_one
+
+
+def _each_in_one_pass(targets: list[Tensor], factors: list[Tensor], scalar: float) -> None:
+    # On a CPU this is addcmul_ of each: the canary of `fastest` speaks for it too.
+    torch._foreach_addcmul_(targets, factors, [_one(targets[0].dtype)] * len(targets), scalar)
 
 
 @cache

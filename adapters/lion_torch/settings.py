@@ -84,9 +84,9 @@ def check_group(group: Group, *, wait: bool = True) -> None:
         _check_tensor(group, name)
     values = read_values(group, wait=wait)
     # A set of dtypes, as there may be many parameters.
-    dtypes = {(param.dtype, momentum_dtype(group, param)) for param in group["params"]}
-    for param_dtype, momentum in dtypes:
-        _rounded(_packed(values), compute_dtype(param_dtype, momentum, param_dtype))
+    chosen = group["momentum_dtype"]
+    for param in {param.dtype for param in group["params"]}:
+        _rounded(_packed(values), compute_dtype(param, chosen or param, param))
 
 
 def _check_tensor(group: Group, name: str) -> None:

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     Item = tuple[Tensor, Tensor, Tensor | None]
 
 CAPTURABLE_DEVICES = ("cuda", "xpu", "hpu", "xla")
-_PLAIN = (torch.nn.Parameter, Tensor)
+_NO_STATE: dict[str, Tensor] = {}
+_PLAIN = frozenset((torch.nn.Parameter, Tensor))
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,22 +60,57 @@ def plan(groups: list[Group], state: Mapping[Any, Any]) -> list[Work]:
     works = []
     for group in groups:
         check_group(group, wait=not group["capturable"])
-        split: dict[tuple[torch.dtype, str], list[Item]] = {}
-        for param in group["params"]:
-            grad = param.grad
-            if grad is not None:
-                kept = state.get(param)
-                momentum = kept.get("exp_avg") if kept else None
-                key = _check(group, param, grad, momentum), param.device.type
-                split.setdefault(key, []).append((param, grad, momentum))
-        if split:
+        items = [
+            (param, grad, (state.get(param) or _NO_STATE).get("exp_avg"))
+            for param in group["params"]
+            if (grad := param.grad) is not None
+        ]
+        if items:
             # A capture must not wait for the device.
             values = read_values(group, wait=not (group["capturable"] or group["differentiable"]))
             works += [
-                Work(group, scalars_of(group, values, compute), device_type, items)
-                for (compute, device_type), items in split.items()
+                Work(group, scalars_of(group, values, compute), device_type, some)
+                for (compute, device_type), some in _split(group, items).items()
             ]
     return works
+
+
+def _split(group: Group, items: list[Item]) -> dict[tuple[torch.dtype, str], list[Item]]:
+    """Checked items by compute dtype and kind of device."""
+    if not (group["differentiable"] or group["capturable"]):
+        kind = _kind_of_ordinary(items)
+        if kind is not None:
+            return {kind: items}
+    split: dict[tuple[torch.dtype, str], list[Item]] = {}
+    for item in items:
+        compute = _check(group, *item)
+        split.setdefault((compute, item[0].device.type), []).append(item)
+    return split
+
+
+def _kind_of_ordinary(items: list[Item]) -> tuple[torch.dtype, str] | None:
+    """What _check and the device would say of every item, if they are plain and all alike.
+
+    Nearly all are. With hundreds of small tensors the checks, one by one, take as long as the
+    arithmetic; here each is asked of all tensors at once.
+    """
+    params, grads, momenta = zip(*items, strict=True)
+    if not _PLAIN.issuperset(map(type, params)) or not _PLAIN.issuperset(map(type, momenta)):
+        return None
+    kinds = {
+        (p.dtype, m.dtype, g.dtype, p.device, g.layout)
+        for p, m, g in zip(params, momenta, grads, strict=True)
+    }
+    written = params + momenta
+    if (
+        len(kinds) > 1
+        or not all(map(Tensor.is_contiguous, written))
+        or any(map(Tensor.is_inference, written))
+        or [p.shape for p in params] != [m.shape for m in momenta]
+    ):
+        return None
+    param, momentum, grad, device, layout = kinds.pop()
+    return (compute_dtype(param, momentum, grad), device.type) if layout is torch.strided else None
 
 
 def triples(work: Work, state: Mapping[Any, Any]) -> list[Triple]:
@@ -98,7 +134,8 @@ def triples(work: Work, state: Mapping[Any, Any]) -> list[Triple]:
 
 def _apart(param: Tensor, momentum: Tensor, grad: Tensor) -> Tensor:
     """The gradient, as numbers of its own: not negated lazily, nor in memory that a step writes."""
-    grad = grad.resolve_neg()
+    if grad.is_neg():
+        return grad.resolve_neg()
     place = grad.untyped_storage().data_ptr()
     if place in (param.untyped_storage().data_ptr(), momentum.untyped_storage().data_ptr()):
         return grad.clone()
@@ -118,9 +155,7 @@ def _check(group: Group, param: Tensor, grad: Tensor, momentum: Tensor | None) -
             f"capturable=True with a param on {param.device.type}; legal: params on "
             f"{', '.join(CAPTURABLE_DEVICES)}"
         )
-    for name, tensor in (("param", param), ("exp_avg", momentum)):
-        _check_writable(name, tensor)
-    _check_overlap("param", param)
+    _check_writable(group, "param", param)
     if momentum is None:
         return compute_dtype(param.dtype, momentum_dtype(group, param), grad.dtype)
     if momentum.shape != param.shape:
@@ -128,27 +163,22 @@ def _check(group: Group, param: Tensor, grad: Tensor, momentum: Tensor | None) -
             f"exp_avg has shape {tuple(momentum.shape)}, but param has shape {tuple(param.shape)}; "
             "legal: param, momentum and grad of one shape"
         )
-    _check_overlap("exp_avg", momentum)
+    _check_writable(group, "exp_avg", momentum)
     return compute_dtype(param.dtype, momentum.dtype, grad.dtype)
 
 
-def _check_writable(name: str, tensor: Tensor | None) -> None:
+def _check_writable(group: Group, name: str, tensor: Tensor) -> None:
     """What torch would refuse in the middle of a step, when some of it has been done."""
-    if tensor is None:
-        return
     if tensor.is_inference() and not torch.is_inference_mode_enabled():
         raise RuntimeError(
             f"{name} was made under torch.inference_mode(), and cannot be updated outside it; "
             "legal: a step inside it, or a tensor of its own, as from clone()"
         )
-    if tensor.is_leaf and tensor.requires_grad and torch.is_grad_enabled():
+    if group["differentiable"] and tensor.is_leaf and tensor.requires_grad:
         raise RuntimeError(
             f"differentiable=True with a {name} that is a leaf and requires grad, which autograd "
             "does not let anyone update in place; legal: a clone() of it"
         )
-
-
-def _check_overlap(name: str, tensor: Tensor) -> None:
     if not tensor.is_contiguous() and elements_may_share_memory(local(tensor)):
         raise RuntimeError(
             f"{name} of shape {tuple(tensor.shape)} and strides {tensor.stride()} has elements "

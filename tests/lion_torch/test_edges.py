@@ -133,3 +133,19 @@ def test_a_thread_that_flushes_subnormals_is_refused() -> None:
     finally:
         torch.set_flush_denormal(False)
     assert param.tolist() == [torch.tensor(1e-40).item(), 1.0]
+
+
+def test_a_group_alone_may_be_hidden_from_autograd() -> None:
+    plain = parameter(1.0)
+    scale = torch.tensor(2.0, requires_grad=True)
+    watched = torch.ones(1) * scale
+    groups: list[dict[str, Any]] = [
+        {"params": [plain], "differentiable": False},
+        {"params": [watched]},
+    ]
+    optimizer = lion_torch.Lion(groups, lr=0.5, weight_decay=0.5, differentiable=True)
+    plain.grad, watched.grad = torch.ones(1), torch.ones(1)
+    optimizer.step()
+    watched.sum().backward()
+    assert scale.grad is not None
+    assert (plain.item(), watched.item(), scale.grad.item()) == (0.25, 1.0, 0.75)
