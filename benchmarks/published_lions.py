@@ -6,6 +6,7 @@ import contextlib
 import importlib
 import sys
 from importlib.machinery import PathFinder
+from importlib.metadata import Distribution
 from types import ModuleType
 from typing import Any
 
@@ -26,6 +27,12 @@ def timm_lion() -> Any:
             package.__path__ = list(spec.submodule_search_locations)
             sys.modules[name] = package
     return importlib.import_module("timm.optim.lion").Lion
+
+
+def installed() -> list[str]:
+    """The distributions behind `published`, those that are installed."""
+    wanted = ("lion-pytorch", "torch-optimi", "pytorch_optimizer", "timm")
+    return [name for name in wanted if any(Distribution.discover(name=name))]
 
 
 def published() -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Time and memory of one step: lion_torch beside what a PyTorch user would pick.
 
-    python benchmarks/torch_step.py [--rounds 9] [--threads 2] [--device cpu] [--dtype float32]
-                                    [--sets "16M" "28M, 40 tensors" "300 of 10,000"]
+    python benchmarks/torch_step.py [--rounds 9] [--threads 2] [--device cpu] [--save [FILE]]
+                                    [--dtypes float32] [--sets "16M" "28M, 40 tensors" …]
 
 Every contender does one step in turn, many times over, on the same parameters and gradients, so
 that whatever else the machine does slows all alike. Reported are the median time, the median ratio
@@ -13,13 +13,15 @@ that torch handed out during a step.
 from __future__ import annotations
 
 import argparse
-import time
+from functools import partial
+from itertools import product
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from benchmarks.published_lions import published
+from benchmarks.published_lions import installed, published
+from benchmarks.results import Report, add_save_option, in_rounds, ratio, seconds
 from benchmarks.shapes import SETS
 from lion_torch import Lion
 
@@ -48,14 +50,17 @@ def contenders(params: list[Any], device: str) -> dict[str, torch.optim.Optimize
     return made
 
 
-def seconds(function: Callable[[], Any], device: str) -> float:
-    if device != "cpu":
+def seconds_on(device: str, task: Callable[[], Any]) -> float:
+    """How long a call takes, the work that it leaves to a GPU included."""
+    if device == "cpu":
+        return seconds(task)
+    torch.cuda.synchronize()
+
+    def finished() -> None:
+        task()
         torch.cuda.synchronize()
-    start = time.perf_counter()
-    function()
-    if device != "cpu":
-        torch.cuda.synchronize()
-    return time.perf_counter() - start
+
+    return seconds(finished)
 
 
 def peak_allocation(function: Callable[[], Any]) -> int:
@@ -81,7 +86,7 @@ def memory_of_a_step(optimizer: torch.optim.Optimizer, device: str) -> int:
     return torch.cuda.max_memory_allocated() - before
 
 
-def measure(shapes: Shapes, dtype: torch.dtype, device: str, rounds: int) -> None:
+def measure(report: Report, shapes: Shapes, dtype: torch.dtype, device: str, rounds: int) -> None:
     torch.manual_seed(0)
     params = [torch.nn.Parameter(torch.randn(s, dtype=dtype, device=device)) for s in shapes]
     for param in params:
@@ -91,32 +96,22 @@ def measure(shapes: Shapes, dtype: torch.dtype, device: str, rounds: int) -> Non
     source, target = (torch.ones(size, dtype=dtype, device=device) for _ in range(2))
     tasks: dict[str, Callable[[], Any]] = {name: o.step for name, o in optimizers.items()}
     tasks["copy"] = lambda: target.copy_(source)
-    for task in tasks.values():
-        task()
-        task()
-    times: dict[str, list[float]] = {name: [] for name in tasks}
-    for _ in range(rounds):
-        for name, task in tasks.items():
-            times[name].append(seconds(task, device))
+    times = in_rounds(tasks, rounds, partial(seconds_on, device))
     elements = sum(p.numel() for p in params)
     bandwidth = 2 * size * source.element_size() / median(times.pop("copy"))
-    print(f"a copy moves {bandwidth / 1e9:.1f} GB/s")
-    heads = ("ms", f"÷ {BASELINE}", "÷ fused SGD", "of a copy", "memory")
-    print(f"{'':24}{heads[0]:>9}{heads[1]:>16}{heads[2]:>13}{heads[3]:>11}{heads[4]:>12}")
+    report.text(f"A copy moves {bandwidth / 1e9:.1f} GB/s.\n")
+    rows = []
     for name, taken in times.items():
         ratios = [
-            f"{median(a / b for a, b in zip(taken, times[other], strict=True)):.2f}"
-            if other in times
-            else "-"
+            f"{ratio(taken, times[other]):.2f}" if other in times else "-"
             for other in (BASELINE, FLOOR)
         ]
         moved = 5 * elements * source.element_size() / median(taken)
         share = f"{moved / bandwidth:.0%}" if "Adam" not in name else "-"
         memory = memory_of_a_step(optimizers[name], device) / 2**20
-        print(
-            f"{name:24}{median(taken) * 1e3:9.2f}{ratios[0]:>16}{ratios[1]:>13}{share:>11}"
-            f"{memory:>8.1f} MiB"
-        )
+        milliseconds = f"{median(taken) * 1e3:.2f}"
+        rows.append([name, milliseconds, *ratios, share, f"{memory:.1f} MiB"])
+    report.table(["", "ms", f"÷ {BASELINE}", "÷ fused SGD", "of a copy", "memory"], rows)
 
 
 def main() -> None:
@@ -124,14 +119,19 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--dtype", default="float32", choices=["float32", "bfloat16"])
+    dtypes = ["float32", "bfloat16"]
+    parser.add_argument("--dtypes", nargs="+", default=["float32"], choices=dtypes)
     parser.add_argument("--sets", nargs="+", default=DEFAULT_SETS, choices=SETS)
+    add_save_option(parser, "torch_step")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    print(f"torch {torch.__version__}, {arguments.device}, {arguments.threads} threads")
-    for name in arguments.sets:
-        print(f"\n{name}, {arguments.dtype}")
-        measure(SETS[name], getattr(torch, arguments.dtype), arguments.device, arguments.rounds)
+    packages = ["torch", *installed()]
+    where = f"{arguments.device}, {arguments.threads} threads"
+    report = Report("One step of lion_torch", packages, where)
+    for name, dtype in product(arguments.sets, arguments.dtypes):
+        report.section(f"{name}, {dtype}")
+        measure(report, SETS[name], getattr(torch, dtype), arguments.device, arguments.rounds)
+    report.save(arguments.save)
 
 
 if __name__ == "__main__":
