@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from lion_torch.settings import TorchScalars
 
     Triple = tuple[Tensor, Tensor, Tensor]
+    Dtypes = tuple[torch.dtype, ...]
 
 SOURCE = Path(__file__).with_name("lion_cpu.cpp")
 
@@ -67,15 +68,7 @@ def update(triples: Iterable[Triple], scalars: TorchScalars) -> None:
         RuntimeError: no C++ compiler, or it failed; nothing has been written.
     """
     kernel = load()
-    alike: defaultdict[tuple[torch.dtype, ...], list[Triple]] = defaultdict(list)
-    others = []
-    for triple in triples:
-        theta, m, g = triple
-        dense = theta.is_contiguous() and m.is_contiguous() and g.is_contiguous()
-        if dense or flat_views(triple) is not None:
-            alike[theta.dtype, m.dtype, g.dtype].append(triple)
-        else:
-            others.append(triple)
+    alike, others = _sorted(list(triples))
     numbers = (ctypes.c_double * 6)(
         scalars.beta1,
         scalars.one_minus_beta1,
@@ -96,6 +89,24 @@ def update(triples: Iterable[Triple], scalars: TorchScalars) -> None:
         torch.autograd.graph.increment_version(columns[0] + columns[1])
     if others:
         Blocks(scalars).run(others)
+
+
+def _sorted(triples: list[Triple]) -> tuple[dict[Dtypes, list[Triple]], list[Triple]]:
+    """Dense triples by their dtypes, and the others."""
+    columns = list(zip(*triples, strict=True))
+    dtypes = [{x.dtype for x in column} for column in columns]
+    if all(len(x) == 1 for x in dtypes) and all(
+        all(map(torch.Tensor.is_contiguous, column)) for column in columns
+    ):  # nearly always; asked of all at once, as there may be many small ones
+        return {tuple(x.pop() for x in dtypes): triples}, []
+    alike: defaultdict[Dtypes, list[Triple]] = defaultdict(list)
+    others = []
+    for triple in triples:
+        if flat_views(triple) is not None:
+            alike[tuple(x.dtype for x in triple)].append(triple)
+        else:
+            others.append(triple)
+    return alike, others
 
 
 @cache

@@ -68,10 +68,12 @@ def plan(groups: list[Group], state: Mapping[Any, Any]) -> list[Work]:
         if items:
             # A capture must not wait for the device.
             values = read_values(group, wait=not (group["capturable"] or group["differentiable"]))
-            works += [
-                Work(group, scalars_of(group, values, compute), device_type, some)
-                for (compute, device_type), some in _split(group, items).items()
-            ]
+            # Autograd may have to see what becomes of an lr that is a tensor.
+            with torch.set_grad_enabled(group["differentiable"]):
+                works += [
+                    Work(group, scalars_of(group, values, compute), device_type, some)
+                    for (compute, device_type), some in _split(group, items).items()
+                ]
     return works
 
 
