@@ -1,22 +1,25 @@
 """Time and memory of one step: lion_tf beside what a Keras user would pick.
 
     python benchmarks/tf_step.py [--rounds 9] [--sets "16M" "28M, 40 tensors"] [--no-first-step]
+                                 [--save]
 
 Every contender does one step in turn, in each of TensorFlow's modes, many times over, so that
 whatever else the machine does slows all alike. Reported are the median time, the median ratio to
-Keras' Lion *in the same mode and round*, and how far the process grew at most during a step. The
-first step, with all that is traced and compiled for it, is timed in fresh processes, on 148
-variables of GPT-2's shapes at an eighth of its width.
+Keras' Lion *in the same mode and round*, and the bandwidth if every array were read and written
+once (θ, m, g in; θ', m' out) as a share of a copy's. In fresh processes then: by how many times a
+variable's size the process grows while it steps that one, and the first step, with all that is
+traced and compiled for it, on 148 variables of GPT-2's shapes at an eighth of its width.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import subprocess
 import sys
-import threading
 import time
+from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
@@ -24,9 +27,10 @@ os.environ["KERAS_BACKEND"] = "tensorflow"
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras
-import psutil
+import numpy as np
 import tensorflow as tf
 
+from benchmarks.results import Report, add_save_option, in_rounds, ratio
 from benchmarks.shapes import SETS, gpt2
 from lion_tf import Lion
 
@@ -42,6 +46,7 @@ Task = tuple[str, str]
 
 
 DEFAULT_SETS = ("16M", "28M, 40 tensors")
+MEMORY_PROGRAM = Path(__file__).parents[1] / "tests" / "lion_tf" / "memory_program.py"
 FIRST_STEP = gpt2(layers=12, vocabulary=50_257, width=96)
 
 CONTENDERS: dict[str, Callable[[], Any]] = {
@@ -63,54 +68,56 @@ def step_of(contender: str, mode: str, variables: list[Any], gradients: list[Any
     return MODES[mode](lambda: optimizer.apply(gradients, variables))
 
 
-def seconds(step: Callable[[], Any], variables: list[Any]) -> float:
-    start = time.perf_counter()
-    step()
-    variables[-1].value[..., :1].numpy()  # wait for the last of them
-    return time.perf_counter() - start
-
-
-def growth(step: Callable[[], Any]) -> float:
-    """MiB by which the process grows at most during a few steps, sampled from another thread."""
-    process, done = psutil.Process(), threading.Event()
-    before = process.memory_info().rss
-    seen = [before]
-
-    def sample() -> None:
-        while not done.is_set():
-            seen.append(process.memory_info().rss)
-            time.sleep(0.0002)
-
-    sampler = threading.Thread(target=sample)
-    sampler.start()
-    for _ in range(5):
-        step()
-    done.set()
-    sampler.join()
-    return float(max(seen) - before) / 2**20
-
-
-def measure(shapes: Shapes, rounds: int) -> None:
+def measure(report: Report, shapes: Shapes, rounds: int) -> None:
     variables = [keras.Variable(keras.random.normal(shape)) for shape in shapes]
     gradients = [keras.random.normal(shape) for shape in shapes]
-    steps: dict[Task, Any] = {
+    elements = sum(map(math.prod, shapes))
+    source, target = (np.ones(elements, np.float32) for _ in range(2))
+
+    def seconds(step: Callable[[], Any]) -> float:
+        start = time.perf_counter()
+        step()
+        variables[-1].value[..., :1].numpy()  # wait for the last of them
+        return time.perf_counter() - start
+
+    tasks: dict[Task, Any] = {
         (name, mode): step_of(name, mode, variables, gradients)
         for mode in MODES
         for name in CONTENDERS
     }
-    for step in steps.values():
-        step()
-        step()
-    times: dict[Task, list[float]] = {task: [] for task in steps}
-    for _ in range(rounds):
-        for task, step in steps.items():
-            times[task].append(seconds(step, variables))
-    print(f"{'':34}{'ms':>9}{'÷ keras Lion':>14}{'grows by':>14}")
+    copy = "copy", "eager"
+    times = in_rounds(tasks | {copy: lambda: np.copyto(target, source)}, rounds, seconds)
+    floor = 2 * 4 * elements / median(times.pop(copy))
+    report.text(f"A copy moves {floor / 1e9:.1f} GB/s.\n")
+    rows = []
     for (name, mode), taken in times.items():
-        baseline = times[BASELINE, mode]
-        ratio = median(a / b for a, b in zip(taken, baseline, strict=True))
-        mib = growth(steps[name, mode])
-        print(f"{name:21}{mode:13}{median(taken) * 1e3:9.2f}{ratio:14.2f}{mib:10.1f} MiB")
+        share = 5 * 4 * elements / median(taken) / floor if "Lion" in name or "lion" in name else 0
+        rows.append(
+            [
+                f"{name}, {mode}",
+                f"{median(taken) * 1e3:.2f}",
+                f"{ratio(taken, times[BASELINE, mode]):.2f}",
+                f"{share:.0%}" if share else "-",
+            ]
+        )
+    report.table(["", "ms", f"÷ {BASELINE}", "of a copy"], rows)
+
+
+def compare_memory(report: Report) -> None:
+    report.section("Growth of a fresh process that steps one variable, in its sizes")
+    rows = []
+    for name, kind in ((BASELINE, "keras"), ("lion_tf", "lion_tf")):
+        grown = [
+            output_of(str(MEMORY_PROGRAM), kind, mode) for mode in ("eager", "function", "xla")
+        ]
+        rows.append([name, *grown])
+    report.table(["", *MODES], rows)
+
+
+def output_of(*command: str) -> str:
+    """The last word that a program prints."""
+    words = [sys.executable, *command]
+    return subprocess.run(words, capture_output=True, text=True, check=True).stdout.split()[-1]
 
 
 def first_step(contender: str, mode: str) -> float:
@@ -123,37 +130,39 @@ def first_step(contender: str, mode: str) -> float:
     return time.perf_counter() - start
 
 
-def compare_first_steps(rounds: int) -> None:
-    print(f"\nfirst step of {len(FIRST_STEP)} variables, in a fresh process")
-    print(f"{'':34}{'s':>9}{'÷ keras Lion':>14}")
+def compare_first_steps(report: Report, rounds: int) -> None:
+    report.section(f"First step of {len(FIRST_STEP)} variables, in a fresh process")
+    rows = []
     for mode in MODES:
         taken: dict[str, list[float]] = {BASELINE: [], "lion_tf": []}
         for _ in range(rounds):
             for name, times in taken.items():
-                command = [sys.executable, __file__, "--one-first-step", name, mode]
-                output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-                times.append(float(output.split()[-1]))
+                times.append(float(output_of(__file__, "--one-first-step", name, mode)))
         for name, times in taken.items():
-            ratio = median(a / b for a, b in zip(times, taken[BASELINE], strict=True))
-            print(f"{name:21}{mode:13}{median(times):9.2f}{ratio:14.2f}")
+            relative = ratio(times, taken[BASELINE])
+            rows.append([f"{name}, {mode}", f"{median(times):.2f}", f"{relative:.2f}"])
+    report.table(["", "s", f"÷ {BASELINE}"], rows)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--sets", nargs="+", default=DEFAULT_SETS, choices=SETS)
     parser.add_argument("--no-first-step", action="store_true")
     parser.add_argument("--one-first-step", nargs=2, help=argparse.SUPPRESS)
+    add_save_option(parser, "tf_step")
     arguments = parser.parse_args()
     if arguments.one_first_step:
         print(first_step(*arguments.one_first_step))
         return
-    print(f"tensorflow {tf.__version__}, keras {keras.__version__}, {os.cpu_count()} cores")
+    report = Report("One step of Lion in Keras on TensorFlow", ["tensorflow", "keras"])
     for name in arguments.sets:
-        print(f"\n{name}, float32")
-        measure(SETS[name], arguments.rounds)
+        report.section(f"{name}, float32")
+        measure(report, SETS[name], arguments.rounds)
+    compare_memory(report)
     if not arguments.no_first_step:
-        compare_first_steps(min(arguments.rounds, 3))
+        compare_first_steps(report, min(arguments.rounds, 3))
+    report.save(arguments.save)
 
 
 if __name__ == "__main__":

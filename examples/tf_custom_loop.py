@@ -51,7 +51,7 @@ class Run:
     def train(self, steps: int) -> float:
         """The loss before the last of the steps."""
         x = np.linspace(-3, 3, 256, dtype=np.float32)[:, None]
-        loss = None
+        loss: Any = None
         for _ in range(steps):
             loss = self.step(tf.constant(x), tf.constant(np.sin(x)))
         return float(loss)

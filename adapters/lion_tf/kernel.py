@@ -14,6 +14,7 @@ min(iterations, 0), which is read from a variable.
 
 from __future__ import annotations
 
+from functools import cache, partial
 from typing import Any, Final, TypeAlias
 
 import tensorflow as tf
@@ -43,13 +44,18 @@ def zero_after(value: Tensor, zero: Tensor) -> Tensor:
     return tf.reduce_sum(tf.bitwise.bitwise_and(tf.bitcast(first, bits), tf.cast(zero, bits)))
 
 
-def stored(new: Tensor, dtype: tf.DType, zero: Tensor) -> Tensor:
-    """new, rounded once to the dtype of θ and m (SPEC C9).
+def stored(new: Tensor, old: Tensor, zero: Tensor, iterations: Tensor) -> Tensor:
+    """new, rounded once to the dtype of old, whose place it takes (SPEC C9).
 
-    Without a fence where nothing is rounded: XLA takes a fence, which has one array for an operand,
-    as free to repeat, computes θ' once more for `zero_after`, and copies both arrays before.
+    XLA takes an operation on one array, such as a fence, as free to repeat: it would compute θ'
+    once more for `zero_after`, and copy both arrays before. So a choice between two arrays stands
+    behind the fence, and where nothing is rounded there is no fence. The choice must not say what
+    zero is: LLVM would put it in place of every fence's, and contract.
     """
-    return new if new.dtype == dtype else fence(tf.cast(new, dtype), zero)
+    if new.dtype == old.dtype:
+        return new
+    always = tf.less(iterations, 1 << 62)
+    return tf.where(always, fence(tf.cast(new, old.dtype), zero), old)
 
 
 def sign(c: Tensor) -> Tensor:
@@ -57,7 +63,6 @@ def sign(c: Tensor) -> Tensor:
     return tf.where(tf.equal(c, 0), tf.zeros_like(c), tf.sign(c))
 
 
-@tf.function(jit_compile=True, autograph=False)
 def update(
     variable: Tensor,
     momentum: Tensor,
@@ -70,7 +75,7 @@ def update(
 ) -> None:
     """One step of Lion on a variable and its momentum, in place (SPEC C5).
 
-    θ and m are passed as resource handles: a trace serves all variables of a shape, and it would
+    θ and m are passed as resource handles: a trace serves all variables of a dtype, and it would
     keep a weak reference to the first ones, were they passed as tf.Variables, and refuse to work
     in a graph once they are gone.
 
@@ -81,9 +86,44 @@ def update(
         learning_rate: η, 0-d, in any floating dtype.
         weight_decay: λ, likewise.
         betas: β1, 1-β1, β2, 1-β2 in float64, the complements formed there (SPEC C4).
-        iterations: steps done so far, 0-d, never negative.
+        iterations: steps done so far, 0-d, in int64, never negative.
         dtype: the dtype of θ and m.
     """
+    run = compiled(dtype, gradient.dtype, learning_rate.dtype, weight_decay.dtype)
+    run(variable, momentum, gradient, learning_rate, weight_decay, betas, iterations)
+
+
+@cache
+def compiled(dtype: tf.DType, gradient: tf.DType, rate: tf.DType, decay: tf.DType) -> Any:
+    """`update` for arguments of these dtypes: one trace, which XLA compiles for each shape."""
+    handle, scalar = tf.TensorSpec([], tf.resource), tf.TensorSpec([], tf.int64)
+    signature = [
+        handle,
+        handle,
+        tf.TensorSpec(None, gradient),
+        tf.TensorSpec([], rate),
+        tf.TensorSpec([], decay),
+        tf.TensorSpec([4], tf.float64),
+        scalar,
+    ]
+    return tf.function(
+        partial(_update, dtype),
+        input_signature=signature,
+        jit_compile=True,
+        autograph=False,
+    )
+
+
+def _update(
+    dtype: tf.DType,
+    variable: Tensor,
+    momentum: Tensor,
+    gradient: Tensor,
+    learning_rate: Tensor,
+    weight_decay: Tensor,
+    betas: Tensor,
+    iterations: Tensor,
+) -> None:
     compute = tf.float64 if dtype == tf.float64 else tf.float32
     zero = tf.minimum(iterations, tf.zeros_like(iterations))
 
@@ -91,8 +131,9 @@ def update(
     lr, decay = tf.cast(learning_rate, compute), tf.cast(weight_decay, compute)
     beta_1, complement_1, beta_2, complement_2 = tf.unstack(tf.cast(betas, compute))
 
-    theta = tf.cast(tf.raw_ops.ReadVariableOp(resource=variable, dtype=dtype), compute)
-    m = tf.cast(tf.raw_ops.ReadVariableOp(resource=momentum, dtype=dtype), compute)
+    old_theta = tf.raw_ops.ReadVariableOp(resource=variable, dtype=dtype)
+    old_m = tf.raw_ops.ReadVariableOp(resource=momentum, dtype=dtype)
+    theta, m = tf.cast(old_theta, compute), tf.cast(old_m, compute)
     g = tf.cast(fence(gradient, zero), compute)  # as it was handed over, rounded to its dtype
 
     a = fence(beta_1 * m, zero)
@@ -101,14 +142,14 @@ def update(
     d = fence(decay * theta, zero)
     s = u + d
     e = fence(lr * s, zero)
-    new_theta = stored(theta - e, dtype, zero)
+    new_theta = stored(theta - e, old_theta, zero, iterations)
 
     # m' overwrites what θ' reads. Where nothing orders the two loops, XLA copies m first; this
     # zero is known only after θ', so that no copy is needed.
     after = zero_after(new_theta, zero)
     x = fence(beta_2 * m, after)
     y = fence(complement_2 * g, after)
-    new_m = stored(x + y, dtype, after)
+    new_m = stored(x + y, old_m, after, iterations)
 
     tf.raw_ops.AssignVariableOp(resource=variable, value=new_theta)
     tf.raw_ops.AssignVariableOp(resource=momentum, value=new_m)

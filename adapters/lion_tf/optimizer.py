@@ -245,12 +245,12 @@ class Lion(keras.optimizers.Optimizer):
         elif callable(decay):
             decay = decay()
         rates = Rates(
-            _scalar(learning_rate),
-            _scalar(0.0 if decay is None else decay),
+            _scalar("learning_rate", learning_rate),
+            _scalar("weight_decay", 0.0 if decay is None else decay),
             tf.constant(
                 [self.beta_1, 1.0 - self.beta_1, self.beta_2, 1.0 - self.beta_2], tf.float64
             ),
-            tf.convert_to_tensor(self._iterations.value),
+            tf.cast(tf.convert_to_tensor(self._iterations.value), tf.int64),
         )
         if tf.executing_eagerly():
             self._check_finite(float(rates.learning_rate), "learning_rate", variables)
@@ -299,10 +299,16 @@ class Lion(keras.optimizers.Optimizer):
         return next(copy for copy in copies if copy.device == variable.device)
 
 
-def _scalar(value: Any) -> Tensor:
+def _scalar(name: str, value: Any) -> Tensor:
     """A number in binary64; a tensor or variable as the tensor it is."""
     if isinstance(value, keras.Variable):
         value = value.value
-    if tf.is_tensor(value) or isinstance(value, tf.Variable):
-        return tf.convert_to_tensor(value)
-    return tf.constant(value, tf.float64)
+    if not (tf.is_tensor(value) or isinstance(value, tf.Variable)):
+        return tf.constant(value, tf.float64)
+    tensor = tf.convert_to_tensor(value)
+    if tensor.shape.rank:
+        raise TypeError(
+            f"{name} is not legal: it has shape {tuple(tensor.shape)}; legal: a number, or a "
+            "tensor without axes"
+        )
+    return tensor

@@ -9,7 +9,7 @@ import keras
 import pytest
 import tensorflow as tf
 
-from lion_tf import Lion, kernel, optimizer
+from lion_tf import Lion, kernel
 from tests.lion_tf.doors import replace_in_kernel
 
 SIZE = 4096
@@ -18,15 +18,15 @@ SIZE = 4096
 def compiled(dtype: str) -> str:
     """The optimized HLO of one variable's update, which eager mode and tf.function run."""
     theta, m = (tf.Variable(tf.zeros([SIZE], dtype)) for _ in range(2))
-    text: str = vars(optimizer)["update"].experimental_get_compiler_ir(
+    kind, double = tf.as_dtype(dtype), tf.float64
+    text: str = kernel.compiled(kind, kind, tf.float32, double).experimental_get_compiler_ir(
         theta.handle,
         m.handle,
         tf.zeros([SIZE], dtype),
         tf.constant(0.5),
-        tf.constant(0.5, tf.float64),
-        tf.constant([0.5, 0.5, 0.5, 0.5], tf.float64),
+        tf.constant(0.5, double),
+        tf.constant([0.5, 0.5, 0.5, 0.5], double),
         tf.constant(0, tf.int64),
-        tf.as_dtype(dtype),
     )(stage="optimized_hlo")
     return text
 
@@ -54,7 +54,7 @@ def aliased(text: str) -> int:
     return count
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])
 def test_a_step_is_in_place_and_copies_nothing(dtype: str) -> None:
     text = compiled(dtype)
     assert copies(text) == []
@@ -76,5 +76,12 @@ def test_loops_that_nothing_orders_copy_the_momentum(monkeypatch: pytest.MonkeyP
     assert len(copies(compiled_train_step())) == 2
 
 
-def test_the_kernel_is_the_one_that_the_optimizer_runs() -> None:
-    assert vars(optimizer)["update"] is kernel.update
+@pytest.mark.parametrize("dtype", ["float16", "float32"])
+def test_a_fence_where_a_result_is_stored_copies_both_arrays(
+    dtype: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fenced(new: Any, old: Any, zero: Any, iterations: Any) -> Any:
+        return kernel.fence(tf.cast(new, old.dtype), zero)
+
+    replace_in_kernel(monkeypatch, stored=fenced)
+    assert len(copies(compiled(dtype))) == 2

@@ -168,6 +168,20 @@ def test_a_schedule_that_leaves_what_is_legal(name: str) -> None:
     )
 
 
+@pytest.mark.parametrize("name", ["learning_rate", "weight_decay"])
+@DOORS
+@pytest.mark.clause("C13", "C14")
+def test_a_rate_with_axes(name: str, door: str) -> None:
+    opt = Lion(**{name: lambda: tf.constant([0.5])})  # type: ignore[arg-type]
+    target = keras.Variable([1.0])
+    message = (
+        rf"{name} is not legal: it has shape \(1,\); legal: a number, or a tensor without axes"
+    )
+    with pytest.raises(TypeError, match=message):
+        doors()[door](opt, [tf.constant([1.0])], [target])
+    assert target.numpy().tolist() == [1.0]
+
+
 def test_keras_own_refusals_still_work() -> None:
     opt = Lion()
     with pytest.raises(ValueError, match="must already be built"):
