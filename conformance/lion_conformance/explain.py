@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any, Final
 from numpy.typing import NDArray
 
 import lion_ref
-from lion_conformance.diagnose import UNKNOWN, Diagnosis, Search
+from lion_conformance.diagnose import UNKNOWN, Diagnosis, Search, sentence
 from lion_conformance.drive import drive
 from lion_conformance.judge import Verdict
 from lion_conformance.port import PortError, run_once
+from lion_conformance.trajectory import answers, trajectories
+from lion_ref.acceptance import Reason
 from lion_ref.arithmetic import same_bits
 
 if TYPE_CHECKING:
@@ -36,31 +38,60 @@ def explained(
     Where the semantics is a rounding of Lion and the port declares nothing, `accepted` becomes
     `bit-exact as` it (SPEC C29).
     """
-    differ = [r.dtype for r in results if r.verdict in (Verdict.ACCEPTED, Verdict.REJECTED)]
+    results = [_known(port, r) for r in results]
+    unexplained = [r for r in results if not r.sentence]
+    differ = [r.dtype for r in unexplained if r.verdict in (Verdict.ACCEPTED, Verdict.REJECTED)]
     if not differ:
-        return list(results)
-    together = _confirmed(port, [r.dtype for r in results], max_examples, seed)
+        return results
+    runs = not any(_only_in_a_run(r) for r in results)
+
+    def confirmed(dtypes: Sequence[str]) -> Diagnosis:
+        return _confirmed(port, dtypes, max_examples, seed, runs=runs)
+
+    together = confirmed([r.dtype for r in results])
     found = dict.fromkeys(differ, together)
     if together.semantics is None and len(results) > 1:
-        found = {dtype: _confirmed(port, [dtype], max_examples, seed) for dtype in differ}
+        found = {dtype: confirmed([dtype]) for dtype in differ}
     return [_with(port, r, found[r.dtype]) if r.dtype in found else r for r in results]
 
 
+def _only_in_a_run(result: DtypeResult) -> bool:
+    """Whether every single step was right: what a step computes then explains nothing."""
+    return result.counterexample is not None and bool(result.counterexample.run)
+
+
+def _known(port: Port, result: DtypeResult) -> DtypeResult:
+    """The result; with its sentence where no search is needed for that."""
+    if not _only_in_a_run(result) or not {*result.reasons} <= {Reason.OUTSIDE.value}:
+        return result
+    return _in_a_run(result, sentence(port.declared or lion_ref.CANONICAL))
+
+
+def _in_a_run(result: DtypeResult, words: str) -> DtypeResult:
+    return replace(result, sentence=f"a single step {words}; a run of several does not")
+
+
 def _with(port: Port, result: DtypeResult, found: Diagnosis) -> DtypeResult:
+    if _only_in_a_run(result):
+        return _in_a_run(result, found.sentence)
     verdict = result.verdict
     if verdict is Verdict.ACCEPTED and port.declared is None and found.semantics is not None:
         verdict = Verdict.BIT_EXACT_AS
     return replace(result, verdict=verdict, semantics=found.semantics, sentence=found.sentence)
 
 
-def _confirmed(port: Port, dtypes: Sequence[str], max_examples: int, seed: int) -> Diagnosis:
+def _confirmed(
+    port: Port, dtypes: Sequence[str], max_examples: int, seed: int, *, runs: bool
+) -> Diagnosis:
     search = Search(port, dtypes)
     for _ in range(ROUNDS):
         found = search.result()
         if found.semantics is None:
             return found
         try:
-            contradiction = _contradiction(port, found.semantics, dtypes, max_examples, seed)
+            contradiction = _contradiction(
+                port, found.semantics, dtypes, max_examples, seed, runs=runs
+            )
         except PortError as error:
             return Diagnosis(None, f"{UNKNOWN}: {error}", parted_at=str(error))
         if contradiction is None:
@@ -70,29 +101,40 @@ def _confirmed(port: Port, dtypes: Sequence[str], max_examples: int, seed: int) 
 
 
 def _contradiction(
-    port: Port, semantics: Semantics, dtypes: Sequence[str], max_examples: int, seed: int
+    port: Port,
+    semantics: Semantics,
+    dtypes: Sequence[str],
+    max_examples: int,
+    seed: int,
+    *,
+    runs: bool,
 ) -> tuple[Case, tuple[Array, Array]] | None:
     """A case of `verify` on which the port's bits are not those of the semantics found."""
     contradictions = []
     errors: list[PortError] = []
 
-    def judge_case(case: Case) -> bool:
-        try:
-            got = run_once(port, *case.arrays, **case.scalars)
-        except PortError as error:  # raised where it can be told from Hypothesis's own
-            errors.append(error)
-            return False
+    def fits(case: Case, got: tuple[Array, Array]) -> bool:
         expected = lion_ref.step(*case.arrays, **case.scalars, semantics=semantics)
         if all(same_bits(a, b).all() for a, b in zip(got, expected, strict=True)):
             return True
         contradictions.append((case, got))
         return False
 
+    def judge_case(case: Case) -> bool:
+        try:
+            return fits(case, run_once(port, *case.arrays, **case.scalars))
+        except PortError as error:  # raised where it can be told from Hypothesis's own
+            errors.append(error)
+            return False
+
     for dtype in dtypes:
         triples = [triple for triple in port.triples if triple[0] == dtype]
         drive(judge_case, triples, max_examples=max_examples, seed=seed, compiles=port.compiles)
         if errors:
             raise errors[0]
+        for run in trajectories(triples, compiles=port.compiles) if runs else ():
+            if not contradictions:
+                all(fits(*answer) for event in answers(port, run) for answer in event)
         if contradictions:
             return contradictions[0]
     return None

@@ -21,6 +21,7 @@ from lion_ref.arithmetic import same_bits
 if TYPE_CHECKING:
     from lion_conformance.cases import Case
     from lion_conformance.differences import Difference
+    from lion_conformance.trajectory import RunFailure
 
 Array = NDArray[Any]
 
@@ -64,7 +65,7 @@ class Tally:
     as_declared: bool = True
     reasons: Counter[Reason] = field(default_factory=Counter)
     differences: list[Difference] = field(default_factory=list)
-    failure: Failure | None = None
+    failure: Failure | RunFailure | None = None
     returned: list[tuple[Array, Array]] = field(default_factory=list)
     """The last results with copies of them: a port may not change what it has returned."""
     port_seconds: float = 0.0
@@ -72,35 +73,47 @@ class Tally:
 
     def add(self, port: Port, case: Case) -> bool:
         """Judge one case; False if it is rejected."""
-        self.cases += 1
-        self.elements += case.param.size
         begin = time.perf_counter()
         try:
             got = run_once(port, *case.arrays, **case.scalars)
         except PortError as error:
+            self._count(case)
             self.failure = Failure(case, None, str(error))
             return False
-        returned = time.perf_counter()
+        self.port_seconds += time.perf_counter() - begin
         if not all(same_bits(kept, copy).all() for kept, copy in self.returned):
+            self._count(case)
             why = "the port changed a result that it had returned before; legal: new arrays"
             self.failure = Failure(case, None, why)
             return False
         self.returned = [(x, x.copy()) for x in got]
-        passed = self._judge(case, got)
-        self.port_seconds += returned - begin
-        self.judge_seconds += time.perf_counter() - returned
-        return passed
+        why = self.take(case, got)
+        if why:
+            self.failure = Failure(case, got, why)
+        return not why
 
-    def _judge(self, case: Case, got: tuple[Array, Array]) -> bool:
+    def take(self, case: Case, got: tuple[Array, Array]) -> str:
+        """Judge a port's answer to a case: why it is rejected, nothing if it is not."""
+        begin = time.perf_counter()
+        self._count(case)
+        why = self._judge(case, got)
+        self.judge_seconds += time.perf_counter() - begin
+        return why
+
+    def _count(self, case: Case) -> None:
+        self.cases += 1
+        self.elements += case.param.size
+
+    def _judge(self, case: Case, got: tuple[Array, Array]) -> str:
         if self._equals(got, case, lion_ref.CANONICAL):
             # Bits that are canonical may still not be the declared ones.
             self.as_declared &= self.declared is None or self._equals(got, case, self.declared)
-            return True
+            return ""
         self.canonical = False
         declared = self.declared is not None and self._equals(got, case, self.declared)
         self.as_declared &= declared
         if declared and self.declared is not None and not self.declared.is_other_algorithm:
-            return True  # and so accepted: SPEC C23
+            return ""  # and so accepted: SPEC C23
         judgement = judge(*case.arrays, *got, **case.scalars)
         self.reasons += judgement.param.counts() + judgement.momentum.counts()
         if len(self.differences) < POINTS:
@@ -109,11 +122,8 @@ class Tally:
             outside = int((~part.accepted).sum())
             if outside:
                 total = part.accepted.size
-                self.failure = Failure(
-                    case, got, f"{name}: {outside} of {total} elements lie outside the accepted set"
-                )
-                return False
-        return True
+                return f"{name}: {outside} of {total} elements lie outside the accepted set"
+        return ""
 
     @staticmethod
     def _equals(got: tuple[Array, Array], case: Case, semantics: Semantics) -> bool:

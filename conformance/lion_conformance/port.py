@@ -34,7 +34,7 @@ class Session(Protocol):
         """One step of all parameters."""
 
     def read(self) -> tuple[list[Array], list[Array]]:
-        """(parameters, momenta) as NumPy arrays."""
+        """(parameters, momenta) as NumPy arrays that no later step changes."""
 
 
 class Opener(Protocol):
@@ -102,7 +102,7 @@ class _Stateless:
 
     def read(self) -> tuple[list[Array], list[Array]]:
         """The arrays that the callable returned last."""
-        return self._params, self._momenta
+        return list(self._params), list(self._momenta)
 
 
 def _pair(result: object) -> tuple[Array, Array]:

@@ -42,7 +42,7 @@ def reduced(port: Port, failure: Failure) -> Failure:
             return False
         calls += 1
         tally = Tally(port.declared)
-        if tally.add(port, case) or tally.failure is None:
+        if tally.add(port, case) or not isinstance(tally.failure, Failure):
             return False
         best = tally.failure
         return True

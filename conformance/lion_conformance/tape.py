@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 import lion_ref
 from lion_conformance.judge import Verdict
-from lion_conformance.port import Port, PortError, answering
+from lion_conformance.port import Port, PortError
 from lion_conformance.report.model import TapeResult
+from lion_conformance.walk import State, Walk
 from lion_ref import Semantics
 from lion_ref.acceptance import judge
-from lion_ref.arithmetic import same_bits
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from lion_conformance.cases import ScalarArguments
 
 Array = NDArray[Any]
-State = tuple[list[Array], list[Array]]
 
 PATH: Final = Path(__file__).parent / "data" / "digits.npz"
 TRIPLE: Final = ("float32", "float32", "float32")
@@ -93,24 +92,15 @@ def replay(port: Port, tape: Tape) -> TapeResult:
     Each step is judged from the state that the port itself was in. By induction, a port that is
     bit-exact at every step has gone through the reference's run bit for bit.
     """
-    zeros = [np.zeros_like(x) for x in tape.params]
+    start = State(tape.params, tuple(np.zeros_like(x) for x in tape.params))
     canonical = as_declared = True
     elements = 0
     why = ""
     try:
-        with answering():
-            session = port.open(
-                [x.copy() for x in tape.params], zeros, beta1=tape.beta1, beta2=tape.beta2
-            )
-            before: State = _copied(session.read())
-        if not _equal(before, (list(tape.params), zeros)):
-            why = "the session does not start with the parameters and momenta that it was given"
+        walk = Walk(port, start, beta1=tape.beta1, beta2=tape.beta2)
         for t, (grads, lr, weight_decay) in enumerate(tape.steps()):
-            if why:
-                break
-            with answering():
-                session.step([x.copy() for x in grads], lr=lr, weight_decay=weight_decay)
-                after = _copied(session.read())
+            before = walk.state
+            after = walk.step(grads, lr=lr, weight_decay=weight_decay)
             scalars: ScalarArguments = {
                 "lr": lr,
                 "beta1": tape.beta1,
@@ -123,9 +113,9 @@ def replay(port: Port, tape: Tape) -> TapeResult:
                 outside = _outside(before, grads, scalars, after)
                 if outside:
                     why = f"step {t}: {outside} elements lie outside the accepted set"
+                    break
             if port.declared is not None:
                 as_declared &= _follows(before, grads, scalars, port.declared, after)
-            before = after
     except PortError as error:
         why = str(error)
     verdict = Verdict.BIT_EXACT
@@ -143,34 +133,20 @@ def replay(port: Port, tape: Tape) -> TapeResult:
     )
 
 
-def _copied(state: State) -> State:
-    return [np.array(x) for x in state[0]], [np.array(x) for x in state[1]]
-
-
-def _equal(first: State, second: State) -> bool:
-    """Same number, shapes, dtypes and bits."""
-    pairs = list(zip([*first[0], *first[1]], [*second[0], *second[1]], strict=False))
-    return len(first[0]) == len(second[0]) and all(
-        a.shape == b.shape and a.dtype == b.dtype and bool(same_bits(a, b).all()) for a, b in pairs
-    )
-
-
 def _follows(
     before: State, grads: list[Array], scalars: ScalarArguments, how: Semantics, after: State
 ) -> bool:
     pairs = [
-        lion_ref.step(param, momentum, grad, **scalars, semantics=how)
-        for param, momentum, grad in zip(*before, grads, strict=True)
+        lion_ref.step(*tensor, grad, **scalars, semantics=how)
+        for tensor, grad in zip(before.tensors, grads, strict=True)
     ]
-    return _equal(([p for p, _ in pairs], [m for _, m in pairs]), after)
+    return after.equals(State(*zip(*pairs, strict=True)))
 
 
 def _outside(before: State, grads: list[Array], scalars: ScalarArguments, after: State) -> int:
     judgements = [
-        judge(param, momentum, grad, new_param, new_momentum, **scalars)
-        for param, momentum, grad, new_param, new_momentum in zip(
-            *before, grads, *after, strict=True
-        )
+        judge(*old, grad, *new, **scalars)
+        for old, grad, new in zip(before.tensors, grads, after.tensors, strict=True)
     ]
     return sum(
         int((~part.accepted).sum())

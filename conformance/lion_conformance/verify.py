@@ -9,8 +9,9 @@ from lion_conformance.drive import drive
 from lion_conformance.explain import explained
 from lion_conformance.judge import Tally
 from lion_conformance.port import Port, check_dtypes, from_callable
-from lion_conformance.reduce import reduced
 from lion_conformance.report.model import Counterexample, DtypeResult, Report, versions
+from lion_conformance.shorten import smallest
+from lion_conformance.trajectory import judge_runs
 
 if TYPE_CHECKING:
     from lion_conformance.cases import Case
@@ -29,7 +30,7 @@ def verify(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Report:
-    """Judge a port against lion_ref, bit for bit, on adversarial cases.
+    """Judge a port against lion_ref, bit for bit, on adversarial cases and in runs of many steps.
 
     Args:
         port: a callable with lion_ref.step's signature (NumPy arrays in, new NumPy arrays out), or
@@ -84,7 +85,7 @@ def check_budget(max_examples: object, seed: object) -> None:
 def verify_dtype(
     port: Port, dtype: str, *, max_examples: int, seed: int, progress: Progress | None = None
 ) -> DtypeResult:
-    """Judge a port on cases whose θ has one dtype."""
+    """Judge a port on cases whose θ has one dtype, and if they pass, on runs of several steps."""
     triples = tuple(triple for triple in port.triples if triple[0] == dtype)
     tally = Tally(port.declared)
 
@@ -95,9 +96,11 @@ def verify_dtype(
         return passed
 
     drive(judge_case, triples, max_examples=max_examples, seed=seed, compiles=port.compiles)
+    if tally.failure is None:
+        tally.failure = judge_runs(port, triples, tally)
     counterexample = None
     if tally.failure is not None:
-        counterexample = Counterexample.of(reduced(port, tally.failure))
+        counterexample = Counterexample.of(smallest(port, tally.failure))
     if progress is not None:
         progress(dtype, max_examples, max_examples)
     return DtypeResult(

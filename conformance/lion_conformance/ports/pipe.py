@@ -344,4 +344,4 @@ class _Asked(Session):
 
     def read(self) -> tuple[list[Array], list[Array]]:
         """What the program answered last."""
-        return self._params, self._momenta
+        return list(self._params), list(self._momenta)

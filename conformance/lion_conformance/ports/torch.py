@@ -65,12 +65,11 @@ def to_torch(array: Array, device: str) -> torch.Tensor:
 
 
 def to_numpy(tensor: torch.Tensor) -> Array:
-    """The tensor's bits as an array."""
+    """The tensor's bits as an array of its own, which no later step changes."""
     flat = tensor.detach().cpu()
     if flat.dtype == torch.bfloat16:
-        return flat.view(torch.int16).numpy().view(STORAGE_DTYPES["bfloat16"])
-    array: Array = flat.numpy()
-    return array
+        return flat.view(torch.int16).numpy().view(STORAGE_DTYPES["bfloat16"]).copy()
+    return np.array(flat.numpy())
 
 
 class TorchSession(Session):

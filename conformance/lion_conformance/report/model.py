@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import platform
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from lion_ref.arithmetic import bits
 if TYPE_CHECKING:
     from lion_conformance.cases import ScalarArguments
     from lion_conformance.differences import Difference
+    from lion_conformance.trajectory import RunFailure
 
 PACKAGES = (
     "lion-ref",
@@ -63,7 +64,10 @@ class Value:
 
 @dataclass(frozen=True, slots=True)
 class Counterexample:
-    """The smallest rejected case found: one element, unless it takes more to fail."""
+    """The smallest rejected case found: one element, unless it takes more to fail.
+
+    Where a single step is right and a run of several is not, the case is the last event of a run.
+    """
 
     why: str
     dtypes: dict[str, str]
@@ -73,10 +77,19 @@ class Counterexample:
     expected: dict[str, Value]
     got: dict[str, Value]
     """Empty where the port returned nothing."""
+    run: tuple[str, ...] = ()
+    """A run as text: where each tensor starts, then each event; empty for a single step."""
 
     @classmethod
-    def of(cls, failure: Failure) -> Counterexample:
+    def of(cls, failure: Failure | RunFailure) -> Counterexample:
         """The failure as plain values, for its first element outside the accepted set."""
+        if isinstance(failure, Failure):
+            return cls._of_step(failure)
+        step = cls._of_step(failure.last)
+        return replace(step, why=failure.why, run=tuple(failure.run.lines()))
+
+    @classmethod
+    def _of_step(cls, failure: Failure) -> Counterexample:
         case = failure.case
         names = ("param", "momentum", "grad")
         index = _telling_element(failure)
@@ -104,7 +117,7 @@ class Counterexample:
     def lines(self) -> list[str]:
         """The counterexample as text, one fact a line."""
         scalars = ", ".join(f"{name}={value!r}" for name, value in self.scalars.items())
-        lines = [self.why, f"shape {self.shape}, {scalars}"]
+        lines = [self.why, *self.run, f"shape {self.shape}, {scalars}"]
         for kind, values in (
             ("given", self.inputs),
             ("expected", self.expected),
