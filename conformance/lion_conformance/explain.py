@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 import lion_ref
 from lion_conformance.diagnose import UNKNOWN, Diagnosis, Search, sentence
 from lion_conformance.drive import drive
+from lion_conformance.fixed_runs import fixed_runs
 from lion_conformance.judge import Verdict
 from lion_conformance.port import PortError, run_once
-from lion_conformance.trajectory import answers, trajectories
+from lion_conformance.trajectory import answers
 from lion_ref.acceptance import Reason
 from lion_ref.arithmetic import same_bits
 
@@ -132,9 +133,10 @@ def _contradiction(
         drive(judge_case, triples, max_examples=max_examples, seed=seed, compiles=port.compiles)
         if errors:
             raise errors[0]
-        for run in trajectories(triples, compiles=port.compiles) if runs else ():
+        for run in fixed_runs(port, dtype) if runs else ():
             if not contradictions:
-                all(fits(*answer) for event in answers(port, run) for answer in event)
+                steps = (x for event in answers(port, run) for x in event if x.expected is None)
+                all(fits(x.case, x.got) for x in steps)
         if contradictions:
             return contradictions[0]
     return None

@@ -52,6 +52,26 @@ class Failure:
     case: Case
     got: tuple[Array, Array] | None
     why: str
+    expected: tuple[Array, Array] | None = None
+    """What alone is right, where that is no step's result; the case then holds what was before."""
+
+    def telling_element(self) -> int:
+        """The flat index of the first element that is wrong; 0 where nothing was returned."""
+        if self.got is None:
+            return 0
+        if self.expected is None:
+            return first_difference(self.case, self.got) or 0
+        differs = np.zeros(self.case.param.size, bool)
+        for found, wanted in zip(self.got, self.expected, strict=True):
+            differs |= ~same_bits(found, wanted).reshape(-1)
+        return int(differs.argmax()) if differs.any() else 0
+
+    def expected_at(self, index: int) -> tuple[Array, Array] | None:
+        """What alone is right in one element."""
+        if self.expected is None:
+            return None
+        param, momentum = (x.reshape(-1)[index : index + 1] for x in self.expected)
+        return param, momentum
 
 
 @dataclass(slots=True)
@@ -65,6 +85,8 @@ class Tally:
     as_declared: bool = True
     reasons: Counter[Reason] = field(default_factory=Counter)
     differences: list[Difference] = field(default_factory=list)
+    events: Counter[str] = field(default_factory=Counter)
+    """Events of runs by their kind: SPEC C30."""
     failure: Failure | RunFailure | None = None
     returned: list[tuple[Array, Array]] = field(default_factory=list)
     """The last results with copies of them: a port may not change what it has returned."""

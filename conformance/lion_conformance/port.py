@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from lion_conformance.offers import Offer
 from lion_ref import STORAGE_DTYPES, Semantics, legal_triples
 from lion_ref.arithmetic import bits
 
@@ -62,12 +63,22 @@ class Port:
     device: str = "cpu"
     compiles: bool = False
     """Whether each new shape costs a compilation: then fewer sizes are tried."""
+    offers: frozenset[Offer] = frozenset()
+    """What its sessions can do beyond steps: docs/trajectories.md."""
+    restore: Callable[[bytes], Session] | None = None
+    """Makes a session of what another saved; found by name in another process, if it can be."""
+    devices: tuple[str, ...] = ()
+    """Where its sessions can be moved, `device` first."""
     unavailable: str = ""
     """Why this door cannot be judged here, though its framework is installed."""
 
     def params(self) -> tuple[str, ...]:
         """The dtypes of θ that the port takes, in the order of `triples`."""
         return tuple(dict.fromkeys(triple[0] for triple in self.triples))
+
+
+_OF_ANY_CALLABLE = frozenset({Offer.NO_GRADIENT, Offer.FREEZE, Offer.SPLIT})
+"""A callable keeps nothing between its calls, as these events show; there is nothing to save."""
 
 
 class _Stateless:
@@ -84,9 +95,11 @@ class _Stateless:
         self._step, self._betas = step, {"beta1": beta1, "beta2": beta2}
         self._params, self._momenta = list(params), list(momenta)
 
-    def step(self, grads: Sequence[Array], *, lr: float, weight_decay: float) -> None:
+    def step(self, grads: Sequence[Array | None], *, lr: float, weight_decay: float) -> None:
         """One call of the callable for each tensor; inputs that it changed are an error."""
         for i, grad in enumerate(grads):
+            if grad is None:
+                continue
             inputs = (self._params[i], self._momenta[i], grad)
             before = [bits(x).copy() for x in inputs]
             result = self._step(*inputs, lr=lr, weight_decay=weight_decay, **self._betas)
@@ -99,6 +112,23 @@ class _Stateless:
                         "results are new arrays"
                     )
             self._params[i], self._momenta[i] = _pair(result)
+
+    def freeze(self, tensor: int) -> None:
+        """Nothing to do: without a gradient the callable is not called."""
+
+    def thaw(self, tensor: int) -> None:
+        """Nothing to do: see `freeze`."""
+
+    def split(self, tensor: int, at: int) -> None:
+        """Views of the rows: what is one array of another's memory is nothing to a callable."""
+        for arrays in (self._params, self._momenta):
+            whole = arrays[tensor]
+            arrays[tensor : tensor + 1] = [whole[:at], whole[at:]]
+
+    def merge(self, tensor: int) -> None:
+        """The rows of both, in a new array."""
+        for arrays in (self._params, self._momenta):
+            arrays[tensor : tensor + 2] = [np.concatenate(arrays[tensor : tensor + 2])]
 
     def read(self) -> tuple[list[Array], list[Array]]:
         """The arrays that the callable returned last."""
@@ -146,7 +176,7 @@ def from_callable(
     ) -> Session:
         return _Stateless(step, params, momenta, beta1, beta2)
 
-    return Port(name=name, open=open_session, declared=declared)
+    return Port(name=name, open=open_session, declared=declared, offers=_OF_ANY_CALLABLE)
 
 
 def check_dtypes(port: Port, dtypes: Iterable[str] | None) -> tuple[str, ...]:

@@ -1,7 +1,7 @@
 """From a rejected run to the shortest one found that the port still gets wrong.
 
-Where the port is wrong on the failing event alone, in a session of its own, it is no matter of the
-run: `reduce` then finds a simple case. Else events are left out, then tensors, then elements.
+Where the port is wrong on the failing step alone, in a session of its own, it is no matter of the
+run: `reduce` then finds a simple case. Else elements are left out, then tensors, then events.
 """
 
 from __future__ import annotations
@@ -9,16 +9,18 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from lion_conformance.judge import Failure, Tally, first_difference
+from lion_conformance.events import Freeze, Merge, Schedule, Split, Step, Thaw
+from lion_conformance.judge import Failure, Tally
 from lion_conformance.reduce import reduced
+from lion_conformance.state import State
 from lion_conformance.trajectory import RunFailure, Trajectory, follow
-from lion_conformance.walk import State
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from lion_conformance.events import Event
     from lion_conformance.port import Port
-    from lion_conformance.walk import Array
+    from lion_conformance.state import Array
 
 ATTEMPTS = 60
 """Runs of the port at the most."""
@@ -29,7 +31,8 @@ def smallest(port: Port, failure: Failure | RunFailure) -> Failure | RunFailure:
     if isinstance(failure, Failure):
         return reduced(port, failure)
     tally = Tally(port.declared)
-    if not tally.add(port, failure.last.case) and isinstance(tally.failure, Failure):
+    stepped = failure.last.expected is None
+    if stepped and not tally.add(port, failure.last.case) and isinstance(tally.failure, Failure):
         return reduced(port, tally.failure)
     return shortened(port, failure)
 
@@ -40,7 +43,7 @@ def shortened(port: Port, failure: RunFailure) -> RunFailure:
     progress = True
     while progress and attempts < ATTEMPTS:
         progress = False
-        for run in _shorter(best):
+        for run in filter(_possible, _shorter(best)):
             attempts += 1
             found = follow(port, run, Tally(port.declared))
             if found is not None:
@@ -54,25 +57,59 @@ def shortened(port: Port, failure: RunFailure) -> RunFailure:
 def _shorter(failure: RunFailure) -> Iterator[Trajectory]:
     """Runs with something left out: elements, tensors, then events but the one that fails."""
     run = failure.run
-    if any(x.size > 1 for x in run.start.params):
-        case, got = failure.last.case, failure.last.got
-        index = 0 if got is None else first_difference(case, got)
-        yield _element(run, index or 0)
-    tensors = len(run.start.params)
-    if tensors > 1:
-        yield from (_only(run, [i]) for i in range(tensors))
-        yield from (_only(run, [k for k in range(tensors) if k != i]) for i in range(tensors))
+    if not any(isinstance(event, (Split, Merge)) for event in run.events):
+        if any(x.size > 1 for x in run.start.params):
+            yield _element(run, failure.last.telling_element())
+        tensors = range(len(run.start.params))
+        if len(tensors) > 1:
+            yield from (_only(run, [i]) for i in tensors)
+            yield from (_only(run, [k for k in tensors if k != i]) for i in tensors)
     *before, last = run.events
     for count in dict.fromkeys((len(before), len(before) // 2, 1)):
         for at in range(0, len(before), count or 1):
             yield replace(run, events=(*before[:at], *before[at + count :], last))
 
 
+def _possible(run: Trajectory) -> bool:
+    """Whether every event still has what it needs: tensors of its shapes, a schedule."""
+    state, scheduled = run.start, False
+    for event in run.events:
+        if isinstance(event, Step):
+            scheduled &= event.lr is None
+            shapes = [x.shape for x in state.params]
+            fits = len(event.grads) == len(shapes) and all(
+                grad is None or grad.shape == shape
+                for grad, shape in zip(event.grads, shapes, strict=True)
+            )
+            if not fits or (event.lr is None and not scheduled):
+                return False
+            continue
+        scheduled |= isinstance(event, Schedule)
+        if isinstance(event, (Split, Merge)):
+            last = event.tensor + isinstance(event, Merge)
+            if last >= len(state.params) or not state.params[event.tensor].ndim:
+                return False
+        try:
+            state = event.leaves(state)
+        except ValueError:  # tensors that no longer fit together
+            return False
+    return True
+
+
 def _only(run: Trajectory, kept: list[int]) -> Trajectory:
     """The run of some of its tensors."""
     start = State.of((run.start.params[i] for i in kept), (run.start.momenta[i] for i in kept))
-    events = tuple(e.with_grads(tuple(e.grads[i] for i in kept)) for e in run.events)
-    return replace(run, start=start, events=events)
+    events = (_event_of(event, kept) for event in run.events)
+    return replace(run, start=start, events=tuple(event for event in events if event is not None))
+
+
+def _event_of(event: Event, kept: list[int]) -> Event | None:
+    """What is left of an event where some tensors are left out."""
+    if isinstance(event, Step):
+        return event.with_grads(tuple(event.grads[i] for i in kept))
+    if isinstance(event, (Freeze, Thaw)):
+        return replace(event, tensor=kept.index(event.tensor)) if event.tensor in kept else None
+    return event
 
 
 def _element(run: Trajectory, index: int) -> Trajectory:
@@ -83,5 +120,10 @@ def _element(run: Trajectory, index: int) -> Trajectory:
         return flat[index : index + 1] if index < flat.size else flat[:1]
 
     start = State.of(map(cut, run.start.params), map(cut, run.start.momenta))
-    events = tuple(e.with_grads(tuple(map(cut, e.grads))) for e in run.events)
-    return replace(run, start=start, events=events)
+    events = (
+        event.with_grads(tuple(None if x is None else cut(x) for x in event.grads))
+        if isinstance(event, Step)
+        else event
+        for event in run.events
+    )
+    return replace(run, start=start, events=tuple(events))

@@ -9,18 +9,16 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-import lion_ref
-from lion_conformance.judge import Verdict
-from lion_conformance.port import Port, PortError
+from lion_conformance.events import Step
+from lion_conformance.judge import Tally
 from lion_conformance.report.model import TapeResult
-from lion_conformance.walk import State, Walk
-from lion_ref import Semantics
-from lion_ref.acceptance import judge
+from lion_conformance.state import State
+from lion_conformance.trajectory import Trajectory, follow
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from lion_conformance.cases import ScalarArguments
+    from lion_conformance.port import Port
 
 Array = NDArray[Any]
 
@@ -52,6 +50,12 @@ class Tape:
         """(gradients, lr, weight decay) of one step after another."""
         for t, (lr, weight_decay) in enumerate(zip(self.lr, self.weight_decay, strict=True)):
             yield [x[t] for x in self.grads], float(lr), float(weight_decay)
+
+    def as_run(self) -> Trajectory:
+        """The run that was recorded; momenta start as zeros."""
+        start = State(self.params, tuple(np.zeros_like(x) for x in self.params))
+        events = tuple(Step(tuple(grads), lr, decay) for grads, lr, decay in self.steps())
+        return Trajectory(start, self.beta1, self.beta2, events)
 
     def save(self, path: Path) -> None:
         """Write the tape as a compressed npz."""
@@ -87,69 +91,13 @@ def load(path: Path = PATH) -> Tape:
 
 
 def replay(port: Port, tape: Tape) -> TapeResult:
-    """Run the tape through one session of the port and judge every step.
-
-    Each step is judged from the state that the port itself was in. By induction, a port that is
-    bit-exact at every step has gone through the reference's run bit for bit.
-    """
-    start = State(tape.params, tuple(np.zeros_like(x) for x in tape.params))
-    canonical = as_declared = True
-    elements = 0
-    why = ""
-    try:
-        walk = Walk(port, start, beta1=tape.beta1, beta2=tape.beta2)
-        for t, (grads, lr, weight_decay) in enumerate(tape.steps()):
-            before = walk.state
-            after = walk.step(grads, lr=lr, weight_decay=weight_decay)
-            scalars: ScalarArguments = {
-                "lr": lr,
-                "beta1": tape.beta1,
-                "beta2": tape.beta2,
-                "weight_decay": weight_decay,
-            }
-            elements += tape.size
-            if not _follows(before, grads, scalars, lion_ref.CANONICAL, after):
-                canonical = False
-                outside = _outside(before, grads, scalars, after)
-                if outside:
-                    why = f"step {t}: {outside} elements lie outside the accepted set"
-                    break
-            if port.declared is not None:
-                as_declared &= _follows(before, grads, scalars, port.declared, after)
-    except PortError as error:
-        why = str(error)
-    verdict = Verdict.BIT_EXACT
-    if why:
-        verdict = Verdict.REJECTED
-    elif not canonical:
-        declared = port.declared is not None and as_declared
-        verdict = Verdict.BIT_EXACT_AS if declared else Verdict.ACCEPTED
+    """Run the tape through one session of the port and judge every step."""
+    tally = Tally(port.declared)
+    failure = tally.failure = follow(port, tape.as_run(), tally)
     return TapeResult(
-        verdict=verdict,
-        as_promised=not why and (port.declared is None or as_declared),
+        verdict=tally.verdict,
+        as_promised=tally.as_promised,
         steps=len(tape),
-        elements=elements,
-        why=why,
-    )
-
-
-def _follows(
-    before: State, grads: list[Array], scalars: ScalarArguments, how: Semantics, after: State
-) -> bool:
-    pairs = [
-        lion_ref.step(*tensor, grad, **scalars, semantics=how)
-        for tensor, grad in zip(before.tensors, grads, strict=True)
-    ]
-    return after.equals(State(*zip(*pairs, strict=True)))
-
-
-def _outside(before: State, grads: list[Array], scalars: ScalarArguments, after: State) -> int:
-    judgements = [
-        judge(*old, grad, *new, **scalars)
-        for old, grad, new in zip(before.tensors, grads, after.tensors, strict=True)
-    ]
-    return sum(
-        int((~part.accepted).sum())
-        for judged in judgements
-        for part in (judged.param, judged.momentum)
+        elements=tally.elements,
+        why="" if failure is None else failure.why,
     )

@@ -1,4 +1,4 @@
-"""Runs of several steps and several tensors in one session, judged after every event.
+"""Runs of several events and several tensors in one session, judged after every event (SPEC C30).
 
 A single step cannot show what a port keeps between steps: a buffer shared by two tensors, the
 learning rate of the step before, a first step that is special. Each event is judged from the state
@@ -15,31 +15,22 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lion_conformance.cases import Case, adversarial
-from lion_conformance.events import Step, spelled
+from lion_conformance.cases import Case
+from lion_conformance.events import Restore, Step, spelled
 from lion_conformance.judge import Failure
 from lion_conformance.port import Port, PortError
-from lion_conformance.walk import State, Walk
-from lion_ref import STORAGE_DTYPES
+from lion_conformance.walk import Walk
+from lion_ref.arithmetic import same_bits
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
+    from lion_conformance.events import Event
     from lion_conformance.judge import Tally
-    from lion_conformance.port import Triple
+    from lion_conformance.state import State
+    from lion_conformance.walk import Answer
 
 Array = NDArray[Any]
-Answer = tuple[Case, tuple[Array, Array]]
-
-TENSORS: tuple[tuple[int, ...], ...] = ((31,), (), (3, 4), (0,), (31,), (2, 3, 2), (1,))
-FEW_TENSORS: tuple[tuple[int, ...], ...] = ((31,), (), (0,), (31,))
-"""For ports that compile anew for every shape."""
-
-RATES = (0.1, 0.0, 3e-4, 1.0, 0.02, 2.5, 0.003)
-DECAYS = (0.1, 0.3, 0.0, 1.0, 0.05)
-"""Of different lengths, so that a step has neither η nor λ of the step before."""
-
-STEPS, LONG = 12, 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +40,24 @@ class Trajectory:
     start: State
     beta1: float
     beta2: float
-    events: tuple[Step, ...]
+    events: tuple[Event, ...]
 
-    def asked(self) -> Case:
-        """The last event, for the first tensor as at the start; where no answer says more."""
-        (param, momentum), last = self.start.tensors[0], self.events[-1]
-        return Case(
-            param, momentum, last.grads[0], last.lr, self.beta1, self.beta2, last.weight_decay
+    def until(self, event: int) -> Trajectory:
+        """The run up to an event, and with it."""
+        return replace(self, events=self.events[: event + 1])
+
+    def unanswered(self, error: PortError) -> Failure:
+        """A failure without an answer: shown for the first tensor, as it was at the start."""
+        param, momentum = self.start.tensors[0]
+        steps = [x for x in self.events if isinstance(x, Step)]
+        given = (x for step in steps[-1:] for x in step.grads[:1] if x is not None)
+        grad = next(given, np.zeros(param.shape, param.dtype))
+        lr, weight_decay = (steps[-1].lr, steps[-1].weight_decay) if steps else (0.0, 0.0)
+        if grad.shape != param.shape:  # the tensors were cut or joined since
+            grad = np.zeros(param.shape, param.dtype)
+        betas = (self.beta1, self.beta2)
+        return Failure(
+            Case(param, momentum, grad, lr or 0.0, *betas, weight_decay or 0.0), None, str(error)
         )
 
     def lines(self) -> list[str]:
@@ -70,88 +72,66 @@ class Trajectory:
 
 @dataclass(frozen=True, slots=True)
 class RunFailure:
-    """A run that is rejected at its last event, and why in one line."""
+    """A run that is rejected at its last event."""
 
     run: Trajectory
     last: Failure
     """That event for one tensor; `got` is None where the port did not answer."""
-    why: str
+    tensor: int | None = None
 
-
-def trajectories(triples: Sequence[Triple], *, compiles: bool) -> Iterator[Trajectory]:
-    """The fixed runs for ports that take these triples: several tensors, then a longer run of one.
-
-    A second triple, whose m has another dtype than θ, is tried unless the port compiles.
-    """
-    alike = [triple for triple in triples if len(set(triple)) == 1]
-    mixed = [triple for triple in triples if triple[0] != triple[1]]
-    chosen = [*alike[:1], *mixed[:1]] or list(triples[:1])
-    for triple in chosen[:1] if compiles else chosen:
-        yield _run(triple, FEW_TENSORS if compiles else TENSORS, STEPS)
-    for triple in chosen[:1]:
-        yield _run(triple, FEW_TENSORS[:1], STEPS if compiles else LONG)
-
-
-def _run(triple: Triple, shapes: Sequence[tuple[int, ...]], steps: int) -> Trajectory:
-    rng = np.random.default_rng(steps)
-    dtypes = [STORAGE_DTYPES[name] for name in triple]
-    beta1, beta2 = 0.9, 0.99
-
-    def drawn(i: int) -> tuple[Array, Array, Array]:
-        # One tensor has what is extreme too; the others stay finite over many steps.
-        size, profile = int(np.prod(shapes[i])), "mixed" if i == 2 else "ordinary"
-        theta, m, g = adversarial(rng, size, dtypes, profile, beta1)
-        return theta.reshape(shapes[i]), m.reshape(shapes[i]), g.reshape(shapes[i])
-
-    first = [drawn(i) for i in range(len(shapes))]
-    events = [
-        Step(
-            tuple(drawn(i)[2] for i in range(len(shapes))),
-            lr=RATES[t % len(RATES)],
-            weight_decay=DECAYS[t % len(DECAYS)],
-        )
-        for t in range(steps)
-    ]
-    start = State.of([x[0] for x in first], [x[1] for x in first])
-    return Trajectory(start, beta1, beta2, tuple(events))
+    @property
+    def why(self) -> str:
+        """Which event of which tensor, and why, in one line."""
+        which = f"event {len(self.run.events) - 1}"
+        if self.tensor is not None:
+            which += f", tensor {self.tensor}"
+        return f"{which}: {self.last.why}"
 
 
 def answers(port: Port, run: Trajectory) -> Iterator[list[Answer]]:
-    """For each event the port's answers, tensor by tensor, with what they answer.
-
-    Raises PortError where the port does not answer.
-    """
+    """For each event the port's answers, tensor by tensor; PortError where there is none."""
     walk = Walk(port, run.start, beta1=run.beta1, beta2=run.beta2)
-    for event in run.events:
-        before = walk.state
-        after = walk.step(event.grads, lr=event.lr, weight_decay=event.weight_decay)
-        yield [
-            (Case(*old, grad, event.lr, run.beta1, run.beta2, event.weight_decay), new)
-            for old, grad, new in zip(before.tensors, event.grads, after.tensors, strict=True)
-        ]
+    yield from map(walk.apply, run.events)
 
 
 def follow(port: Port, run: Trajectory, tally: Tally) -> RunFailure | None:
     """Judge a run after every event; what is rejected ends it."""
-    walked = answers(port, run)
-    for t in range(len(run.events)):
-        so_far = replace(run, events=run.events[: t + 1])
+    return judged(run, answers(port, run), tally)
+
+
+def judged(
+    run: Trajectory, answered: Iterator[list[Answer]], tally: Tally, first: int = 0
+) -> RunFailure | None:
+    """Judge the answers to a run's events, from the first that is given on."""
+    for t in range(first, len(run.events)):
         begin = time.perf_counter()
         try:
-            answered = next(walked)
+            answer = next(answered)
         except PortError as error:
-            return RunFailure(
-                so_far, Failure(so_far.asked(), None, str(error)), f"event {t}: {error}"
-            )
+            run = run.until(t)
+            return RunFailure(run, run.unanswered(error))
         tally.port_seconds += time.perf_counter() - begin
-        for i, answer in enumerate(answered):
-            why = tally.take(*answer)
+        tally.events[_kind(run.events[t])] += 1
+        for part in answer:
+            why = _wrong(part, tally)
             if why:
-                return RunFailure(so_far, Failure(*answer, why), f"event {t}, tensor {i}: {why}")
+                last = Failure(part.case, part.got, why, part.expected)
+                return RunFailure(run.until(t), last, part.tensor)
     return None
 
 
-def judge_runs(port: Port, triples: Sequence[Triple], tally: Tally) -> RunFailure | None:
-    """Judge the fixed runs, up to the first that is rejected."""
-    runs = trajectories(triples, compiles=port.compiles)
-    return next((x for run in runs if (x := follow(port, run, tally)) is not None), None)
+def _kind(event: Event) -> str:
+    if isinstance(event, Restore):
+        return str(event)
+    return "step" if event.needs is None else event.needs.value
+
+
+def _wrong(answer: Answer, tally: Tally) -> str:
+    """Why an answer is rejected; nothing if it is not."""
+    if answer.expected is None:
+        return tally.take(answer.case, answer.got)
+    for name, found, wanted in zip(("θ", "m"), answer.got, answer.expected, strict=True):
+        other = int((~same_bits(found, wanted)).sum())
+        if other:
+            return f"{name}: {other} of {wanted.size} elements have bits that this must not leave"
+    return ""

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from lion_conformance.drive import drive
 from lion_conformance.explain import explained
+from lion_conformance.fresh import judge_elsewhere, why_not
 from lion_conformance.judge import Tally
+from lion_conformance.offers import Offer
 from lion_conformance.port import Port, check_dtypes, from_callable
 from lion_conformance.report.model import Counterexample, DtypeResult, Report, versions
+from lion_conformance.runs import judge_runs
 from lion_conformance.shorten import smallest
-from lion_conformance.trajectory import judge_runs
 
 if TYPE_CHECKING:
     from lion_conformance.cases import Case
 
 MAX_EXAMPLES = 25
 """Cases for each dtype of θ; each holds tens of thousands of elements."""
+
+EXAMPLES_A_RUN = 8
+"""So many cases cost about what a drawn run of a dozen events does."""
 
 Progress = Callable[[str, int, int], None]
 
@@ -58,10 +63,16 @@ def verify(
     subject = port if isinstance(port, Port) else from_callable(port)
     wanted = check_dtypes(subject, dtypes)
     check_budget(max_examples, seed)
-    results = [
-        verify_dtype(subject, dtype, max_examples=max_examples, seed=seed, progress=progress)
+    tallies = {
+        dtype: judge_dtype(subject, dtype, max_examples=max_examples, seed=seed, progress=progress)
         for dtype in wanted
-    ]
+    }
+    elsewhere = why_not(subject)
+    if not elsewhere:
+        passed = {dtype: tally for dtype, tally in tallies.items() if tally.failure is None}
+        for dtype, failure in judge_elsewhere(subject, passed).items():
+            tallies[dtype].failure = failure
+    results = [result_of(subject, dtype, tally) for dtype, tally in tallies.items()]
     results = explained(subject, results, max_examples=max_examples, seed=seed)
     return Report(
         port=subject.name,
@@ -72,7 +83,15 @@ def verify(
         seed=seed,
         max_examples=max_examples,
         versions=versions(),
+        not_offered=tuple(not_offered(subject, elsewhere)),
     )
+
+
+def not_offered(port: Port, elsewhere: str) -> Iterator[str]:
+    """The events that a port does not take part in, and why it restores nothing elsewhere."""
+    yield from (offer.value for offer in Offer if offer not in port.offers)
+    if elsewhere and Offer.RESTORE in port.offers:
+        yield elsewhere
 
 
 def check_budget(max_examples: object, seed: object) -> None:
@@ -82,10 +101,10 @@ def check_budget(max_examples: object, seed: object) -> None:
             raise ValueError(f"{name}={value!r} is not legal; legal: an integer >= {least}")
 
 
-def verify_dtype(
+def judge_dtype(
     port: Port, dtype: str, *, max_examples: int, seed: int, progress: Progress | None = None
-) -> DtypeResult:
-    """Judge a port on cases whose θ has one dtype, and if they pass, on runs of several steps."""
+) -> Tally:
+    """Judge a port on cases whose θ has one dtype, and if they pass, on runs of many events."""
     triples = tuple(triple for triple in port.triples if triple[0] == dtype)
     tally = Tally(port.declared)
 
@@ -97,12 +116,19 @@ def verify_dtype(
 
     drive(judge_case, triples, max_examples=max_examples, seed=seed, compiles=port.compiles)
     if tally.failure is None:
-        tally.failure = judge_runs(port, triples, tally)
+        # Every cut of a tensor is a new shape, and so a compilation.
+        drawn = 0 if port.compiles else max(1, max_examples // EXAMPLES_A_RUN)
+        judge_runs(port, dtype, tally, drawn=drawn, seed=seed)
+    if progress is not None:
+        progress(dtype, max_examples, max_examples)
+    return tally
+
+
+def result_of(port: Port, dtype: str, tally: Tally) -> DtypeResult:
+    """What was tallied of one dtype, with the smallest counterexample if it was rejected."""
     counterexample = None
     if tally.failure is not None:
         counterexample = Counterexample.of(smallest(port, tally.failure))
-    if progress is not None:
-        progress(dtype, max_examples, max_examples)
     return DtypeResult(
         dtype=dtype,
         verdict=tally.verdict,
@@ -117,4 +143,5 @@ def verify_dtype(
         },
         counterexample=counterexample,
         differences=tuple(tally.differences),
+        events=dict(tally.events),
     )

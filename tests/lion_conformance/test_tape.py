@@ -46,7 +46,7 @@ def test_the_reference_replays_bit_exactly(tape: Tape) -> None:
 def test_wrong_ports_are_rejected(tape: Tape, wrong: Callable[..., Any]) -> None:
     result = replay(from_callable(wrong), tape)
     assert result.verdict is Verdict.REJECTED
-    assert re.match(r"step \d+: \d+ elements lie outside the accepted set", result.why)
+    assert re.match(r"event \d+, tensor \d: .*: \d+ of \d+ elements lie outside the accepted", result.why)
 
 
 def test_another_rounding_is_accepted_and_exact_as_declared(tape: Tape) -> None:
@@ -79,7 +79,7 @@ class _Forgetful:
 def test_state_that_is_lost_on_the_way_is_seen(tape: Tape) -> None:
     result = replay(Port("forgetful", _Forgetful), tape)
     assert result.verdict is Verdict.REJECTED
-    assert result.why.startswith("step 99: ")
+    assert result.why.startswith("event 99, ")
 
 
 def test_a_session_that_starts_elsewhere_is_seen(tape: Tape) -> None:
@@ -89,7 +89,7 @@ def test_a_session_that_starts_elsewhere_is_seen(tape: Tape) -> None:
 
     result = replay(Port("elsewhere", open_with_other_momenta), tape)
     assert result.why == (
-        "the session does not start with the parameters and momenta that it was given"
+        "event 0: the session does not start with the parameters and momenta that it was given"
     )
 
 
@@ -100,7 +100,7 @@ def test_a_port_that_raises_is_rejected_in_one_line(tape: Tape) -> None:
     result = replay(from_callable(raises), tape)
     assert (result.verdict, result.why) == (
         Verdict.REJECTED,
-        "the port raised RuntimeError: out of memory",
+        "event 0: the port raised RuntimeError: out of memory",
     )
 
 

@@ -12,8 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 import lion_array_api
+from lion_conformance.events import recast
+from lion_conformance.offers import Offer
 from lion_conformance.port import Port, Session, Triple
 from lion_conformance.ports import only_cpu
+from lion_conformance.ports.archive import pack, unpack
 from lion_ref import STORAGE_DTYPES, legal_triples
 
 if TYPE_CHECKING:
@@ -91,17 +94,18 @@ NAMESPACES = {
 def ports(device: str) -> list[Port]:
     """One port for each namespace of NAMESPACES that is installed; NumPy's always is."""
     only_cpu("array-api", device)
-    return [
-        _port(make()) for package, make in NAMESPACES.items() if importlib.util.find_spec(package)
-    ]
+    return [_port(package) for package in NAMESPACES if importlib.util.find_spec(package)]
 
 
-def _port(namespace: Namespace) -> Port:
+def _port(package: str) -> Port:
+    namespace = NAMESPACES[package]()
     triples: tuple[Triple, ...] = tuple(
         triple for triple in legal_triples() if set(triple) <= set(namespace.dtypes)
     )
     one = namespace.put(np.ones(1, np.float32))
     return Port(
+        offers=OFFERS,
+        restore=partial(restored, package=package),
         name="lion_array_api",
         door=f"step, {namespace.name}",
         open=partial(ArraySession, namespace=namespace),
@@ -109,6 +113,18 @@ def _port(namespace: Namespace) -> Port:
         triples=triples,
         compiles=namespace.compiles,
     )
+
+
+OFFERS = frozenset(
+    {Offer.NO_GRADIENT, Offer.FREEZE, Offer.RESTORE, Offer.SPLIT, Offer.MOMENTUM_DTYPE}
+)
+
+
+def restored(saved: bytes, *, package: str) -> ArraySession:
+    """A session of a namespace that goes on where a saved one was."""
+    arrays, betas = unpack(saved)
+    namespace = NAMESPACES[package]()
+    return ArraySession(arrays["params"], arrays["momenta"], **betas, namespace=namespace)
 
 
 class ArraySession(Session):
@@ -130,10 +146,12 @@ class ArraySession(Session):
             self._params = [namespace.put(x) for x in params]
             self._momenta = [namespace.put(x) for x in momenta]
 
-    def step(self, grads: Sequence[Array], *, lr: float, weight_decay: float) -> None:
-        """One step, tensor by tensor."""
+    def step(self, grads: Sequence[Array | None], *, lr: float, weight_decay: float) -> None:
+        """One step, tensor by tensor; those without a gradient are passed over."""
         with self._context():
             for i, grad in enumerate(grads):
+                if grad is None:
+                    continue
                 self._params[i], self._momenta[i] = lion_array_api.step(
                     self._params[i],
                     self._momenta[i],
@@ -143,7 +161,40 @@ class ArraySession(Session):
                     **self._betas,
                 )
             settled = self._namespace.settle([*self._params, *self._momenta])
-        self._params, self._momenta = settled[: len(grads)], settled[len(grads) :]
+        count = len(self._params)
+        self._params, self._momenta = settled[:count], settled[count:]
+
+    def freeze(self, tensor: int) -> None:
+        """Nothing to do: there is no step without a gradient."""
+
+    def thaw(self, tensor: int) -> None:
+        """Nothing to do: see `freeze`."""
+
+    def save(self) -> bytes:
+        """The state as bit patterns, with the betas."""
+        params, momenta = self.read()
+        return pack({"params": params, "momenta": momenta}, **self._betas)
+
+    def split(self, tensor: int, at: int) -> None:
+        """Slices of the namespace's own arrays."""
+        with self._context():
+            for arrays in (self._params, self._momenta):
+                whole = arrays[tensor]
+                arrays[tensor : tensor + 1] = [whole[:at, ...], whole[at:, ...]]
+
+    def merge(self, tensor: int) -> None:
+        """The rows of both, put into the namespace anew."""
+        get, put = self._namespace.get, self._namespace.put
+        with self._context():
+            for arrays in (self._params, self._momenta):
+                rows = np.concatenate([get(x) for x in arrays[tensor : tensor + 2]])
+                arrays[tensor : tensor + 2] = [put(rows)]
+
+    def momentum_dtype(self, dtype: str) -> None:
+        """Rounded outside: a namespace's own cast of float64 to bfloat16 may round twice."""
+        get, put = self._namespace.get, self._namespace.put
+        with self._context():
+            self._momenta = [put(recast(get(x), dtype)) for x in self._momenta]
 
     def read(self) -> tuple[list[Array], list[Array]]:
         """Both as NumPy arrays."""

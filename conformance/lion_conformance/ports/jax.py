@@ -13,8 +13,11 @@ import optax
 from numpy.typing import NDArray
 
 import lion_jax
+from lion_conformance.events import recast
+from lion_conformance.offers import Offer
 from lion_conformance.port import Port, Session
 from lion_conformance.ports import NotRunnable
+from lion_conformance.ports.archive import pack, unpack
 
 Array = NDArray[Any]
 TrainStep = Callable[..., Any]
@@ -24,9 +27,10 @@ def ports(device: str) -> list[Port]:
     """One port for each door; float64 is judged with x64 enabled, the rest without."""
     platform = "gpu" if device == "cuda" else device
     try:
-        chosen = jax.devices(platform)[0]
+        devices = jax.devices(platform)
     except RuntimeError as error:
         raise NotRunnable(f"jax has no device {device!r} here; legal: cpu") from error
+    chosen = devices[0]
     declared = lion_jax.declared_semantics(chosen.platform)
     return [
         Port(
@@ -36,6 +40,9 @@ def ports(device: str) -> list[Port]:
             declared=declared,
             device=device,
             compiles=True,
+            offers=OFFERS | ({Offer.DEVICE} if len(devices) > 1 else set()),
+            restore=partial(restored, door=door, device=device),
+            devices=tuple(str(i) for i in range(len(devices))),
         )
         for door, train_step in DOORS.items()
     ]
@@ -45,8 +52,11 @@ def _through_update(
     params: Any, state: Any, grads: Any, lr: Any, weight_decay: Any, beta1: float, beta2: float
 ) -> Any:
     tx = lion_jax.lion(lr, b1=beta1, b2=beta2, weight_decay=weight_decay)
-    updates, state = tx.update(grads, state, params)
-    return optax.apply_updates(params, updates), state
+    # optax's apply_updates passes a parameter over only if that is None itself.
+    taking_part = [None if g is None else p for p, g in zip(params, grads, strict=True)]
+    updates, state = tx.update(grads, state, taking_part)
+    updated = optax.apply_updates(taking_part, updates)
+    return [p if new is None else new for p, new in zip(params, updated, strict=True)], state
 
 
 def _through_step(
@@ -62,8 +72,19 @@ def _jitted(train_step: TrainStep, beta1: float, beta2: float) -> TrainStep:
     return jax.jit(partial(train_step, beta1=beta1, beta2=beta2))
 
 
+@lru_cache(maxsize=64)
+def _jitted_by_schedule(
+    train_step: TrainStep, beta1: float, beta2: float, lr: Any, weight_decay: Any
+) -> TrainStep:
+    whole = partial(train_step, lr=lr, weight_decay=weight_decay, beta1=beta1, beta2=beta2)
+    return jax.jit(whole)
+
+
 def _inside_jit(train_step: TrainStep) -> TrainStep:
     def run(*args: Any, beta1: float, beta2: float) -> Any:
+        *trees, lr, weight_decay = args
+        if callable(lr):  # schedules are part of the program, not of its arguments
+            return _jitted_by_schedule(train_step, beta1, beta2, lr, weight_decay)(*trees)
         return _jitted(train_step, beta1, beta2)(*args)
 
     return run
@@ -74,6 +95,23 @@ DOORS: dict[str, TrainStep] = {
     "tx.step, jit": _inside_jit(_through_step),
     "tx.update": _through_update,
 }
+
+
+OFFERS = frozenset(Offer) - {Offer.DEVICE}
+
+
+def restored(saved: bytes, *, door: str, device: str) -> JaxSession:
+    """A training loop that goes on from the leaves of a saved one."""
+    arrays, facts = unpack(saved)
+    session = JaxSession(
+        arrays["params"],
+        arrays["momenta"],
+        **facts["betas"],
+        train_step=DOORS[door],
+        device=jax.devices("gpu" if device == "cuda" else device)[facts["place"]],
+    )
+    session.resume(facts["count"], facts["rates"])
+    return session
 
 
 class JaxSession(Session):
@@ -92,6 +130,7 @@ class JaxSession(Session):
         self._train_step, self._betas = train_step, {"beta1": beta1, "beta2": beta2}
         self._device = device
         self._x64 = any(x.dtype == np.float64 for x in params)
+        self._rates: tuple[tuple[float, ...], tuple[float, ...]] | None = None
         with jax.enable_x64(self._x64):
             self._params = [self._put(x) for x in params]
             count = jnp.zeros([], jnp.int32)
@@ -100,19 +139,87 @@ class JaxSession(Session):
     def _put(self, array: Any) -> Any:
         return jax.device_put(jnp.asarray(array), self._device)
 
-    def step(self, grads: Sequence[Array], *, lr: float, weight_decay: float) -> None:
+    def step(self, grads: Sequence[Array | None], *, lr: float, weight_decay: float) -> None:
         """One train step; lr and weight decay as a schedule would hand them over, traced."""
         with jax.enable_x64(self._x64):
             dtype = jnp.float64 if self._x64 else jnp.float32
-            self._params, self._state = self._train_step(
-                self._params,
-                self._state,
-                [self._put(x) for x in grads],
-                jnp.asarray(lr, dtype),
-                jnp.asarray(weight_decay, dtype),
-                **self._betas,
-            )
+            self._step(grads, jnp.asarray(lr, dtype), jnp.asarray(weight_decay, dtype))
+
+    def _step(self, grads: Sequence[Array | None], lr: Any, weight_decay: Any) -> None:
+        self._params, self._state = self._train_step(
+            self._params,
+            self._state,
+            [None if x is None else self._put(x) for x in grads],
+            lr,
+            weight_decay,
+            **self._betas,
+        )
+
+    def schedule(self, lr: Sequence[float], weight_decay: Sequence[float]) -> None:
+        """Schedules that look the state's count up."""
+        self.resume(0, (lr, weight_decay))
+
+    def resume(self, count: int, rates: Sequence[Sequence[float]] | None) -> None:
+        """Go on with so many steps done, by these schedules if there are any."""
+        self._rates = None if rates is None else (tuple(rates[0]), tuple(rates[1]))
+        self._state = self._state._replace(count=self._put(np.int32(count)))
+
+    def step_as_scheduled(self, grads: Sequence[Array | None]) -> None:
+        """One train step whose lr and weight decay are functions of the count."""
+        if self._rates is None:
+            raise RuntimeError("a step as scheduled, but no schedule")
+        with jax.enable_x64(self._x64):
+            self._step(grads, *(_looked_up(rates, self._x64) for rates in self._rates))
+
+    def freeze(self, tensor: int) -> None:
+        """Nothing to do: a frozen leaf has None for its gradient."""
+
+    def thaw(self, tensor: int) -> None:
+        """Nothing to do: see `freeze`."""
+
+    def save(self) -> bytes:
+        """Every leaf's bits, and what a training program knows beside them."""
+        params, momenta = self.read()
+        return pack(
+            {"params": params, "momenta": momenta},
+            betas=self._betas,
+            count=int(self._state.count),
+            rates=self._rates,
+            place=self._device.id,
+        )
+
+    def split(self, tensor: int, at: int) -> None:
+        """Slices of the leaves."""
+        with jax.enable_x64(self._x64):
+            for leaves in (self._params, self._state.mu):
+                leaves[tensor : tensor + 1] = [leaves[tensor][:at], leaves[tensor][at:]]
+
+    def merge(self, tensor: int) -> None:
+        """Two leaves as one."""
+        with jax.enable_x64(self._x64):
+            for leaves in (self._params, self._state.mu):
+                leaves[tensor : tensor + 2] = [jnp.concatenate(leaves[tensor : tensor + 2])]
+
+    def momentum_dtype(self, dtype: str) -> None:
+        """Rounded outside: XLA's own cast of float64 to bfloat16 may round twice."""
+        with jax.enable_x64(self._x64):
+            mu = [self._put(recast(np.asarray(x), dtype)) for x in self._state.mu]
+        self._state = self._state._replace(mu=mu)
+
+    def move(self, device: str) -> None:
+        """Every leaf of parameters and state."""
+        self._device = jax.devices(self._device.platform)[int(device)]
+        with jax.enable_x64(self._x64):
+            moved = jax.device_put((self._params, self._state), self._device)
+        self._params, self._state = moved
 
     def read(self) -> tuple[list[Array], list[Array]]:
         """Parameters and mu."""
         return [np.asarray(x) for x in self._params], [np.asarray(x) for x in self._state.mu]
+
+
+@lru_cache(maxsize=16)
+def _looked_up(rates: tuple[float, ...], x64: bool) -> Callable[[Any], Any]:
+    """An optax schedule; the same one for the same rates, so that jit compiles once."""
+    table = np.asarray(rates, np.float64 if x64 else np.float32)
+    return lambda count: jnp.asarray(table)[jnp.minimum(count, len(table) - 1)]

@@ -10,8 +10,10 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 import lion_tf
+from lion_conformance.offers import Offer
 from lion_conformance.port import Port, Session, Triple
 from lion_conformance.ports import NotRunnable
+from lion_conformance.ports.archive import pack, unpack
 from lion_ref import legal_triples
 
 if TYPE_CHECKING:
@@ -45,6 +47,8 @@ def ports(device: str) -> list[Port]:
             triples=triples,
             device=device,
             compiles=True,
+            offers=OFFERS,
+            restore=partial(restored, door=door, place=place),
         )
         for door in DOORS
     ]
@@ -68,7 +72,10 @@ class TrainingLoop:
         self.train_step = DOORS[door](self._train_step)
 
     def _train_step(self, grads: list[Any]) -> None:
-        self.optimizer.apply_gradients(zip(grads, self.variables, strict=True))
+        pairs = zip(grads, self.variables, strict=True)
+        taking_part = [pair for pair in pairs if pair[0] is not None]
+        if taking_part:  # Keras has no step of no variable
+            self.optimizer.apply_gradients(taking_part)
 
     @property
     def momenta(self) -> list[Any]:
@@ -77,6 +84,21 @@ class TrainingLoop:
 
 
 _training_loop = lru_cache(maxsize=128)(TrainingLoop)
+
+
+OFFERS = frozenset({Offer.NO_GRADIENT, Offer.FREEZE, Offer.RESTORE, Offer.SPLIT})
+
+
+def restored(saved: bytes, *, door: str, place: str) -> TensorFlowSession:
+    """A training loop that goes on from variables, and from what Keras saves of an optimizer."""
+    arrays, facts = unpack(saved)
+    params = arrays["params"]
+    # Momenta of zeros: the right ones come from the optimizer's own variables.
+    session = TensorFlowSession(
+        params, [np.zeros_like(x) for x in params], **facts["betas"], door=door, place=place
+    )
+    session.resume(facts["iterations"], arrays["optimizer"])
+    return session
 
 
 class TensorFlowSession(Session):
@@ -92,18 +114,57 @@ class TensorFlowSession(Session):
         door: str,
         place: str,
     ) -> None:
+        self._betas, self._how = {"beta1": beta1, "beta2": beta2}, (door, place)
+        self._start(params, momenta)
+
+    def _start(self, params: Sequence[Array], momenta: Sequence[Array]) -> None:
         key = tuple((x.dtype.name, x.shape) for x in params)
-        self._loop = _training_loop(key, beta1, beta2, door, place)
+        self._loop = _training_loop(key, *self._betas.values(), *self._how)
         for variable, value in zip(
             [*self._loop.variables, *self._loop.momenta], [*params, *momenta], strict=True
         ):
             variable.assign(tf.constant(value))
 
-    def step(self, grads: Sequence[Array], *, lr: float, weight_decay: float) -> None:
+    def step(self, grads: Sequence[Array | None], *, lr: float, weight_decay: float) -> None:
         """Set η and λ as a callback would, then train."""
         self._loop.learning_rate.assign(lr)
         self._loop.weight_decay.assign(weight_decay)
-        self._loop.train_step([tf.constant(x) for x in grads])
+        self._loop.train_step([None if x is None else tf.constant(x) for x in grads])
+
+    def freeze(self, tensor: int) -> None:
+        """Nothing to do: a variable without a gradient is not handed to the optimizer."""
+
+    def thaw(self, tensor: int) -> None:
+        """Nothing to do: see `freeze`."""
+
+    def save(self) -> bytes:
+        """The variables, and what the optimizer puts into a Keras file."""
+        store: dict[str, Any] = {}
+        self._loop.optimizer.save_own_variables(store)
+        iterations, *own = (store[str(i)] for i in range(len(store)))
+        params, _ = self.read()
+        return pack(
+            {"params": params, "optimizer": own}, betas=self._betas, iterations=int(iterations)
+        )
+
+    def resume(self, iterations: int, own: Sequence[Array]) -> None:
+        """Give the optimizer back what it saved."""
+        variables = enumerate([np.int64(iterations), *own])
+        self._loop.optimizer.load_own_variables({str(i): x for i, x in variables})
+
+    def split(self, tensor: int, at: int) -> None:
+        """A training loop of other variables, with the rows of one in two of them."""
+        params, momenta = self.read()
+        for arrays in (params, momenta):
+            arrays[tensor : tensor + 1] = [arrays[tensor][:at], arrays[tensor][at:]]
+        self._start(params, momenta)
+
+    def merge(self, tensor: int) -> None:
+        """A training loop of other variables, with the rows of two in one of them."""
+        params, momenta = self.read()
+        for arrays in (params, momenta):
+            arrays[tensor : tensor + 2] = [np.concatenate(arrays[tensor : tensor + 2])]
+        self._start(params, momenta)
 
     def read(self) -> tuple[list[Array], list[Array]]:
         """Variables and momenta."""

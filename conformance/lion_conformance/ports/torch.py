@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import io
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch.optim.lr_scheduler import LambdaLR
 
 import lion_torch
+from lion_conformance.offers import Offer
 from lion_conformance.port import Port, Session
 from lion_conformance.ports import NotRunnable
 from lion_ref import CANONICAL, STORAGE_DTYPES, legal_triples
@@ -35,7 +38,10 @@ def ports(device: str) -> list[Port]:
         Port(
             name="lion_torch",
             door=door,
-            open=partial(TorchSession, options=options, device=device),
+            open=partial(open_session, options=options, device=device),
+            restore=partial(restored, options=options, device=device),
+            offers=OFFERS if device == "cpu" else frozenset(Offer),
+            devices=(device,) if device == "cpu" else (device, "cpu"),
             declared=CANONICAL,
             triples=triples,
             device=device,
@@ -72,42 +78,148 @@ def to_numpy(tensor: torch.Tensor) -> Array:
     return np.array(flat.numpy())
 
 
+OFFERS = frozenset(Offer) - {Offer.DEVICE}
+
+
+def open_session(
+    params: Sequence[Array],
+    momenta: Sequence[Array],
+    *,
+    beta1: float,
+    beta2: float,
+    options: dict[str, Any],
+    device: str,
+) -> TorchSession:
+    """A training loop around a new lion_torch.Lion with these momenta."""
+    parameters = [torch.nn.Parameter(to_torch(x, device)) for x in params]
+    exp_avgs = [to_torch(x, device) for x in momenta]
+    optimizer = lion_torch.Lion(
+        parameters,
+        betas=(beta1, beta2),
+        momentum_dtype=exp_avgs[0].dtype if exp_avgs else None,
+        **options,
+    )
+    for param, exp_avg in zip(parameters, exp_avgs, strict=True):
+        optimizer.state[param]["exp_avg"] = exp_avg
+    return TorchSession(parameters, optimizer, device)
+
+
+def restored(saved: bytes, *, options: dict[str, Any], device: str) -> TorchSession:
+    """A training loop that goes on from what torch.save wrote, as a program's would."""
+    checkpoint = torch.load(io.BytesIO(saved), map_location=device, weights_only=True)
+    parameters = [torch.nn.Parameter(x) for x in checkpoint["params"]]
+    session = TorchSession(parameters, lion_torch.Lion(parameters, **options), device)
+    if checkpoint["schedule"] is not None:
+        session.schedule(*checkpoint["schedule"]["rates"])
+        session.scheduler.load_state_dict(checkpoint["schedule"]["state"])
+    session.optimizer.load_state_dict(checkpoint["optimizer"])
+    for tensor in checkpoint["frozen"]:
+        session.freeze(tensor)
+    return session
+
+
 class TorchSession(Session):
     """A training loop around lion_torch.Lion."""
 
     def __init__(
-        self,
-        params: Sequence[Array],
-        momenta: Sequence[Array],
-        *,
-        beta1: float,
-        beta2: float,
-        options: dict[str, Any],
-        device: str,
+        self, params: list[torch.nn.Parameter], optimizer: lion_torch.Lion, device: str
     ) -> None:
-        self._device = device
-        self._params = [torch.nn.Parameter(to_torch(x, device)) for x in params]
-        exp_avgs = [to_torch(x, device) for x in momenta]
-        self._optimizer = lion_torch.Lion(
-            self._params,
-            betas=(beta1, beta2),
-            momentum_dtype=exp_avgs[0].dtype if exp_avgs else None,
-            **options,
-        )
-        for param, exp_avg in zip(self._params, exp_avgs, strict=True):
-            self._optimizer.state[param]["exp_avg"] = exp_avg
+        self._params, self.optimizer, self._device = params, optimizer, device
+        self._rates: tuple[list[float], list[float]] | None = None
+        self.scheduler: Any = None
 
-    def step(self, grads: Sequence[Array], *, lr: float, weight_decay: float) -> None:
-        """Set the group's options as a scheduler would, then step."""
+    @property
+    def _group(self) -> dict[str, Any]:
+        group: dict[str, Any] = self.optimizer.param_groups[0]
+        return group
+
+    def step(self, grads: Sequence[Array | None], *, lr: float, weight_decay: float) -> None:
+        """Set the group's options as a callback would, then step."""
+        self._rates = None
+        self._group.update(lr=lr, weight_decay=weight_decay)
+        self._step(grads)
+
+    def _step(self, grads: Sequence[Array | None]) -> None:
         for param, grad in zip(self._params, grads, strict=True):
-            param.grad = to_torch(grad, self._device)
-        for group in self._optimizer.param_groups:
-            group["lr"], group["weight_decay"] = lr, weight_decay
-        self._optimizer.step()
+            param.grad = None if grad is None else to_torch(grad, self._device)
+        self.optimizer.step()
+
+    def schedule(self, lr: Sequence[float], weight_decay: Sequence[float]) -> None:
+        """A scheduler of torch's for η, whose count serves λ too; torch has none for λ."""
+        self._rates = rates = (list(lr), list(weight_decay))
+        self._group.update(lr=1.0, initial_lr=1.0)  # the factors are η itself
+        self.scheduler = LambdaLR(self.optimizer, lambda step: _at(rates[0], step))
+
+    def step_as_scheduled(self, grads: Sequence[Array | None]) -> None:
+        """Step, then advance the scheduler, as a training loop does."""
+        if self._rates is None:
+            raise RuntimeError("a step as scheduled, but no schedule")
+        self._group["weight_decay"] = _at(self._rates[1], self.scheduler.last_epoch)
+        self._step(grads)
+        self.scheduler.step()
+
+    def freeze(self, tensor: int) -> None:
+        """As for fine-tuning: autograd then leaves no gradient."""
+        self._params[tensor].requires_grad_(False)
+
+    def thaw(self, tensor: int) -> None:
+        """The opposite."""
+        self._params[tensor].requires_grad_(True)
+
+    def save(self) -> bytes:
+        """torch.save of what a checkpoint of a training program holds."""
+        file = io.BytesIO()
+        rates = self._rates
+        checkpoint = {
+            "params": [x.detach() for x in self._params],
+            "optimizer": self.optimizer.state_dict(),
+            "schedule": rates and {"rates": rates, "state": self.scheduler.state_dict()},
+            "frozen": [i for i, x in enumerate(self._params) if not x.requires_grad],
+        }
+        torch.save(checkpoint, file)
+        return file.getvalue()
+
+    def split(self, tensor: int, at: int) -> None:
+        """Two parameters in the place of one, each with memory of its own."""
+        old = self._params[tensor]
+        exp_avg = self.optimizer.state.pop(old)["exp_avg"]
+        self._replace(tensor, 1, [(old[:at], exp_avg[:at]), (old[at:], exp_avg[at:])])
+
+    def merge(self, tensor: int) -> None:
+        """One parameter in the place of two."""
+        old = self._params[tensor : tensor + 2]
+        exp_avgs = [self.optimizer.state.pop(x)["exp_avg"] for x in old]
+        self._replace(tensor, 2, [(torch.cat([*old]), torch.cat(exp_avgs))])
+
+    def _replace(
+        self, tensor: int, count: int, parts: list[tuple[torch.Tensor, torch.Tensor]]
+    ) -> None:
+        new = [torch.nn.Parameter(param.detach().clone()) for param, _ in parts]
+        self._params[tensor : tensor + count] = new
+        self._group["params"][:] = self._params
+        for param, (_, exp_avg) in zip(new, parts, strict=True):
+            self.optimizer.state[param]["exp_avg"] = exp_avg.clone()
+
+    def momentum_dtype(self, dtype: str) -> None:
+        """Another option for the group, which loading a state dict then applies to the state."""
+        self._group["momentum_dtype"] = getattr(torch, dtype)
+        self.optimizer.load_state_dict(self.optimizer.state_dict())
+
+    def move(self, device: str) -> None:
+        """Parameters and momenta, in place."""
+        self._device = device
+        for param in self._params:
+            param.data = param.data.to(device)
+            entry = self.optimizer.state[param]
+            entry["exp_avg"] = entry["exp_avg"].to(device)
 
     def read(self) -> tuple[list[Array], list[Array]]:
         """Parameters and exp_avg."""
-        state = self._optimizer.state
+        state = self.optimizer.state
         return [to_numpy(p) for p in self._params], [
             to_numpy(state[p]["exp_avg"]) for p in self._params
         ]
+
+
+def _at(rates: Sequence[float], step: int) -> float:
+    return rates[min(step, len(rates) - 1)]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lion_conformance.judge import Failure, Verdict, first_difference
+from lion_conformance.judge import Failure, Verdict
 from lion_ref import Semantics, step
 from lion_ref.arithmetic import bits
 
@@ -92,9 +92,9 @@ class Counterexample:
     def _of_step(cls, failure: Failure) -> Counterexample:
         case = failure.case
         names = ("param", "momentum", "grad")
-        index = _telling_element(failure)
+        index = failure.telling_element()
         at = case.at(index) if case.param.size else case
-        expected = step(*at.arrays, **at.scalars)
+        expected = failure.expected_at(index) or step(*at.arrays, **at.scalars)
         got = (
             {}
             if failure.got is None
@@ -129,12 +129,6 @@ class Counterexample:
         return lines
 
 
-def _telling_element(failure: Failure) -> int:
-    if failure.got is None:
-        return 0
-    return first_difference(failure.case, failure.got) or 0
-
-
 @dataclass(frozen=True, slots=True)
 class DtypeResult:
     """The verdict on one port for one dtype of θ."""
@@ -153,6 +147,8 @@ class DtypeResult:
     sentence: str = ""
     differences: tuple[Difference, ...] = ()
     """A sample of the elements of θ' that differ, for the picture."""
+    events: dict[str, int] = field(default_factory=dict)
+    """Events of runs that were judged (SPEC C30), by their kind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +175,8 @@ class Report:
     max_examples: int
     versions: dict[str, str]
     tape: TapeResult | None = None
+    not_offered: tuple[str, ...] = ()
+    """Events that the port does not take part in (docs/trajectories.md), and so not judged."""
     not_run: str = ""
 
     @property

@@ -1,0 +1,152 @@
+"""The runs that every `verify` judges, whatever the seed: steps, then all events on offer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lion_conformance.cases import adversarial
+from lion_conformance.events import (
+    Freeze,
+    Merge,
+    MomentumDtype,
+    Move,
+    Restore,
+    Schedule,
+    Split,
+    Step,
+    Thaw,
+)
+from lion_conformance.offers import Offer
+from lion_conformance.state import State
+from lion_conformance.trajectory import Trajectory
+from lion_ref import STORAGE_DTYPES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from lion_conformance.events import Event
+    from lion_conformance.port import Port, Triple
+
+Array = NDArray[Any]
+Shape = tuple[int, ...]
+
+TENSORS: tuple[Shape, ...] = ((31,), (), (3, 4), (0,), (31,), (2, 3, 2), (1,))
+FEW_TENSORS: tuple[Shape, ...] = ((31,), (), (0,), (31,))
+"""For ports that compile anew for every shape."""
+
+RATES = (0.1, 0.0, 3e-4, 1.0, 0.02, 2.5, 0.003)
+DECAYS = (0.1, 0.3, 0.0, 1.0, 0.05)
+"""Of different lengths, so that a step has neither η nor λ of the step before."""
+
+STEPS, LONG = 12, 40
+BETAS = (0.9, 0.99)
+
+
+class Script:
+    """A run that is being written: its gradients have the shapes that the tensors then have."""
+
+    def __init__(self, seed: int, triple: Triple, shapes: Sequence[Shape]) -> None:
+        self._rng = np.random.default_rng(seed)
+        self._dtypes = [STORAGE_DTYPES[name] for name in triple]
+        first = [self._drawn(i, shape) for i, shape in enumerate(shapes)]
+        self._start = self.state = State.of([x[0] for x in first], [x[1] for x in first])
+        self._events: list[Event] = []
+        self._steps = 0
+
+    def step(self, without: Sequence[int] = (), *, scheduled: bool = False) -> Script:
+        """Add a step with an η and a λ that the step before did not have."""
+        grads = tuple(
+            None if i in without else self._drawn(i, x.shape)[2]
+            for i, x in enumerate(self.state.params)
+        )
+        lr, weight_decay = RATES[self._steps % len(RATES)], DECAYS[self._steps % len(DECAYS)]
+        self._steps += 1
+        step = Step(grads, None, None) if scheduled else Step(grads, lr, weight_decay)
+        self._events.append(step)
+        return self
+
+    def then(self, *events: Event) -> Script:
+        """Add events."""
+        for event in events:
+            if not isinstance(event, Step):
+                self.state = event.leaves(self.state)
+            self._events.append(event)
+        return self
+
+    def written(self) -> Trajectory:
+        """The run so far."""
+        return Trajectory(self._start, *BETAS, tuple(self._events))
+
+    def _drawn(self, i: int, shape: Shape) -> tuple[Array, Array, Array]:
+        # One tensor has what is extreme too; the others stay finite over many steps.
+        size, profile = int(np.prod(shape)), "mixed" if i == 2 else "ordinary"
+        theta, m, g = adversarial(self._rng, size, self._dtypes, profile, BETAS[0])
+        return theta.reshape(shape), m.reshape(shape), g.reshape(shape)
+
+
+def fixed_runs(port: Port, dtype: str) -> Iterator[Trajectory]:
+    """Runs for a port whose θ has one dtype.
+
+    Several tensors in two triples of dtypes, a longer run of one tensor, then a run of all events
+    that the port offers. A port that compiles anew for every shape has one triple, and the events
+    in the first of its dtypes alone.
+    """
+    triple, *others = triples_of(port, dtype)
+    shapes = FEW_TENSORS if port.compiles else TENSORS
+    for chosen in (triple,) if port.compiles else (triple, *others):
+        yield _steps(Script(0, chosen, shapes), STEPS)
+    yield _steps(Script(1, triple, shapes[:1]), STEPS if port.compiles else LONG)
+    if port.offers and (not port.compiles or dtype == port.params()[0]):
+        yield eventful(port, triple, shapes)
+
+
+def triples_of(port: Port, dtype: str) -> list[Triple]:
+    """A triple of one dtype, and one whose m has another than θ; what there is of them."""
+    triples = [triple for triple in port.triples if triple[0] == dtype]
+    alike = [triple for triple in triples if len(set(triple)) == 1]
+    mixed = [triple for triple in triples if triple[0] != triple[1]]
+    return [*alike[:1], *mixed[:1]] or triples[:1]
+
+
+def _steps(script: Script, count: int) -> Trajectory:
+    for _ in range(count):
+        script.step()
+    return script.written()
+
+
+def eventful(port: Port, triple: Triple, shapes: Sequence[Shape]) -> Trajectory:
+    """One run of all events that the port offers."""
+    script = Script(2, triple, shapes).step()
+    offers = port.offers
+    if Offer.NO_GRADIENT in offers:
+        script.step(without=[0]).step()
+        if not port.compiles:
+            script.step(without=[2, 4]).step(without=range(len(shapes))).step()
+    if Offer.FREEZE in offers:
+        script.then(Freeze(0)).step().step().then(Thaw(0)).step()
+    if Offer.RESTORE in offers:
+        script.then(Restore()).step()
+    if Offer.SPLIT in offers:
+        script.then(Split(0, 12)).step().then(Merge(0)).step()
+    other = _other_momentum(port, triple)
+    if Offer.MOMENTUM_DTYPE in offers and other is not None:
+        script.then(MomentumDtype(other)).step().then(MomentumDtype(triple[1])).step()
+    if Offer.DEVICE in offers:
+        for device in (*port.devices[1:], port.devices[0]):
+            script.then(Move(device)).step()
+    if Offer.SCHEDULE in offers:
+        script.then(Schedule(RATES, DECAYS)).step(scheduled=True).step(scheduled=True)
+        if Offer.RESTORE in offers:
+            script.then(Restore())
+        script.step(scheduled=True).step(scheduled=True)
+    return script.written()
+
+
+def _other_momentum(port: Port, triple: Triple) -> str | None:
+    """Another dtype of m beside the same θ and g, if the port takes one."""
+    param, momentum, grad = triple
+    others = (t[1] for t in port.triples if (t[0], t[2]) == (param, grad) and t[1] != momentum)
+    return next(others, None)

@@ -1,0 +1,163 @@
+"""Saved runs that go on in another process: what was only in memory is lost there.
+
+One process restores the saved runs of all dtypes, since a framework's import is what costs time:
+
+    python -m lion_conformance.fresh
+
+reads a pickle from stdin and writes one to stdout; the two are this module's own.
+"""
+
+from __future__ import annotations
+
+import pickle
+import subprocess
+import sys
+from contextlib import redirect_stdout
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lion_conformance.events import Restore, Step
+from lion_conformance.fixed_runs import Script, triples_of
+from lion_conformance.offers import Offer
+from lion_conformance.port import Port, PortError
+from lion_conformance.trajectory import RunFailure, judged
+from lion_conformance.walk import Walk
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from lion_conformance.judge import Tally
+    from lion_conformance.trajectory import Trajectory
+
+Array = NDArray[Any]
+Shown = tuple[list[Array], list[Array]]
+
+TIMEOUT: Final = 600.0
+BEFORE, AFTER = 3, 3
+"""Steps before the run is saved, and after it is restored."""
+
+SHAPES = ((31,), (), (0,), (31,))
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A run that was saved, and what is to happen to it elsewhere."""
+
+    saved: bytes
+    steps: tuple[Step, ...]
+
+
+class Replayed:
+    """A session of another process, as the states that it showed there."""
+
+    def __init__(self, shown: list[Shown], saved: bytes) -> None:
+        del saved  # restored there
+        self._shown = list(shown)
+
+    def step(self, *_: object, **__: object) -> None:
+        """The next state: the step was made there."""
+        del self._shown[0]
+
+    def read(self) -> Shown:
+        """The state after the last step."""
+        return self._shown[0]
+
+
+def why_not(port: Port) -> str:
+    """Why a port's runs cannot be restored in another process; nothing if they can."""
+    if Offer.RESTORE not in port.offers:
+        return Offer.RESTORE.value
+    try:
+        for_another = pickle.dumps(port.restore)
+    except (pickle.PicklingError, AttributeError, TypeError) as error:
+        text = " ".join(str(error).split())[:200]
+        return f"restore in a fresh process ({port.name}'s restore has no name there: {text})"
+    if b"__main__" in for_another:
+        return f"restore in a fresh process ({port.name}'s restore is defined in __main__)"
+    return ""
+
+
+def judge_elsewhere(port: Port, tallies: dict[str, Tally]) -> dict[str, RunFailure]:
+    """Let a run of each dtype of θ go on in one fresh process; those that are rejected."""
+    failures: dict[str, RunFailure] = {}
+    runs = {dtype: _run(port, dtype) for dtype in tallies}
+    shown: dict[str, list[Shown]] = {dtype: [] for dtype in tallies}
+    walks: dict[str, Walk] = {}
+    jobs: list[Job] = []
+    try:
+        for dtype, run in runs.items():
+            there = replace(port, restore=partial(Replayed, shown[dtype]))
+            walk = walks[dtype] = Walk(there, run.start, beta1=run.beta1, beta2=run.beta2)
+            for event in run.events[:BEFORE]:
+                walk.apply(event)  # judged already, in the fixed runs
+            steps = (x for x in run.events[BEFORE + 1 :] if isinstance(x, Step))
+            jobs.append(Job(walk.saved(), tuple(steps)))
+        states = _elsewhere(port, jobs)
+    except PortError as error:
+        for dtype, run in runs.items():
+            failed = run.until(BEFORE)
+            failures[dtype] = RunFailure(failed, failed.unanswered(error))
+        return failures
+    for (dtype, run), found in zip(runs.items(), states, strict=True):
+        shown[dtype] += found
+        answered = map(walks[dtype].apply, run.events[BEFORE:])
+        failure = judged(run, answered, tallies[dtype], first=BEFORE)
+        if failure is not None:
+            failures[dtype] = failure
+    return failures
+
+
+def _run(port: Port, dtype: str) -> Trajectory:
+    script = Script(3, triples_of(port, dtype)[0], SHAPES)
+    for _ in range(BEFORE):
+        script.step()
+    script.then(Restore(fresh=True))
+    for _ in range(AFTER):
+        script.step()
+    return script.written()
+
+
+def _elsewhere(port: Port, jobs: list[Job]) -> list[list[Shown]]:
+    request = pickle.dumps((sys.path, pickle.dumps((port.restore, jobs))))
+    command = [sys.executable, "-m", "lion_conformance.fresh"]
+    try:
+        done = subprocess.run(
+            command, input=request, capture_output=True, timeout=TIMEOUT, check=False
+        )
+    except subprocess.TimeoutExpired as error:
+        raise PortError(f"restoring in a fresh process took more than {TIMEOUT:g} s") from error
+    if done.returncode:
+        text = " ".join(done.stderr.decode("utf-8", "backslashreplace").split())[-300:]
+        raise PortError(f"restoring in a fresh process failed: {text}")
+    states: list[list[Shown]] = pickle.loads(done.stdout)
+    return states
+
+
+def main() -> None:
+    """Restore each run, let its steps happen, and write the states."""
+    path, rest = pickle.load(sys.stdin.buffer)
+    sys.path[:] = path
+    with redirect_stdout(sys.stderr), np.errstate(all="ignore"):
+        restore, jobs = pickle.loads(rest)
+        states = pickle.dumps([_continued(restore(job.saved), job.steps) for job in jobs])
+    sys.stdout.buffer.write(states)
+
+
+def _continued(session: Any, steps: Sequence[Step]) -> list[Shown]:
+    def shown() -> Shown:
+        params, momenta = session.read()
+        return [np.array(x) for x in params], [np.array(x) for x in momenta]
+
+    states = [shown()]
+    for step in steps:
+        session.step(step.grads, lr=step.lr, weight_decay=step.weight_decay)
+        states.append(shown())
+    return states
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,37 @@
+"""All runs of one dtype: the fixed ones, then those that Hypothesis draws where it is installed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lion_conformance.fixed_runs import fixed_runs
+from lion_conformance.trajectory import follow
+
+if TYPE_CHECKING:
+    from lion_conformance.judge import Tally
+    from lion_conformance.port import Port
+
+
+def judge_runs(port: Port, dtype: str, tally: Tally, *, drawn: int, seed: int | None = 0) -> None:
+    """Judge a port's runs (SPEC C30), up to the first that is rejected: tally.failure.
+
+    Args:
+        port: what is judged.
+        dtype: that of θ.
+        tally: takes what is found.
+        drawn: how many runs a state machine makes up after the fixed ones.
+        seed: the same seed gives the same runs; None gives others each time.
+    """
+    for run in fixed_runs(port, dtype):
+        tally.failure = follow(port, run, tally)
+        if tally.failure is not None:
+            return
+    if not drawn:
+        return
+    try:
+        from lion_conformance.machine import drive_machine
+    except ModuleNotFoundError as error:
+        if error.name != "hypothesis":
+            raise
+    else:
+        drive_machine(port, dtype, tally, runs=drawn, seed=seed)
