@@ -133,7 +133,10 @@ def eventful(port: Port, triple: Triple, shapes: Sequence[Shape]) -> Trajectory:
         script.then(Split(0, 12)).step().then(Merge(0)).step()
     other = _other_momentum(port, triple)
     if Offer.MOMENTUM_DTYPE in offers and other is not None:
-        script.then(MomentumDtype(other)).step().then(MomentumDtype(triple[1])).step()
+        script.then(MomentumDtype(other)).step()
+        if Offer.RESTORE in offers:
+            script.then(Restore()).step()
+        script.then(MomentumDtype(triple[1])).step()
     if Offer.DEVICE in offers:
         for device in (*port.devices[1:], port.devices[0]):
             script.then(Move(device)).step()

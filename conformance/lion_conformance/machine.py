@@ -101,7 +101,6 @@ class Machine(RuleBasedStateMachine):
         shapes = FEW_TENSORS if port.compiles else TENSORS
         self.start = Script(seed, self.triple, shapes).state
         self.events: list[Event] = []
-        self.frozen: set[int] = set()
         self.scheduled = False
         try:
             self.walk = Walk(port, self.start, beta1=BETAS[0], beta2=BETAS[1])
@@ -176,16 +175,14 @@ class Machine(RuleBasedStateMachine):
     def freeze(self, data: st.DataObject) -> None:
         """Freeze a tensor."""
         tensor = data.draw(st.integers(0, len(self.walk.state.params) - 1))
-        self.frozen.add(tensor)
         self.happen(Freeze(tensor))
         self.then_step(data)
 
-    @precondition(lambda self: self.frozen)
+    @precondition(lambda self: self.walk.frozen)
     @rule(data=st.data())
     def thaw(self, data: st.DataObject) -> None:
         """Thaw a frozen tensor."""
-        tensor = data.draw(st.sampled_from(sorted(self.frozen)))
-        self.frozen.remove(tensor)
+        tensor = data.draw(st.sampled_from(sorted(self.walk.frozen)))
         self.happen(Thaw(tensor))
         self.then_step(data)
 
@@ -197,7 +194,7 @@ class Machine(RuleBasedStateMachine):
         self.then_step(data)
 
     @precondition(offered(Offer.SPLIT))
-    @precondition(lambda self: not self.frozen and self.cuttable)
+    @precondition(lambda self: self.cuttable)
     @rule(data=st.data())
     def split(self, data: st.DataObject) -> None:
         """Cut a tensor, perhaps into all of it and nothing."""
@@ -207,7 +204,7 @@ class Machine(RuleBasedStateMachine):
         self.then_step(data)
 
     @precondition(offered(Offer.SPLIT))
-    @precondition(lambda self: not self.frozen and self.joinable)
+    @precondition(lambda self: self.joinable)
     @rule(data=st.data())
     def merge(self, data: st.DataObject) -> None:
         """Join two tensors."""
@@ -235,11 +232,13 @@ class Machine(RuleBasedStateMachine):
     @property
     def cuttable(self) -> list[int]:
         """Tensors with a first axis, while there are not too many of them."""
-        params = self.walk.state.params
-        return [i for i, x in enumerate(params) if x.ndim and len(params) < 2 * len(TENSORS)]
+        params, frozen = self.walk.state.params, self.walk.frozen
+        few = len(params) < 2 * len(TENSORS)
+        return [i for i, x in enumerate(params) if few and x.ndim and i not in frozen]
 
     @property
     def joinable(self) -> list[int]:
         """Tensors that fit onto the next, axis by axis but the first."""
-        pairs = pairwise(x.shape for x in self.walk.state.params)
-        return [i for i, (a, b) in enumerate(pairs) if a and b and a[1:] == b[1:]]
+        pairs = enumerate(pairwise(x.shape for x in self.walk.state.params))
+        fitting = (i for i, (a, b) in pairs if a and b and a[1:] == b[1:])
+        return [i for i in fitting if not {i, i + 1} & self.walk.frozen]

@@ -71,29 +71,41 @@ def _shorter(failure: RunFailure) -> Iterator[Trajectory]:
 
 
 def _possible(run: Trajectory) -> bool:
-    """Whether every event still has what it needs: tensors of its shapes, a schedule."""
-    state, scheduled = run.start, False
+    """Whether every event still has what it needs: tensors that fit, a schedule, a frozen one."""
+    state, scheduled, frozen = run.start, False, set[int]()
     for event in run.events:
         if isinstance(event, Step):
             scheduled &= event.lr is None
-            shapes = [x.shape for x in state.params]
-            fits = len(event.grads) == len(shapes) and all(
-                grad is None or grad.shape == shape
-                for grad, shape in zip(event.grads, shapes, strict=True)
-            )
-            if not fits or (event.lr is None and not scheduled):
+            if not _fits(event, state) or (event.lr is None and not scheduled):
                 return False
             continue
         scheduled |= isinstance(event, Schedule)
-        if isinstance(event, (Split, Merge)):
-            last = event.tensor + isinstance(event, Merge)
-            if last >= len(state.params) or not state.params[event.tensor].ndim:
+        if isinstance(event, Freeze):
+            frozen.add(event.tensor)
+        elif isinstance(event, Thaw):
+            if event.tensor not in frozen:
                 return False
-        try:
-            state = event.leaves(state)
-        except ValueError:  # tensors that no longer fit together
+            frozen.remove(event.tensor)
+        elif isinstance(event, (Split, Merge)) and (frozen or not _can_be_cut(event, state)):
             return False
+        state = event.leaves(state)
     return True
+
+
+def _fits(step: Step, state: State) -> bool:
+    """Whether there is a gradient of its shape for each tensor, or none."""
+    return len(step.grads) == len(state.params) and all(
+        grad is None or grad.shape == param.shape
+        for grad, param in zip(step.grads, state.params, strict=True)
+    )
+
+
+def _can_be_cut(event: Split | Merge, state: State) -> bool:
+    """Whether the tensor has rows; and the next one, where the two are joined."""
+    shapes = [x.shape for x in state.params[event.tensor : event.tensor + 2]]
+    if isinstance(event, Split):
+        return bool(shapes and shapes[0])
+    return len(shapes) == 2 and all(shapes) and shapes[0][1:] == shapes[1][1:]
 
 
 def _only(run: Trajectory, kept: list[int]) -> Trajectory:

@@ -49,7 +49,7 @@ class Walk:
     def __init__(self, port: Port, start: State, *, beta1: float, beta2: float) -> None:
         self._port, self._betas = port, (beta1, beta2)
         self._shown: list[tuple[Array, Array]] = []
-        self._frozen: set[int] = set()
+        self.frozen: set[int] = set()
         self._schedule: Schedule | None = None
         self._scheduled = 0
         given = State.of(start.params, start.momenta)
@@ -87,7 +87,7 @@ class Walk:
 
     def _step(self, event: Step) -> list[Answer]:
         before = self.state
-        grads = [None if i in self._frozen else x for i, x in enumerate(event.grads)]
+        grads = [None if i in self.frozen else x for i, x in enumerate(event.grads)]
         lr, weight_decay = self._scalars(event)
         given = [None if x is None else x.copy() for x in grads]
         with answering():
@@ -121,14 +121,14 @@ class Walk:
     def _note(self, event: Other) -> None:
         """What the walk itself has to know of an event later."""
         if isinstance(event, Freeze):
-            self._frozen.add(event.tensor)
+            self.frozen.add(event.tensor)
         elif isinstance(event, Thaw):
-            self._frozen.discard(event.tensor)
+            self.frozen.discard(event.tensor)
         elif isinstance(event, Schedule):
             self._schedule, self._scheduled = event, 0
         elif isinstance(event, (Split, Merge)):
             by = 1 if isinstance(event, Split) else -1
-            self._frozen = {i + by if i > event.tensor else i for i in self._frozen}
+            self.frozen = {i + by if i > event.tensor else i for i in self.frozen}
 
     def _read(self, like: State) -> State:
         """The session's state, which has the number, shapes and dtypes of another."""

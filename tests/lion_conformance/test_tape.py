@@ -46,7 +46,9 @@ def test_the_reference_replays_bit_exactly(tape: Tape) -> None:
 def test_wrong_ports_are_rejected(tape: Tape, wrong: Callable[..., Any]) -> None:
     result = replay(from_callable(wrong), tape)
     assert result.verdict is Verdict.REJECTED
-    assert re.match(r"event \d+, tensor \d: .*: \d+ of \d+ elements lie outside the accepted", result.why)
+    assert re.match(
+        r"event \d+, tensor \d: .*: \d+ of \d+ elements lie outside the accepted", result.why
+    )
 
 
 def test_another_rounding_is_accepted_and_exact_as_declared(tape: Tape) -> None:

@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import lion_ref
-from lion_conformance import Port, Report, Verdict, from_callable, verify
+from lion_conformance import Offer, Port, Report, Verdict, from_callable, verify
+from lion_conformance.fresh import judge_elsewhere
+from lion_conformance.judge import Tally
+from lion_conformance.machine import drive_machine
+from lion_conformance.runs import judge_runs
+from lion_conformance.shorten import shortened
+from lion_conformance.trajectory import RunFailure
+from tests.lion_conformance import rich
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -135,3 +142,117 @@ def test_it_is_rejected_by_a_run_alone(opener: Callable[..., Any], why: str) -> 
     assert found.why == why
     assert found.run
     assert report.sentence == "a single step equals the reference; a run of several does not"
+
+
+@pytest.mark.parametrize(
+    ("opener", "why"),
+    [
+        (OneTensorTooMany, "event 0: read() returned 2 params; legal: 1"),
+        (
+            LossOfTheShape,
+            "event 0: read() returned params[1] as float32 (1,); legal: float32 ()",
+        ),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_a_session_that_shows_other_tensors_is_rejected(opener: Any, why: str) -> None:
+    tally = Tally(None)
+    judge_runs(Port("port", opener), "float32", tally, drawn=0)
+    assert tally.failure is not None
+    assert tally.failure.why in (why, why.replace("2 params; legal: 1", "14 params; legal: 7"))
+
+
+@pytest.mark.clause("C30")
+def test_a_port_that_offers_everything_passes_in_every_event() -> None:
+    report = verify(rich.port(rich.Rich), max_examples=8)
+    assert report.verdict is Verdict.BIT_EXACT
+    assert report.not_offered == ()
+    kinds = {offer.value for offer in Offer} | {"step", "save and restore in a fresh process"}
+    assert set(report.results[0].events) == kinds
+
+
+@pytest.mark.clause("C30")
+@pytest.mark.parametrize("session", rich.WRONG, ids=lambda session: session.__name__)
+def test_a_port_that_gets_an_event_wrong_is_rejected(session: type[rich.Rich]) -> None:
+    report = verify(rich.port(session), max_examples=1)
+    assert report.verdict is Verdict.REJECTED
+    found = report.counterexample
+    assert found is not None
+    assert rich.WRONG[session] in " ".join(found.run)
+    assert report.sentence == "a single step equals the reference; a run of several does not"
+
+
+@pytest.mark.clause("C30")
+@pytest.mark.parametrize("session", rich.WRONG, ids=lambda session: session.__name__)
+def test_what_is_not_offered_is_not_judged_and_said(session: type[rich.Rich]) -> None:
+    """The runs fail for the event alone: without it the same port passes."""
+    silent = rich.port(session, offers=frozenset(), restore=None)
+    report = verify(silent, max_examples=1)
+    assert report.verdict is Verdict.BIT_EXACT
+    assert report.not_offered == tuple(offer.value for offer in Offer)
+    assert "not offered, so not judged: no gradient, freeze and thaw, save" in report.to_markdown()
+
+
+@pytest.mark.clause("C30")
+def test_drawn_runs_find_what_is_wrong_and_are_shortened() -> None:
+    tally = Tally(None)
+    wrong = rich.port(rich.MergedInTheOtherOrder, offers=frozenset({Offer.SPLIT}))
+    drive_machine(wrong, "float32", tally, runs=20)
+    assert isinstance(tally.failure, RunFailure)
+    short = shortened(wrong, tally.failure)
+    assert len(short.run.events) <= len(tally.failure.run.events)
+    assert str(short.run.events[-1]).startswith("merge")
+
+
+@pytest.mark.clause("C30")
+def test_the_same_seed_draws_the_same_runs_and_another_seed_others() -> None:
+    def drawn(seed: int) -> Any:
+        tally = Tally(None)
+        drive_machine(from_callable(step), "float32", tally, runs=2, seed=seed)
+        return tally.events, tally.elements
+
+    assert drawn(1) == drawn(1)
+    assert drawn(1) != drawn(2)
+
+
+@pytest.mark.clause("C30")
+def test_what_has_no_name_in_another_process_is_said() -> None:
+    def restore(saved: bytes) -> Any:
+        return rich.Rich.restored(saved)
+
+    local = rich.port(rich.Rich, restore=restore)
+    report = verify(local, max_examples=1)
+    assert report.ok
+    assert len(report.not_offered) == 1
+    assert report.not_offered[0].startswith("restore in a fresh process (Rich's restore has no")
+
+
+@pytest.mark.clause("C30")
+def test_an_offer_without_its_method_is_rejected_in_one_line() -> None:
+    bare = Port("bare", from_callable(step).open, offers=frozenset({Offer.SCHEDULE}))
+    found = verify(bare, dtypes=["float32"], max_examples=1).counterexample
+    assert found is not None
+    assert "raised AttributeError: '_Stateless' object has no attribute 'schedule'" in found.why
+
+
+@pytest.mark.clause("C30")
+@pytest.mark.parametrize("name", ["numpy", "array_api_strict"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_drawn_runs_of_the_array_api_adapter(name: str, dtype: str) -> None:
+    pytest.importorskip(name, reason=f"needs {name}: pip install 'lion-ref[dev]'")
+    from lion_conformance.ports.array_api import _port
+
+    tally = Tally(lion_ref.CANONICAL)
+    judge_runs(_port(name), dtype, tally, drawn=5)
+    assert tally.failure is None
+    assert tally.verdict is Verdict.BIT_EXACT
+
+
+@pytest.mark.clause("C30")
+def test_the_array_api_adapter_goes_on_in_a_fresh_process() -> None:
+    from lion_conformance.ports.array_api import _port
+
+    tallies = {dtype: Tally(lion_ref.CANONICAL) for dtype in lion_ref.STORAGE_DTYPES}
+    assert judge_elsewhere(_port("numpy"), tallies) == {}
+    assert {tally.verdict for tally in tallies.values()} == {Verdict.BIT_EXACT}
+    assert all(x.events["save and restore in a fresh process"] == 1 for x in tallies.values())

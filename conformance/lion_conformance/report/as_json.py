@@ -37,6 +37,7 @@ def as_dict(report: Report) -> dict[str, Any]:
         "semantics": None if report.semantics is None else report.semantics.differences(),
         "sentence": report.sentence or None,
         "not_run": report.not_run or None,
+        "not_offered": list(report.not_offered),
         "seed": report.seed,
         "max_examples": report.max_examples,
         "dtypes": [
@@ -49,6 +50,7 @@ def as_dict(report: Report) -> dict[str, Any]:
                 "port_seconds": result.port_seconds,
                 "judge_seconds": result.judge_seconds,
                 "reasons": result.reasons,
+                "events": result.events,
                 "semantics": None if result.semantics is None else result.semantics.differences(),
                 "sentence": result.sentence or None,
                 "differences": [asdict(x) for x in result.differences],

@@ -70,6 +70,12 @@ def notes(reports: Sequence[Report]) -> list[str]:
     lines += [f"{r.port} ({r.door}): {r.sentence}" for r in reports if r.sentence]
     if any(cell.text == "–" for report in reports for cell in row(report)):
         lines.append("–: the port does not take this dtype, or it was not asked for")
+    not_offered: dict[str, list[str]] = {}
+    for report in reports:
+        label = f"{report.port} ({report.door})"
+        for event in report.not_offered:
+            not_offered.setdefault(label, []).append(event)
+    lines += [f"{x}: not offered, so not judged: {', '.join(y)}" for x, y in not_offered.items()]
     lines += [
         f"{report.port} ({report.door}) not run: {report.not_run}"
         for report in reports

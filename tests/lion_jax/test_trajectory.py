@@ -1,0 +1,42 @@
+"""lion_jax through whole runs: schedules by count, saved leaves, cut leaves, devices (SPEC C30)."""
+
+from __future__ import annotations
+
+import pytest
+
+from lion_conformance import Offer, Port
+from lion_conformance.fresh import judge_elsewhere
+from lion_conformance.judge import Tally
+from lion_conformance.ports.jax import ports
+from lion_conformance.runs import judge_runs
+
+pytestmark = pytest.mark.clause("C30")
+
+PORTS = ports("cpu")
+
+
+@pytest.mark.parametrize("port", PORTS, ids=lambda port: port.door)
+def test_every_event_has_the_declared_bits(port: Port) -> None:
+    tally = Tally(port.declared)
+    judge_runs(port, port.params()[0], tally, drawn=0)
+    assert tally.failure is None
+    assert tally.as_promised
+    assert set(tally.events) >= {x.value for x in port.offers} | {"step"}
+    assert Offer.DEVICE in port.offers, "conftest.py makes several devices"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("port", PORTS, ids=lambda port: port.door)
+@pytest.mark.parametrize("dtype", ["bfloat16", "float32", "float64"])
+def test_drawn_runs(port: Port, dtype: str) -> None:
+    tally = Tally(port.declared)
+    judge_runs(port, dtype, tally, drawn=5)
+    assert tally.failure is None
+    assert tally.as_promised
+
+
+@pytest.mark.slow
+def test_a_saved_run_goes_on_in_a_fresh_process() -> None:
+    tallies = {dtype: Tally(PORTS[0].declared) for dtype in PORTS[0].params()}
+    assert judge_elsewhere(PORTS[0], tallies) == {}
+    assert all(tally.as_promised for tally in tallies.values())

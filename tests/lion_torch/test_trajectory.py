@@ -1,0 +1,44 @@
+"""lion_torch through whole runs: state dicts, schedulers, cuts, a fresh process (SPEC C30)."""
+
+from __future__ import annotations
+
+import pytest
+
+from lion_conformance import Offer, Port
+from lion_conformance.fresh import judge_elsewhere
+from lion_conformance.judge import Tally, Verdict
+from lion_conformance.ports.torch import ports
+from lion_conformance.runs import judge_runs
+from lion_ref import CANONICAL, STORAGE_DTYPES
+
+pytestmark = pytest.mark.clause("C30")
+
+PORTS = [port for port in ports("cpu") if not port.unavailable]
+doors = pytest.mark.parametrize("port", PORTS, ids=lambda port: port.door)
+
+
+@doors
+@pytest.mark.parametrize("dtype", STORAGE_DTYPES)
+def test_every_event_has_the_references_bits(port: Port, dtype: str) -> None:
+    tally = Tally(CANONICAL)
+    judge_runs(port, dtype, tally, drawn=2)
+    assert tally.failure is None
+    assert tally.verdict is Verdict.BIT_EXACT
+    kinds = {offer.value for offer in Offer if offer is not Offer.DEVICE} | {"step"}
+    assert set(tally.events) == kinds
+
+
+@pytest.mark.slow
+@doors
+@pytest.mark.parametrize("dtype", STORAGE_DTYPES)
+def test_many_drawn_runs(port: Port, dtype: str) -> None:
+    tally = Tally(CANONICAL)
+    judge_runs(port, dtype, tally, drawn=200, seed=None)
+    assert tally.failure is None
+    assert tally.verdict is Verdict.BIT_EXACT
+
+
+def test_a_saved_run_goes_on_in_a_fresh_process() -> None:
+    tallies = {dtype: Tally(CANONICAL) for dtype in STORAGE_DTYPES}
+    assert judge_elsewhere(PORTS[0], tallies) == {}
+    assert {tally.verdict for tally in tallies.values()} == {Verdict.BIT_EXACT}
