@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from fractions import Fraction
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,16 @@ from lion_ref.rational import round_fraction
 Array = NDArray[Any]
 
 _UNSIGNED = {2: np.uint16, 4: np.uint32, 8: np.uint64}
+
+
+@lru_cache(maxsize=64)
+def name_of(dtype: np.dtype[Any]) -> str:
+    """dtype.name, which NumPy puts together anew each time that it is asked for.
+
+    >>> name_of(np.dtype(np.float32))
+    'float32'
+    """
+    return dtype.name
 
 
 def bits(array: Array) -> Array:
@@ -52,7 +63,7 @@ def round_to(values: Array | np.generic, dtype: np.dtype[Any]) -> Array:
     1.0078125
     """
     array = np.asarray(values)
-    if dtype.name == "bfloat16" and array.dtype.itemsize == 8:
+    if name_of(dtype) == "bfloat16" and array.dtype.itemsize == 8:
         array = _to_odd_float32(array)
     with np.errstate(all="ignore"):
         return array.astype(dtype)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lion_ref import arithmetic
-from lion_ref.arithmetic import round_to
+from lion_ref.arithmetic import name_of, round_to
 from lion_ref.rational import FORMATS
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class Flush:
 
     def result(self, values: Array) -> Array:
         """An exact-if-tiny result: subnormals become zeros of their sign."""
-        if self.mode == "keep" or values.dtype.name == "float16":
+        if self.mode == "keep" or name_of(values.dtype) == "float16":
             return values
         return _without_subnormals(values)
 
@@ -47,9 +47,9 @@ class Flush:
         """values rounded once to dtype; a tiny result is flushed where dtype's are."""
         values = self.result(values)
         rounded = round_to(values, dtype)
-        if self.mode == "keep" or dtype.name == "float16" or dtype == values.dtype:
+        if self.mode == "keep" or name_of(dtype) == "float16" or dtype == values.dtype:
             return rounded
-        if dtype.name == "bfloat16" and values.dtype.itemsize == 4:
+        if name_of(dtype) == "bfloat16" and values.dtype.itemsize == 4:
             return rounded  # same exponent range: a tiny value was flushed as an operand already
         return np.where(self._is_tiny_stored(values, dtype), round_to(values * 0, dtype), rounded)
 
@@ -85,7 +85,7 @@ class Flush:
         Rounded with unbounded exponent range, numbers from half an ulp below the smallest normal
         number on become that number.
         """
-        target = FORMATS[dtype.name]
+        target = FORMATS[name_of(dtype)]
         smallest = Fraction(2) ** target.min_exponent
         if self.mode == "flush-before-rounding":
             return smallest
@@ -98,7 +98,7 @@ class Flush:
 
         Left to decide are the results that are that number, having been rounded up to it.
         """
-        smallest = 2.0 ** FORMATS[self.compute.name].min_exponent
+        smallest = 2.0 ** FORMATS[name_of(self.compute)].min_exponent
         limit = self._limit(self.compute)
         magnitude = np.abs(np.asarray(result, dtype=np.float64))
         tiny: Mask = np.asarray(magnitude < smallest)
@@ -110,7 +110,7 @@ class Flush:
 
 
 def _without_subnormals(values: Array) -> Array:
-    smallest = 2.0 ** FORMATS[values.dtype.name].min_exponent
+    smallest = 2.0 ** FORMATS[name_of(values.dtype)].min_exponent
     return _zeroed(values, np.abs(values) < smallest)
 
 

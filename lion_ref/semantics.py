@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from functools import lru_cache
 from typing import Any, Final, Literal, get_args, get_type_hints
 
 Interpolation = Literal["weighted", "lerp-from-momentum", "lerp-from-gradient"]
@@ -62,7 +63,7 @@ class Semantics:
     nan_sign: NanSign = "nan"
 
     def __post_init__(self) -> None:
-        for name, legal in choices().items():
+        for name, legal in _choices().items():
             _require(name, getattr(self, name), legal)
         for part in ("sign", "momentum"):
             interpolation = getattr(self, f"{part}_interpolation")
@@ -136,6 +137,11 @@ def choices() -> dict[str, tuple[Any, ...]]:
     >>> choices()["subnormals"]
     ('keep', 'flush', 'flush-before-rounding')
     """
+    return dict(_choices())
+
+
+@lru_cache(maxsize=1)
+def _choices() -> dict[str, tuple[Any, ...]]:
     hints = get_type_hints(Semantics)
     return {
         field.name: (False, True) if hints[field.name] is bool else get_args(hints[field.name])
