@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from lion_conformance import battery, canaries
 from lion_conformance.evidence import Evidence, Part
 from lion_conformance.parting import Parting, parting
+from lion_conformance.place import depends_on_place
 from lion_conformance.port import Port, PortError, check_dtypes, from_callable, run_once
 from lion_ref import CANONICAL, Semantics
 from lion_ref.semantics import choices
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from lion_conformance.cases import Case
 
 UNKNOWN: Final = "no semantics of SPEC C16 gives these bits"
+PLACE: Final = f"{UNKNOWN}: an element's bits depend on where it stands in its array (SPEC C12)"
 SHARED: Final = ("complement", "precision", "scalars", "subnormals")
 
 
@@ -100,7 +102,16 @@ class Search:
             if found is None:
                 return self._explained(best)
             self._add(found)
-        return self._failed or Diagnosis(None, UNKNOWN)
+        return self._without_semantics(self._failed or Diagnosis(None, UNKNOWN))
+
+    def _without_semantics(self, found: Diagnosis) -> Diagnosis:
+        """Where the elements do not stand for themselves, no semantics is to be looked for."""
+        try:
+            if depends_on_place(self._port, self._triples):
+                return Diagnosis(None, PLACE, parted_at=PLACE)
+        except PortError:
+            pass  # it is in found already, or the port answers some cases alone
+        return found
 
     def learn(self, case: Case, got: tuple[Any, Any]) -> None:
         """Take the port's answer on one more case for evidence."""

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from lion_conformance.cases import Case, Seeded, build
 from lion_conformance.preamble import preamble
+from lion_conformance.sweep import sweep
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from lion_conformance.port import Triple
+
+
+@lru_cache(maxsize=2)
+def _fixed(triples: tuple[Triple, ...], compiles: bool) -> tuple[Case, ...]:
+    """The cases of the preamble, which an explanation goes through once more."""
+    return tuple(preamble(triples, compiles=compiles))
 
 
 def drive(
@@ -21,11 +30,13 @@ def drive(
     seed: int,
     compiles: bool,
 ) -> None:
-    """Feed cases until one is rejected: the fixed ones, then max_examples others.
+    """Feed cases until one is rejected: the fixed ones, small ones, then max_examples large ones.
 
-    Hypothesis draws these where it is installed. compiles: as `Port.compiles`.
+    Hypothesis draws the last where it is installed. compiles: as `Port.compiles`.
     """
-    for case in preamble(triples, compiles=compiles):
+    for case in chain(
+        _fixed(tuple(triples), compiles), sweep(triples, seed=seed, compiles=compiles)
+    ):
         if not judge_case(case):
             return
     try:

@@ -6,16 +6,18 @@ opens a session: it takes parameters and momenta once and then steps as a traini
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+import ctypes
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lion_conformance.layouts import like
 from lion_conformance.offers import Offer
 from lion_ref import STORAGE_DTYPES, Semantics, legal_triples
-from lion_ref.arithmetic import bits
+from lion_ref.arithmetic import bits, require_default_environment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -111,7 +113,9 @@ class _Stateless:
                         f"the port changed its input {name}; legal: inputs are only read, "
                         "results are new arrays"
                     )
-            self._params[i], self._momenta[i] = _pair(result)
+            results = _pair(result)
+            _check_new(results, inputs)
+            self._params[i], self._momenta[i] = results
 
     def freeze(self, tensor: int) -> None:
         """Nothing to do: without a gradient the callable is not called."""
@@ -133,6 +137,19 @@ class _Stateless:
     def read(self) -> tuple[list[Array], list[Array]]:
         """The arrays that the callable returned last."""
         return list(self._params), list(self._momenta)
+
+
+def _check_new(results: tuple[Array, Array], inputs: tuple[Array, Array, Array]) -> None:
+    """PortError if a result shares memory with an input or with the other result."""
+    for name, result, others in (
+        ("param", results[0], (*inputs, results[1])),
+        ("momentum", results[1], inputs),
+    ):
+        if any(np.may_share_memory(result, other) for other in others):
+            raise PortError(
+                f"the port returned {name} in memory that an input or the other result lies in; "
+                "legal: new arrays"
+            )
 
 
 def _pair(result: object) -> tuple[Array, Array]:
@@ -210,13 +227,18 @@ def answering() -> Iterator[None]:
         raise PortError(f"the port raised {type(error).__name__}: {text[:300]}") from error
 
 
-def _copy(array: Array) -> Array:
-    """A copy that lies in memory as the array does: strided, in Fortran's order, or plainly."""
-    if array.ndim != 1 or array.flags.c_contiguous:
-        return array.copy(order="K")
-    strided = np.zeros(2 * array.size, array.dtype)[::2]
-    strided[...] = array
-    return strided
+def check_environment() -> None:
+    """PortError if the port has left this thread in another floating-point environment (SPEC C15).
+
+    The default is set again, so that the judge can go on; where the C library lacks glibc's way of
+    saying so, the reference refuses the thread itself.
+    """
+    try:
+        require_default_environment()
+    except FloatingPointError as error:
+        with suppress(AttributeError, OSError):
+            ctypes.CDLL(None).fesetenv(ctypes.c_void_p(-1))  # FE_DFL_ENV
+        raise PortError(f"the port changed its thread: {error}") from error
 
 
 def run_once(
@@ -236,9 +258,10 @@ def run_once(
     the case.
     """
     with answering():
-        session = port.open([_copy(param)], [_copy(momentum)], beta1=beta1, beta2=beta2)
-        session.step([_copy(grad)], lr=lr, weight_decay=weight_decay)
+        session = port.open([like(param)], [like(momentum)], beta1=beta1, beta2=beta2)
+        session.step([like(grad)], lr=lr, weight_decay=weight_decay)
         params, momenta = session.read()
+    check_environment()
     results = (params[0], momenta[0])
     for name, result, given in zip(("param", "momentum"), results, (param, momentum), strict=True):
         if result.dtype != given.dtype:

@@ -7,11 +7,13 @@ scalars that lie between the few that the random cases draw from.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from lion_conformance.cases import Case, adversarial
+from lion_conformance.layouts import every_second, transposed
 from lion_ref import STORAGE_DTYPES
 
 if TYPE_CHECKING:
@@ -24,9 +26,9 @@ if TYPE_CHECKING:
     Array = NDArray[Any]
 
 SIZES = (
-    *range(2, 34),
-    *(63, 64, 65, 127, 128, 129, 255, 256, 257, 1023, 1024, 1025, 4096),
-    *(65_535, 65_536, 65_537, 100_000),
+    *range(2, 130),
+    *(255, 256, 257, 1023, 1024, 1025, 4096),
+    *(65_535, 65_536, 65_537, 262_145),
 )
 FEW_SIZES = (2, 31, 1024, 65_537)
 """For ports that compile anew for every shape."""
@@ -40,8 +42,19 @@ SCALARS = (
     (0.4, 0.0, 0.99, 2.5),
     (2.5, 0.9, 0.0, 0.03),
     (0.01, 0.99, 0.9, 7.0),
+    (0.001, 0.8, 0.8, 0.01),
+    (0.5, 0.9, 0.9999, 0.25),
 )
 """(lr, beta1, beta2, weight_decay), each on elements of ordinary size."""
+
+
+EDGES = (
+    (0.1, 0.9, 0.99, 0.0),
+    (0.0, 0.9, 0.99, 0.1),
+    (0.1, 0.0, 0.99, 0.1),
+    (0.1, 0.9, 0.0, 0.1),
+)
+"""The same, with a zero among them, all on the same elements, which are of every kind."""
 
 
 def preamble(triples: Sequence[Triple], *, compiles: bool) -> Iterator[Case]:
@@ -55,17 +68,17 @@ def preamble(triples: Sequence[Triple], *, compiles: bool) -> Iterator[Case]:
     for size in FEW_SIZES if compiles else SIZES:
         yield _case(rng, alike, (size,), (0.1, 0.9, 0.99, 0.1), "ordinary")
     yield _relaid(_case(rng, alike, (2050,), (0.1, 0.9, 0.99, 0.1), "ordinary"), every_second)
-    yield _relaid(_case(rng, alike, (33, 31), (0.1, 0.9, 0.99, 0.1), "ordinary"), np.asfortranarray)
+    yield _relaid(_case(rng, alike, (33, 31), (0.1, 0.9, 0.99, 0.1), "ordinary"), transposed)
+    apart = _case(rng, alike, (33, 31), (0.1, 0.9, 0.99, 0.1), "ordinary")
+    yield apart.with_arrays([apart.param, every_second(apart.momentum), transposed(apart.grad)])
     yield _case(rng, alike, SHAPE, (0.1, 0.9, 0.99, 0.1), "ordinary")
     for scalars in SCALARS[:3] if compiles else SCALARS:
         yield _case(rng, alike, (257,), scalars, "ordinary")
-
-
-def every_second(array: Array) -> Array:
-    """The same elements with a gap between each and the next."""
-    spread = np.zeros(2 * array.size, array.dtype)
-    spread[::2] = array
-    return spread[::2]
+    same = _case(rng, alike, (4099,), EDGES[0], "mixed")
+    for lr, beta1, beta2, weight_decay in EDGES[:2] if compiles else EDGES:
+        yield Case(*same.arrays, lr, beta1, beta2, weight_decay)
+    yield replace(same, momentum=same.momentum[::-1].copy())
+    yield _relaid(_case(rng, alike, (257,), (0.1, 0.9, 0.99, 0.1), "ordinary"), np.zeros_like)
 
 
 def _relaid(case: Case, lay: Callable[[Array], Array]) -> Case:

@@ -1,0 +1,44 @@
+"""Whether an element's bits depend on where it stands in its array, against SPEC C12."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lion_conformance import battery
+from lion_conformance.port import run_once
+from lion_ref.arithmetic import same_bits
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from lion_conformance.port import Port, Triple
+
+Array = NDArray[Any]
+
+PIECE: Final = 7
+"""Elements of a short array: less than a vector."""
+
+
+def depends_on_place(port: Port, triples: Sequence[Triple]) -> bool:
+    """Whether some element of the battery has other bits among others, or at the other end.
+
+    Raises PortError where the port does not answer.
+    """
+    for triple in battery.in_order(triples)[:1]:
+        for case in battery.cases(triple):
+            whole = run_once(port, *case.arrays, **case.scalars)
+            for move in _moves(compiles=port.compiles):
+                moved = case.with_arrays(move(x) for x in case.arrays)
+                alone = run_once(port, *moved.arrays, **case.scalars)
+                if not all(same_bits(move(a), b).all() for a, b in zip(whole, alone, strict=True)):
+                    return True
+    return False
+
+
+def _moves(*, compiles: bool) -> Iterator[Callable[[Array], Array]]:
+    yield lambda array: np.ascontiguousarray(array[::-1])
+    if not compiles:
+        yield lambda array: array[-PIECE - PIECE : -PIECE].copy()

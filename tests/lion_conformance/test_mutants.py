@@ -1,0 +1,141 @@
+"""Every wrong port of the catalogue has its verdict, and right ports never fail."""
+
+from __future__ import annotations
+
+import re
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+import lion_ref
+from lion_conformance import Port, Verdict, from_callable, verify
+from lion_conformance.verify import MAX_EXAMPLES, judge_dtype
+from lion_ref import STORAGE_DTYPES
+from tests.lion_conformance.mutants import table
+from tests.lion_conformance.mutants.catalogue import THEMES, Mutant, load
+from tests.lion_conformance.mutants.sessions import right_session
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Step = Callable[..., Any]
+
+CATALOGUE = load()
+
+pytestmark = pytest.mark.clause("C12", "C29")
+
+
+@pytest.mark.parametrize("mutant", CATALOGUE, ids=str)
+def test_the_default_budget_tells_a_wrong_port(mutant: Mutant) -> None:
+    """What `verify` judges, without what makes a rejected case small or explains it."""
+    made = mutant.make()
+    port = made if isinstance(made, Port) else from_callable(made)
+    tally = judge_dtype(port, mutant.dtype, max_examples=MAX_EXAMPLES, seed=0)
+    unexplained = {Verdict.BIT_EXACT_AS: Verdict.ACCEPTED}
+    assert tally.verdict is unexplained.get(mutant.verdict, mutant.verdict)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mutant", CATALOGUE, ids=str)
+def test_verify_says_what_a_wrong_port_is(mutant: Mutant) -> None:
+    """And names no semantics for a port that has none."""
+    report = verify(mutant.make(), dtypes=[mutant.dtype])
+    assert (report.verdict, report.semantics) == (mutant.verdict, mutant.semantics)
+    assert (report.counterexample is not None) == (mutant.verdict is Verdict.REJECTED)
+
+
+@pytest.mark.parametrize("name", ["decay coupled", "decay as a factor"])
+def test_verify_names_the_row_that_a_port_is(name: str) -> None:
+    mutant = next(m for m in CATALOGUE if m.name == name)
+    report = verify(mutant.make(), dtypes=["float32"], max_examples=2)
+    assert (report.verdict, report.semantics) == (mutant.verdict, mutant.semantics)
+
+
+def test_there_are_enough_of_every_kind() -> None:
+    assert len(CATALOGUE) >= 70
+    assert {mutant.theme for mutant in CATALOGUE} == set(THEMES)
+    assert all(mutant.wrong and "\n" not in mutant.wrong for mutant in CATALOGUE)
+
+
+def listed() -> dict[str, tuple[str, str]]:
+    """(dtype, verdict) of each port in docs/mutants.md."""
+    rows = re.findall(r"^\| (.+) \|$", table.PATH.read_text(encoding="utf-8"), re.MULTILINE)
+    cells = [re.split(r" (?<!\\)\| ", row) for row in rows]
+    return {name: (dtype, verdict) for name, _, dtype, verdict, *_ in cells if name != "port"}
+
+
+def test_the_page_lists_exactly_these_ports_and_verdicts() -> None:
+    assert listed() == {m.name: (m.dtype, m.verdict.value) for m in CATALOGUE}
+
+
+def test_the_page_says_what_is_wrong_as_the_catalogue_does() -> None:
+    page = table.PATH.read_text(encoding="utf-8")
+    for mutant in CATALOGUE:
+        assert f"| {mutant.name} | {table.escaped(mutant.wrong)} |" in page
+
+
+@pytest.mark.parametrize("name", ["tails fused"])
+def test_bits_that_depend_on_the_place_are_diagnosed_as_such(name: str) -> None:
+    mutant = next(m for m in CATALOGUE if m.name == name)
+    report = verify(mutant.make(), dtypes=["float32"], max_examples=1)
+    assert report.verdict is Verdict.ACCEPTED
+    assert report.sentence.endswith("depend on where it stands in its array (SPEC C12)")
+
+
+def in_blocks(param: Any, momentum: Any, grad: Any, **scalars: Any) -> Any:
+    """Blocks of flat copies, the last block first."""
+    flat = [x.reshape(-1) for x in (param, momentum, grad)]
+    results = np.empty(param.size, param.dtype), np.empty(param.size, momentum.dtype)
+    length = max(7, param.size // 8)
+    for start in reversed(range(0, param.size, length)):
+        block = slice(start, start + length)
+        parts = lion_ref.step(*(x[block] for x in flat), **scalars)
+        results[0][block], results[1][block] = parts
+    return tuple(x.reshape(param.shape) for x in results)
+
+
+def backwards(param: Any, momentum: Any, grad: Any, **scalars: Any) -> Any:
+    """All elements in reversed order; the results are reversed views."""
+    turned = [x.reshape(-1)[::-1] for x in (param, momentum, grad)]
+    return tuple(x[::-1].reshape(param.shape) for x in lion_ref.step(*turned, **scalars))
+
+
+def in_threads(param: Any, momentum: Any, grad: Any, **scalars: Any) -> Any:
+    """Four pieces in two threads."""
+    pieces = zip(*(np.array_split(x.reshape(-1), 4) for x in (param, momentum, grad)), strict=True)
+    with ThreadPoolExecutor(2) as threads:
+        parts = list(threads.map(lambda piece: lion_ref.step(*piece, **scalars), pieces))
+    return tuple(np.concatenate(x).reshape(param.shape) for x in zip(*parts, strict=True))
+
+
+def columns_first(param: Any, momentum: Any, grad: Any, **scalars: Any) -> Any:
+    """Arrays and results in Fortran's order."""
+    turned = (np.asfortranarray(x).reshape(x.shape, order="F") for x in (param, momentum, grad))
+    results = lion_ref.step(*turned, **scalars)
+    return tuple(np.asfortranarray(x).reshape(x.shape, order="F") for x in results)
+
+
+RIGHT: tuple[Step, ...] = (lion_ref.step, in_blocks, backwards, in_threads, columns_first)
+
+
+def ports() -> list[Port | Step]:
+    return [*RIGHT, right_session()]
+
+
+@pytest.mark.parametrize("port", ports(), ids=lambda x: getattr(x, "__name__", "right_session"))
+def test_a_right_port_never_fails(port: Port | Step) -> None:
+    for seed in (1, 2):
+        report = verify(port, dtypes=["float32"], max_examples=2, seed=seed)
+        assert report.verdict is Verdict.BIT_EXACT
+
+
+@pytest.mark.slow
+def test_no_false_alarms() -> None:
+    """A thousand seeds, each for one right port in one dtype of θ."""
+    right, dtypes = ports(), list(STORAGE_DTYPES)
+    for seed in range(1000):
+        port, dtype = right[seed % len(right)], dtypes[seed // len(right) % len(dtypes)]
+        report = verify(port, dtypes=[dtype], max_examples=2, seed=seed)
+        assert report.verdict is Verdict.BIT_EXACT, (seed, report.counterexample)
