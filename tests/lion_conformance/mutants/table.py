@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from lion_conformance import Verdict, verify
+from lion_conformance import Port, Verdict, from_callable, verify
+from lion_conformance.verify import MAX_EXAMPLES, tallied
 from tests.lion_conformance.mutants.catalogue import Mutant, load
 
 PATH: Final = Path(__file__).parents[3] / "docs" / "mutants.md"
@@ -65,14 +66,19 @@ class Row:
 
     @classmethod
     def of(cls, mutant: Mutant) -> Row:
-        """Judge it, and diagnose it where there is something to be found."""
-        explain = mutant.semantics is not None or mutant.verdict is not Verdict.REJECTED
-        report = verify(mutant.make(), dtypes=[mutant.dtype], explain=explain)
-        found = report.counterexample
-        said = report.sentence.partition("; they part at")[0]
-        reason = "; ".join(filter(None, (found.why if found is not None else "", said)))
-        cases = str(report.results[0].cases) if found is not None else "–"
-        return cls(mutant.name, mutant.wrong, mutant.dtype, report.verdict.value, cases, reason)
+        """Judge it, and explain it where it is not simply rejected."""
+        made = mutant.make()
+        port = made if isinstance(made, Port) else from_callable(made)
+        tally = tallied(port, mutant.dtype, max_examples=MAX_EXAMPLES, seed=0)
+        verdict, reason, cases = tally.verdict, "", "–"
+        if tally.failure is not None:
+            reason, cases = tally.failure.why, str(tally.cases)
+        if mutant.semantics is not None or tally.failure is None:
+            report = verify(mutant.make(), dtypes=[mutant.dtype])
+            verdict = report.verdict
+            said = report.sentence.partition("; they part at")[0]
+            reason = "; ".join(filter(None, (reason, said)))
+        return cls(mutant.name, mutant.wrong, mutant.dtype, verdict.value, cases, reason)
 
     def __str__(self) -> str:
         cells = (self.name, self.wrong, self.dtype, self.verdict, self.cases, self.reason)
