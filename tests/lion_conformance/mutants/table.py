@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from lion_conformance import Port, Verdict, from_callable, verify
-from lion_conformance.verify import MAX_EXAMPLES, tallied
+from lion_conformance.verify import MAX_EXAMPLES, judge_dtype
 from tests.lion_conformance.mutants.catalogue import Mutant, load
 
 PATH: Final = Path(__file__).parents[3] / "docs" / "mutants.md"
@@ -69,7 +69,7 @@ class Row:
         """Judge it, and explain it where it is not simply rejected."""
         made = mutant.make()
         port = made if isinstance(made, Port) else from_callable(made)
-        tally = tallied(port, mutant.dtype, max_examples=MAX_EXAMPLES, seed=0)
+        tally = judge_dtype(port, mutant.dtype, max_examples=MAX_EXAMPLES, seed=0)
         verdict, reason, cases = tally.verdict, "", "–"
         if tally.failure is not None:
             reason, cases = tally.failure.why, str(tally.cases)
