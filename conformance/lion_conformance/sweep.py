@@ -72,7 +72,7 @@ def any_shape(rng: np.random.Generator) -> tuple[int, ...]:
     """Up to six axes, some of length 1, now and then one of length 0; up to some thousand elements.
 
     >>> any_shape(np.random.default_rng(4))
-    (2, 1, 6, 20)
+    (1, 14, 2, 3, 1)
     """
     axes = int(rng.integers(0, 7))
     left = 2.0 ** rng.uniform(0, 13)
