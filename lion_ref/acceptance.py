@@ -18,6 +18,7 @@ from lion_ref import bounds, extremes
 from lion_ref.arithmetic import round_to, same_bits
 from lion_ref.bounds import Interval, Problem
 from lion_ref.dtypes import check_dtypes
+from lion_ref.extremes import Outcomes
 from lion_ref.hyperparameters import Hyperparameters
 from lion_ref.update import as_array, step
 
@@ -180,16 +181,18 @@ def problem_of(inputs: list[Array], values: Hyperparameters) -> Problem:
     return Problem(theta, m, g, theta_dtype, m_dtype, g_dtype, values)
 
 
+def rounded_ends(interval: Interval, dtype: np.dtype[Any]) -> tuple[Array, Array]:
+    """The first and the last number of a dtype that an enclosure admits (SPEC C25, C26)."""
+    return round_to(interval.low, dtype), round_to(interval.high, dtype)
+
+
 def _inside(intervals: Iterable[Interval], actual: Array) -> Mask:
     """Whether actual lies in one of the intervals once their ends are rounded to its dtype."""
     dtype = actual.dtype.newbyteorder("=")
     wide = np.asarray(actual, dtype=np.float64)
     inside = np.zeros(actual.shape, bool)
     for interval in intervals:
-        low, high = (
-            np.asarray(round_to(end, dtype), dtype=np.float64)
-            for end in (interval.low, interval.high)
-        )
+        low, high = (np.asarray(x, dtype=np.float64) for x in rounded_ends(interval, dtype))
         inside |= (low <= wide) & (wide <= high)
     return inside
 
@@ -201,6 +204,30 @@ def sign_set(problem: Problem, *, flushing: bool = True) -> dict[int, Mask]:
     return {-1: c.low < 0, 0: (c.low <= 0) & (c.high >= 0), 1: c.high > 0}
 
 
+def parameter_signs(problem: Problem, extreme: Mask) -> tuple[dict[int, Mask], Outcomes]:
+    """S of SPEC C24 with what the rows add to it where extreme, and the outcomes of θ' (C27)."""
+    signs = sign_set(problem)
+    outcomes = Outcomes(problem.m.size)
+    at = np.flatnonzero(extreme)
+    if at.size:
+        part = problem.at(at)
+        row_signs, row_nan = extremes.signs(part)
+        for s, held in signs.items():
+            held[at] |= row_signs[s]
+        held_there = {s: held[at] for s, held in signs.items()}
+        outcomes.place(at, extremes.parameters(part, held_there, row_nan))
+    return signs, outcomes
+
+
+def momentum_outcomes(problem: Problem, extreme: Mask) -> Outcomes:
+    """The outcomes of m' where extreme (SPEC C27)."""
+    outcomes = Outcomes(problem.m.size)
+    at = np.flatnonzero(extreme)
+    if at.size:
+        outcomes.place(at, extremes.momenta(problem.at(at)))
+    return outcomes
+
+
 def _judge_parameter(problem: Problem, actual: Array, expected: Array) -> NDArray[np.uint8]:
     with np.errstate(all="ignore"):
         return _parameter_codes(problem, actual, expected)
@@ -208,17 +235,8 @@ def _judge_parameter(problem: Problem, actual: Array, expected: Array) -> NDArra
 
 def _parameter_codes(problem: Problem, actual: Array, expected: Array) -> NDArray[np.uint8]:
     extreme = bounds.may_overflow(problem)
-    extreme_at = np.flatnonzero(extreme)
-    signs = sign_set(problem)
-    outcome = np.zeros(actual.shape, bool)
-    if extreme_at.size:
-        part = problem.at(extreme_at)
-        row_signs, row_nan = extremes.signs(part)
-        for s, held in signs.items():
-            held[extreme_at] |= row_signs[s]
-        held_there = {s: held[extreme_at] for s, held in signs.items()}
-        outcomes = extremes.parameters(part, held_there, row_nan)
-        outcome[extreme_at] = outcomes.hold(actual[extreme_at])
+    signs, outcomes = parameter_signs(problem, extreme)
+    outcome = outcomes.hold(actual)
 
     inside = {
         s: held & _inside(bounds.parameter(problem, s, flushing=True), actual)
@@ -257,11 +275,7 @@ def _canonical_sign(problem: Problem) -> NDArray[np.float64]:
 def _judge_momentum(problem: Problem, actual: Array, expected: Array) -> NDArray[np.uint8]:
     with np.errstate(all="ignore"):
         extreme = bounds.may_overflow(problem)
-        extreme_at = np.flatnonzero(extreme)
-        outcome = np.zeros(actual.shape, bool)
-        if extreme_at.size:
-            part = problem.at(extreme_at)
-            outcome[extreme_at] = extremes.momenta(part).hold(actual[extreme_at])
+        outcome = momentum_outcomes(problem, extreme).hold(actual)
         inside = _inside([bounds.momentum(problem, flushing=True)], actual)
         strict = _inside([bounds.momentum(problem, flushing=False)], actual)
         return _common_codes(inside | outcome, strict | extreme, actual, expected)

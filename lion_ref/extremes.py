@@ -44,6 +44,14 @@ class Outcomes:
         self.positive |= np.isposinf(values) & where
         self.negative |= np.isneginf(values) & where
 
+    def place(self, at: NDArray[np.intp], found: Outcomes) -> None:
+        """Take what was found of the elements `at`."""
+        self.nan[at], self.positive[at], self.negative[at] = (
+            found.nan,
+            found.positive,
+            found.negative,
+        )
+
     def hold(self, values: Array) -> Mask:
         """Where values is one of these outcomes; finite values are none."""
         held: Mask = (

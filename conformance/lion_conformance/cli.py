@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import importlib
 import operator
+import shlex
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +16,8 @@ from lion_conformance.port import PortError
 from lion_conformance.ports import BACKENDS
 from lion_conformance.ports.pipe import TIMEOUT, Program
 from lion_conformance.progress import showing
-from lion_conformance.report import as_html, as_json, as_markdown, as_text
+from lion_conformance.report import as_html, as_json, as_markdown, as_text, reproduction
+from lion_conformance.report.origin import Origin
 from lion_conformance.runner import Options, run
 from lion_conformance.vectors import commands as vectors
 from lion_conformance.verify import MAX_EXAMPLES, verify
@@ -25,16 +28,22 @@ if TYPE_CHECKING:
 
     from lion_conformance.report.model import Report
 
+DEFAULT_FOLDER = Path("build", "lion-conformance")
 AS_DECLARED, FELL_SHORT, NOT_RUN = 0, 1, 2
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; 0: all as declared, 1: something fell short, 2: something could not run."""
-    parsed = _parser().parse_args(arguments)
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    parsed = _parser().parse_args(words)
     try:
         if "action" in parsed:  # prints its own findings
             return int(parsed.action(parsed))
-        reports = parsed.command(parsed)
+        command = shlex.join(["lion-conformance", *words])
+        reports = [
+            replace(report, origin=replace(report.origin, command=command))
+            for report in parsed.command(parsed)
+        ]
         written = _write(reports, parsed)
     except (ValueError, TypeError, OSError, ImportError, PortError) as error:
         print(f"lion-conformance: {error}", file=sys.stderr)
@@ -42,6 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     as_text.show(reports)
     for path in written:
         print(f"written: {path}")
+    _reproduce(reports, parsed)
     return status(reports)
 
 
@@ -65,16 +75,17 @@ def _run(parsed: argparse.Namespace) -> list[Report]:
 
 
 def _verify(parsed: argparse.Namespace) -> list[Report]:
-    def judged(port: Any) -> list[Report]:
+    def judged(port: Any, origin: Origin) -> list[Report]:
         wanted = parsed.dtype or None
-        return [verify(port, dtypes=wanted, max_examples=parsed.max_examples, seed=parsed.seed)]
+        report = verify(port, dtypes=wanted, max_examples=parsed.max_examples, seed=parsed.seed)
+        return [replace(report, origin=origin)]
 
     if (parsed.port is None) == (parsed.exec is None):
         raise ValueError("a port to judge; legal: either MODULE:CALLABLE or --exec PROGRAM")
     if parsed.exec is None:
-        return judged(find(parsed.port))
+        return judged(find(parsed.port), Origin("import", parsed.port))
     with Program(parsed.exec, timeout=parsed.timeout) as program:
-        return judged(program.port)
+        return judged(program.port, Origin("exec", parsed.exec, timeout=parsed.timeout))
 
 
 def _diagnose(parsed: argparse.Namespace) -> int:
@@ -125,6 +136,19 @@ def _write(reports: Sequence[Report], parsed: argparse.Namespace) -> list[Path]:
             path.write_text(render(reports), encoding="utf-8")
             written.append(path)
     return written
+
+
+def _reproduce(reports: Sequence[Report], parsed: argparse.Namespace) -> None:
+    """Write what fell short as programs, and say how to run them; a verdict stands without."""
+    beside = parsed.json or parsed.markdown or parsed.html
+    folder = DEFAULT_FOLDER if beside is None else beside.parent
+    try:
+        paths = reproduction.write(reports, parsed.reproduction, folder)
+    except OSError as error:
+        print(f"lion-conformance: no reproduction was written: {error}", file=sys.stderr)
+        return
+    for path in paths:
+        print(f"to reproduce: python {shlex.quote(str(path))}")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -193,6 +217,13 @@ def _common_arguments() -> argparse.ArgumentParser:
     common.add_argument("--seed", type=int, default=0, help="the same seed gives the same cases")
     for name in ("json", "markdown", "html"):
         common.add_argument(f"--{name}", type=Path, metavar="FILE", help=f"write a {name} report")
+    common.add_argument(
+        "--reproduction",
+        type=Path,
+        metavar="FILE",
+        help="where a failure goes as a program of its own (default: beside the reports, else in "
+        f"{DEFAULT_FOLDER})",
+    )
     return common
 
 

@@ -45,14 +45,14 @@ def sample(case: Case, new_param: NDArray[Any], judged: Judged) -> list[Differen
         relative = np.abs(c.low + c.high) / (c.high - c.low)
     finite = np.isfinite(relative) & np.isfinite(got) & np.isfinite(expected)
     reasons = Judged(judged.codes.reshape(-1)[where]).reasons
-    distance = _ordinals(got) - _ordinals(expected)
+    distance = ordinals(got) - ordinals(expected)
     return [
         Difference(float(relative[i]), abs(int(distance[i])), reasons[i].value)
         for i in np.flatnonzero(finite)
     ]
 
 
-def _ordinals(array: NDArray[Any]) -> NDArray[Any]:
+def ordinals(array: NDArray[Any]) -> NDArray[Any]:
     """Each number's place among the numbers of its dtype, 0 for both zeros; as Python integers."""
     width = 8 * array.dtype.itemsize
     patterns = bits(array).astype(object)

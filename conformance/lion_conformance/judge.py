@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import lion_ref
+from lion_conformance.accepted_set import Measure
 from lion_conformance.differences import sample
 from lion_conformance.port import Port, PortError, run_once
 from lion_ref import Semantics
@@ -57,17 +58,10 @@ class Failure:
     why: str
     expected: tuple[Array, Array] | None = None
     """What alone is right, where that is no step's result; the case then holds what was before."""
-
-    def telling_element(self) -> int:
-        """The flat index of the first element that is wrong; 0 where nothing was returned."""
-        if self.got is None:
-            return 0
-        if self.expected is None:
-            return first_difference(self.case, self.got) or 0
-        differs = np.zeros(self.case.param.size, bool)
-        for found, wanted in zip(self.got, self.expected, strict=True):
-            differs |= ~same_bits(found, wanted).reshape(-1)
-        return int(differs.argmax()) if differs.any() else 0
+    promised: Semantics | None = None
+    """The semantics whose very bits were promised, where it is a promise that is broken."""
+    alone: bool = True
+    """Whether the port fails on this case alone, not only after those before it."""
 
     def expected_at(self, index: int) -> tuple[Array, Array] | None:
         """What alone is right in one element."""
@@ -88,9 +82,13 @@ class Tally:
     as_declared: bool = True
     reasons: Counter[Reason] = field(default_factory=Counter)
     differences: list[Difference] = field(default_factory=list)
+    widths: Measure = field(default_factory=Measure)
+    """How wide the accepted sets of the cases are."""
     events: Counter[str] = field(default_factory=Counter)
     """Events of runs by their kind: SPEC C30."""
     failure: Failure | RunFailure | None = None
+    broken: Failure | None = None
+    """The first case whose bits are accepted, but not those that the port declares."""
     returned: list[tuple[Array, Array]] = field(default_factory=list)
     """The last results with copies of them: a port may not change what it has returned."""
     port_seconds: float = 0.0
@@ -145,11 +143,10 @@ class Tally:
     def _judge(self, case: Case, got: tuple[Array, Array]) -> str:
         if self._equals(got, case, lion_ref.CANONICAL):
             # Bits that are canonical may still not be the declared ones.
-            self.as_declared &= self.declared is None or self._equals(got, case, self.declared)
+            self._hold_to_declaration(case, got)
             return ""
         self.canonical = False
-        declared = self.declared is not None and self._equals(got, case, self.declared)
-        self.as_declared &= declared
+        declared = self._hold_to_declaration(case, got)
         if declared and self.declared is not None and not self.declared.is_other_algorithm:
             return ""  # and so accepted: SPEC C23
         judgement = judge(*case.arrays, *got, **case.scalars)
@@ -162,6 +159,18 @@ class Tally:
                 total = part.accepted.size
                 return f"{name}: {outside} of {total} elements lie outside the accepted set"
         return ""
+
+    def _hold_to_declaration(self, case: Case, got: tuple[Array, Array]) -> bool:
+        """Whether a declaring port's bits are those that it declares."""
+        if self.declared is None:
+            return False
+        if self._equals(got, case, self.declared):
+            return True
+        if self.as_declared:
+            why = f"the bits are not those declared: {self.declared.describe()}"
+            self.broken = Failure(case, got, why, promised=self.declared)
+        self.as_declared = False
+        return False
 
     @staticmethod
     def _equals(got: tuple[Array, Array], case: Case, semantics: Semantics) -> bool:
@@ -182,14 +191,28 @@ class Tally:
     @property
     def as_promised(self) -> bool:
         """Whether the port keeps to its declaration, or is accepted where it has none."""
-        if self.failure is not None:
-            return False
-        return self.declared is None or self.as_declared
+        return self.shortfall is None
+
+    @property
+    def shortfall(self) -> Failure | RunFailure | None:
+        """What is rejected, else what breaks the declaration."""
+        return self.failure or self.broken
 
 
-def first_difference(case: Case, got: tuple[Array, Array]) -> int | None:
-    """The flat index of the first element outside the accepted set, if there is one."""
-    judgement = judge(*case.arrays, *got, **case.scalars)
-    outside = ~(judgement.param.accepted & judgement.momentum.accepted)
+def first_difference(failure: Failure) -> int | None:
+    """The flat index of the first element at fault, if there is one."""
+    case, got = failure.case, failure.got
+    if got is None:
+        return None
+    wanted = failure.expected
+    if failure.promised is not None:
+        wanted = lion_ref.step(*case.arrays, **case.scalars, semantics=failure.promised)
+    if wanted is None:
+        judgement = judge(*case.arrays, *got, **case.scalars)
+        outside = ~(judgement.param.accepted & judgement.momentum.accepted)
+    else:
+        outside = np.zeros(case.param.shape, bool)
+        for actual, right in zip(got, wanted, strict=True):
+            outside |= ~same_bits(actual, right)
     where = np.flatnonzero(outside)
     return int(where[0]) if where.size else None

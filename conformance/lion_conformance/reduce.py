@@ -2,7 +2,9 @@
 
 The update is elementwise, so one element should do; its scalars and values are then made simpler,
 one at a time, as long as the port is still rejected. Where one element alone is right (a tail, a
-stride, a race), the smallest prefix of the case that still fails is kept.
+stride, a race), the smallest prefix of the case that still fails is kept, made of one element or
+of a few if it fails then too. Where the case alone is right, the port keeps something between
+calls.
 """
 
 from __future__ import annotations
@@ -28,6 +30,9 @@ PLAIN_SCALARS = {
 }
 """Values to try for each scalar, the simplest first."""
 
+PERIOD = 31
+"""Elements that are repeated where one alone does not fail; no power of two, as blocks are."""
+
 ATTEMPTS = 400
 """Calls of the port at the most; each is on one element, or on a prefix of the case."""
 
@@ -42,15 +47,20 @@ def reduced(port: Port, failure: Failure) -> Failure:
             return False
         calls += 1
         tally = Tally(port.declared)
-        if tally.add(port, case) or not isinstance(tally.failure, Failure):
+        tally.add(port, case)
+        found = tally.failure if failure.promised is None else tally.broken
+        if not isinstance(found, Failure):
             return False
-        best = tally.failure
+        best = found
         return True
 
     case = failure.case
-    index = first_difference(case, failure.got) if failure.got is not None else None
+    index = first_difference(failure)
     if not fails(case.at(index or 0) if case.param.size else case):
+        if not fails(case):
+            return replace(failure, alone=False)
         _shorten(case, fails)
+        any(fails(plain) for plain in _repetitive(best))
         return best
     progress = True
     while progress and calls < ATTEMPTS:
@@ -65,6 +75,14 @@ def _shorten(case: Case, fails: Callable[[Case], bool]) -> None:
         size //= 2
         if not fails(case.with_arrays(x.reshape(-1)[:size].copy() for x in case.arrays)):
             return
+
+
+def _repetitive(failure: Failure) -> Iterator[Case]:
+    """The case with one element everywhere, or with its first few over and over."""
+    case, index = failure.case, first_difference(failure) or 0
+    flat = [x.reshape(-1) for x in case.arrays]
+    for period in (slice(index, index + 1), slice(0, PERIOD)):
+        yield case.with_arrays(np.resize(x[period], case.param.shape) for x in flat)
 
 
 def _simpler(case: Case) -> Iterator[Case]:

@@ -22,6 +22,7 @@ from lion_conformance import tape
 from lion_conformance.port import check_dtypes
 from lion_conformance.ports import BACKENDS, NotRunnable, backend, load
 from lion_conformance.report.model import Report, versions
+from lion_conformance.report.origin import Origin
 from lion_conformance.verify import MAX_EXAMPLES, check_budget, verify
 from lion_ref import STORAGE_DTYPES
 
@@ -130,7 +131,8 @@ def judge_backend(name: str, options: Options, events: queues.Queue[Any]) -> lis
 
         return judge_port(port, dtypes, options, recorded, progress)
 
-    return [judged(index, port) for index, port in enumerate(ports)]
+    origin = Origin("backend", name)
+    return [replace(judged(index, port), origin=origin) for index, port in enumerate(ports)]
 
 
 @contextmanager

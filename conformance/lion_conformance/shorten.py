@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from lion_conformance.events import Freeze, Merge, Schedule, Split, Step, Thaw
-from lion_conformance.judge import Failure, Tally
+from lion_conformance.judge import Failure, Tally, first_difference
 from lion_conformance.reduce import reduced
 from lion_conformance.state import State
 from lion_conformance.trajectory import RunFailure, Trajectory, follow
@@ -59,7 +59,7 @@ def _shorter(failure: RunFailure) -> Iterator[Trajectory]:
     run = failure.run
     if not any(isinstance(event, (Split, Merge)) for event in run.events):
         if any(x.size > 1 for x in run.start.params):
-            yield _element(run, failure.last.telling_element())
+            yield _element(run, first_difference(failure.last) or 0)
         tensors = range(len(run.start.params))
         if len(tensors) > 1:
             yield from (_only(run, [i]) for i in tensors)

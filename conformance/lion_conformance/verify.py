@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from lion_conformance.drive import drive
@@ -14,6 +15,7 @@ from lion_conformance.port import Port, check_dtypes, from_callable
 from lion_conformance.report.model import Counterexample, DtypeResult, Report, versions
 from lion_conformance.runs import judge_runs
 from lion_conformance.shorten import smallest
+from lion_conformance.report.origin import Origin
 
 if TYPE_CHECKING:
     from lion_conformance.cases import Case
@@ -87,6 +89,11 @@ def verify(
         max_examples=max_examples,
         versions=versions(),
         not_offered=tuple(not_offered(subject, elsewhere)),
+        origin=replace(
+            Origin.of(port),
+            command=f"lion_conformance.verify(port, dtypes={list(wanted)!r}, "
+            f"max_examples={max_examples}, seed={seed})",
+        ),
     )
 
 
@@ -113,6 +120,7 @@ def judge_dtype(
 
     def judge_case(case: Case) -> bool:
         passed = tally.add(port, case)
+        tally.widths.add(case)
         if progress is not None:
             progress(dtype, min(tally.cases, max_examples), max_examples)
         return passed
@@ -130,8 +138,8 @@ def judge_dtype(
 def result_of(port: Port, dtype: str, tally: Tally) -> DtypeResult:
     """What was tallied of one dtype, with the smallest counterexample if it was rejected."""
     counterexample = None
-    if tally.failure is not None:
-        counterexample = Counterexample.of(smallest(port, tally.failure))
+    if tally.shortfall is not None:
+        counterexample = Counterexample.of(smallest(port, tally.shortfall))
     return DtypeResult(
         dtype=dtype,
         verdict=tally.verdict,
@@ -147,4 +155,5 @@ def result_of(port: Port, dtype: str, tally: Tally) -> DtypeResult:
         counterexample=counterexample,
         differences=tuple(tally.differences),
         events=dict(tally.events),
+        width=tally.widths.result(),
     )

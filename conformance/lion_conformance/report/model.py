@@ -9,14 +9,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lion_conformance.judge import Failure, Verdict
+from lion_conformance.accepted_set import AcceptedSet, Width, accepted_sets
+from lion_conformance.judge import Failure, Verdict, first_difference
+from lion_conformance.report.origin import Origin
 from lion_ref import Semantics, step
 from lion_ref.arithmetic import bits
 
 if TYPE_CHECKING:
-    from lion_conformance.cases import ScalarArguments
+    from numpy.typing import NDArray
+
+    from lion_conformance.cases import Case, ScalarArguments
     from lion_conformance.differences import Difference
     from lion_conformance.trajectory import RunFailure
+
+    Array = NDArray[Any]
 
 PACKAGES = (
     "lion-ref",
@@ -63,8 +69,39 @@ class Value:
 
 
 @dataclass(frozen=True, slots=True)
+class Accepted:
+    """What is accepted of one element's result: any number of an interval, or an outcome."""
+
+    intervals: tuple[tuple[Value, Value], ...]
+    outcomes: tuple[str, ...]
+    """Of nan, inf and -inf."""
+
+    @classmethod
+    def of(cls, accepted: AcceptedSet, index: int) -> Accepted:
+        """The set of one element, from the lowest interval."""
+        found = accepted.outcomes
+        masks = (("nan", found.nan), ("inf", found.positive), ("-inf", found.negative))
+        return cls(
+            intervals=tuple(
+                (Value.of(low), Value.of(high)) for low, high in accepted.intervals(index)
+            ),
+            outcomes=tuple(name for name, mask in masks if mask[index]),
+        )
+
+    def words(self) -> str:
+        """The set in one line."""
+        parts = [
+            f"{low.hex} {low.decimal}"
+            if low == high
+            else f"{low.hex} {low.decimal} to {high.hex} {high.decimal}"
+            for low, high in self.intervals
+        ]
+        return " or ".join([*parts, *self.outcomes])
+
+
+@dataclass(frozen=True, slots=True)
 class Counterexample:
-    """The smallest rejected case found: one element, unless it takes more to fail.
+    """The smallest case found at fault: one element, unless it takes more to fail.
 
     Where a single step is right and a run of several is not, the case is the last event of a run.
     """
@@ -75,26 +112,39 @@ class Counterexample:
     shape: tuple[int, ...]
     inputs: dict[str, Value]
     expected: dict[str, Value]
+    """The bits that the port promises, or the reference's."""
     got: dict[str, Value]
     """Empty where the port returned nothing."""
     run: tuple[str, ...] = ()
     """A run as text: where each tensor starts, then each event; empty for a single step."""
+    accepted: dict[str, Accepted] = field(default_factory=dict)
+    """Empty where the port promises very bits, and breaks that promise alone."""
+    index: int = 0
+    """Which element of the flat case is shown."""
+    layout: str = "C"
+    """How the arrays lie in memory: C, F (Fortran's order) or strided."""
+    alone: bool = True
+    """Whether the port fails on this case alone, not only after those before it."""
+    promised: Semantics | None = None
+    """The semantics whose bits are expected, where a promise of bits is what was broken."""
+    case: Case | None = field(default=None, compare=False, repr=False)
+    """All its elements, for a reproduction."""
 
     @classmethod
     def of(cls, failure: Failure | RunFailure) -> Counterexample:
-        """The failure as plain values, for its first element outside the accepted set."""
+        """The failure as plain values, for its first element at fault."""
         if isinstance(failure, Failure):
             return cls._of_step(failure)
         step = cls._of_step(failure.last)
-        return replace(step, why=failure.why, run=tuple(failure.run.lines()))
+        return replace(step, why=failure.why, run=tuple(failure.run.lines()), alone=False)
 
     @classmethod
     def _of_step(cls, failure: Failure) -> Counterexample:
         case = failure.case
         names = ("param", "momentum", "grad")
-        index = failure.telling_element()
+        index = first_difference(failure) or 0
         at = case.at(index) if case.param.size else case
-        expected = failure.expected_at(index) or step(*at.arrays, **at.scalars)
+        expected = failure.expected_at(index) or _expected(at, failure.promised)
         got = (
             {}
             if failure.got is None
@@ -104,6 +154,10 @@ class Counterexample:
                 if x.size
             }
         )
+        accepted = {}
+        if failure.promised is None and case.param.size:
+            sets = zip(names[:2], accepted_sets(at), strict=True)
+            accepted = {name: Accepted.of(found, 0) for name, found in sets}
         return cls(
             why=failure.why,
             dtypes=dict(zip(names, case.triple, strict=True)),
@@ -112,12 +166,28 @@ class Counterexample:
             inputs={n: Value.of(x) for n, x in zip(names, at.arrays, strict=True) if x.size},
             expected={n: Value.of(x) for n, x in zip(names[:2], expected, strict=True) if x.size},
             got=got,
+            accepted=accepted,
+            index=index,
+            layout=_layout(case),
+            alone=failure.alone,
+            promised=failure.promised,
+            case=case,
         )
+
+    def results(self) -> tuple[Array, Array]:
+        """What is expected of every element of the case: (θ', m')."""
+        if self.case is None:
+            raise ValueError("a counterexample without its case has no results")
+        return _expected(self.case, self.promised)
 
     def lines(self) -> list[str]:
         """The counterexample as text, one fact a line."""
         scalars = ", ".join(f"{name}={value!r}" for name, value in self.scalars.items())
-        lines = [self.why, *self.run, f"shape {self.shape}, {scalars}"]
+        where = "" if self.layout == "C" else f", {LAYOUTS[self.layout]}"
+        which = "" if self.shape in ((), (1,)) else f", element {self.index}"
+        lines = [self.why, *self.run, f"shape {self.shape}{where}{which}, {scalars}"]
+        if not self.alone and not self.run:
+            lines.append("this case alone is right: the port fails on it after those before it")
         for kind, values in (
             ("given", self.inputs),
             ("expected", self.expected),
@@ -126,7 +196,23 @@ class Counterexample:
             for name, value in values.items():
                 dtype = self.dtypes[name]
                 lines.append(f"{kind:8} {name:8} {dtype:8} {value.hex:18} {value.decimal}")
+            if kind == "expected":
+                lines += [f"accepted {name:8} {x.words()}" for name, x in self.accepted.items()]
         return lines
+
+
+LAYOUTS = {"C": "C order", "F": "Fortran's order", "strided": "every second element of an array"}
+
+
+def _layout(case: Case) -> str:
+    param = case.param
+    if param.flags.c_contiguous:
+        return "C"
+    return "F" if param.flags.f_contiguous else "strided"
+
+
+def _expected(case: Case, promised: Semantics | None) -> tuple[Array, Array]:
+    return step(*case.arrays, **case.scalars, semantics=promised or Semantics())
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +235,8 @@ class DtypeResult:
     """A sample of the elements of θ' that differ, for the picture."""
     events: dict[str, int] = field(default_factory=dict)
     """Events of runs that were judged (SPEC C30), by their kind."""
+    width: Width | None = None
+    """How wide the accepted sets were."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +266,7 @@ class Report:
     not_offered: tuple[str, ...] = ()
     """Events that the port does not take part in (docs/trajectories.md), and so not judged."""
     not_run: str = ""
+    origin: Origin = field(default_factory=Origin)
 
     @property
     def verdicts(self) -> dict[str, Verdict]:
@@ -209,7 +298,7 @@ class Report:
 
     @property
     def counterexample(self) -> Counterexample | None:
-        """The smallest rejected case, of the first dtype that has one."""
+        """The smallest case at fault, of the first dtype that has one."""
         return next((r.counterexample for r in self.results if r.counterexample), None)
 
     @property
@@ -259,3 +348,9 @@ class Report:
         from lion_conformance.report.as_html import render
 
         return render([self])
+
+    def reproduction(self) -> str:
+        """A Python file that exits with 1 while the port is wrong; empty if nothing falls short."""
+        from lion_conformance.report.reproduction import reproduction
+
+        return reproduction(self)

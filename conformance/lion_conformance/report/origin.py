@@ -1,0 +1,83 @@
+"""Where a port came from: the way back to it for a program, and the command that judged it."""
+
+from __future__ import annotations
+
+import importlib
+import operator
+import shlex
+from dataclasses import dataclass
+from typing import Any
+
+UNKNOWN = "object"
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """A way back to a port.
+
+    kind is `import` (name is MODULE:CALLABLE), `exec` (a command line), `backend` (one of
+    `lion_conformance.ports`), or `object`: a Python object to which no name leads.
+    """
+
+    kind: str = UNKNOWN
+    name: str = ""
+    command: str = ""
+    """What was typed, or called, to judge it; empty if that is not known."""
+    timeout: float = 0.0
+    """Seconds for an answer; of a program."""
+
+    @classmethod
+    def of(cls, port: object) -> Origin:
+        """The name that leads to a Python object, if one does."""
+        module = getattr(port, "__module__", None)
+        path = getattr(port, "__qualname__", None)
+        if not isinstance(module, str) or not isinstance(path, str) or module == "__main__":
+            return cls()
+        try:
+            found: Any = operator.attrgetter(path)(importlib.import_module(module))
+        except (ImportError, AttributeError):
+            return cls()
+        return cls("import", f"{module}:{path}") if found is port else cls()
+
+    def load_port(self, port: str, door: str, device: str) -> str:
+        """Python: a function load_port() that gives the port, or a place to put it."""
+        if self.kind == "import":
+            body = self._importing()
+        elif self.kind == "exec":
+            body = self._starting()
+        elif self.kind == "backend":
+            body = _choosing(self.name, port, door, device)
+        else:
+            body = _asking(port)
+        lines = ["def load_port():", *(f"    {line}".rstrip() for line in body)]
+        return "\n".join(lines) + "\n"
+
+    def _importing(self) -> list[str]:
+        module, _, path = self.name.partition(":")
+        return [
+            "import importlib, operator, os",
+            "",
+            "sys.path.insert(0, os.getcwd())",
+            f"return operator.attrgetter({path!r})(importlib.import_module({module!r}))",
+        ]
+
+    def _starting(self) -> list[str]:
+        return [f"return PipedProgram({shlex.split(self.name)!r}, timeout={self.timeout!r})"]
+
+
+def _choosing(backend: str, port: str, door: str, device: str) -> list[str]:
+    return [
+        "from lion_conformance.ports import load",
+        "",
+        f"found = [x for x in load({backend!r}, {device!r})",
+        f"         if (x.name, x.door) == ({port!r}, {door!r})]",
+        "return found[0]",
+    ]
+
+
+def _asking(port: str) -> list[str]:
+    return [
+        f"# PUT THE PORT HERE: {port!r} was judged as an object, and no name leads to it.",
+        "# For instance: from my_lion import step; return step",
+        "return None",
+    ]
