@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @lru_cache(maxsize=2)
-def _fixed(triples: tuple[Triple, ...], compiles: bool) -> tuple[Case, ...]:
+def fixed(triples: tuple[Triple, ...], compiles: bool) -> tuple[Case, ...]:
     """The cases of the preamble, which an explanation goes through once more."""
     return tuple(preamble(triples, compiles=compiles))
 
@@ -32,13 +32,17 @@ def drive(
 ) -> None:
     """Feed cases until one is rejected: the fixed ones, small ones, then max_examples large ones.
 
-    Hypothesis draws the last where it is installed. compiles: as `Port.compiles`.
+    compiles: as `Port.compiles`.
     """
-    for case in chain(
-        _fixed(tuple(triples), compiles), sweep(triples, seed=seed, compiles=compiles)
-    ):
-        if not judge_case(case):
-            return
+    first = chain(fixed(tuple(triples), compiles), sweep(triples, seed=seed, compiles=compiles))
+    if all(judge_case(case) for case in first):
+        drive_random(judge_case, triples, max_examples=max_examples, seed=seed)
+
+
+def drive_random(
+    judge_case: Callable[[Case], bool], triples: Sequence[Triple], *, max_examples: int, seed: int
+) -> None:
+    """Feed large random cases until one is rejected; Hypothesis draws them where it is there."""
     try:
         from lion_conformance.strategies import drive_by_hypothesis
     except ModuleNotFoundError as error:

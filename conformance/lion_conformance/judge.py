@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 import lion_ref
 from lion_conformance.accepted_set import Measure
 from lion_conformance.differences import sample
-from lion_conformance.port import Port, PortError, run_once
+from lion_conformance.port import ChangedAnswerError, ChangedResultError, Port, PortError, run_once
 from lion_ref import Semantics
 from lion_ref.acceptance import Reason, judge
 from lion_ref.arithmetic import same_bits
@@ -60,6 +60,8 @@ class Failure:
     """What alone is right, where that is no step's result; the case then holds what was before."""
     promised: Semantics | None = None
     """The semantics whose very bits were promised, where it is a promise that is broken."""
+    error: PortError | None = None
+    """What stands in the place of an answer, or is wrong with answers that are accepted."""
     alone: bool = True
     """Whether the port fails on this case alone, not only after those before it."""
 
@@ -100,15 +102,19 @@ class Tally:
         if got is None:
             return False
         why = self.take(case, got)
-        if not why and self.cases % AGAIN == 1:
-            again = self._answer(port, case)
-            if again is None:
-                return False
-            if not all(same_bits(*pair).all() for pair in zip(got, again, strict=True)):
-                why = "a second call with the same inputs gave other bits; legal: the same bits"
         if why:
             self.failure = Failure(case, got, why)
-        return not why
+            return False
+        if self.cases % AGAIN != 1:
+            return True
+        again = self._answer(port, case)
+        if again is None:
+            return False
+        if all(same_bits(*pair).all() for pair in zip(got, again, strict=True)):
+            return True
+        why = "a second call with the same inputs gave other bits; legal: the same bits"
+        self.failure = Failure(case, got, why, error=ChangedAnswerError(why))
+        return False
 
     def _answer(self, port: Port, case: Case) -> tuple[Array, Array] | None:
         """What the port returns; None, and the failure, if that is no answer."""
@@ -117,13 +123,14 @@ class Tally:
             got = run_once(port, *case.arrays, **case.scalars)
         except PortError as error:
             self._count(case)
-            self.failure = Failure(case, None, str(error))
+            self.failure = Failure(case, None, str(error), error=error)
             return None
         self.port_seconds += time.perf_counter() - begin
         if not all(same_bits(kept, copy).all() for kept, copy in self.returned):
             self._count(case)
             why = "the port changed a result that it had returned before; legal: new arrays"
-            self.failure = Failure(case, None, why)
+            self.failure = Failure(case, None, why, error=ChangedResultError(why))
+            self.returned = []
             return None
         self.returned = [(x, x.copy()) for x in got]
         return got

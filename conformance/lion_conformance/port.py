@@ -30,6 +30,18 @@ class PortError(Exception):
     """A port raised, or returned what is no result; one line that says which and what is legal."""
 
 
+class ChangedInputError(PortError):
+    """A port wrote to what it was given."""
+
+
+class ChangedResultError(PortError):
+    """A port changed what it had returned before."""
+
+
+class ChangedAnswerError(PortError):
+    """A port gave other bits for the same inputs."""
+
+
 class Session(Protocol):
     """A run in progress: parameters and momenta live inside."""
 
@@ -109,7 +121,7 @@ class _Stateless:
                 ("param", "momentum", "grad"), inputs, before, strict=True
             ):
                 if not np.array_equal(bits(array), pattern):
-                    raise PortError(
+                    raise ChangedInputError(
                         f"the port changed its input {name}; legal: inputs are only read, "
                         "results are new arrays"
                     )

@@ -12,6 +12,15 @@ if TYPE_CHECKING:
     from lion_conformance.port import Port
 
 
+EXAMPLES_A_RUN = 8
+"""So many cases cost about what a drawn run of a dozen events does."""
+
+
+def affordable(port: Port, max_examples: int) -> int:
+    """The runs to draw beside so many cases; none where each cut of a tensor is compiled for."""
+    return 0 if port.compiles else max(1, max_examples // EXAMPLES_A_RUN)
+
+
 def judge_runs(port: Port, dtype: str, tally: Tally, *, drawn: int, seed: int | None = 0) -> None:
     """Judge a port's runs (SPEC C30), up to the first that is rejected: tally.failure.
 

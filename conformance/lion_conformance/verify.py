@@ -13,18 +13,15 @@ from lion_conformance.judge import Tally
 from lion_conformance.offers import Offer
 from lion_conformance.port import Port, check_dtypes, from_callable
 from lion_conformance.report.model import Counterexample, DtypeResult, Report, versions
-from lion_conformance.runs import judge_runs
-from lion_conformance.shorten import smallest
 from lion_conformance.report.origin import Origin
+from lion_conformance.runs import affordable, judge_runs
+from lion_conformance.shorten import smallest
 
 if TYPE_CHECKING:
     from lion_conformance.cases import Case
 
 MAX_EXAMPLES = 25
 """Cases for each dtype of θ; each holds tens of thousands of elements."""
-
-EXAMPLES_A_RUN = 8
-"""So many cases cost about what a drawn run of a dozen events does."""
 
 Progress = Callable[[str, int, int], None]
 
@@ -71,35 +68,43 @@ def verify(
         dtype: judge_dtype(subject, dtype, max_examples=max_examples, seed=seed, progress=progress)
         for dtype in wanted
     }
-    elsewhere = why_not(subject)
-    if not elsewhere:
+    if not why_not(subject):
         passed = {dtype: tally for dtype, tally in tallies.items() if tally.failure is None}
         for dtype, failure in judge_elsewhere(subject, passed).items():
             tallies[dtype].failure = failure
     results = [result_of(subject, dtype, tally) for dtype, tally in tallies.items()]
     if explain:
         results = explained(subject, results, max_examples=max_examples, seed=seed)
+    command = (
+        f"lion_conformance.verify(port, dtypes={list(wanted)!r}, "
+        f"max_examples={max_examples}, seed={seed})"
+    )
+    origin = replace(Origin.of(port), command=command)
+    return report_on(subject, results, max_examples=max_examples, seed=seed, origin=origin)
+
+
+def report_on(
+    port: Port, results: Iterable[DtypeResult], *, max_examples: int, seed: int, origin: Origin
+) -> Report:
+    """The report on a port that was judged here and now."""
     return Report(
-        port=subject.name,
-        door=subject.door,
-        device=subject.device,
-        declared=subject.declared,
+        port=port.name,
+        door=port.door,
+        device=port.device,
+        declared=port.declared,
         results=tuple(results),
         seed=seed,
         max_examples=max_examples,
         versions=versions(),
-        not_offered=tuple(not_offered(subject, elsewhere)),
-        origin=replace(
-            Origin.of(port),
-            command=f"lion_conformance.verify(port, dtypes={list(wanted)!r}, "
-            f"max_examples={max_examples}, seed={seed})",
-        ),
+        not_offered=tuple(not_offered(port)),
+        origin=origin,
     )
 
 
-def not_offered(port: Port, elsewhere: str) -> Iterator[str]:
+def not_offered(port: Port) -> Iterator[str]:
     """The events that a port does not take part in, and why it restores nothing elsewhere."""
     yield from (offer.value for offer in Offer if offer not in port.offers)
+    elsewhere = why_not(port)
     if elsewhere and Offer.RESTORE in port.offers:
         yield elsewhere
 
@@ -127,9 +132,7 @@ def judge_dtype(
 
     drive(judge_case, triples, max_examples=max_examples, seed=seed, compiles=port.compiles)
     if tally.failure is None:
-        # Every cut of a tensor is a new shape, and so a compilation.
-        drawn = 0 if port.compiles else max(1, max_examples // EXAMPLES_A_RUN)
-        judge_runs(port, dtype, tally, drawn=drawn, seed=seed)
+        judge_runs(port, dtype, tally, drawn=affordable(port, max_examples), seed=seed)
     if progress is not None:
         progress(dtype, max_examples, max_examples)
     return tally

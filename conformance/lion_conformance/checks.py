@@ -1,0 +1,232 @@
+"""A port's judging as separate checks, each with a name: what a test suite shows.
+
+`verify` stops at the first case that is rejected. Here every case is judged, once, so that each
+check has its own verdict and its own counterexample.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+from lion_conformance import tape
+from lion_conformance.drive import drive_random, fixed
+from lion_conformance.explain import explained
+from lion_conformance.fresh import judge_elsewhere, why_not
+from lion_conformance.judge import Failure, Tally, Verdict
+from lion_conformance.port import (
+    ChangedAnswerError,
+    ChangedInputError,
+    ChangedResultError,
+    Port,
+    PortError,
+    check_dtypes,
+)
+from lion_conformance.report.model import Counterexample, Report
+from lion_conformance.runs import affordable, judge_runs
+from lion_conformance.shorten import smallest
+from lion_conformance.sweep import sweep
+from lion_conformance.verify import check_budget, report_on, result_of
+from lion_ref.acceptance import judge
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from lion_conformance.cases import Case
+    from lion_conformance.report.model import DtypeResult, TapeResult
+    from lion_conformance.report.origin import Origin
+    from lion_conformance.trajectory import RunFailure
+
+
+class Check(Enum):
+    """One thing that has to be so; its value is its name in a test suite."""
+
+    ANSWERS = "answers every case"
+    READS = "writes to no input"
+    KEEPS = "leaves what it returned alone"
+    PARAM_FIXED = "param on the fixed cases"
+    MOMENTUM_FIXED = "momentum on the fixed cases"
+    PARAM_RANDOM = "param on random cases"
+    MOMENTUM_RANDOM = "momentum on random cases"
+    REPEATS = "the same bits when asked again"
+    RUNS = "runs of several steps"
+    DECLARED = "bits as declared"
+    SEMANTICS = "has the semantics of Lion"
+    TAPE = "real gradients"
+
+
+BY_STAGE = {
+    "fixed": (Check.PARAM_FIXED, Check.MOMENTUM_FIXED),
+    "random": (Check.PARAM_RANDOM, Check.MOMENTUM_RANDOM),
+}
+
+
+_BY_ERROR: dict[type[PortError | None], Check] = {
+    ChangedInputError: Check.READS,
+    ChangedResultError: Check.KEEPS,
+    ChangedAnswerError: Check.REPEATS,
+}
+
+
+class _Judged:
+    """All checks of one dtype, after one pass over its cases."""
+
+    def __init__(self, port: Port, dtype: str, *, max_examples: int, seed: int) -> None:
+        self.failures: dict[Check, Failure | RunFailure] = {}
+        self.unasked: dict[Check, str] = {}
+        self._port, self._tally = port, Tally(port.declared)
+        triples = [triple for triple in port.triples if triple[0] == dtype]
+        first: Failure | RunFailure | None = None
+
+        def judge_case(case: Case, stage: str) -> bool:
+            nonlocal first
+            self._tally.failure = None
+            answered[stage] += self._judge(case, stage)
+            first = first or self._tally.failure
+            return True
+
+        answered = dict.fromkeys(BY_STAGE, 0)
+        for case in fixed(tuple(triples), port.compiles):
+            judge_case(case, "fixed")
+        for case in sweep(triples, seed=seed, compiles=port.compiles):
+            judge_case(case, "random")
+        drive_random(
+            lambda case: judge_case(case, "random"), triples, max_examples=max_examples, seed=seed
+        )
+        for stage, checks in BY_STAGE.items():
+            if not answered[stage]:
+                self.unasked |= dict.fromkeys(checks, "no case was answered")
+        self._tally.failure = None
+        judge_runs(port, dtype, self._tally, drawn=affordable(port, max_examples), seed=seed)
+        if self._tally.failure is None and not why_not(port):
+            self._tally.failure = judge_elsewhere(port, {dtype: self._tally}).get(dtype)
+        run = self._tally.failure
+        if run is not None:
+            self.failures[Check.RUNS] = run
+        self._tally.failure = first or run
+        result = result_of(port, dtype, self._tally)
+        self.result = explained(port, [result], max_examples=max_examples, seed=seed)[0]
+        if self._tally.broken is not None:
+            self.failures[Check.DECLARED] = self._tally.broken
+
+    def _judge(self, case: Case, stage: str) -> bool:
+        """Whether the port answered; what is wrong is noted under the check that it fails."""
+        self._tally.add(self._port, case)
+        self._tally.widths.add(case)
+        failure = self._tally.failure
+        if not isinstance(failure, Failure):
+            return True
+        if failure.got is None or failure.error is not None:
+            self.failures.setdefault(_check_of(failure.error), failure)
+            return failure.got is not None
+        judgement = judge(*case.arrays, *failure.got, **case.scalars)
+        parts = (("θ'", judgement.param), ("m'", judgement.momentum))
+        for check, (name, part) in zip(BY_STAGE[stage], parts, strict=True):
+            outside = int((~part.accepted).sum())
+            if outside:
+                total = part.accepted.size
+                why = f"{name}: {outside} of {total} elements lie outside the accepted set"
+                self.failures.setdefault(check, replace(failure, why=why))
+        return True
+
+
+def _check_of(error: PortError | None) -> Check:
+    return _BY_ERROR.get(type(error), Check.ANSWERS)
+
+
+class Checklist:
+    """The checks of one port, judged a dtype at a time, when first asked, and once.
+
+    Args:
+        port, dtypes, max_examples, seed: as for `verify`.
+        origin: the way back to the port, for reproductions.
+    """
+
+    def __init__(
+        self,
+        port: Port,
+        *,
+        dtypes: Iterable[str] | None,
+        max_examples: int,
+        seed: int,
+        origin: Origin,
+    ) -> None:
+        self.port = port
+        self.dtypes = check_dtypes(port, dtypes)
+        check_budget(max_examples, seed)
+        self._budget = {"max_examples": max_examples, "seed": seed}
+        self._origin = origin
+        self._judged: dict[str, _Judged] = {}
+        self._tape: TapeResult | None = None
+
+    def checks(self, dtype: str) -> list[Check]:
+        """The checks that there are for a dtype."""
+        left_out = {Check.DECLARED} if self.port.declared is None else set()
+        if dtype != "float32" or tape.TRIPLE not in self.port.triples:
+            left_out.add(Check.TAPE)
+        return [check for check in Check if check not in left_out]
+
+    def shortfall(self, dtype: str, check: Check) -> Report | None:
+        """None if the check holds; else a report on it alone, with its own counterexample."""
+        if check is Check.TAPE:
+            return self._tape_shortfall()
+        judged = self._of(dtype)
+        failure = judged.failures.get(check)
+        if failure is not None:
+            found = Counterexample.of(smallest(self.port, failure))
+            return self._report(replace(judged.result, as_promised=False, counterexample=found))
+        if check in judged.unasked or (check is Check.SEMANTICS and _no_lion(judged.result)):
+            return self._report(replace(judged.result, as_promised=False))
+        return None
+
+    def _of(self, dtype: str) -> _Judged:
+        if dtype not in self._judged:
+            self._judged[dtype] = _Judged(self.port, dtype, **self._budget)
+        return self._judged[dtype]
+
+    def _tape_shortfall(self) -> Report | None:
+        known = self._of("float32").result.semantics
+        if self._tape is None:
+            promised = replace(self.port, declared=self.port.declared or known)
+            self._tape = tape.replay(promised, tape.load())
+        return None if self._tape.as_promised else replace(self._report(), tape=self._tape)
+
+    def _report(self, *results: DtypeResult) -> Report:
+        return report_on(self.port, results, origin=self._origin, **self._budget)
+
+
+def _no_lion(result: DtypeResult) -> bool:
+    """Whether the port is rejected and is no rounding of Lion, whatever else it may be."""
+    if result.verdict is not Verdict.REJECTED:
+        return False
+    return result.semantics is None or result.semantics.is_other_algorithm
+
+
+def words(report: Report, check: Check) -> str:
+    """What a failing test shows: the counterexample, the diagnosis, the command."""
+    lines = [f"{report.port}: {check.value}"]
+    for result in report.results:
+        lines[0] += f", {result.dtype}"
+        if result.counterexample is not None:
+            lines += result.counterexample.lines()
+    if report.tape is not None:
+        lines.append(report.tape.why or "the bits are not those promised")
+    if report.sentence:
+        lines.append(report.sentence)
+    return "\n".join([*lines, f"found by: {report.origin.command}"])
+
+
+def slug(check: Check) -> str:
+    """A check's name as a word.
+
+    >>> slug(Check.ANSWERS)
+    'answers_every_case'
+    """
+    return check.value.replace(" ", "_").lower()
+
+
+def options_in_words(dtypes: Any, max_examples: int, seed: int) -> str:
+    """The command line's options that ask for the same again."""
+    chosen = "".join(f" --lion-dtype {dtype}" for dtype in dtypes or ())
+    return f"{chosen} --lion-max-examples {max_examples} --lion-seed {seed}"

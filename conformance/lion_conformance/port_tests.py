@@ -1,0 +1,156 @@
+"""A base class for the test suite of a port: every check of the judge as a test of its own."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from lion_conformance.checks import Check, Checklist, slug, words
+from lion_conformance.port import Port, from_callable
+from lion_conformance.report.origin import Origin
+from lion_conformance.report.reproduction import file_name, reproduction
+from lion_conformance.verify import MAX_EXAMPLES
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pytest
+
+    from lion_conformance.report.model import Report
+
+FOLDER = Path("build", "lion-conformance")
+"""Where reproductions go, from the folder in which pytest was started."""
+
+
+class PortTests:
+    """Subclass this in a test module, and pytest judges the port, each check a test.
+
+        class TestMyLion(lion_conformance.PortTests):
+            port = staticmethod(my_step)  # or a Port, or `def port(self)` that makes one
+            dtypes = ("float32", "bfloat16")
+
+    Options are class attributes: dtypes (all that the port takes if None), max_examples and seed,
+    as for `lion_conformance.verify`.
+    """
+
+    port: ClassVar[Any]
+    dtypes: ClassVar[Sequence[str] | None] = None
+    max_examples: ClassVar[int] = MAX_EXAMPLES
+    seed: ClassVar[int] = 0
+
+    def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
+        """A test for each dtype."""
+        if "dtype" not in metafunc.fixturenames:
+            return
+        import pytest
+
+        try:
+            dtypes = _checklist(type(self)).dtypes
+        except Exception as error:  # noqa: BLE001 - a port of one's own may raise anything
+            pytest.fail(f"{type(self).__name__}: {error}", pytrace=False)
+        metafunc.parametrize("dtype", dtypes)
+
+    def test_answers_every_case(self, dtype: str) -> None:
+        """No exception; results of the right kind, dtype and shape."""
+        _hold(self, dtype, Check.ANSWERS)
+
+    def test_writes_to_no_input(self, dtype: str) -> None:
+        """Parameters, momenta and gradients are only read."""
+        _hold(self, dtype, Check.READS)
+
+    def test_leaves_what_it_returned_alone(self, dtype: str) -> None:
+        """A later step changes no result of an earlier one."""
+        _hold(self, dtype, Check.KEEPS)
+
+    def test_param_on_the_fixed_cases(self, dtype: str) -> None:
+        """θ' is accepted in every triple of dtypes, size and layout."""
+        _hold(self, dtype, Check.PARAM_FIXED)
+
+    def test_momentum_on_the_fixed_cases(self, dtype: str) -> None:
+        """m' is accepted there."""
+        _hold(self, dtype, Check.MOMENTUM_FIXED)
+
+    def test_param_on_random_cases(self, dtype: str) -> None:
+        """θ' is accepted on adversarial cases drawn from the seed."""
+        _hold(self, dtype, Check.PARAM_RANDOM)
+
+    def test_momentum_on_random_cases(self, dtype: str) -> None:
+        """m' is accepted there."""
+        _hold(self, dtype, Check.MOMENTUM_RANDOM)
+
+    def test_runs_of_several_steps(self, dtype: str) -> None:
+        """Several tensors over many steps: nothing is lost or mixed up between them."""
+        _hold(self, dtype, Check.RUNS)
+
+    def test_bits_as_declared(self, dtype: str) -> None:
+        """Every bit is that of the declared semantics."""
+        _hold(self, dtype, Check.DECLARED)
+
+    def test_has_the_semantics_of_lion(self, dtype: str) -> None:
+        """What the port computes is a rounding of Lion, not another algorithm."""
+        _hold(self, dtype, Check.SEMANTICS)
+
+    def test_real_gradients(self, dtype: str) -> None:
+        """A recorded training run."""
+        _hold(self, dtype, Check.TAPE)
+
+
+def _hold(tests: PortTests, dtype: str, check: Check) -> None:
+    import pytest
+
+    checklist = _checklist(type(tests))
+    if check not in checklist.checks(dtype):
+        reason = "declares no semantics" if check is Check.DECLARED else "is not float32 alone"
+        pytest.skip(f"{checklist.port.name} {reason}")
+    fail_with(checklist.shortfall(dtype, check), check)
+
+
+def fail_with(report: Report | None, check: Check) -> None:
+    """Fail the running test with a report on its check, and write its reproduction; None passes."""
+    if report is None:
+        return
+    import pytest
+
+    lines = [words(report, check)]
+    part = "-".join([*(result.dtype for result in report.results), slug(check)])
+    path = FOLDER / f"{Path(file_name(report)).stem}-{part}.py"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(reproduction(report), encoding="utf-8")
+        lines.append(f"to reproduce: python {path}")
+    except OSError as error:
+        lines.append(f"no reproduction was written: {error}")
+    pytest.fail("\n".join(lines), pytrace=False)
+
+
+def _checklist(cls: type[PortTests]) -> Checklist:
+    """The checklist of a class: made once, and judged once."""
+    if "_checklist" not in vars(cls):
+        given = _given(cls)
+        port = given if isinstance(given, Port) else from_callable(given)
+        made = Checklist(
+            port,
+            dtypes=cls.dtypes,
+            max_examples=cls.max_examples,
+            seed=cls.seed,
+            origin=replace(Origin.of(given), command=f"pytest -k {cls.__name__}"),
+        )
+        cls._checklist = made  # type: ignore[attr-defined]  # a cache, no part of the class
+    found: Checklist = vars(cls)["_checklist"]
+    return found
+
+
+def _given(cls: type[PortTests]) -> Any:
+    """The port that a class names: its attribute, or what its method `port` returns."""
+    if not hasattr(cls, "port"):
+        raise TypeError(
+            f"{cls.__name__} has no port; legal: port = staticmethod(step), a Port, or a method "
+            "port(self)"
+        )
+    static = inspect.getattr_static(cls, "port")
+    if inspect.isfunction(static):  # a step has three parameters and more
+        parameters = len(inspect.signature(static).parameters)
+        return cls().port() if parameters == 1 else static
+    return cls().port if isinstance(static, property) else cls.port

@@ -1,0 +1,128 @@
+"""The pytest plugin: `pytest --lion-port MODULE:CALLABLE` judges a port, each check a test.
+
+Nothing but pytest is imported until that option is given.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator
+
+    from lion_conformance.checks import Check, Checklist
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """The options of the command line."""
+    group = parser.getgroup("lion", "conformance of ports of the Lion optimizer")
+    group.addoption(
+        "--lion-port",
+        action="append",
+        default=[],
+        metavar="MODULE:CALLABLE",
+        help="judge this port against lion_ref, each check a test; repeatable",
+    )
+    group.addoption(
+        "--lion-dtype",
+        action="append",
+        default=[],
+        metavar="DTYPE",
+        help="dtype of the parameter to judge it in (default: all that it takes); repeatable",
+    )
+    group.addoption(
+        "--lion-max-examples",
+        type=int,
+        metavar="N",
+        help="random cases for each dtype, as for lion-conformance verify",
+    )
+    group.addoption(
+        "--lion-seed", type=int, default=0, metavar="SEED", help="the same seed, the same cases"
+    )
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """Beside what a session collects: a node for each port that was asked for."""
+    report = yield
+    if isinstance(collector, pytest.Session):
+        specs = collector.config.getoption("--lion-port")
+        ports = [LionPort.from_parent(collector, name=spec) for spec in specs]
+        report.result = [*(report.result or ()), *ports]
+    return report
+
+
+class LionPort(pytest.Collector):
+    """A port that was named on the command line."""
+
+    def __init__(self, name: str, parent: pytest.Session, **more: Any) -> None:
+        super().__init__(name, parent, nodeid=f"lion-port/{name}", **more)
+
+    def collect(self) -> Iterator[pytest.Collector]:
+        """A node for each dtype."""
+        checklist = self._checklist()
+        for dtype in checklist.dtypes:
+            yield LionDtype.from_parent(self, name=dtype, checklist=checklist)
+
+    def _checklist(self) -> Checklist:
+        from lion_conformance.checks import Checklist, options_in_words
+        from lion_conformance.cli import find
+        from lion_conformance.port import Port, from_callable
+        from lion_conformance.report.origin import Origin
+        from lion_conformance.verify import MAX_EXAMPLES
+
+        dtypes = self.config.getoption("--lion-dtype")
+        max_examples = self.config.getoption("--lion-max-examples")
+        max_examples = MAX_EXAMPLES if max_examples is None else max_examples
+        seed = self.config.getoption("--lion-seed")
+        again = options_in_words(dtypes, max_examples, seed)
+        try:
+            found = find(self.name)
+            return Checklist(
+                found if isinstance(found, Port) else from_callable(found, name=self.name),
+                dtypes=dtypes or None,
+                max_examples=max_examples,
+                seed=seed,
+                origin=Origin("import", self.name, f"pytest --lion-port {self.name}{again}"),
+            )
+        except (ValueError, TypeError, ImportError) as error:
+            raise self.CollectError(str(error)) from error
+
+
+class LionDtype(pytest.Collector):
+    """The checks of a port in one dtype of its parameters."""
+
+    def __init__(self, name: str, parent: LionPort, checklist: Checklist, **more: Any) -> None:
+        super().__init__(name, parent, **more)
+        self._checklist = checklist
+
+    def collect(self) -> Iterator[pytest.Item]:
+        """A test for each check."""
+        for check in self._checklist.checks(self.name):
+            yield LionCheck.from_parent(
+                self, name=check.value, checklist=self._checklist, check=check
+            )
+
+
+class LionCheck(pytest.Item):
+    """One check of a port in one dtype."""
+
+    def __init__(
+        self, name: str, parent: LionDtype, checklist: Checklist, check: Check, **more: Any
+    ) -> None:
+        super().__init__(name, parent, **more)
+        self._checklist, self._check, self._dtype = checklist, check, parent.name
+
+    def runtest(self) -> None:
+        """Fail with the counterexample, if there is one."""
+        from lion_conformance.port_tests import fail_with
+
+        fail_with(self._checklist.shortfall(self._dtype, self._check), self._check)
+
+    def reportinfo(self) -> tuple[str, None, str]:
+        """Where it belongs, and its name, in a list of failures."""
+        return self.nodeid.partition("::")[0], None, self.nodeid
