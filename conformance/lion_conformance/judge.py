@@ -155,6 +155,9 @@ class Tally:
         self.canonical = False
         declared = self._hold_to_declaration(case, got)
         if declared and self.declared is not None and not self.declared.is_other_algorithm:
+            if len(self.differences) < POINTS:
+                accepted = judge(*case.arrays, *got, **case.scalars)
+                self.differences += sample(case, got[0], accepted.param)
             return ""  # and so accepted: SPEC C23
         judgement = judge(*case.arrays, *got, **case.scalars)
         self.reasons += judgement.param.counts() + judgement.momentum.counts()

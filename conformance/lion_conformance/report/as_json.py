@@ -1,4 +1,4 @@
-"""Reports as JSON: one object, made of strings, numbers and lists alone."""
+"""Reports as JSON: one object of strings, numbers and lists, as the schema in `data` says."""
 
 from __future__ import annotations
 
@@ -6,17 +6,23 @@ import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from lion_conformance.report.reproduction import SHOWN, reproduction
+from lion_conformance.report.table import meaning
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from lion_conformance.report.model import Report
+    from lion_conformance.report.model import Accepted, Counterexample, DtypeResult, Report
+    from lion_ref import Semantics
 
 SCHEMA_VERSION = 1
+SCHEMA = "lion-report.schema.json"
 
 
 def dumps(reports: Sequence[Report]) -> str:
     """All reports as JSON text; numbers that JSON lacks (NaN, inf) appear as strings."""
     document = {
+        "format": "lion-report",
         "schema_version": SCHEMA_VERSION,
         "ok": not any(report.fell_short or report.not_run for report in reports),
         "reports": [as_dict(report) for report in reports],
@@ -26,38 +32,23 @@ def dumps(reports: Sequence[Report]) -> str:
 
 def as_dict(report: Report) -> dict[str, Any]:
     """One report as plain values."""
+    program = reproduction(report)
     return {
         "port": report.port,
         "door": report.door,
         "device": report.device,
-        "declared": None if report.declared is None else report.declared.differences(),
+        "declared": _choices(report.declared),
         "verdict": report.verdict.value,
         "verdict_in_words": report.words(report.verdict),
         "ok": report.ok,
-        "semantics": None if report.semantics is None else report.semantics.differences(),
+        "semantics": _choices(report.semantics),
         "sentence": report.sentence or None,
         "not_run": report.not_run or None,
         "not_offered": list(report.not_offered),
         "seed": report.seed,
         "max_examples": report.max_examples,
-        "dtypes": [
-            {
-                "dtype": result.dtype,
-                "verdict": result.verdict.value,
-                "as_promised": result.as_promised,
-                "cases": result.cases,
-                "elements": result.elements,
-                "port_seconds": result.port_seconds,
-                "judge_seconds": result.judge_seconds,
-                "reasons": result.reasons,
-                "events": result.events,
-                "semantics": None if result.semantics is None else result.semantics.differences(),
-                "sentence": result.sentence or None,
-                "differences": [asdict(x) for x in result.differences],
-                "counterexample": _counterexample(result.counterexample),
-            }
-            for result in report.results
-        ],
+        "command": report.origin.command or None,
+        "dtypes": [_dtype(report, result) for result in report.results],
         "real_gradients": None
         if report.tape is None
         else {
@@ -67,9 +58,54 @@ def as_dict(report: Report) -> dict[str, Any]:
             "elements": report.tape.elements,
             "why": report.tape.why or None,
         },
+        "reproduction": program if 0 < len(program) <= SHOWN else None,
         "versions": report.versions,
     }
 
 
-def _counterexample(found: Any) -> dict[str, Any] | None:
-    return None if found is None else asdict(found)
+def _choices(semantics: Semantics | None) -> dict[str, Any] | None:
+    return None if semantics is None else semantics.differences()
+
+
+def _dtype(report: Report, result: DtypeResult) -> dict[str, Any]:
+    found = result.counterexample
+    return {
+        "dtype": result.dtype,
+        "verdict": result.verdict.value,
+        "as_promised": result.as_promised,
+        "cases": result.cases,
+        "elements": result.elements,
+        "port_seconds": result.port_seconds,
+        "judge_seconds": result.judge_seconds,
+        "reasons": result.reasons,
+        "events": result.events,
+        "semantics": _choices(result.semantics),
+        "sentence": meaning(report, result),
+        "accepted_width": None if result.width is None else asdict(result.width),
+        "differences": [asdict(x) for x in result.differences],
+        "counterexample": None if found is None else _counterexample(found),
+    }
+
+
+def _counterexample(found: Counterexample) -> dict[str, Any]:
+    return {
+        "why": found.why,
+        "dtypes": found.dtypes,
+        "scalars": dict(found.scalars),
+        "shape": list(found.shape),
+        "layout": found.layout,
+        "element": found.index,
+        "alone": found.alone,
+        "run": list(found.run),
+        "inputs": {name: asdict(x) for name, x in found.inputs.items()},
+        "expected": {name: asdict(x) for name, x in found.expected.items()},
+        "accepted": {name: _accepted(x) for name, x in found.accepted.items()},
+        "got": {name: asdict(x) for name, x in found.got.items()},
+    }
+
+
+def _accepted(found: Accepted) -> dict[str, Any]:
+    return {
+        "intervals": [{"low": asdict(low), "high": asdict(high)} for low, high in found.intervals],
+        "outcomes": list(found.outcomes),
+    }

@@ -4,27 +4,65 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lion_conformance.report.table import COLUMNS, notes, row, shortfalls, totals
+from lion_conformance.report.reproduction import SHOWN, reproduction
+from lion_conformance.report.table import (
+    COLUMNS,
+    heads,
+    meaning,
+    notes,
+    row,
+    shortfalls,
+    totals,
+    width_in_words,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from lion_conformance.report.model import Report
 
 
 def render(reports: Sequence[Report]) -> str:
-    """The matrix as a table, then notes, shortfalls and versions."""
+    """The matrix as a table, then notes, each cell in words, shortfalls and versions."""
     lines = ["# Lion conformance", "", "| " + " | ".join(COLUMNS) + " |"]
     lines.append("|" + "---|" * len(COLUMNS))
     for report in reports:
         cells = [cell.text + ("" if cell.ok else " **(!)**") for cell in row(report)]
-        lines.append("| " + " | ".join([report.port, report.door, *cells]) + " |")
+        lines.append("| " + " | ".join(map(_escaped, [*heads(report), *cells])) + " |")
     lines += ["", *(f"- {note}" for note in notes(reports))]
+    in_words = [line for report in reports for line in _cells(report)]
+    if in_words:
+        lines += ["", "## Each cell in words", "", *in_words]
     fell_short = shortfalls(reports)
     if fell_short:
         lines += ["", "## Fell short", "", "```text", *fell_short, "```"]
+    for report in reports:
+        lines += _reproduction(report)
     lines += ["", totals(reports) + ".", ""]
     if reports:
         listed = ", ".join(f"{name} {version}" for name, version in reports[0].versions.items())
         lines.append(f"Seed {reports[0].seed}, {reports[0].max_examples} cases a dtype. {listed}.")
     return "\n".join(lines) + "\n"
+
+
+def _escaped(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+def _cells(report: Report) -> Iterator[str]:
+    for result in report.results:
+        label = f"{report.port} ({report.door}, {report.device}), {result.dtype}"
+        yield f"- **{label}**: {report.words(result.verdict)}. {meaning(report, result)}."
+        reasons = ", ".join(f"{count:,} {reason}" for reason, count in result.reasons.items())
+        if reasons:
+            yield f"  - results that differ: {reasons}"
+        if result.width is not None:
+            yield f"  - {width_in_words(result.width)}"
+
+
+def _reproduction(report: Report) -> list[str]:
+    text = reproduction(report)
+    if not text or len(text) > SHOWN:
+        return []
+    title = f"## Reproduce {report.port} ({report.door})"
+    return ["", title, "", "```python", *text.rstrip().split("\n"), "```"]

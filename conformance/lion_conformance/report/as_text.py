@@ -6,7 +6,16 @@ import sys
 from typing import TYPE_CHECKING
 
 from lion_conformance.judge import Verdict
-from lion_conformance.report.table import COLUMNS, Cell, notes, row, shortfalls, totals
+from lion_conformance.report.table import (
+    COLUMNS,
+    HEADS,
+    Cell,
+    heads,
+    notes,
+    row,
+    shortfalls,
+    totals,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,7 +34,7 @@ _MARKS = {
 def render(reports: Sequence[Report]) -> str:
     """Plain lines: the matrix, what it leaves out, what falls short, how much was judged."""
     table = [list(COLUMNS)]
-    table += [[report.port, report.door, *map(_plain, row(report))] for report in reports]
+    table += [[*heads(report), *map(_plain, row(report))] for report in reports]
     widths = [max(len(line[i]) for line in table) for i in range(len(COLUMNS))]
     lines = [
         "  ".join(text.ljust(w) for text, w in zip(line, widths, strict=True)) for line in table
@@ -59,11 +68,12 @@ def show(reports: Sequence[Report]) -> None:
             # In 80 columns a verdict breaks between its words, never within one.
             width = 18 if console.width >= 130 else 9
             grid = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), header_style="bold")
-            grid.add_column("port, door")
-            for column in COLUMNS[2:]:
+            grid.add_column("port, door, device")
+            for column in COLUMNS[len(HEADS) :]:
                 grid.add_column(column, width=width)
             for report in reports:
-                name = f"{escape(report.port)}\n[dim]{escape(report.door)}[/dim]"
+                where = f"{escape(report.door)}, {escape(report.device)}"
+                name = f"{escape(report.port)}\n[dim]{where}[/dim]"
                 grid.add_row(name, *(_styled(cell) for cell in row(report)))
             console.print(grid)
             for line in [*notes(reports), *shortfalls(reports), totals(reports)]:

@@ -11,21 +11,31 @@ if TYPE_CHECKING:
 
     from lion_conformance.differences import Difference
 
-WIDTH, HEIGHT = 640, 300
-LEFT, RIGHT, TOP, BOTTOM = 64, 16, 16, 56
+WIDTH, HEIGHT = 640, 320
+LEFT, RIGHT, TOP, BOTTOM = 72, 20, 16, 62
 X_LOW, X_HIGH = -3, 8
 """Powers of ten of |c| over its bound; what lies beyond is drawn at the edge."""
 
 # A shape and a colour for each reason: colour alone would tell some readers nothing.
 _SHAPES = {
-    "rounding": ("circle", "#2f6fb2"),
-    "sign-ambiguous": ("diamond", "#b5651d"),
-    "subnormal": ("square", "#5b7f3b"),
-    "zero-sign": ("plus", "#6a4fa3"),
-    "decay-skip": ("plus", "#3d7d7a"),
-    "outside": ("cross", "#b3261e"),
+    "rounding": ("circle", "blue"),
+    "sign-ambiguous": ("diamond", "orange"),
+    "subnormal": ("square", "green"),
+    "zero-sign": ("plus", "violet"),
+    "decay-skip": ("triangle", "teal"),
+    "outside": ("cross", "red"),
 }
-_OTHER = ("circle", "#6b7280")
+_OTHER = ("circle", "grey")
+
+_PATHS = {
+    "circle": "M-3.5 0a3.5 3.5 0 1 0 7 0a3.5 3.5 0 1 0 -7 0z",
+    "diamond": "M0 -5l4 5l-4 5l-4 -5z",
+    "square": "M-3 -3h6v6h-6z",
+    "triangle": "M0 -4l4 7h-8z",
+    "plus": "M-4 0h8M0 -4v8",
+    "cross": "M-4 -4l8 8M4 -4l-8 8",
+}
+_OPEN = ("plus", "cross")
 
 
 def svg(differences: Sequence[Difference], title: str) -> str:
@@ -34,20 +44,23 @@ def svg(differences: Sequence[Difference], title: str) -> str:
         return ""
     top = max(1.0, math.log10(max(x.ulps for x in differences) or 1))
     points = "".join(_point(x, top) for x in differences)
-    band = _x(1.0) - LEFT
+    edge, floor = _x(1.0), HEIGHT - BOTTOM
     summary = ", ".join(
         f"{sum(x.reason == reason for x in differences)} {reason}"
         for reason in _reasons(differences)
     )
+    label = f"{title}: how far θ' differs, in ulps, against |c| over its bound: {summary}"
     return (
-        f'<figure><svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(title)}: '
-        f'{escape(summary)}">'
-        f'<rect class="band" x="{LEFT}" y="{TOP}" width="{band:.1f}" '
-        f'height="{HEIGHT - TOP - BOTTOM}"/>'
-        f'<text x="{LEFT + 6}" y="{TOP + 16}">the sign is ambiguous</text>'
-        f"{_axes(top)}{points}</svg>"
-        f"<figcaption>{escape(title)}: |Δθ'| in ulps against |c| over its bound, for a sample of "
-        f"the elements that differ. {_legend(differences)}</figcaption></figure>"
+        f'<figure><svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(label)}">'
+        f"<title>{escape(label)}</title>"
+        f'<rect class="band" x="{LEFT}" y="{TOP}" width="{edge - LEFT:.1f}" '
+        f'height="{floor - TOP}"/>'
+        f'<path class="edge" d="M{edge:.1f} {TOP}V{floor}"/>'
+        f"{_axes(top)}{points}"
+        f'<text class="over" x="{LEFT + 8}" y="{TOP + 20}">sign ambiguous</text></svg>'
+        f"<figcaption>How far θ' is from the reference's, against |c| over its bound, for "
+        f"{len(differences)} of the elements that differ. Left of the broken line rounding may "
+        f"decide the sign. {_legend(differences)}</figcaption></figure>"
     )
 
 
@@ -72,46 +85,33 @@ def _point(difference: Difference, top: float) -> str:
 
 def _marker(reason: str, x: float, y: float) -> str:
     shape, colour = _SHAPES.get(reason, _OTHER)
-    if shape == "circle":
-        return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3.5" fill="{colour}" fill-opacity=".65"/>'
-    if shape == "square":
-        return (
-            f'<rect x="{x - 3:.1f}" y="{y - 3:.1f}" width="6" height="6" fill="{colour}" '
-            'fill-opacity=".65"/>'
-        )
-    paths = {
-        "diamond": "m0 -5 l4 5 l-4 5 l-4 -5 z",
-        "plus": "m-4 0 h8 m-4 -4 v8",
-        "cross": "m-4 -4 l8 8 m0 -8 l-8 8",
-    }
-    fill = colour if shape == "diamond" else "none"
-    return (
-        f'<path transform="translate({x:.1f} {y:.1f})" d="{paths[shape]}" fill="{fill}" '
-        f'fill-opacity=".65" stroke="{colour}" stroke-width="1.5"/>'
-    )
+    classes = f"mark {colour}" if shape in _OPEN else f"mark filled {colour}"
+    return f'<path class="{classes}" transform="translate({x:.1f} {y:.1f})" d="{_PATHS[shape]}"/>'
 
 
 def _axes(top: float) -> str:
     floor, right = HEIGHT - BOTTOM, WIDTH - RIGHT
     lines = [f'<path class="axis" d="M{LEFT} {TOP} V{floor} H{right}"/>']
-    for power in range(X_LOW, X_HIGH + 1):
+    for power in range(X_LOW, X_HIGH + 1, 2):
         x = _x(10.0**power)
-        lines.append(f'<text class="tick" x="{x:.1f}" y="{floor + 18}">{_power(power)}</text>')
+        lines.append(f'<text class="tick" x="{x:.1f}" y="{floor + 22}">{_power(power)}</text>')
     step = max(1, math.ceil(top / 5))
     for power in range(0, math.floor(top) + 1, step):
         y = _y(power, top) + 4
+        lines.append(f'<path class="grid" d="M{LEFT} {y - 4:.1f}H{right}"/>')
         lines.append(f'<text class="tick left" x="{LEFT - 8}" y="{y:.1f}">{_power(power)}</text>')
     lines.append(
-        f'<text class="tick" x="{(LEFT + right) / 2}" y="{HEIGHT - 10}">|c| / bound</text>'
+        f'<text class="tick" x="{(LEFT + right) / 2}" y="{HEIGHT - 8}">|c| over its bound</text>'
     )
+    middle = (TOP + floor) / 2
     lines.append(
-        f'<text class="tick" transform="translate(14 {(TOP + floor) / 2}) rotate(-90)">ulps</text>'
+        f'<text class="tick" transform="translate(16 {middle}) rotate(-90)">|Δθ′| in ulps</text>'
     )
     return "".join(lines)
 
 
 def _power(power: int) -> str:
-    return "1" if power == 0 else f'10<tspan dy="-5" font-size="9">{power}</tspan>'
+    return "1" if power == 0 else f'10<tspan dy="-.4em" font-size=".75em">{power}</tspan>'
 
 
 def _legend(differences: Sequence[Difference]) -> str:

@@ -32,6 +32,9 @@ Array = NDArray[Any]
 WORDS = 32
 """Numbers that are written as words; more are packed."""
 
+SHOWN = 24_000
+"""Characters of a reproduction that a report shows; a longer one is only written to a file."""
+
 COLUMNS = 88
 """Characters a line of packed numbers."""
 

@@ -5,15 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from lion_conformance.diagnose import sentence
 from lion_conformance.judge import Verdict
-from lion_ref import STORAGE_DTYPES
+from lion_ref import CANONICAL, STORAGE_DTYPES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from lion_conformance.report.model import Report
+    from lion_conformance.accepted_set import Width
+    from lion_conformance.report.model import DtypeResult, Report
 
-COLUMNS = ("port", "door", *STORAGE_DTYPES, "real gradients")
+HEADS = ("port", "door", "device")
+"""The columns that say what is judged; those behind them hold verdicts."""
+COLUMNS = (*HEADS, *STORAGE_DTYPES, "real gradients")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,10 +29,15 @@ class Cell:
     ok: bool
 
 
+def heads(report: Report) -> tuple[str, str, str]:
+    """What is judged in a row: port, door and device."""
+    return report.port, report.door, report.device
+
+
 def row(report: Report) -> list[Cell]:
-    """The cells behind the port's name and door."""
+    """The cells behind the port's name, door and device."""
     if report.not_run:
-        return [Cell("not run", Verdict.NOT_RUN, ok=False)] * (len(COLUMNS) - 2)
+        return [Cell("not run", Verdict.NOT_RUN, ok=False)] * (len(COLUMNS) - len(HEADS))
     by_dtype = {result.dtype: result for result in report.results}
     cells = []
     for dtype in STORAGE_DTYPES:
@@ -55,6 +64,27 @@ def short(report: Report, verdict: Verdict) -> str:
     if report.declared.differences() == {"subnormals": "flush"}:
         return "bit-exact as flush"
     return "bit-exact as declared"
+
+
+def meaning(report: Report, result: DtypeResult) -> str:
+    """The semantics of one cell in a sentence."""
+    if result.sentence:
+        return result.sentence
+    if result.verdict is Verdict.BIT_EXACT:
+        return sentence(CANONICAL)
+    if result.verdict is Verdict.BIT_EXACT_AS and report.declared is not None:
+        return sentence(report.declared)
+    return "no semantics was looked for"
+
+
+def width_in_words(width: Width) -> str:
+    """How wide the accepted sets were."""
+    return (
+        f"accepted set of θ': {width.param_median:,} ulps wide in the median, up to "
+        f"{width.param_ninth_decile:,} in nine of ten; of m': {width.momentum_median:,}, up to "
+        f"{width.momentum_ninth_decile:,}; more than one sign in {width.ambiguous:.1%} of "
+        f"{width.elements:,} elements measured"
+    )
 
 
 def notes(reports: Sequence[Report]) -> list[str]:
