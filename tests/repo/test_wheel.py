@@ -270,6 +270,29 @@ def test_the_command_is_declared_and_leads_to_a_function(
     assert ran.returncode == 0, ran.stderr
 
 
+def test_pytest_finds_the_plugin_of_the_wheel(
+    wheel: Path, installed: list[Path], tmp_path: Path
+) -> None:
+    points = configparser.ConfigParser()
+    points.read_string(_read(wheel, "entry_points.txt"))
+    assert dict(points["pytest11"]) == {"lion-conformance": "lion_conformance.pytest_plugin"}
+    (tmp_path / "my_lion.py").write_text("from lion_ref import step\n")
+    ran = subprocess.run(
+        [
+            *(sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-v"),
+            *("--lion-port", "my_lion:step", "--lion-dtype", "float32"),
+            *("--lion-max-examples", "1", "-k", "writes"),
+        ],
+        cwd=tmp_path,
+        env=dict(os.environ, PYTHONPATH=str(installed[0])),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert "lion-port/my_lion:step::float32::writes to no input PASSED" in ran.stdout
+
+
 # What it does once installed
 
 
