@@ -33,6 +33,9 @@ PLAIN_SCALARS = {
 PERIOD = 31
 """Elements that are repeated where one alone does not fail; no power of two, as blocks are."""
 
+CONFIRMED = 5
+"""Calls, one of which has to fail again; one that does not may be right at times."""
+
 ATTEMPTS = 400
 """Calls of the port at the most; each is on one element, or on a prefix of the case."""
 
@@ -56,16 +59,18 @@ def reduced(port: Port, failure: Failure) -> Failure:
 
     case = failure.case
     index = first_difference(failure)
-    if not fails(case.at(index or 0) if case.param.size else case):
-        if not fails(case):
-            return replace(failure, alone=False)
+    if fails(case.at(index or 0) if case.param.size else case):
+        progress = True
+        while progress and calls < ATTEMPTS:
+            progress = any(fails(simpler) for simpler in _simpler(best.case))
+    elif fails(case):
         _shorten(case, fails)
         any(fails(plain) for plain in _repetitive(best))
-        return best
-    progress = True
-    while progress and calls < ATTEMPTS:
-        progress = any(fails(simpler) for simpler in _simpler(best.case))
-    return best
+    # What failed a while ago may be right by now, in a port that keeps something between calls.
+    simplest = best
+    if any(fails(simplest.case) for _ in range(CONFIRMED)):
+        return simplest
+    return replace(failure, alone=False)
 
 
 def _shorten(case: Case, fails: Callable[[Case], bool]) -> None:

@@ -267,7 +267,8 @@ def test_a_browser_shows_the_page(reports: dict[str, Report], tmp_path: Path, wi
     (tmp_path / "frame.html").write_text(frame + LISTEN, encoding="utf-8")
     ran = subprocess.run(
         [
-            *(BROWSER, "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run"),
+            *(BROWSER, "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"),
+            *("--no-first-run", "--disable-quic"),
             *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
             *("--window-size=1400,3100", "--virtual-time-budget=5000", "--dump-dom"),
             f"--user-data-dir={tmp_path / 'profile'}",

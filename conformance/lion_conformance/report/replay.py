@@ -7,6 +7,7 @@ alone, and on ml_dtypes where a number is a bfloat16.
 import base64
 import platform
 import sys
+import time
 import zlib
 from collections.abc import Callable, Iterator
 from importlib.metadata import PackageNotFoundError, version
@@ -16,8 +17,11 @@ import numpy as np
 
 Array = np.ndarray[Any, Any]
 
-REPEATS = 20
-"""Calls with the same inputs: a port that is not deterministic may be right once."""
+FEW, MANY, SECONDS = 20, 500, 2.0
+"""Calls with the same inputs: at least FEW, and up to MANY within SECONDS.
+
+A port that is not deterministic may be right once, one that keeps something for a while.
+"""
 
 SHOWN = 5
 """Elements shown of those that are wrong."""
@@ -165,7 +169,10 @@ def replay(case: dict[str, Any], load_port: Callable[[], Any]) -> int:
         except PackageNotFoundError:
             now = "absent"
         print(f"{package}: found with {case['versions'][package]}, now {now}")
-    for _ in range(REPEATS):
+    begin = time.monotonic()
+    for call in range(MANY):
+        if call >= FEW and time.monotonic() - begin > SECONDS:
+            break
         found = faults(case, port)
         if found:
             print("\n".join(found))

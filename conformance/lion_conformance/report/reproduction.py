@@ -155,10 +155,10 @@ def _dict(fields: dict[str, str], indent: int) -> str:
 
 
 def _text(array: Array, indent: int) -> str:
-    """A Python string of the array's bits."""
+    """A Python string of the bits of numbers, or of unsigned integers."""
     flat = array.reshape(-1)
     width = 2 * flat.dtype.itemsize
-    patterns = bits(flat)
+    patterns = flat if flat.dtype.kind == "u" else bits(flat)
     if flat.size <= WORDS:
         return repr(" ".join(f"{int(x):0{width}x}" for x in patterns))
     octets = patterns.astype(patterns.dtype.newbyteorder("<")).tobytes()
