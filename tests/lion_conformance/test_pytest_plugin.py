@@ -99,7 +99,7 @@ def test_a_right_port_passes_every_check_in_an_empty_folder(project: pytest.Pyte
     assert result.ret == 0
     checks = [check.value for check in Check if check is not Check.DECLARED]
     result.stdout.fnmatch_lines(
-        [f"collected {len(checks)} items"]
+        [f"*collected {len(checks)} items*"]
         + [f"lion-port/ports:right::float32::{name} PASSED*" for name in checks]
     )
     assert not Path("build").exists()
@@ -113,7 +113,7 @@ FALLS = [
     ("mute", {Check.ANSWERS, Check.PARAM_FIXED, Check.MOMENTUM_RANDOM}, {Check.READS}),
     ("unscaled", {Check.SEMANTICS, Check.PARAM_FIXED, Check.TAPE}, {Check.MOMENTUM_FIXED}),
     ("declared", {Check.DECLARED}, {Check.SEMANTICS, Check.PARAM_FIXED}),
-    ("forgets", {Check.RUNS, Check.TAPE}, {Check.PARAM_FIXED, Check.MOMENTUM_RANDOM}),
+    ("forgets", {Check.RUNS}, {Check.SEMANTICS, Check.MOMENTUM_RANDOM}),
 ]
 
 
