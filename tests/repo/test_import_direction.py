@@ -50,6 +50,9 @@ RULES: Mapping[str, Rule | None] = {
     "lion_conformance.pytest_plugin": Rule(
         frozenset({"numpy", "ml_dtypes", "lion_ref", "hypothesis", "rich", "pytest"})
     ),
+    "lion_conformance.port_tests": Rule(
+        frozenset({"numpy", "ml_dtypes", "lion_ref", "hypothesis", "rich", "pytest"})
+    ),
     "lion_conformance.ports": None,
 }
 
