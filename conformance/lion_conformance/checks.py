@@ -81,7 +81,7 @@ class _Judged:
 
         def judge_case(case: Case, stage: str) -> bool:
             nonlocal first
-            self._tally.failure = None
+            self._tally.go_on()
             answered[stage] += self._judge(case, stage)
             first = first or self._tally.failure
             return True
@@ -97,7 +97,7 @@ class _Judged:
         for stage, checks in BY_STAGE.items():
             if not answered[stage]:
                 self.unasked |= dict.fromkeys(checks, "no case was answered")
-        self._tally.failure = None
+        self._tally.go_on()
         judge_runs(port, dtype, self._tally, drawn=affordable(port, max_examples), seed=seed)
         if self._tally.failure is None and not why_not(port):
             self._tally.failure = judge_elsewhere(port, {dtype: self._tally}).get(dtype)

@@ -135,6 +135,10 @@ class Tally:
         self.returned = [(x, x.copy()) for x in got]
         return got
 
+    def go_on(self) -> None:
+        """Judge more, though something was rejected."""
+        self.failure = None
+
     def take(self, case: Case, got: tuple[Array, Array]) -> str:
         """Judge a port's answer to a case: why it is rejected, nothing if it is not."""
         begin = time.perf_counter()
