@@ -113,7 +113,7 @@ class Tally:
         if all(same_bits(*pair).all() for pair in zip(got, again, strict=True)):
             return True
         why = "a second call with the same inputs gave other bits; legal: the same bits"
-        self.failure = Failure(case, got, why, error=ChangedAnswerError(why))
+        self.failure = Failure(case, got, why, error=ChangedAnswerError(why), alone=False)
         return False
 
     def _answer(self, port: Port, case: Case) -> tuple[Array, Array] | None:

@@ -51,11 +51,14 @@ def mixed(rng: np.random.Generator, arrays: Sequence[Array]) -> list[Array]:
     return [LAYOUTS[rng.integers(len(LAYOUTS))](x) for x in arrays]
 
 
-def like(array: Array) -> Array:
-    """A copy that lies in memory as the array does."""
+def layout_of(array: Array) -> Callable[[Array], Array]:
+    """Which of the layouts an array has."""
     if array.flags.c_contiguous:
         begins = array.base is not None and array.base.nbytes == array.nbytes + array.itemsize
-        return shifted(array) if begins else array.copy()
-    if array.flags.f_contiguous:
-        return array.copy(order="K")
-    return every_second(array)
+        return shifted if begins else plain
+    return transposed if array.flags.f_contiguous else every_second
+
+
+def like(array: Array) -> Array:
+    """A copy that lies in memory as the array does."""
+    return layout_of(array)(array)

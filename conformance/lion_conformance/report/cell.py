@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from lion_conformance.judge import Verdict
 from lion_conformance.report import plot
-from lion_conformance.report.model import LAYOUTS
 from lion_conformance.report.reproduction import SHOWN, reproduction
 from lion_conformance.report.style import CLASSES, MARKS
 from lion_conformance.report.table import meaning, width_in_words
@@ -98,7 +97,7 @@ def _tape(number: int, report: Report, found: TapeResult) -> str:
 
 def _counterexample(found: Counterexample) -> str:
     scalars = ", ".join(f"{name}={value!r}" for name, value in found.scalars.items())
-    where = [f"shape {found.shape}", LAYOUTS[found.layout]]
+    where = [f"shape {found.shape}", *found.layout_words()]
     if found.shape not in ((), (1,)):
         where.append(f"element {found.index}")
     rows = []

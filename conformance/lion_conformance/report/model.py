@@ -11,6 +11,7 @@ import numpy as np
 
 from lion_conformance.accepted_set import AcceptedSet, Width, accepted_sets
 from lion_conformance.judge import Failure, Verdict, first_difference
+from lion_conformance.layouts import layout_of
 from lion_conformance.report.origin import Origin
 from lion_ref import Semantics, step
 from lion_ref.arithmetic import bits
@@ -121,8 +122,8 @@ class Counterexample:
     """Empty where the port promises very bits, and breaks that promise alone."""
     index: int = 0
     """Which element of the flat case is shown."""
-    layout: str = "C"
-    """How the arrays lie in memory: C, F (Fortran's order) or strided."""
+    layout: dict[str, str] = field(default_factory=dict)
+    """How the arrays lie in memory, those that do not in C's order: see LAYOUTS."""
     alone: bool = True
     """Whether the port fails on this case alone, not only after those before it."""
     promised: Semantics | None = None
@@ -180,14 +181,20 @@ class Counterexample:
             raise ValueError("a counterexample without its case has no results")
         return _expected(self.case, self.promised)
 
+    def layout_words(self) -> list[str]:
+        """Which arrays do not lie in C's order, and how they do; nothing if all do."""
+        return [f"{name} {LAYOUTS[layout]}" for name, layout in self.layout.items()]
+
     def lines(self) -> list[str]:
         """The counterexample as text, one fact a line."""
         scalars = ", ".join(f"{name}={value!r}" for name, value in self.scalars.items())
-        where = "" if self.layout == "C" else f", {LAYOUTS[self.layout]}"
+        where = "".join(f", {words}" for words in self.layout_words())
         which = "" if self.shape in ((), (1,)) else f", element {self.index}"
         lines = [self.why, *self.run, f"shape {self.shape}{where}{which}, {scalars}"]
         if not self.alone and not self.run:
-            lines.append("this case alone is right: the port fails on it after those before it")
+            lines.append(
+                "no single call shows it: the port keeps something between calls, or its bits vary"
+            )
         for kind, values in (
             ("given", self.inputs),
             ("expected", self.expected),
@@ -201,14 +208,17 @@ class Counterexample:
         return lines
 
 
-LAYOUTS = {"C": "C order", "F": "Fortran's order", "strided": "every second element of an array"}
+LAYOUTS = {
+    "transposed": "in Fortran's order",
+    "every_second": "with gaps along the last axis",
+    "shifted": "one element behind its allocation's beginning",
+}
 
 
-def _layout(case: Case) -> str:
-    param = case.param
-    if param.flags.c_contiguous:
-        return "C"
-    return "F" if param.flags.f_contiguous else "strided"
+def _layout(case: Case) -> dict[str, str]:
+    names = zip(("param", "momentum", "grad"), case.arrays, strict=True)
+    found = {name: layout_of(array).__name__ for name, array in names}
+    return {name: layout for name, layout in found.items() if layout in LAYOUTS}
 
 
 def _expected(case: Case, promised: Semantics | None) -> tuple[Array, Array]:

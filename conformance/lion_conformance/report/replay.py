@@ -51,11 +51,16 @@ def numbers(text: str, dtype: np.dtype[Any]) -> Array:
 
 def laid_out(flat: Array, shape: tuple[int, ...], layout: str) -> Array:
     """A fresh array that lies in memory as the one did with which the port failed."""
-    if layout == "strided":
-        spread = np.zeros(2 * flat.size, flat.dtype)[::2]
-        spread[...] = flat
+    array = flat.reshape(shape)
+    if layout == "every_second":
+        spread = np.zeros((*shape[:-1], 2 * shape[-1]), flat.dtype)[..., ::2]
+        spread[...] = array
         return spread
-    return np.array(flat.reshape(shape), order="F" if layout == "F" else "C")
+    if layout == "shifted":
+        longer = np.zeros(flat.size + 1, flat.dtype)
+        longer[1:] = flat
+        return longer[1:].reshape(shape)
+    return np.array(array, order="F" if layout == "transposed" else "C")
 
 
 def stepped(port: Any, arrays: list[Array], scalars: dict[str, float]) -> Any:
@@ -116,7 +121,8 @@ def of_element(case: dict[str, Any], name: str, index: int) -> Iterator[str]:
 def faults(case: dict[str, Any], port: Any) -> list[str]:
     """What is wrong with the port's answer to the case, as lines; none if it is right."""
     flat = [numbers(case[name][1], dtype_of(case[name][0])) for name in NAMES]
-    inputs = [laid_out(x, case["shape"], case["layout"]) for x in flat]
+    layouts = [case["layout"].get(name, "plain") for name in NAMES]
+    inputs = [laid_out(x, case["shape"], how) for x, how in zip(flat, layouts, strict=True)]
     try:
         result = stepped(port, inputs, case["scalars"])
     except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever it is, it is no answer
@@ -161,7 +167,7 @@ def replay(case: dict[str, Any], load_port: Callable[[], Any]) -> int:
         print("load_port() returns None: put your port there", file=sys.stderr)
         return 2
     scalars = ", ".join(f"{name}={value!r}" for name, value in case["scalars"].items())
-    print(f"shape {case['shape']}, layout {case['layout']}, {scalars}")
+    print(f"shape {case['shape']}, layout {case['layout'] or 'plain'}, {scalars}")
     for package in case["versions"]:
         now = platform.python_version() if package == "python" else ""
         try:
