@@ -135,12 +135,14 @@ def interpolate(ops: Arithmetic, part: str, beta: float, m: Array, g: Array) -> 
         if fused == "gradient":
             return ops.fma(w, g, ops.multiply(b, m))
         return ops.add(ops.multiply(b, m), ops.multiply(w, g))
-    near, far = (m, g) if form == "lerp-from-momentum" else (g, m)
+    near, far = (g, m) if form == "lerp-from-gradient" else (m, g)
     difference = ops.subtract(far, near)
-    if form == "lerp-from-momentum":
-        weight = complement(ops, beta, difference.dtype)
-    else:
+    if form == "lerp-from-gradient":
         weight = ops.scalar(beta, difference.dtype)
+    else:
+        weight = complement(ops, beta, difference.dtype)
+        if form == "lerp-from-nearer" and weight >= 0.5:
+            near, weight = g, -(ops.compute.type(1) - weight)  # exact; -0 where γ is 1
     if fused == "difference":
         return ops.fma(weight, difference, near)
     return ops.add(near, ops.multiply(weight, difference))

@@ -82,7 +82,7 @@ def interpolations(problem: Problem, part: str) -> Iterator[Array]:
     """c (part "sign") or m' (part "momentum") under each form of the interpolation."""
     _, m, g = _inputs(problem)
     beta = problem.values.beta1 if part == "sign" else problem.values.beta2
-    forms = ("weighted", "lerp-from-momentum", "lerp-from-gradient")
+    forms = choices()["sign_interpolation"]
     for arithmetic in _arithmetics():
         for form, complement in itertools.product(forms, ("wide", "compute")):
             row: dict[str, Any] = {f"{part}_interpolation": form, "complement": complement}

@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 from functools import lru_cache
 from typing import Any, Final, Literal, get_args, get_type_hints
 
-Interpolation = Literal["weighted", "lerp-from-momentum", "lerp-from-gradient"]
+Interpolation = Literal["weighted", "lerp-from-momentum", "lerp-from-gradient", "lerp-from-nearer"]
 Fused = Literal["none", "momentum", "gradient", "difference"]
 Decay = Literal["sum", "factor", "product", "unscaled", "coupled"]
 DecayScalar = Literal["wide", "compute", "left-to-right"]
@@ -21,6 +21,7 @@ _FUSIBLE: Final[dict[str, tuple[str, ...]]] = {
     "weighted": ("none", "momentum", "gradient"),
     "lerp-from-momentum": ("none", "difference"),
     "lerp-from-gradient": ("none", "difference"),
+    "lerp-from-nearer": ("none", "difference"),
 }
 _SCALARS_OF: Final[dict[str, tuple[str, ...]]] = {
     "factor": ("wide", "compute"),
@@ -165,8 +166,10 @@ def _interpolation_text(semantics: Semantics, part: str) -> tuple[str, str]:
             "momentum": f"fma({beta}, m, (1-{beta})·g)",
             "gradient": f"fma(1-{beta}, g, {beta}·m)",
         }[fused]
-    elif interpolation == "lerp-from-momentum":
+    elif interpolation in ("lerp-from-momentum", "lerp-from-nearer"):
         form = f"fma(1-{beta}, g-m, m)" if fused == "difference" else f"m + (1-{beta})·(g-m)"
+        if interpolation == "lerp-from-nearer":
+            form += f" (from g where 1-{beta} >= 1/2)"
     else:
         form = f"fma({beta}, m-g, g)" if fused == "difference" else f"g + {beta}·(m-g)"
     return beta, form

@@ -38,7 +38,7 @@ COMPANIONS: Final[tuple[dict[str, Any], ...]] = (
     *(
         {f"{part}_interpolation": form}
         for part in ("sign", "momentum")
-        for form in ("lerp-from-momentum", "lerp-from-gradient")
+        for form in ("lerp-from-momentum", "lerp-from-gradient", "lerp-from-nearer")
     ),
 )
 """What a choice may need beside it to have a meaning."""

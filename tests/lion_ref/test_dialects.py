@@ -60,7 +60,9 @@ def interpolated(
     form, fused = getattr(s, f"{part}_interpolation"), getattr(s, f"{part}_fused")
     b = ops.rounded(Fraction(beta))
     w = ops.rounded(Fraction(1 - beta)) if s.complement == "wide" else ops.plus(Fraction(1), -b)
-    if form == "lerp-from-momentum":
+    if form == "lerp-from-nearer" and w >= Fraction(1, 2):
+        return ops.fma(1 - w, ops.plus(m, -g), g, fused=fused == "difference")
+    if form in ("lerp-from-momentum", "lerp-from-nearer"):
         return ops.fma(w, ops.plus(g, -m), m, fused=fused == "difference")
     if form == "lerp-from-gradient":
         return ops.fma(b, ops.plus(m, -g), g, fused=fused == "difference")

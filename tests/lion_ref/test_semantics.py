@@ -181,6 +181,10 @@ DESCRIBED: list[tuple[dict[str, Any], str]] = [
         {"sign_interpolation": "lerp-from-gradient", "sign_fused": "difference"},
         "c = fma(β1, m-g, g)",
     ),
+    (
+        {"momentum_interpolation": "lerp-from-nearer", "momentum_fused": "difference"},
+        "m' = fma(1-β2, g-m, m) (from g where 1-β2 >= 1/2)",
+    ),
     ({"decay": "factor"}, "θ' = θ·(1-ηλ) - η·u, 1-ηλ formed in binary64"),
     (
         {"decay": "product", "decay_scalar": "left-to-right", "decay_order": "step-first"},
