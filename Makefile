@@ -21,12 +21,14 @@ export KERAS_BACKEND = tensorflow
 ifdef PY
   ALL_READY :=
   DEV_READY :=
+  PORTS :=
   export PYTHONPATH := $(CURDIR):$(CURDIR)/adapters:$(CURDIR)/conformance
   CONFORMANCE := $(PY) -c 'import sys; from lion_conformance.cli import main; sys.exit(main())'
 else
   PY := $(VENV)/bin/python
   ALL_READY := $(VENV)/.all-installed
   DEV_READY := $(VENV)/.dev-installed
+  PORTS := lion-pytorch pytorch_optimizer torch-optimi timm bitsandbytes
   CONFORMANCE := $(VENV)/bin/lion-conformance
 endif
 
@@ -36,7 +38,7 @@ DOCS    := $(wildcard *.md docs/*.md docs/*/*.md)
 INSTALL := $(PY) -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help conform test slow gpu coverage bench lint format mypy docs wheel clean
+.PHONY: help conform ports test slow gpu coverage bench lint format mypy docs wheel clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -64,6 +66,14 @@ conform: $(ALL_READY) ## compare every backend with the reference, bit for bit
 	$(CONFORMANCE) run --html build/conformance/report.html --json build/conformance/report.json $(ARGS)
 
 # loadfile: a framework is imported by one worker rather than by each.
+# Without what they depend on: torch and the rest are there, and timm would bring torchvision, which
+# in turn may bring another build of torch.
+ports: $(ALL_READY) ## install other projects' Lions, judge them, write docs/ports.md
+ifdef PORTS
+	$(INSTALL) --no-deps $(PORTS)
+endif
+	$(CONFORMANCE) ports --markdown docs/ports.md $(ARGS)
+
 test: $(DEV_READY) ## run the tests that need neither a GPU nor patience
 	$(PYTEST) -m "not gpu and not slow" -n $(JOBS) --dist loadfile $(ARGS)
 

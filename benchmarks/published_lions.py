@@ -4,29 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import sys
-from importlib.machinery import PathFinder
 from importlib.metadata import Distribution
-from types import ModuleType
 from typing import Any
 
-
-def timm_lion() -> Any:
-    """timm's Lion class, from its optimizers alone: timm's models would need torchvision.
-
-    Raises:
-        ModuleNotFoundError: timm is not installed.
-    """
-    if "timm" not in sys.modules:
-        for name in ("timm", "timm.optim"):
-            parent = sys.modules["timm"].__path__ if "." in name else None
-            spec = PathFinder.find_spec(name, parent)
-            if spec is None or spec.submodule_search_locations is None:
-                raise ModuleNotFoundError("No module named 'timm': pip install timm")
-            package = ModuleType(name)
-            package.__path__ = list(spec.submodule_search_locations)
-            sys.modules[name] = package
-    return importlib.import_module("timm.optim.lion").Lion
+from lion_conformance.ports.published.timm import timm_lion
 
 
 def installed() -> list[str]:

@@ -15,10 +15,18 @@ from lion_conformance.diagnose import diagnosis
 from lion_conformance.port import PortError
 from lion_conformance.ports import BACKENDS
 from lion_conformance.ports.pipe import TIMEOUT, Program
+from lion_conformance.ports.published import FAMILIES, family
 from lion_conformance.progress import showing
-from lion_conformance.report import as_html, as_json, as_markdown, as_text, reproduction
+from lion_conformance.report import (
+    as_html,
+    as_json,
+    as_markdown,
+    as_survey,
+    as_text,
+    reproduction,
+)
 from lion_conformance.report.origin import Origin
-from lion_conformance.runner import Options, run
+from lion_conformance.runner import Options, judge_backends, run
 from lion_conformance.vectors import commands as vectors
 from lion_conformance.verify import MAX_EXAMPLES, verify
 from lion_ref import STORAGE_DTYPES
@@ -51,8 +59,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     as_text.show(reports)
     for path in written:
         print(f"written: {path}")
-    _reproduce(reports, parsed)
-    return status(reports)
+    if parsed.reproduces or parsed.reproduction:
+        _reproduce(reports, parsed)
+    return int(parsed.status(reports))
 
 
 def status(reports: Sequence[Report]) -> int:
@@ -62,16 +71,30 @@ def status(reports: Sequence[Report]) -> int:
     return NOT_RUN if any(report.not_run for report in reports) else AS_DECLARED
 
 
-def _run(parsed: argparse.Namespace) -> list[Report]:
-    options = Options(
+def surveyed(reports: Sequence[Report]) -> int:
+    """That a published port differs is what a survey is for: only a survey of nothing failed."""
+    return AS_DECLARED if any(report.results for report in reports) else NOT_RUN
+
+
+def _options(parsed: argparse.Namespace) -> Options:
+    return Options(
         dtypes=tuple(parsed.dtype or STORAGE_DTYPES),
         max_examples=parsed.max_examples,
         seed=parsed.seed,
         device=parsed.device,
     )
+
+
+def _run(parsed: argparse.Namespace) -> list[Report]:
     names = parsed.backend or list(BACKENDS)
     with showing(names) as on_event:
-        return run(names, options, jobs=parsed.jobs, on_event=on_event)
+        return run(names, _options(parsed), jobs=parsed.jobs, on_event=on_event)
+
+
+def _ports(parsed: argparse.Namespace) -> list[Report]:
+    families = [family(name) for name in parsed.name or FAMILIES]
+    with showing([one.name for one in families]) as on_event:
+        return judge_backends(families, _options(parsed), jobs=parsed.jobs, on_event=on_event)
 
 
 def _verify(parsed: argparse.Namespace) -> list[Report]:
@@ -126,7 +149,7 @@ def find(spec: str) -> Any:
 def _write(reports: Sequence[Report], parsed: argparse.Namespace) -> list[Path]:
     formats = (
         (parsed.json, as_json.dumps),
-        (parsed.markdown, as_markdown.render),
+        (parsed.markdown, parsed.as_markdown),
         (parsed.html, as_html.render),
     )
     written = []
@@ -169,9 +192,31 @@ def _parser() -> argparse.ArgumentParser:
         metavar="NAME",
         help=f"one of {', '.join(BACKENDS)}; repeatable",
     )
-    runs.add_argument("--device", default="cpu", help="cpu (default) or cuda")
-    runs.add_argument("--jobs", type=int, help="backends judged at a time; default: one a core")
     runs.set_defaults(command=_run)
+
+    published = commands.add_parser(
+        "ports",
+        parents=[common],
+        help="judge the Lions of other projects that are installed (docs/ports.md)",
+        epilog="Exit status: 0 if any could be judged, whatever was found, 2 if none could.",
+    )
+    published.add_argument(
+        "--name",
+        action="append",
+        metavar="NAME",
+        help=f"one of {', '.join(FAMILIES)}; repeatable",
+    )
+    published.set_defaults(
+        command=_ports,
+        as_markdown=as_survey.render,
+        status=surveyed,
+        reproduces=False,  # a difference is a finding here, and no program is owed unless asked for
+    )
+    for parser_of_backends in (runs, published):
+        parser_of_backends.add_argument("--device", default="cpu", help="cpu (default) or cuda")
+        parser_of_backends.add_argument(
+            "--jobs", type=int, help="backends judged at a time; default: one a core"
+        )
 
     verifies = commands.add_parser("verify", parents=[common], help="judge a port of your own")
     verifies.add_argument("port", metavar="MODULE:CALLABLE", nargs="?")
@@ -224,6 +269,7 @@ def _common_arguments() -> argparse.ArgumentParser:
         help="where a failure goes as a program of its own (default: beside the reports, else in "
         f"{DEFAULT_FOLDER})",
     )
+    common.set_defaults(as_markdown=as_markdown.render, status=status, reproduces=True)
     return common
 
 

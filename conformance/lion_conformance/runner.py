@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     import queue as queues
 
     from lion_conformance.port import Port
+    from lion_conformance.ports import Backend
     from lion_ref import Semantics
 
 Events = Callable[["Event"], None]
@@ -69,7 +70,18 @@ def run(
     Raises:
         ValueError: a backend, dtype or device that there is none of; a budget that is none.
     """
-    wanted = [backend(name).name for name in (names or BACKENDS)]
+    wanted = [backend(name) for name in (names or BACKENDS)]
+    return judge_backends(wanted, options, jobs=jobs, on_event=on_event)
+
+
+def judge_backends(
+    backends: Sequence[Backend],
+    options: Options = Options(),
+    *,
+    jobs: int | None = None,
+    on_event: Events | None = None,
+) -> list[Report]:
+    """As `run`, for any backends: those of `BACKENDS`, of `published.FAMILIES`, or others."""
     for dtype in options.dtypes:
         if dtype not in STORAGE_DTYPES:
             raise ValueError(f"dtype={dtype!r} is not legal; legal: {', '.join(STORAGE_DTYPES)}")
@@ -83,11 +95,11 @@ def run(
         events = manager.Queue()
         listener = threading.Thread(target=_listen, args=(events, on_event), daemon=True)
         listener.start()
-        workers = max(1, min(jobs or os.cpu_count() or 1, len(wanted)))
+        workers = max(1, min(jobs or os.cpu_count() or 1, len(backends)))
         try:
             with ThreadPoolExecutor(workers) as threads:
                 found = list(
-                    threads.map(lambda name: _in_own_process(name, options, events), wanted)
+                    threads.map(lambda one: _in_own_process(one, options, events), backends)
                 )
         finally:
             events.put(None)
@@ -101,25 +113,25 @@ def _listen(events: Any, on_event: Events | None) -> None:
             on_event(event)
 
 
-def _in_own_process(name: str, options: Options, events: Any) -> list[Report]:
+def _in_own_process(one: Backend, options: Options, events: Any) -> list[Report]:
     spawn = multiprocessing.get_context("spawn")
     try:
         with ProcessPoolExecutor(1, mp_context=spawn) as process:
-            reports = process.submit(judge_backend, name, options, events).result()
+            reports = process.submit(judge_backend, one, options, events).result()
     except BrokenProcessPool:
-        reports = [_not_run(name, options, "its process died while it was judged")]
-    events.put(Event(name, "done", 1.0))
+        reports = [_not_run(one.name, options, "its process died while it was judged")]
+    events.put(Event(one.name, "done", 1.0))
     return reports
 
 
-def judge_backend(name: str, options: Options, events: queues.Queue[Any]) -> list[Report]:
+def judge_backend(one: Backend, options: Options, events: queues.Queue[Any]) -> list[Report]:
     """All reports on one backend; one that says why, if it cannot be run."""
-    events.put(Event(name, "importing", 0.0))
+    events.put(Event(one.name, "importing", 0.0))
     try:
         with _without_chatter():
-            ports = load(name, options.device)
+            ports = load(one, options.device)
     except NotRunnable as error:
-        return [_not_run(name, options, str(error))]
+        return [_not_run(one.name, options, str(error))]
     recorded = tape.load()
 
     def judged(index: int, port: Port) -> Report:
@@ -127,7 +139,7 @@ def judge_backend(name: str, options: Options, events: queues.Queue[Any]) -> lis
 
         def progress(dtype: str, done: int, of: int) -> None:
             share = (dtypes.index(dtype) + done / of) / len(dtypes)
-            events.put(Event(name, f"{port.door}, {dtype}", (index + share) / len(ports)))
+            events.put(Event(one.name, f"{port.door}, {dtype}", (index + share) / len(ports)))
 
         return judge_port(port, dtypes, options, recorded, progress)
 

@@ -1,6 +1,7 @@
 """The ports that `lion-conformance run` judges: one file a framework, imported when asked for.
 
-A file has `ports() -> list[Port]`, which imports its framework and adapter, and nothing at import.
+Those of other projects, which `lion-conformance ports` judges, are in `published`. A file has
+`ports(device) -> list[Port]`, and is imported with its framework and adapter only when asked for.
 """
 
 from __future__ import annotations
@@ -21,20 +22,27 @@ class Backend:
     name: str
     module: str
     needs: tuple[str, ...]
-    extra: str
+    install: str
+    """What `pip install` has to be given."""
 
 
 BACKENDS: Final = {
     backend.name: backend
     for backend in (
-        Backend("numpy", "lion_conformance.ports.reference", (), ""),
-        Backend("torch", "lion_conformance.ports.torch", ("torch",), "torch"),
-        Backend("jax", "lion_conformance.ports.jax", ("jax", "optax"), "jax"),
+        Backend("numpy", "lion_conformance.ports.reference", (), "lion-ref"),
+        Backend("torch", "lion_conformance.ports.torch", ("torch",), "'lion-ref[torch]'"),
+        Backend("jax", "lion_conformance.ports.jax", ("jax", "optax"), "'lion-ref[jax]'"),
         Backend(
-            "tensorflow", "lion_conformance.ports.tensorflow", ("tensorflow", "keras"), "tensorflow"
+            "tensorflow",
+            "lion_conformance.ports.tensorflow",
+            ("tensorflow", "keras"),
+            "'lion-ref[tensorflow]'",
         ),
         Backend(
-            "array-api", "lion_conformance.ports.array_api", ("array_api_compat",), "array-api"
+            "array-api",
+            "lion_conformance.ports.array_api",
+            ("array_api_compat",),
+            "'lion-ref[array-api]'",
         ),
     )
 }
@@ -57,10 +65,9 @@ def backend(name: str) -> Backend:
     return BACKENDS[name]
 
 
-def load(name: str, device: str = "cpu") -> list[Port]:
+def load(wanted: Backend, device: str = "cpu") -> list[Port]:
     """The ports of a backend on a device; NotRunnable if it is missing or its import fails."""
-    wanted = backend(name)
-    command = f"pip install 'lion-ref[{wanted.extra}]'"
+    command = f"pip install {wanted.install}"
     for package in wanted.needs:
         if importlib.util.find_spec(package) is None:
             raise NotRunnable(f"{package} is not installed; {command}")
@@ -71,7 +78,7 @@ def load(name: str, device: str = "cpu") -> list[Port]:
     except Exception as error:  # a framework can fail in any way while it is imported
         text = " ".join(str(error).split())[:300]
         raise NotRunnable(
-            f"importing {name} failed half-way with {type(error).__name__}: {text}; "
+            f"importing {wanted.name} failed half-way with {type(error).__name__}: {text}; "
             f"repair its installation: {command}"
         ) from error
     return found

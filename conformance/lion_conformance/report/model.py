@@ -40,6 +40,11 @@ PACKAGES = (
     "array-api-strict",
     "dask",
     "hypothesis",
+    "lion-pytorch",
+    "pytorch_optimizer",
+    "torch-optimi",
+    "timm",
+    "bitsandbytes",
 )
 
 

@@ -1,0 +1,47 @@
+"""The Lions that other projects publish, judged by `lion-conformance ports`: one file a family.
+
+A file has `ports(device) -> list[Port]`, as those of `lion_conformance.ports`. It drives the
+library as its users do, and declares nothing: what its bits are is for the diagnosis to find. How
+to add one is told in docs/adding-ports.md.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from lion_conformance.ports import Backend
+
+FAMILIES: Final = {
+    family.name: family
+    for family in (
+        Backend(
+            "lion-pytorch", f"{__name__}.lion_pytorch", ("torch", "lion_pytorch"), "lion-pytorch"
+        ),
+        Backend(
+            "pytorch_optimizer",
+            f"{__name__}.pytorch_optimizer",
+            ("torch", "pytorch_optimizer"),
+            "pytorch_optimizer",
+        ),
+        Backend("torch-optimi", f"{__name__}.optimi", ("torch", "optimi"), "torch-optimi"),
+        Backend("timm", f"{__name__}.timm", ("torch", "timm"), "timm"),
+        Backend(
+            "bitsandbytes", f"{__name__}.bitsandbytes", ("torch", "bitsandbytes"), "bitsandbytes"
+        ),
+        Backend("optax", f"{__name__}.optax", ("jax", "optax"), "optax"),
+        Backend("keras", f"{__name__}.keras", ("tensorflow", "keras"), "'lion-ref[tensorflow]'"),
+    )
+}
+
+
+def family(name: str) -> Backend:
+    """The family of that name; ValueError for any other.
+
+    >>> family("lion")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+        ...
+    ValueError: name='lion' is not legal; legal: lion-pytorch, ..., optax, keras
+    """
+    if name not in FAMILIES:
+        raise ValueError(f"name={name!r} is not legal; legal: {', '.join(FAMILIES)}")
+    return FAMILIES[name]

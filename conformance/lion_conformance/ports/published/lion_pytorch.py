@@ -1,0 +1,21 @@
+"""lion-pytorch: a loop over parameters, and lists of them. Its Triton kernel needs a GPU."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import lion_pytorch
+import lion_pytorch.foreach
+
+from lion_conformance.ports.published.through_torch import torch_port
+
+if TYPE_CHECKING:
+    from lion_conformance.port import Port
+
+
+def ports(device: str) -> list[Port]:
+    """Both Lions of the package, as they come."""
+    return [
+        torch_port("lion-pytorch", "step()", device, lion_pytorch.Lion),
+        torch_port("lion-pytorch", "step(), foreach", device, lion_pytorch.foreach.Lion),
+    ]

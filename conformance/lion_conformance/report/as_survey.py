@@ -1,0 +1,107 @@
+"""Reports on the Lions of other projects as a page of documentation: docs/ports.md."""
+
+from __future__ import annotations
+
+import platform
+from collections import Counter
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from lion_conformance.judge import Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from lion_conformance.report.model import DtypeResult, Report
+
+INTRODUCTION: Final = """\
+# Published Lions
+
+<!-- Written by `make ports`; an edit by hand is lost at the next run. -->
+
+What the Lions of other projects do to the last bit, as `lion-conformance ports` found it on {date}.
+Each is driven through its own public door, with its momenta set before the step, and declares
+nothing: the sentence is the diagnosis ([how it is found](diagnosis.md)), in the notation of
+[SPEC.md](../SPEC.md), Part II. A library that differs is not wrong for it, unless it is named
+another algorithm; it differs from the others here, which is what a user who moves a run between
+frameworks will see. [adding-ports.md](adding-ports.md) tells how to add one.
+"""
+
+FLAGS: Final = ("avx2", "fma", "avx512f", "asimd")
+EXACT, EXPLAINED = "bit-exact", "bit-exact as the sentence says"
+OTHER = "another algorithm"
+UNEXPLAINED = "not explained: accepted", "not explained: rejected"
+
+
+def render(reports: Sequence[Report]) -> str:
+    """The page: a summary, a row for each port, door and verdict, then how it was made."""
+    now = datetime.now(UTC)
+    lines = [INTRODUCTION.format(date=now.date().isoformat())]
+    counted = Counter(outcome(r) for report in reports for r in report.results)
+    judged = [report for report in reports if report.results]
+    summary = ", ".join(f"{counted[kind]} {kind}" for kind in _KINDS if counted[kind])
+    doors = f"{len({r.port for r in judged})} libraries, {len(judged)} doors"
+    lines += [f"{doors}, each with its dtypes {counted.total()} in all: {summary or 'none'}.", ""]
+    lines += ["| port | door | dtype of θ | outcome | in a sentence |", "|---|---|---|---|---|"]
+    lines += [line for report in judged for line in _rows(report)]
+    missing = [f"- {r.port} ({r.door}): not run, {r.not_run}" for r in reports if r.not_run]
+    lines += ["", *missing, *([""] if missing else [])]
+    lines += _made_with(reports)
+    return "\n".join(lines) + "\n"
+
+
+def outcome(result: DtypeResult) -> str:
+    """What became of one dtype, for the summary and the table."""
+    if result.verdict is Verdict.BIT_EXACT:
+        return EXACT
+    if result.semantics is None:
+        return UNEXPLAINED[result.verdict is Verdict.REJECTED]
+    return OTHER if result.semantics.is_other_algorithm else EXPLAINED
+
+
+_KINDS: Final = (EXACT, EXPLAINED, OTHER, *UNEXPLAINED)
+
+
+def _rows(report: Report) -> Iterator[str]:
+    """A row for each outcome, with the dtypes that share it."""
+    shared: dict[tuple[str, str], list[str]] = {}
+    for result in report.results:
+        shared.setdefault((outcome(result), _sentence(result)), []).append(result.dtype)
+    for (kind, sentence), dtypes in shared.items():
+        cells = (report.port, report.door, ", ".join(dtypes), kind, sentence)
+        yield "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def _sentence(result: DtypeResult) -> str:
+    if result.verdict is Verdict.BIT_EXACT:
+        return "equals the reference"
+    found = result.counterexample
+    if result.semantics is None and found is not None:
+        return f"{result.sentence}; {found.why}"
+    return result.sentence
+
+
+def _made_with(reports: Sequence[Report]) -> list[str]:
+    lines = ["## Made with", "", f"- {processor()}"]
+    if reports:
+        first = reports[0]
+        lines += [
+            f"- {first.max_examples} random cases a dtype beside the fixed ones, seed {first.seed}",
+            "- " + ", ".join(f"{name} {version}" for name, version in first.versions.items()),
+        ]
+    return lines
+
+
+def processor(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
+    """The machine and the instructions that decide what its libraries fuse.
+
+    >>> processor(Path("/nowhere")) == platform.machine()
+    True
+    """
+    try:
+        text = cpuinfo.read_text(encoding="utf-8")
+    except OSError:
+        return platform.machine()
+    flags = next((line for line in text.splitlines() if line.startswith(("flags", "Features"))), "")
+    return ", ".join([platform.machine(), *(x for x in FLAGS if x in flags.split())])

@@ -1,0 +1,317 @@
+"""The Lions of other projects: those that are installed, and stand-ins for those that are not."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import queue
+import sys
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+import torch
+
+import lion_ref
+from lion_conformance import battery, canaries
+from lion_conformance.cli import main
+from lion_conformance.diagnose import sentence
+from lion_conformance.judge import Verdict
+from lion_conformance.port import Port, run_once
+from lion_conformance.ports import NotRunnable, load
+from lion_conformance.ports.published import FAMILIES, family
+from lion_conformance.ports.published.through_torch import torch_port
+from lion_conformance.report import as_survey
+from lion_conformance.report.model import DtypeResult, Report
+from lion_conformance.runner import Options, judge_backend
+from lion_conformance.verify import verify
+from lion_ref import CANONICAL, Semantics
+from lion_ref.arithmetic import same_bits
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+pytestmark = pytest.mark.clause("C16")
+
+FLOATS = (("float32",) * 3,)
+
+
+class StandIn(torch.optim.Optimizer):
+    """Lion in torch's single operations, its decay a factor."""
+
+    def __init__(self, params: Any, lr: float, betas: tuple[float, float], **_: Any) -> None:
+        super().__init__(params, {"lr": lr, "betas": betas, "weight_decay": 0.0})
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> None:
+        for group in self.param_groups:
+            for param in group["params"]:
+                self.move(param, group)
+
+    def move(self, param: Any, group: Any) -> None:
+        """With the momentum made where there is none, as all of them do."""
+        state, (beta1, beta2) = self.state[param], group["betas"]
+        if not state:
+            state["exp_avg"] = torch.zeros_like(param)
+        m = state["exp_avg"]
+        param.mul_(1 - group["lr"] * group["weight_decay"])
+        u = m.mul(beta1).add_(param.grad.mul(1 - beta1)).sign_()
+        param.sub_(u.mul_(group["lr"]))
+        m.mul_(beta2).add_(param.grad.mul(1 - beta2))
+
+
+class Lerping(StandIn):
+    """Lion with torch.lerp, as the lists of lion-pytorch, timm and others have it."""
+
+    def move(self, param: Any, group: Any) -> None:
+        m, (beta1, beta2) = self.state[param]["exp_avg"], group["betas"]
+        param.mul_(1 - group["lr"] * group["weight_decay"])
+        u = m.lerp(param.grad, 1 - beta1).sign_()
+        param.sub_(u.mul_(group["lr"]))
+        m.lerp_(param.grad, 1 - beta2)
+
+
+class Unscaled(StandIn):
+    """Another algorithm: its decay does not know the learning rate."""
+
+    def move(self, param: Any, group: Any) -> None:
+        weight_decay = group["weight_decay"]
+        param.sub_(param.mul(weight_decay))
+        super().move(param, {**group, "weight_decay": 0.0})
+
+
+def port_of(lion: Callable[..., Any], **options: Any) -> Port:
+    return torch_port("stand-in", "step()", "cpu", lion, triples=FLOATS, **options)
+
+
+def has_bits(port: Port, semantics: Semantics) -> bool:
+    """Whether a port's bits are those of a semantics, where any single choice would show."""
+    for case in (*canaries.cases("float32"), *battery.cases(FLOATS[0])[:2]):
+        got = run_once(port, *case.arrays, **case.scalars)
+        expected = lion_ref.step(*case.arrays, **case.scalars, semantics=semantics)
+        if not all(same_bits(a, b).all() for a, b in zip(got, expected, strict=True)):
+            return False
+    return True
+
+
+PLAIN = {"decay": "factor", "nan_sign": "zero"}
+LERPED = {
+    "sign_interpolation": "lerp-from-nearer",
+    "sign_fused": "difference",
+    "momentum_interpolation": "lerp-from-nearer",
+    "momentum_fused": "difference",
+}
+
+
+def test_a_torch_optimizer_is_driven_through_its_step() -> None:
+    assert has_bits(port_of(StandIn), Semantics(**PLAIN))
+    for name in PLAIN:  # each choice is needed, and so would be seen
+        assert not has_bits(
+            port_of(StandIn), Semantics(**{**PLAIN, name: getattr(CANONICAL, name)})
+        )
+
+
+@pytest.mark.clause("C17")
+@pytest.mark.skipif("avx2" not in as_survey.processor(), reason="torch.lerp is fused with AVX2")
+def test_torchs_lerp_starts_from_the_nearer_end() -> None:
+    assert has_bits(port_of(Lerping), Semantics(**PLAIN, **LERPED))
+    for part in ("sign", "momentum"):
+        for other in ("lerp-from-momentum", "lerp-from-gradient"):
+            wrong = {**PLAIN, **LERPED, f"{part}_interpolation": other}
+            assert not has_bits(port_of(Lerping), Semantics(**wrong))
+
+
+def test_another_algorithm_is_named_and_rejected() -> None:
+    report = verify(port_of(Unscaled), max_examples=1)
+    assert report.verdict is Verdict.REJECTED
+    assert report.sentence.endswith("another algorithm")
+    assert [as_survey.outcome(x) for x in report.results] == ["another algorithm"]
+
+
+def test_a_door_that_does_not_set_the_momentum_is_caught() -> None:
+    report = verify(port_of(StandIn, key="momentum"), max_examples=1)
+    assert report.verdict is Verdict.REJECTED
+    assert report.semantics is None
+
+
+def test_the_momentum_that_is_given_is_the_one_that_steps() -> None:
+    one = np.ones(3, np.float32)
+    port = port_of(StandIn)
+    param, momentum = run_once(port, one, -one, one, lr=0.5, beta1=0.75, beta2=0.5, weight_decay=0)
+    assert param.tolist() == [1.5] * 3
+    assert momentum.tolist() == [0.0] * 3
+
+
+@pytest.fixture
+def stand_ins(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Modules in place of the libraries, whose Lions are the stand-in."""
+    names = ("lion_pytorch", "lion_pytorch.foreach", "pytorch_optimizer", "optimi", "bitsandbytes")
+    made = {name: ModuleType(name) for name in (*names, "timm.optim.lion", "timm.optim", "timm")}
+    for module in made.values():
+        module.Lion = StandIn  # type: ignore[attr-defined]
+    made["lion_pytorch"].foreach = made["lion_pytorch.foreach"]  # type: ignore[attr-defined]
+    made["bitsandbytes"].optim = ModuleType("optim")  # type: ignore[attr-defined]
+    made["bitsandbytes"].optim.Lion32bit = InState1  # type: ignore[attr-defined]
+    for name, module in made.items():
+        module.__spec__ = importlib.util.spec_from_loader(name, None)
+        monkeypatch.setitem(sys.modules, name, module)
+    for one in FAMILIES.values():
+        if one.module not in sys.modules:
+            continue
+        monkeypatch.delitem(sys.modules, one.module)
+
+
+class InState1(StandIn):
+    """Its momentum is float32 and has bitsandbytes's name."""
+
+    def move(self, param: Any, group: Any) -> None:
+        state, (beta1, beta2) = self.state[param], group["betas"]
+        assert state["step"] == 0
+        m, grad = state["state1"], param.grad.float()
+        wide = param.float().mul_(1 - group["lr"] * group["weight_decay"])
+        u = m.mul(beta1).add_(grad.mul(1 - beta1)).sign_()
+        param.copy_(wide.sub_(u.mul_(group["lr"])))
+        m.mul_(beta2).add_(grad.mul(1 - beta2))
+
+
+TORCH_FAMILIES = ("lion-pytorch", "pytorch_optimizer", "torch-optimi", "timm", "bitsandbytes")
+
+
+@pytest.mark.usefixtures("stand_ins")
+@pytest.mark.parametrize("name", TORCH_FAMILIES)
+def test_each_family_of_torch_opens_its_doors(name: str) -> None:
+    ports = load(family(name))
+    for port in ports:
+        for triple in port.triples:
+            arrays = [np.ones(5).astype(lion_ref.STORAGE_DTYPES[dtype]) for dtype in triple]
+            scalars = {"lr": 0.5, "beta1": 0.5, "beta2": 0.5, "weight_decay": 0.25}
+            expected = lion_ref.step(*arrays, **scalars)
+            for got, wanted in zip(run_once(port, *arrays, **scalars), expected, strict=True):
+                assert got.dtype == wanted.dtype
+                assert got.tolist() == wanted.tolist()
+    assert len({port.door for port in ports}) == len(ports)
+    assert all(port.declared is None for port in ports)
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_library_that_is_missing_is_not_run_and_says_how_to_get_it(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = family(name)
+    find = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda x: None if x == one.needs[-1] else find(x)
+    )
+    (report,) = judge_backend(one, Options(max_examples=1), queue.Queue())
+    assert report.not_run == f"{one.needs[-1]} is not installed; pip install {one.install}"
+    with pytest.raises(NotRunnable, match="pip install"):
+        load(one)
+
+
+# --- those that the environment has: optax and Keras -------------------------------------------
+
+OPTAX = {"decay_skipped_at_zero": True, "subnormals": "flush", "zero_sign": "kept"}
+KERAS = {
+    "decay": "product",
+    "decay_scalar": "left-to-right",
+    "complement": "compute",
+    "subnormals": "flush",
+}
+
+
+def door(name: str, wanted: str) -> Port:
+    return next(port for port in load(family(name)) if port.door == wanted)
+
+
+@pytest.mark.parametrize(
+    ("name", "wanted", "found"),
+    [("optax", "tx.update", OPTAX), ("keras", "apply_gradients, eager", KERAS)],
+)
+def test_a_library_that_is_installed_has_the_bits_that_the_survey_found(
+    name: str, wanted: str, found: dict[str, Any]
+) -> None:
+    port = door(name, wanted)
+    assert has_bits(port, Semantics(**found))
+    for choice in found.keys() - {"decay_scalar"}:
+        kept = {k: v for k, v in found.items() if k != choice}
+        if choice == "decay":
+            del kept["decay_scalar"]
+        assert not has_bits(port, Semantics(**kept)), choice
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FAMILIES)
+def test_every_float32_door_that_is_installed_is_explained(name: str) -> None:
+    try:
+        ports = load(family(name))
+    except NotRunnable as reason:
+        pytest.skip(str(reason))
+    for port in ports:
+        if "float32" in port.params():
+            report = verify(port, dtypes=["float32"], max_examples=5)
+            assert report.verdict in (Verdict.BIT_EXACT, Verdict.BIT_EXACT_AS), report.sentence
+
+
+# --- the command and the page ------------------------------------------------------------------
+
+
+def test_the_command_judges_what_it_is_told_and_exits_with_0(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page, document = tmp_path / "ports.md", tmp_path / "ports.json"
+    asked = ["ports", "--name", "optax", "--dtype", "float32", "--max-examples", "1"]
+    assert main([*asked, "--markdown", str(page), "--json", str(document)]) == 0
+    text = page.read_text(encoding="utf-8")
+    assert "1 libraries, 2 doors" in text
+    assert "| optax | tx.update, jit | float32 | bit-exact as the sentence says | equals" in text
+    assert "optax " in text.partition("## Made with")[2]
+    assert [x["port"] for x in json.loads(document.read_text())["reports"]] == ["optax", "optax"]
+    assert "optax: tx.update, float32" in capsys.readouterr().err
+
+
+def test_a_family_that_there_is_none_of_exits_with_2(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["ports", "--name", "lion"]) == 2
+    assert "name='lion' is not legal; legal: lion-pytorch, " in capsys.readouterr().err
+
+
+def test_a_survey_of_nothing_exits_with_2(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["ports", "--name", "optax", "--device", "cuda", "--max-examples", "1"]) == 2
+    assert "optax has no device 'cuda'; legal: cpu" in capsys.readouterr().out
+
+
+def reported(name: str, verdict: Verdict, semantics: Semantics | None, text: str) -> Report:
+    result = DtypeResult(
+        "float32", verdict, True, 1, 1, 0.1, 0.1, semantics=semantics, sentence=text
+    )
+    return Report(name, "step()", "cpu", None, (result,), 0, 25, {"python": "3.11"})
+
+
+def test_the_page_says_what_became_of_each() -> None:
+    explained, another = Semantics(nan_sign="zero"), Semantics(decay="unscaled")
+    reports = [
+        reported("a", Verdict.BIT_EXACT, None, ""),
+        reported("b", Verdict.BIT_EXACT_AS, explained, sentence(explained)),
+        reported("c", Verdict.REJECTED, another, sentence(another)),
+        reported("d", Verdict.ACCEPTED, None, "no semantics; they part at c"),
+        reported("e", Verdict.REJECTED, None, "no semantics; they part at m'"),
+        Report("f", "–", "cpu", None, (), 0, 25, {}, not_run="f is not installed; pip install f"),
+    ]
+    text = as_survey.render(reports)
+    assert (
+        "5 libraries, 5 doors, each with its dtypes 5 in all: 1 bit-exact, 1 bit-exact as the "
+        "sentence says, 1 another algorithm, 1 not explained: accepted, 1 not explained: rejected."
+    ) in text
+    assert "| a | step() | float32 | bit-exact | equals the reference |" in text
+    assert "which sign(NaN) = 0 |" in text
+    assert "| c | step() | float32 | another algorithm | equals the reference in" in text
+    assert "| d | step() | float32 | not explained: accepted | no semantics; they" in text
+    assert "- f (–): not run, f is not installed; pip install f" in text
+    assert "25 random cases a dtype beside the fixed ones, seed 0" in text
+
+
+def test_the_processor_is_named_with_what_decides_fusing(tmp_path: Path) -> None:
+    info = tmp_path / "cpuinfo"
+    info.write_text("processor : 0\nflags\t\t: fpu fma sse avx2\n", encoding="utf-8")
+    assert as_survey.processor(info).endswith(", avx2, fma")
