@@ -45,7 +45,7 @@ class StandIn(torch.optim.Optimizer):
         super().__init__(params, {"lr": lr, "betas": betas, "weight_decay": 0.0})
 
     @torch.no_grad()
-    def step(self, closure: Any = None) -> None:
+    def step(self, closure: Any = None) -> Any:
         for group in self.param_groups:
             for param in group["params"]:
                 self.move(param, group)
@@ -96,8 +96,8 @@ def has_bits(port: Port, semantics: Semantics) -> bool:
     return True
 
 
-PLAIN = {"decay": "factor", "nan_sign": "zero"}
-LERPED = {
+PLAIN: Any = {"decay": "factor", "nan_sign": "zero"}
+LERPED: Any = {
     "sign_interpolation": "lerp-from-nearer",
     "sign_fused": "difference",
     "momentum_interpolation": "lerp-from-nearer",
@@ -153,7 +153,7 @@ def stand_ins(monkeypatch: pytest.MonkeyPatch) -> None:
         module.Lion = StandIn  # type: ignore[attr-defined]
     made["lion_pytorch"].foreach = made["lion_pytorch.foreach"]  # type: ignore[attr-defined]
     made["bitsandbytes"].optim = ModuleType("optim")  # type: ignore[attr-defined]
-    made["bitsandbytes"].optim.Lion32bit = InState1  # type: ignore[attr-defined]
+    made["bitsandbytes"].optim.Lion32bit = InState1
     for name, module in made.items():
         module.__spec__ = importlib.util.spec_from_loader(name, None)
         monkeypatch.setitem(sys.modules, name, module)
@@ -185,8 +185,8 @@ def test_each_family_of_torch_opens_its_doors(name: str) -> None:
     ports = load(family(name))
     for port in ports:
         for triple in port.triples:
-            arrays = [np.ones(5).astype(lion_ref.STORAGE_DTYPES[dtype]) for dtype in triple]
-            scalars = {"lr": 0.5, "beta1": 0.5, "beta2": 0.5, "weight_decay": 0.25}
+            arrays: Any = [np.ones(5).astype(lion_ref.STORAGE_DTYPES[dtype]) for dtype in triple]
+            scalars: Any = {"lr": 0.5, "beta1": 0.5, "beta2": 0.5, "weight_decay": 0.25}
             expected = lion_ref.step(*arrays, **scalars)
             for got, wanted in zip(run_once(port, *arrays, **scalars), expected, strict=True):
                 assert got.dtype == wanted.dtype
@@ -212,8 +212,8 @@ def test_a_library_that_is_missing_is_not_run_and_says_how_to_get_it(
 
 # --- those that the environment has: optax and Keras -------------------------------------------
 
-OPTAX = {"decay_skipped_at_zero": True, "subnormals": "flush", "zero_sign": "kept"}
-KERAS = {
+OPTAX: Any = {"decay_skipped_at_zero": True, "subnormals": "flush", "zero_sign": "kept"}
+KERAS: Any = {
     "decay": "product",
     "decay_scalar": "left-to-right",
     "complement": "compute",
