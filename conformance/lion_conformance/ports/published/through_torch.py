@@ -1,4 +1,4 @@
-"""What the families of torch share: a session around an optimizer, a port for each way to make one."""
+"""What the families of torch share: a session around an optimizer, and a port of it."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def torch_port(
     rest: Callable[[torch.nn.Parameter], dict[str, Any]] = lambda _: {},
     **options: Any,
 ) -> Port:
-    """An optimizer's `step()`; key and rest as for `OptimizerSession`, options for its constructor."""
+    """An optimizer's `step()`; key, rest: see `OptimizerSession`; options for its constructor."""
     return Port(
         name=name,
         door=door,
