@@ -143,7 +143,7 @@ def judge_backend(one: Backend, options: Options, events: queues.Queue[Any]) -> 
 
         return judge_port(port, dtypes, options, recorded, progress)
 
-    origin = Origin("backend", name)
+    origin = Origin("backend", one.module)
     return [replace(judged(index, port), origin=origin) for index, port in enumerate(ports)]
 
 

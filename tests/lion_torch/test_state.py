@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from benchmarks.published_lions import timm_lion
+from lion_conformance.ports.published.timm import timm_lion
 from lion_torch import Lion
 from tests.lion_torch.support import to_numpy
 

@@ -15,8 +15,9 @@ UNKNOWN = "object"
 class Origin:
     """A way back to a port.
 
-    kind is `import` (name is MODULE:CALLABLE), `exec` (a command line), `backend` (one of
-    `lion_conformance.ports`), or `object`: a Python object to which no name leads.
+    kind is `import` (name is MODULE:CALLABLE), `exec` (a command line), `backend` (a module
+    with `ports(device)`, as in `lion_conformance.ports`), or `object`: a Python object to which no
+    name leads.
     """
 
     kind: str = UNKNOWN
@@ -65,13 +66,12 @@ class Origin:
         return [f"return PipedProgram({shlex.split(self.name)!r}, timeout={self.timeout!r})"]
 
 
-def _choosing(backend: str, port: str, door: str, device: str) -> list[str]:
+def _choosing(module: str, port: str, door: str, device: str) -> list[str]:
     return [
-        "from lion_conformance.ports import load",
+        "import importlib",
         "",
-        f"found = [x for x in load({backend!r}, {device!r})",
-        f"         if (x.name, x.door) == ({port!r}, {door!r})]",
-        "return found[0]",
+        f"ports = importlib.import_module({module!r}).ports({device!r})",
+        f"return next(x for x in ports if (x.name, x.door) == ({port!r}, {door!r}))",
     ]
 
 
