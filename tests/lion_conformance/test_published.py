@@ -241,34 +241,74 @@ def test_a_library_that_is_installed_has_the_bits_that_the_survey_found(
         assert not has_bits(port, Semantics(**kept)), choice
 
 
+BEYOND = {
+    ("lion-pytorch", "step(), foreach"),
+    ("pytorch_optimizer", "step()"),
+    ("pytorch_optimizer", "step(), foreach=False"),
+    ("torch-optimi", "step()"),
+    ("torch-optimi", "step(), foreach"),
+    ("timm", "step()"),
+    ("timm", "step(), foreach"),
+    ("optax", "tx.update, jit"),
+}
+"""What docs/diagnosis.md says no semantics can explain, and why."""
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", FAMILIES)
-def test_every_float32_door_that_is_installed_is_explained(name: str) -> None:
+def test_every_float32_door_that_is_installed_is_explained_or_listed(name: str) -> None:
     try:
         ports = load(family(name))
     except NotRunnable as reason:
         pytest.skip(str(reason))
     for port in ports:
         if "float32" in port.params():
-            report = verify(port, dtypes=["float32"], max_examples=5)
-            assert report.verdict in (Verdict.BIT_EXACT, Verdict.BIT_EXACT_AS), report.sentence
+            report = verify(port, dtypes=["float32"], max_examples=10)
+            explained = report.semantics is not None
+            assert explained == ((port.name, port.door) not in BEYOND), report.sentence
 
 
 # --- the command and the page ------------------------------------------------------------------
 
 
+CANONICAL_LION = """
+import torch
+
+class Lion32bit(torch.optim.Optimizer):
+    def __init__(self, params, lr, betas):
+        super().__init__(params, {"lr": lr, "betas": betas, "weight_decay": 0.0})
+
+    @torch.no_grad()
+    def step(self):
+        (group,) = self.param_groups
+        beta1, beta2 = group["betas"]
+        for param in group["params"]:
+            m = self.state[param]["state1"]
+            c = m.mul(beta1).add_(param.grad.mul(1 - beta1))
+            u = torch.where(c.isnan(), c, c.sign())
+            param.sub_(u.add_(param.mul(group["weight_decay"])).mul_(group["lr"]))
+            m.mul_(beta2).add_(param.grad.mul(1 - beta2))
+"""
+
+
 def test_the_command_judges_what_it_is_told_and_exits_with_0(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    library = tmp_path / "bitsandbytes"
+    library.mkdir()
+    (library / "__init__.py").write_text("from bitsandbytes import optim", encoding="utf-8")
+    (library / "optim.py").write_text(CANONICAL_LION, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)  # processes that are spawned take it over
     page, document = tmp_path / "ports.md", tmp_path / "ports.json"
-    asked = ["ports", "--name", "optax", "--dtype", "float32", "--max-examples", "1"]
+    asked = ["ports", "--name", "bitsandbytes", "--dtype", "float32", "--max-examples", "1"]
     assert main([*asked, "--markdown", str(page), "--json", str(document)]) == 0
     text = page.read_text(encoding="utf-8")
-    assert "1 libraries, 2 doors" in text
-    assert "| optax | tx.update, jit | float32 | bit-exact as the sentence says | equals" in text
-    assert "optax " in text.partition("## Made with")[2]
-    assert [x["port"] for x in json.loads(document.read_text())["reports"]] == ["optax", "optax"]
-    assert "optax: tx.update, float32" in capsys.readouterr().err
+    assert "1 libraries, 1 doors" in text
+    row = "| bitsandbytes | step(), 32 bits | float32 | bit-exact | equals the reference |"
+    assert row in text
+    assert "torch " in text.partition("## Made with")[2]
+    assert [x["port"] for x in json.loads(document.read_text())["reports"]] == ["bitsandbytes"]
+    assert "bitsandbytes: step(), 32 bits, float32" in capsys.readouterr().err
 
 
 def test_a_family_that_there_is_none_of_exits_with_2(capsys: pytest.CaptureFixture[str]) -> None:
