@@ -25,8 +25,11 @@ if TYPE_CHECKING:
 
     from lion_conformance.cases import Case
 
+    Scope = Callable[[Case], bool]
+
 UNKNOWN: Final = "no semantics of SPEC C16 gives these bits"
 PLACE: Final = f"{UNKNOWN}: an element's bits depend on where it stands in its array (SPEC C12)"
+ORDINARY: Final = "with β1 and β2 above 1/2, and ηλ below 1, it"
 SHARED: Final = ("complement", "precision", "scalars", "subnormals")
 
 
@@ -35,14 +38,38 @@ class Diagnosis:
     """Which semantics explains a port's bits, or where they part from every one.
 
     semantics is None where nothing explains the port; parted_at then names the operation of SPEC
-    C5. undetermined names the choices that stayed canonical because no input that the port takes
-    showed a difference.
+    C5, and ordinarily the semantics that explains it at ordinary hyperparameters, if one does.
+    undetermined names the choices that stayed canonical because no input that the port takes showed
+    a difference.
     """
 
     semantics: Semantics | None
     sentence: str
     parted_at: str = ""
     undetermined: tuple[str, ...] = ()
+    ordinarily: Semantics | None = None
+
+
+def any_case(_: Case) -> bool:
+    """All hyperparameters that are legal."""
+    return True
+
+
+def ordinary(case: Case) -> bool:
+    """Hyperparameters of the kind that runs have: a port may treat others as cases of their own."""
+    return min(case.beta1, case.beta2) > 0.5 and case.lr * case.weight_decay < 1
+
+
+def in_widest_scope(explained: Callable[[Scope], Diagnosis]) -> Diagnosis:
+    """What explains a port at all hyperparameters; else what does at ordinary ones, if anything."""
+    found = explained(any_case)
+    if found.semantics is not None:
+        return found
+    narrower = explained(ordinary).semantics
+    if narrower is None:
+        return found
+    words = f"{found.sentence}; {ORDINARY} {sentence(narrower)}"
+    return replace(found, sentence=words, ordinarily=narrower)
 
 
 def diagnose(
@@ -75,16 +102,17 @@ def diagnosis(port: Port | Callable[..., Any], *, dtypes: Iterable[str] | None =
     "equals the reference in which m' = fma(1-β2, g, β2·m)"
     """
     subject = port if isinstance(port, Port) else from_callable(port)
-    return Search(subject, check_dtypes(subject, dtypes)).result()
+    wanted = check_dtypes(subject, dtypes)
+    return in_widest_scope(lambda scope: Search(subject, wanted, scope).result())
 
 
 class Search:
     """The candidates that the evidence so far has left; more evidence may be added."""
 
-    def __init__(self, port: Port, dtypes: Sequence[str]) -> None:
-        self._port = port
+    def __init__(self, port: Port, dtypes: Sequence[str], scope: Scope = any_case) -> None:
+        self._port, self._scope = port, scope
         self._triples = [triple for triple in port.triples if triple[0] in dtypes]
-        self._unasked = self._inputs()
+        self._unasked = filter(scope, self._inputs())
         self._seen: list[Evidence] = []
         self._survivors: list[Semantics] | None = None
         self._failed: Diagnosis | None = None
@@ -107,7 +135,7 @@ class Search:
     def _without_semantics(self, found: Diagnosis) -> Diagnosis:
         """Where the elements do not stand for themselves, no semantics is to be looked for."""
         try:
-            if depends_on_place(self._port, self._triples):
+            if depends_on_place(self._port, self._triples, self._scope):
                 return Diagnosis(None, PLACE, parted_at=PLACE)
         except PortError:
             pass  # it is in found already, or the port answers some cases alone

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from numpy.typing import NDArray
 
 import lion_ref
-from lion_conformance.diagnose import UNKNOWN, Diagnosis, Search, sentence
+from lion_conformance.diagnose import UNKNOWN, Diagnosis, Search, in_widest_scope, sentence
 from lion_conformance.drive import drive
 from lion_conformance.fixed_runs import fixed_runs
 from lion_conformance.judge import Verdict
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from lion_conformance.cases import Case
+    from lion_conformance.diagnose import Scope
     from lion_conformance.port import Port
     from lion_conformance.report.model import DtypeResult
     from lion_ref import Semantics
@@ -47,7 +48,9 @@ def explained(
     runs = not any(_only_in_a_run(r) for r in results)
 
     def confirmed(dtypes: Sequence[str]) -> Diagnosis:
-        return _confirmed(port, dtypes, max_examples, seed, runs=runs)
+        return in_widest_scope(
+            lambda scope: _confirmed(port, dtypes, max_examples, seed, runs=runs, scope=scope)
+        )
 
     together = confirmed([r.dtype for r in results])
     found = dict.fromkeys(differ, together)
@@ -82,16 +85,16 @@ def _with(port: Port, result: DtypeResult, found: Diagnosis) -> DtypeResult:
 
 
 def _confirmed(
-    port: Port, dtypes: Sequence[str], max_examples: int, seed: int, *, runs: bool
+    port: Port, dtypes: Sequence[str], max_examples: int, seed: int, *, runs: bool, scope: Scope
 ) -> Diagnosis:
-    search = Search(port, dtypes)
+    search = Search(port, dtypes, scope)
     for _ in range(ROUNDS):
         found = search.result()
         if found.semantics is None:
             return found
         try:
             contradiction = _contradiction(
-                port, found.semantics, dtypes, max_examples, seed, runs=runs
+                port, found.semantics, dtypes, max_examples, seed, runs=runs, scope=scope
             )
         except PortError as error:
             return Diagnosis(None, f"{UNKNOWN}: {error}", parted_at=str(error))
@@ -109,6 +112,7 @@ def _contradiction(
     seed: int,
     *,
     runs: bool,
+    scope: Scope,
 ) -> tuple[Case, tuple[Array, Array]] | None:
     """A case of `verify` on which the port's bits are not those of the semantics found."""
     contradictions = []
@@ -122,6 +126,8 @@ def _contradiction(
         return False
 
     def judge_case(case: Case) -> bool:
+        if not scope(case):
+            return True
         try:
             return fits(case, run_once(port, *case.arrays, **case.scalars))
         except PortError as error:  # raised where it can be told from Hypothesis's own
@@ -136,7 +142,7 @@ def _contradiction(
         for run in fixed_runs(port, dtype) if runs else ():
             if not contradictions:
                 steps = (x for event in answers(port, run) for x in event if x.expected is None)
-                all(fits(x.case, x.got) for x in steps)
+                all(fits(x.case, x.got) for x in steps if scope(x.case))
         if contradictions:
             return contradictions[0]
     return None

@@ -14,6 +14,7 @@ from lion_ref.arithmetic import same_bits
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from lion_conformance.cases import Case
     from lion_conformance.port import Port, Triple
 
 Array = NDArray[Any]
@@ -22,13 +23,15 @@ PIECE: Final = 7
 """Elements of a short array: less than a vector."""
 
 
-def depends_on_place(port: Port, triples: Sequence[Triple]) -> bool:
+def depends_on_place(port: Port, triples: Sequence[Triple], scope: Callable[[Case], bool]) -> bool:
     """Whether some element of the battery has other bits among others, or at the other end.
+
+    scope: the cases to look at.
 
     Raises PortError where the port does not answer.
     """
     for triple in battery.in_order(triples)[:1]:
-        for case in battery.cases(triple):
+        for case in filter(scope, battery.cases(triple)):
             whole = run_once(port, *case.arrays, **case.scalars)
             for move in _moves(compiles=port.compiles):
                 moved = case.with_arrays(move(x) for x in case.arrays)

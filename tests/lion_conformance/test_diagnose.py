@@ -188,3 +188,26 @@ def test_another_algorithm_is_named_and_rejected() -> None:
 def test_the_command_line_says_it_too(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["diagnose", "lion_ref:step", "--dtype", "float16"]) == 0
     assert capsys.readouterr().out.splitlines()[0] == "equals the reference"
+
+
+@pytest.mark.clause("C16")
+def test_what_explains_a_port_at_ordinary_hyperparameters_alone_is_said() -> None:
+    """As a library that leaves the decay out where ηλ is 1, by mistaking 1-ηλ for λ."""
+
+    def step(param: Any, momentum: Any, grad: Any, **scalars: Any) -> Any:
+        if scalars["lr"] * scalars["weight_decay"] == 1:
+            scalars["weight_decay"] = 0.0
+        return lion_ref.step(
+            param, momentum, grad, **scalars, semantics=Semantics(momentum_fused="gradient")
+        )
+
+    found = diagnosis(step, dtypes=["float32"])
+    assert found.semantics is None
+    assert found.ordinarily == Semantics(momentum_fused="gradient")
+    assert found.sentence.endswith(
+        "with β1 and β2 above 1/2, and ηλ below 1, it equals the reference in which "
+        "m' = fma(1-β2, g, β2·m)"
+    )
+    report = verify(step, dtypes=["float32"], max_examples=2)
+    assert report.verdict is Verdict.REJECTED
+    assert found.sentence in report.sentence
