@@ -18,7 +18,9 @@ from lion_conformance.port_tests import PortTests
 pytestmark = pytest.mark.clause("C29")
 pytest_plugins = ["pytester"]
 
-PLUGIN = ("-p", "lion_conformance.pytest_plugin", "-p", "no:cacheprovider")
+# By its module, installed or not; the entry point, where it is installed, would be a second time.
+PLUGIN = ("-p", "no:lion-conformance", "-p", "lion_conformance.pytest_plugin")
+PLUGIN += ("-p", "no:cacheprovider")
 QUICK = ("--lion-dtype", "float32", "--lion-max-examples", "2")
 
 PORTS = """
