@@ -17,7 +17,6 @@ from torch._utils import _unflatten_dense_tensors
 
 from lion_torch import products
 from lion_torch.layout import flat_views, pieces
-from lion_torch.plain import sign
 from lion_torch.rounding import round_to
 
 if TYPE_CHECKING:
@@ -38,15 +37,15 @@ scheduler's time slice. So blocks are as large as caches allow: from a quarter o
 many elements take the same time on an idle machine, an eighth of it half as long again.
 """
 
-GATHERED = BLOCK // 4
-"""Elements of small tensors that share calls, or of others that are gathered at a time: θ, m, g and
-c then fill one block."""
-
 SERIAL = 32_704
 """Elements just below the grain from which torch starts other threads.
 
-A tensor of at most so many shares calls with others, and no operation on those starts any.
+A tensor of at most so many shares calls with others, and no operation on those starts any; nor does
+one on what is gathered, so many elements at a time.
 """
+
+SHARED = 4 * SERIAL
+"""Elements of small tensors that share calls."""
 
 
 class Blocks:
@@ -78,18 +77,18 @@ class Blocks:
             dtypes = (theta.dtype, m.dtype, g.dtype)
             flat = flat_views(triple)
             if flat is None or dtypes != alike:
-                others[dtypes] += pieces(flat or triple, GATHERED)
+                others[dtypes] += pieces(flat or triple, SERIAL)
             elif size > SERIAL:
                 parts = (torch.split(x, BLOCK) for x in flat)
                 for part, part_m, part_g in zip(*parts, strict=True):
                     self._update(part, part_m, part_g, self._scratch(part.numel()))
             else:
                 small.append(flat)
-        # The largest first: then the memory that the views below are cut from is the only one.
-        for group in sorted(_groups(small), key=_elements, reverse=True):
+        # The largest first: then the views below are cut from memory that is not replaced.
+        for group in sorted(_groups(small, SHARED), key=_elements, reverse=True):
             self._update_together(group)
         for some in others.values():
-            for group in _groups(some):
+            for group in _groups(some, SERIAL):
                 self._update_gathered(group)
 
     def _update(self, theta: Tensor, m: Tensor, g: Tensor, c: Tensor) -> None:
@@ -112,11 +111,11 @@ class Blocks:
         if sizes not in self._cuts:  # where layers repeat, so do sizes
             joined = self._scratch(sum(sizes))
             self._cuts[sizes] = list(joined.split(sizes)), joined.split(SERIAL)
-        c, pieces_of_c = self._cuts[sizes]
+        c, serial = self._cuts[sizes]
         torch._foreach_copy_(c, m)
         torch._foreach_mul_(c, self._beta1)
         add_products(c, g, scalars.one_minus_beta1)
-        for piece in pieces_of_c:
+        for piece in serial:
             _sign_(piece)
         add_products(c, theta, self._weight_decay)
         add_products(theta, c, self._minus_lr)
@@ -138,6 +137,7 @@ class Blocks:
 
     def _scratch(self, n: int) -> Tensor:
         if self._memory is None or self._memory.numel() < n:
+            self._cuts.clear()
             self._memory = torch.empty(n, dtype=self._compute, device="cpu")
         return self._memory if self._memory.numel() == n else self._memory[:n]
 
@@ -146,19 +146,24 @@ def _sign_(c: Tensor) -> None:
     """sign(c), in place; NaN for NaN (SPEC C7)."""
     # torch.sign(NaN) is 0, but max passes a NaN on. (A dot product would too, and faster, but
     # BLAS starts threads.)
-    if math.isnan(c.max().item()):
-        c.copy_(sign(c))
-    else:
+    if not math.isnan(c.max().item()):
         c.sign_()
+        return
+    # Without memory: to the smallest subnormals, which clamp does and passes NaN on, from there to
+    # ±1 by powers of two, one for each half of the way, and from -0 to +0.
+    limits = torch.finfo(c.dtype)
+    exponent = -int(math.log2(limits.tiny * limits.eps))
+    c.clamp_(-(2.0**-exponent), 2.0**-exponent)
+    c.mul_(2.0 ** (exponent // 2)).mul_(2.0 ** (exponent - exponent // 2)).add_(0.0)
 
 
-def _groups(triples: Iterable[Triple]) -> Iterator[list[Triple]]:
-    """The tensors in their order, as many at a time as may be gathered."""
+def _groups(triples: Iterable[Triple], limit: int) -> Iterator[list[Triple]]:
+    """The tensors in their order, at most limit elements at a time."""
     group: list[Triple] = []
     elements = 0
     for triple in triples:
         size = triple[0].numel()
-        if elements + size > GATHERED:
+        if elements + size > limit:
             yield group
             group, elements = [], 0
         group.append(triple)

@@ -3,6 +3,7 @@
 // SPEC C5 to C9. Compiled with -ffp-contract=off, so every operator below is one IEEE 754 operation;
 // fast-math flags of any kind would change bits. The only header is the C++ standard library's.
 
+#include <cfenv>
 #include <cstdint>
 #include <cstring>
 #include <algorithm>
@@ -112,7 +113,12 @@ int run(const Tensors& all, const double* scalars, int threads) {
     const std::int64_t share = ((total + parts - 1) / parts + 63) / 64 * 64;
 #pragma omp parallel for schedule(static) num_threads(static_cast<int>(parts))
     for (std::int64_t part = 0; part < parts; ++part) {
+        // A thread keeps the environment it began with: it may flush though the caller does not.
+        std::fenv_t before;
+        std::fegetenv(&before);
+        std::fesetenv(FE_DFL_ENV);
         update_range<P, M, G, C>(all, part * share, std::min(total, (part + 1) * share), k);
+        std::fesetenv(&before);
     }
     return 0;
 }

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
+from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
 from lion_torch.blocks import Blocks
 from lion_torch.layout import flat_views
@@ -55,6 +56,7 @@ INSTRUCTIONS = {
 }
 COMPILERS = ("g++", "clang++", "c++")
 
+_PLAIN = frozenset((torch.nn.Parameter, torch.Tensor))
 _CODES = {torch.float16: 0, torch.bfloat16: 1, torch.float32: 2, torch.float64: 3}
 
 
@@ -96,13 +98,14 @@ def _sorted(triples: list[Triple]) -> tuple[dict[Dtypes, list[Triple]], list[Tri
     columns = list(zip(*triples, strict=True))
     dtypes = [{x.dtype for x in column} for column in columns]
     if all(len(x) == 1 for x in dtypes) and all(
-        all(map(torch.Tensor.is_contiguous, column)) for column in columns
+        all(map(torch.Tensor.is_contiguous, column)) and _PLAIN.issuperset(map(type, column))
+        for column in columns
     ):  # nearly always; asked of all at once, as there may be many small ones
         return {tuple(x.pop() for x in dtypes): triples}, []
     alike: defaultdict[Dtypes, list[Triple]] = defaultdict(list)
     others = []
     for triple in triples:
-        if flat_views(triple) is not None:
+        if flat_views(triple) is not None and not any(map(is_traceable_wrapper_subclass, triple)):
             alike[tuple(x.dtype for x in triple)].append(triple)
         else:
             others.append(triple)

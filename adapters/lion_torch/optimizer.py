@@ -118,8 +118,9 @@ class Lion(Optimizer):
         try:
             groups = state_dict["param_groups"]
             check_is_lion(groups)
-            for group in groups:  # before anything is loaded: a refused dict changes nothing
-                check_group({**self.defaults, **group, "params": []})
+            # Before anything is loaded: a refused dict changes nothing. torch compares the lengths.
+            for group, own in zip(groups, self.param_groups, strict=False):
+                check_group({**self.defaults, **group, "params": own["params"]})
             super().load_state_dict(state_dict)
         finally:
             handle.remove()
@@ -165,7 +166,9 @@ class Lion(Optimizer):
                     return loss
             if grad_scale is not None:
                 amp.unscale(self.param_groups, grad_scale)
-            for work, update in works:
+            # All of them before the first update: what raises here has changed nothing.
+            ready = [(work, update, triples(work, self.state)) for work, update in works]
+            for work, update, some in ready:
                 with torch.set_grad_enabled(work.group["differentiable"]):
-                    update(triples(work, self.state), work.scalars)
+                    update(some, work.scalars)
         return loss

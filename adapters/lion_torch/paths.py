@@ -6,7 +6,8 @@ import importlib.util
 from typing import TYPE_CHECKING
 
 from lion_torch import foreach, native, plain
-from lion_torch.blocks import Blocks
+from lion_torch.blocks import SERIAL, Blocks
+from lion_torch.threads import require_default_threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,7 +28,16 @@ def choose(work: Work) -> Path:
 
     Raises:
         RuntimeError: fused=True where no fused kernel can be had.
+        FloatingPointError: torch's other threads flush subnormals, and would take part (SPEC C15).
     """
+    path = _path(work)
+    shared = any(param.numel() > SERIAL for param, *_ in work.items)
+    if shared and work.device_type == "cpu" and path is not native.update:
+        require_default_threads()
+    return path
+
+
+def _path(work: Work) -> Path:
     group = work.group
     device = work.device_type
     if group["fused"]:

@@ -6,6 +6,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 import torch
+from torch.utils._python_dispatch import _disable_current_modes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,6 +38,11 @@ def fastest(dtype: torch.dtype) -> AddProduct:
     The canary cancels: target is -(scalar ⊗ factor), so two roundings give 0, and one gives the
     rounding error of the product. It is long enough for vectors and for a tail.
     """
+    with _disable_current_modes():  # a FakeTensorMode has no numbers to look at
+        return _fastest(dtype)
+
+
+def _fastest(dtype: torch.dtype) -> AddProduct:
     ulp = torch.finfo(dtype).eps
     steps = torch.arange(1, 70, dtype=torch.float64, device="cpu")
     scalar = 1 + 5 * ulp
@@ -64,4 +70,6 @@ def _each_in_one_pass(targets: list[Tensor], factors: list[Tensor], scalar: floa
 @cache
 def _one(dtype: torch.dtype) -> Tensor:
     # The device by name: it is kept, and the first step may run under another default device.
-    return torch.ones((), dtype=dtype, device="cpu")
+    # Nor under a mode that makes other tensors.
+    with _disable_current_modes():
+        return torch.ones((), dtype=dtype, device="cpu")

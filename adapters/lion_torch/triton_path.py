@@ -103,6 +103,8 @@ def _kept(key: tuple[Any, ...], device: torch.device, make: Callable[[], _Tables
     """The tables for a key, uploaded if they are not on the device yet."""
     capturing = device.type == "cuda" and torch.cuda.is_current_stream_capturing()
     tables = _known.get(key)
+    if tables is not None:
+        _known.move_to_end(key)
     if tables is None:
         made = tuple(x.pin_memory() for x in make()) if device.type == "cuda" else make()
         tables = tuple(x.to(device, non_blocking=True) for x in made)

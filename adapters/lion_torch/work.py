@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
 from lion_ref.arithmetic import require_default_environment
 from lion_torch.layout import elements_may_share_memory
@@ -100,19 +101,24 @@ def _kind_of_ordinary(items: list[Item]) -> tuple[torch.dtype, str] | None:
     if not _PLAIN.issuperset(map(type, params)) or not _PLAIN.issuperset(map(type, momenta)):
         return None
     kinds = {
-        (p.dtype, m.dtype, g.dtype, p.device, g.layout)
+        (p.dtype, m.dtype, g.dtype, (p.device, m.device, g.device), g.layout)
         for p, m, g in zip(params, momenta, grads, strict=True)
     }
     written = params + momenta
+    shapes = [p.shape for p in params]
     if (
         len(kinds) > 1
         or not all(map(Tensor.is_contiguous, written))
         or any(map(Tensor.is_inference, written))
-        or [p.shape for p in params] != [m.shape for m in momenta]
+        or any(map(Tensor.is_neg, written))
+        or shapes != [m.shape for m in momenta]
+        or shapes != [g.shape for g in grads]
     ):
         return None
-    param, momentum, grad, device, layout = kinds.pop()
-    return (compute_dtype(param, momentum, grad), device.type) if layout is torch.strided else None
+    param, momentum, grad, devices, layout = kinds.pop()
+    if layout is not torch.strided or len({*devices}) > 1:
+        return None
+    return compute_dtype(param, momentum, grad), devices[0].type
 
 
 def triples(work: Work, state: Mapping[Any, Any]) -> list[Triple]:
@@ -127,10 +133,9 @@ def triples(work: Work, state: Mapping[Any, Any]) -> list[Triple]:
                 requires_grad=False,
             )
             state[param]["exp_avg"] = momentum
-        if type(param) in _PLAIN:
-            result.append((param, momentum, _apart(param, momentum, grad)))
-        else:
-            result.append((local(param), local(momentum), local(_aligned(param, grad))))
+        if type(param) not in _PLAIN:
+            param, momentum, grad = local(param), local(momentum), local(_aligned(param, grad))  # noqa: PLW2901
+        result.append((param, momentum, _apart(param, momentum, grad)))
     return result
 
 
@@ -138,6 +143,10 @@ def _apart(param: Tensor, momentum: Tensor, grad: Tensor) -> Tensor:
     """The gradient, as numbers of its own: not negated lazily, nor in memory that a step writes."""
     if grad.is_neg():
         return grad.resolve_neg()
+    if any(map(is_traceable_wrapper_subclass, (param, momentum, grad))):
+        return grad  # each is several tensors, and has no memory of its own
+    if grad._is_zerotensor():  # noqa: SLF001 - it has no memory either, and nothing else tells
+        return grad.clone()
     place = grad.untyped_storage().data_ptr()
     if place in (param.untyped_storage().data_ptr(), momentum.untyped_storage().data_ptr()):
         return grad.clone()
@@ -158,15 +167,26 @@ def _check(group: Group, param: Tensor, grad: Tensor, momentum: Tensor | None) -
             f"{', '.join(CAPTURABLE_DEVICES)}"
         )
     _check_writable(group, "param", param)
+    _check_beside(param, "grad", grad)
     if momentum is None:
         return compute_dtype(param.dtype, momentum_dtype(group, param), grad.dtype)
-    if momentum.shape != param.shape:
-        raise ValueError(
-            f"exp_avg has shape {tuple(momentum.shape)}, but param has shape {tuple(param.shape)}; "
-            "legal: param, momentum and grad of one shape"
-        )
+    _check_beside(param, "exp_avg", momentum)
     _check_writable(group, "exp_avg", momentum)
     return compute_dtype(param.dtype, momentum.dtype, grad.dtype)
+
+
+def _check_beside(param: Tensor, name: str, tensor: Tensor) -> None:
+    """ValueError unless a tensor has its parameter's shape and device."""
+    if tensor.shape != param.shape:
+        raise ValueError(
+            f"{name} has shape {tuple(tensor.shape)}, but param has shape {tuple(param.shape)}; "
+            "legal: param, momentum and grad of one shape"
+        )
+    if tensor.device != param.device:
+        raise ValueError(
+            f"{name} is on {tensor.device}, but param is on {param.device}; "
+            "legal: param, momentum and grad on one device"
+        )
 
 
 def _check_writable(group: Group, name: str, tensor: Tensor) -> None:
@@ -175,6 +195,11 @@ def _check_writable(group: Group, name: str, tensor: Tensor) -> None:
         raise RuntimeError(
             f"{name} was made under torch.inference_mode(), and cannot be updated outside it; "
             "legal: a step inside it, or a tensor of its own, as from clone()"
+        )
+    if tensor.is_neg():
+        raise RuntimeError(
+            f"{name} is negated lazily, as the imaginary part of a conjugate is, and its bits are "
+            "not its values; legal: a tensor of its own, as from clone()"
         )
     if group["differentiable"] and tensor.is_leaf and tensor.requires_grad:
         raise RuntimeError(

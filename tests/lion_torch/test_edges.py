@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.distributed._functional_collectives import AsyncCollectiveTensor
 
 import lion_torch
 from lion_ref import step
 from lion_ref.arithmetic import same_bits
+from lion_torch import products
 
 PATHS: list[dict[str, Any]] = [{}, {"foreach": True}, {"fused": True}]
 
@@ -149,3 +155,111 @@ def test_a_group_alone_may_be_hidden_from_autograd() -> None:
     watched.sum().backward()
     assert scale.grad is not None
     assert (plain.item(), watched.item(), scale.grad.item()) == (0.25, 1.0, 0.75)
+
+
+def with_gradients(*params: torch.nn.Parameter) -> tuple[torch.nn.Parameter, ...]:
+    for param in params:
+        param.grad = torch.ones_like(param)
+    return params
+
+
+@pytest.mark.clause("C13", "C14")
+@pytest.mark.parametrize("options", PATHS, ids=str)
+@pytest.mark.parametrize("elements", [1, 7])
+def test_a_gradient_of_another_shape_is_refused_before_anything_moves(
+    options: dict[str, Any], elements: int
+) -> None:
+    first, second = with_gradients(parameter(1.0, 1.0), parameter(1.0, 1.0))
+    optimizer = lion_torch.Lion([first, second], lr=0.5, **options)
+    second.data = torch.ones(elements)
+    with pytest.raises(ValueError, match=r"grad has shape \(2,\), but param has shape"):
+        optimizer.step()
+    assert first.tolist() == [1.0, 1.0]
+
+
+@pytest.mark.clause("C14")
+@pytest.mark.parametrize("options", PATHS, ids=str)
+def test_a_momentum_elsewhere_is_refused_before_anything_moves(options: dict[str, Any]) -> None:
+    first, second = with_gradients(parameter(1.0), parameter(1.0))
+    optimizer = lion_torch.Lion([first, second], lr=0.5, **options)
+    optimizer.state[second]["exp_avg"] = torch.zeros(1, device="meta")
+    with pytest.raises(ValueError, match="exp_avg is on meta, but param is on cpu"):
+        optimizer.step()
+    assert first.tolist() == [1.0]
+
+
+@pytest.mark.clause("C14")
+@pytest.mark.parametrize("options", PATHS, ids=str)
+def test_a_lazily_negated_parameter_is_refused(options: dict[str, Any]) -> None:
+    (first,) = with_gradients(parameter(1.0))
+    negated = torch.nn.Parameter(torch._neg_view(torch.tensor([1.0])))
+    negated.grad = torch.ones(1)
+    with pytest.raises(RuntimeError, match="param is negated lazily"):
+        lion_torch.Lion([first, negated], lr=0.5, **options).step()
+    assert first.tolist() == [1.0]
+
+
+class OwnParameter(torch.nn.Parameter):
+    """A user's subclass."""
+
+
+@pytest.mark.clause("C12")
+@pytest.mark.parametrize("options", PATHS, ids=str)
+def test_a_subclass_of_parameter_steps_as_one(options: dict[str, Any]) -> None:
+    negated, shared = OwnParameter(torch.ones(2)), OwnParameter(torch.tensor([1.0, 2.0]))
+    negated.grad, shared.grad = torch._neg_view(torch.ones(2)), shared.data
+    optimizer = lion_torch.Lion([negated, shared], lr=0.5, **options)
+    optimizer.step()
+    assert negated.tolist() == [1.5, 1.5]
+    expected = torch.tensor([1.0, 2.0]) * torch.tensor(1 - 0.99)
+    assert torch.equal(optimizer.state[shared]["exp_avg"], expected)
+
+
+@pytest.mark.parametrize("options", PATHS, ids=str)
+def test_gradients_that_are_no_plain_tensors_are_stepped_with(options: dict[str, Any]) -> None:
+    plain, other = parameter(1.0), parameter(1.0)
+    plain.grad = torch.ones(1)
+    other.grad = AsyncCollectiveTensor(torch.ones(1))
+    lion_torch.Lion([plain, other], lr=0.5, **options).step()
+    assert (plain.tolist(), other.tolist()) == ([0.5], [0.5])
+
+
+def test_a_step_under_fake_tensors_leaves_later_steps_alone() -> None:
+    products.fastest.cache_clear()
+    products._one.cache_clear()
+    with FakeTensorMode():
+        fake = parameter(1.0)
+        fake.grad = torch.ones(1)
+        with contextlib.suppress(Exception):
+            lion_torch.Lion([fake]).step()
+    (param,) = with_gradients(parameter(1.0))
+    lion_torch.Lion([param], lr=0.5).step()
+    assert param.tolist() == [0.5]
+
+
+@pytest.mark.clause("C6", "C15")
+@pytest.mark.parametrize("options", PATHS, ids=str)
+def test_threads_that_flush_though_the_caller_does_not(options: dict[str, Any]) -> None:
+    """Right bits, or a refusal: torch's threads keep the environment in which they began."""
+    program = (
+        "import sys, torch; from lion_torch import Lion\n"
+        "torch.set_num_threads(2)\n"
+        "torch.set_flush_denormal(True); (torch.ones(1_000_000) * 2).sum()\n"
+        "torch.set_flush_denormal(False)\n"
+        "p = torch.nn.Parameter(torch.ones(300_001)); p.grad = torch.zeros_like(p)\n"
+        f"o = Lion([p], lr=0.5, **{options!r})\n"
+        "o.state[p]['exp_avg'] = torch.full_like(p, 1e-40)\n"
+        "try: o.step()\n"
+        "except FloatingPointError: sys.exit(0 if (p == 1).all() else 1)\n"
+        "sys.exit(0 if (p == 0.5).all() else 1)\n"
+    )
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+@pytest.mark.clause("C14")
+def test_a_state_dict_that_no_step_would_take_is_refused() -> None:
+    optimizer = lion_torch.Lion([parameter(1.0)])
+    state = optimizer.state_dict()
+    state["param_groups"][0]["momentum_dtype"] = torch.float64
+    with pytest.raises(TypeError, match="momentum has dtype float64"):
+        optimizer.load_state_dict(state)

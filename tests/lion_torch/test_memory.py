@@ -16,8 +16,9 @@ def peak(dtype: torch.dtype = torch.float32, **options: Any) -> int:
     """Bytes beyond parameters, gradients and momenta, for large and for many small tensors."""
     shapes = [(100, 20_000), *[(3, 1_000)] * 100]
     params = [torch.nn.Parameter(torch.ones(shape, dtype=dtype)) for shape in shapes]
+    params[0].data[3, 7] = torch.nan
     for param in params:
-        param.grad = torch.ones_like(param)
+        param.grad = param.detach().clone()
     optimizer = Lion(params, **options)
     optimizer.step()
     return peak_allocation(optimizer.step)
