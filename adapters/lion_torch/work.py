@@ -105,14 +105,13 @@ def _kind_of_ordinary(items: list[Item]) -> tuple[torch.dtype, str] | None:
         for p, m, g in zip(params, momenta, grads, strict=True)
     }
     written = params + momenta
-    shapes = [p.shape for p in params]
     if (
         len(kinds) > 1
         or not all(map(Tensor.is_contiguous, written))
         or any(map(Tensor.is_inference, written))
         or any(map(Tensor.is_neg, written))
-        or shapes != [m.shape for m in momenta]
-        or shapes != [g.shape for g in grads]
+        or not all(map(Tensor.is_same_size, params, momenta))
+        or not all(map(Tensor.is_same_size, params, grads))
     ):
         return None
     param, momentum, grad, devices, layout = kinds.pop()
@@ -143,7 +142,8 @@ def _apart(param: Tensor, momentum: Tensor, grad: Tensor) -> Tensor:
     """The gradient, as numbers of its own: not negated lazily, nor in memory that a step writes."""
     if grad.is_neg():
         return grad.resolve_neg()
-    if any(map(is_traceable_wrapper_subclass, (param, momentum, grad))):
+    three = (param, momentum, grad)
+    if not _PLAIN.issuperset(map(type, three)) and any(map(is_traceable_wrapper_subclass, three)):
         return grad  # each is several tensors, and has no memory of its own
     if grad._is_zerotensor():  # noqa: SLF001 - it has no memory either, and nothing else tells
         return grad.clone()
