@@ -14,6 +14,7 @@ from lion_tf.checks import (
     Schedule,
     as_gradient,
     check_gradients,
+    check_iterations,
     finite_in,
     number_or_schedule,
 )
@@ -88,8 +89,11 @@ class Lion(keras.optimizers.Optimizer):
         TypeError: a scalar that is no real number; a gradient wider than the compute dtype, or one
             or a variable that is not float16, bfloat16, float32 or float64.
         ValueError: η or λ negative or not finite, β outside [0, 1), gradient and variable of
-            different shapes. A refused step changes nothing. η and λ from a schedule can be
-            checked in eager mode only.
+            different shapes, an index of IndexedSlices that is no row of the variable, `iterations`
+            negative. A refused step changes nothing. η and λ from a schedule, the indices and
+            `iterations` are checked in eager mode only.
+        tf.errors.InvalidArgumentError: in a graph, a gradient whose shape is known only as the
+            graph runs, and then differs from the variable's. Nothing is changed either.
 
     Source: Chen et al., "Symbolic Discovery of Optimization Algorithms", arXiv 2302.06675.
 
@@ -178,13 +182,17 @@ class Lion(keras.optimizers.Optimizer):
 
     def apply(self, grads: Iterable[Any], trainable_variables: Iterable[Any] | None = None) -> None:
         """Update the variables; refuse what is not legal before anything is changed."""
-        gradients = [as_gradient(gradient) for gradient in grads]
+        given = [as_gradient(gradient) for gradient in grads]
+        gradients = given
         if trainable_variables is not None:
             trainable_variables = list(trainable_variables)
-            check_gradients(gradients, trainable_variables)
-        elif self.built and len(gradients) == len(self._trainable_variables):
-            check_gradients(gradients, self._trainable_variables)
-        super().apply(gradients, trainable_variables)
+            gradients = check_gradients(given, trainable_variables)
+        elif self.built and len(given) == len(self._trainable_variables):
+            gradients = check_gradients(given, self._trainable_variables)
+        # In a graph, nothing else orders the checks that are left for the run before the writes.
+        late = [new for new, old in zip(gradients, given, strict=True) if new is not old]
+        with tf.control_dependencies(late):
+            super().apply(gradients, trainable_variables)
 
     def update_step(self, gradient: Tensor, variable: Any, learning_rate: Any) -> None:
         """Update one variable and its momentum, in place."""
@@ -194,7 +202,7 @@ class Lion(keras.optimizers.Optimizer):
         update(
             variable.handle,
             self._beside(variable).handle,
-            tf.convert_to_tensor(gradient),  # IndexedSlices become dense
+            tf.convert_to_tensor(gradient),
             learning_rate.learning_rate,
             decay if self._use_weight_decay(variable) else tf.zeros_like(decay),
             learning_rate.betas,
@@ -255,6 +263,7 @@ class Lion(keras.optimizers.Optimizer):
         if tf.executing_eagerly():
             self._check_finite(float(rates.learning_rate), "learning_rate", variables)
             self._check_finite(float(rates.weight_decay), "weight_decay", variables)
+            check_iterations(int(rates.iterations))
         return rates
 
     @staticmethod
