@@ -177,8 +177,10 @@ class Lion(keras.optimizers.Optimizer):
             self._widen_learning_rate("float64")
         elif tf.as_dtype(keras.config.floatx()).size < tf.float32.size:
             self._widen_learning_rate("float32")
-        super().build(var_list)
-        self._momentums = self.add_optimizer_variables(var_list, "momentum")
+        # Initial values must not wait for what `apply` waits for: TensorFlow lifts them out of it.
+        with tf.control_dependencies(None):
+            super().build(var_list)
+            self._momentums = self.add_optimizer_variables(var_list, "momentum")
 
     def apply(self, grads: Iterable[Any], trainable_variables: Iterable[Any] | None = None) -> None:
         """Update the variables; refuse what is not legal before anything is changed."""
