@@ -36,6 +36,7 @@ __all__ = [
 
 _HOMES = {
     "Diagnosis": "diagnose",
+    "Offer": "offers",
     "Port": "port",
     "PortError": "port",
     "PortTests": "port_tests",

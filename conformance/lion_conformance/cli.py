@@ -52,16 +52,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
             replace(report, origin=replace(report.origin, command=command))
             for report in parsed.command(parsed)
         ]
-        written = _write(reports, parsed)
     except (ValueError, TypeError, OSError, ImportError, PortError) as error:
         print(f"lion-conformance: {error}", file=sys.stderr)
         return NOT_RUN
-    as_text.show(reports)
-    for path in written:
-        print(f"written: {path}")
+    as_text.show(reports)  # first: the verdict stands, whatever becomes of the files
+    written = _write(reports, parsed)
     if parsed.reproduces or parsed.reproduction:
         _reproduce(reports, parsed)
-    return int(parsed.status(reports))
+    outcome = int(parsed.status(reports))
+    return NOT_RUN if outcome == AS_DECLARED and not written else outcome
 
 
 def status(reports: Sequence[Report]) -> int:
@@ -134,7 +133,9 @@ def find(spec: str) -> Any:
         sys.path.insert(0, here)
     try:
         found: Any = importlib.import_module(module_name)
-    except (Exception, SystemExit) as error:  # a module that exits is no port that passed
+    except (KeyboardInterrupt, GeneratorExit):
+        raise
+    except BaseException as error:  # a module that exits, or skips a test, is no port that passed
         text = " ".join(str(error).split())[:300]
         raise ImportError(
             f"port={spec!r}: importing {module_name} failed with {type(error).__name__}: {text}"
@@ -146,19 +147,30 @@ def find(spec: str) -> Any:
         raise ValueError(f"port={spec!r} is not legal: {text}") from error
 
 
-def _write(reports: Sequence[Report], parsed: argparse.Namespace) -> list[Path]:
+def _write(reports: Sequence[Report], parsed: argparse.Namespace) -> bool:
+    """Write the reports that are asked for and say where; False if one could not be written."""
     formats = (
-        (parsed.json, as_json.dumps),
-        (parsed.markdown, parsed.as_markdown),
-        (parsed.html, as_html.render),
+        ("--json", parsed.json, as_json.dumps),
+        ("--markdown", parsed.markdown, parsed.as_markdown),
+        ("--html", parsed.html, as_html.render),
     )
-    written = []
-    for path, render in formats:
-        if path is not None:
+    complete = True
+    for option, path, render in formats:
+        if path is None:
+            continue
+        try:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(render(reports), encoding="utf-8")
-            written.append(path)
-    return written
+        except OSError as error:
+            print(
+                f"lion-conformance: {option} {path} was not written: {error.strerror}; "
+                "legal: a file that can be written",
+                file=sys.stderr,
+            )
+            complete = False
+        else:
+            print(f"written: {path}")
+    return complete
 
 
 def _reproduce(reports: Sequence[Report], parsed: argparse.Namespace) -> None:

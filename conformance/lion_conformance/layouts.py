@@ -20,7 +20,7 @@ Array = NDArray[Any]
 def every_second(array: Array) -> Array:
     """The same elements with a gap between each and the next along the last axis."""
     if not array.ndim:
-        return array
+        return plain(array)
     spread = np.zeros((*array.shape[:-1], 2 * array.shape[-1]), array.dtype)
     spread[..., ::2] = array
     return spread[..., ::2]
@@ -35,7 +35,7 @@ def shifted(array: Array) -> Array:
 
 def transposed(array: Array) -> Array:
     """The same elements with the axes' order in memory turned round."""
-    return np.asfortranarray(array).reshape(array.shape, order="F")
+    return np.array(array, order="F", copy=True)  # a vector too: the copy is a port's to write to
 
 
 def plain(array: Array) -> Array:

@@ -46,7 +46,7 @@ class Session(Protocol):
     """A run in progress: parameters and momenta live inside."""
 
     def step(self, grads: Sequence[Array], *, lr: float, weight_decay: float) -> None:
-        """One step of all parameters."""
+        """One step of all parameters; the gradients are only read."""
 
     def read(self) -> tuple[list[Array], list[Array]]:
         """(parameters, momenta) as NumPy arrays that no later step changes."""
@@ -86,6 +86,25 @@ class Port:
     unavailable: str = ""
     """Why this door cannot be judged here, though its framework is installed."""
 
+    def __post_init__(self) -> None:
+        """TypeError or ValueError, in one line, for what no port can say of itself."""
+        legal = "legal: a frozenset of lion_conformance.Offer"
+        if not isinstance(self.offers, frozenset):
+            raise TypeError(f"offers={self.offers!r} is not legal; {legal}")
+        for offer in self.offers:
+            if not isinstance(offer, Offer):
+                raise TypeError(f"offers holds {offer!r}, which is not legal; {legal}")
+        if Offer.DEVICE in self.offers and not self.devices:
+            raise ValueError(
+                f"devices={self.devices!r} is not legal with Offer.DEVICE; legal: the devices that "
+                "sessions can be moved to, `device` first"
+            )
+        if Offer.RESTORE in self.offers and not callable(self.restore):
+            raise ValueError(
+                f"restore={self.restore!r} is not legal with Offer.RESTORE; legal: a callable that "
+                "makes a session of what another saved"
+            )
+
     def params(self) -> tuple[str, ...]:
         """The dtypes of θ that the port takes, in the order of `triples`."""
         return tuple(dict.fromkeys(triple[0] for triple in self.triples))
@@ -120,11 +139,7 @@ class _Stateless:
             for name, array, pattern in zip(
                 ("param", "momentum", "grad"), inputs, before, strict=True
             ):
-                if not np.array_equal(bits(array), pattern):
-                    raise ChangedInputError(
-                        f"the port changed its input {name}; legal: inputs are only read, "
-                        "results are new arrays"
-                    )
+                _check_unchanged(name, array, pattern)
             results = _pair(result)
             if all(a.shape == b.shape for a, b in zip(results, inputs, strict=False)):
                 _check_new(results, inputs)  # else the wrong shape is what there is to say
@@ -150,6 +165,38 @@ class _Stateless:
     def read(self) -> tuple[list[Array], list[Array]]:
         """The arrays that the callable returned last."""
         return list(self._params), list(self._momenta)
+
+
+def _check_unchanged(name: str, array: Array, pattern: Array) -> None:
+    """ChangedInputError unless an array that a port was given still has these bits."""
+    if not np.array_equal(bits(array), pattern):
+        raise ChangedInputError(
+            f"the port changed its input {name}; legal: inputs are only read, "
+            "results are new arrays"
+        )
+
+
+def check_gradients(given: Iterable[Array | None], before: Iterable[Array | None]) -> None:
+    """ChangedInputError if a session has written to the gradients that it was given."""
+    for grad, original in zip(given, before, strict=True):
+        if grad is not None and original is not None:
+            _check_unchanged("grad", grad, bits(original))
+
+
+def shown_by_read(shown: object, count: int) -> tuple[Sequence[Array], Sequence[Array]]:
+    """What `read()` returned, if it is two lists of so many arrays; else PortError."""
+    legal = "legal: read() -> (params, momenta), lists of NumPy arrays"
+    if not isinstance(shown, (tuple, list)) or len(shown) != 2:
+        raise PortError(f"read() returned {type(shown).__name__}; {legal}")
+    for name, arrays in zip(("params", "momenta"), shown, strict=True):
+        if not isinstance(arrays, (tuple, list)):
+            raise PortError(f"read() returned a {type(arrays).__name__} of {name}; {legal}")
+        if len(arrays) != count:
+            raise PortError(f"read() returned {len(arrays)} {name}; legal: {count}")
+        for array in arrays:
+            if not isinstance(array, np.ndarray) or isinstance(array, np.ma.MaskedArray):
+                raise PortError(f"read() returned {type(array).__name__} in {name}; {legal}")
+    return shown[0], shown[1]
 
 
 def _check_new(results: tuple[Array, Array], inputs: tuple[Array, Array, Array]) -> None:
@@ -235,7 +282,9 @@ def answering() -> Iterator[None]:
             yield
     except PortError:
         raise
-    except (Exception, SystemExit) as error:  # a port that exits must not end the judging as passed
+    except (KeyboardInterrupt, GeneratorExit):
+        raise
+    except BaseException as error:  # a port that exits or skips must not end the judging as passed
         text = " ".join(str(error).split())
         raise PortError(f"the port raised {type(error).__name__}: {text[:300]}") from error
 
@@ -270,11 +319,14 @@ def run_once(
     The port gets copies of the same layout, so that one which writes to its inputs cannot change
     the case.
     """
+    given_grad = like(grad)
     with answering():
         session = port.open([like(param)], [like(momentum)], beta1=beta1, beta2=beta2)
-        session.step([like(grad)], lr=lr, weight_decay=weight_decay)
-        params, momenta = session.read()
+        session.step([given_grad], lr=lr, weight_decay=weight_decay)
+        shown = session.read()
     check_environment()
+    check_gradients([given_grad], [grad])
+    params, momenta = shown_by_read(shown, 1)
     results = (params[0], momenta[0])
     for name, result, given in zip(("param", "momentum"), results, (param, momentum), strict=True):
         if result.dtype != given.dtype:

@@ -16,7 +16,14 @@ from numpy.typing import NDArray
 from lion_conformance.cases import Case
 from lion_conformance.events import Freeze, Merge, Restore, Schedule, Split, Step, Thaw
 from lion_conformance.offers import Offer
-from lion_conformance.port import Port, PortError, answering
+from lion_conformance.port import (
+    Port,
+    PortError,
+    answering,
+    check_environment,
+    check_gradients,
+    shown_by_read,
+)
 from lion_conformance.state import State
 from lion_ref.arithmetic import same_bits
 
@@ -95,6 +102,7 @@ class Walk:
                 self._session.step_as_scheduled(given)
             else:
                 self._session.step(given, lr=lr, weight_decay=weight_decay)
+        check_gradients(given, grads)
         self.state = self._read(before)
         return [
             Answer(i, self._case(old, grad, lr, weight_decay), new, old if grad is None else None)
@@ -132,12 +140,14 @@ class Walk:
 
     def _read(self, like: State) -> State:
         """The session's state, which has the number, shapes and dtypes of another."""
+        check_environment()
         if not all(same_bits(shown, copy).all() for shown, copy in self._shown):
             raise PortError("the session changed arrays that read() had returned before")
         with answering():
             shown = self._session.read()
             state = State.of(*_checked(shown, like))
             again = State.of(*self._session.read())
+        check_environment()
         if not state.equals(again):
             raise PortError("the session shows another state when it is read a second time")
         self._shown = list(
@@ -154,18 +164,12 @@ def restored(port: Port, saved: bytes) -> Session:
 
 
 def _checked(shown: object, like: State) -> tuple[Sequence[Array], Sequence[Array]]:
-    legal = "legal: read() -> (params, momenta), lists of NumPy arrays"
-    if not isinstance(shown, (tuple, list)) or len(shown) != 2:
-        raise PortError(f"read() returned {type(shown).__name__}; {legal}")
+    read = shown_by_read(shown, len(like.params))
     for name, arrays, expected in zip(
-        ("params", "momenta"), shown, (like.params, like.momenta), strict=True
+        ("params", "momenta"), read, (like.params, like.momenta), strict=True
     ):
-        if len(arrays) != len(expected):
-            raise PortError(f"read() returned {len(arrays)} {name}; legal: {len(expected)}")
         for i, (array, given) in enumerate(zip(arrays, expected, strict=True)):
-            if not isinstance(array, np.ndarray):
-                raise PortError(f"read() returned {type(array).__name__} in {name}; {legal}")
             found, wanted = (f"{x.dtype} {x.shape}" for x in (array, given))
             if found != wanted:
                 raise PortError(f"read() returned {name}[{i}] as {found}; legal: {wanted}")
-    return shown[0], shown[1]
+    return read

@@ -56,6 +56,29 @@ def test_verify_exits_with_1_and_shows_a_counterexample(
     assert "expected momentum float32  0x" in out
 
 
+@pytest.mark.parametrize(("step", "status"), [("lion_ref:step", 2), ("still_port:step", 1)])
+def test_a_report_that_cannot_be_written_leaves_the_verdict_and_names_its_option(
+    step: str,
+    status: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / "still_port.py").write_text(
+        "def step(param, momentum, grad, **scalars):\n    return param.copy(), momentum.copy()\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    folder, page = tmp_path / "a folder", tmp_path / "page.html"
+    folder.mkdir()
+    files = ["--json", str(folder), "--html", str(page)]
+    assert main(["verify", step, *QUICK, *files]) == status
+    printed = capsys.readouterr()
+    assert {2: "bit-exact", 1: ", float32: rejected"}[status] in printed.out
+    assert f"written: {page}" in printed.out
+    assert f"lion-conformance: --json {folder} was not written: Is a directory; " in printed.err
+
+
 def test_verify_exits_with_0_for_a_right_port(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["verify", "lion_ref:step", *QUICK]) == 0
     assert "= bit-exact" in capsys.readouterr().out

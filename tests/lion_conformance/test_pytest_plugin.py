@@ -18,9 +18,11 @@ from lion_conformance.port_tests import PortTests
 pytestmark = pytest.mark.clause("C29")
 pytest_plugins = ["pytester"]
 
-# By its module, installed or not; the entry point, where it is installed, would be a second time.
-PLUGIN = ("-p", "no:lion-conformance", "-p", "lion_conformance.pytest_plugin")
-PLUGIN += ("-p", "no:cacheprovider")
+PLUGIN = (
+    *("-p", "no:lion-conformance"),  # where it is installed, pytest has it from there too
+    *("-p", "lion_conformance.pytest_plugin"),
+    *("-p", "no:cacheprovider"),
+)
 QUICK = ("--lion-dtype", "float32", "--lion-max-examples", "2")
 
 PORTS = """
@@ -119,7 +121,19 @@ FALLS = [
 ]
 
 
-@pytest.mark.parametrize(("port", "fails", "passes"), FALLS, ids=[port for port, *_ in FALLS])
+QUICKLY_JUDGED = ("mute", "writes", "forgets")
+"""Those whose judging takes a few seconds; of the others the wide run makes sure."""
+
+
+@pytest.mark.parametrize(
+    ("port", "fails", "passes"),
+    [
+        pytest.param(
+            *fall, id=fall[0], marks=() if fall[0] in QUICKLY_JUDGED else pytest.mark.slow
+        )
+        for fall in FALLS
+    ],
+)
 def test_each_fault_fails_its_own_checks(
     project: pytest.Pytester, port: str, fails: set[Check], passes: set[Check]
 ) -> None:

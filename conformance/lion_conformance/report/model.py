@@ -161,7 +161,7 @@ class Counterexample:
             }
         )
         accepted = {}
-        if failure.promised is None and case.param.size:
+        if failure.promised is None and failure.expected is None and case.param.size:
             sets = zip(names[:2], accepted_sets(at), strict=True)
             accepted = {name: Accepted.of(found, 0) for name, found in sets}
         return cls(

@@ -222,7 +222,9 @@ from lion_conformance.tape import load
 try:
     found = {subject}
     port = found if isinstance(found, Port) else from_callable(found)
-except (Exception, SystemExit) as error:
+except KeyboardInterrupt:
+    raise
+except BaseException as error:
     print(f"the port cannot be had: {{error}}", file=sys.stderr)
     sys.exit(2)
 options = Options(max_examples={report.max_examples}, seed={report.seed})
