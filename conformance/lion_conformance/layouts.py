@@ -38,12 +38,44 @@ def transposed(array: Array) -> Array:
     return np.array(array, order="F", copy=True)  # a vector too: the copy is a port's to write to
 
 
+def columns(array: Array) -> Array:
+    """The same elements as the first columns of a wider array: the rows lie apart."""
+    if not array.ndim:
+        return plain(array)
+    wide = np.zeros((*array.shape[:-1], array.shape[-1] + 7), array.dtype)
+    wide[..., : array.shape[-1]] = array
+    return wide[..., : array.shape[-1]]
+
+
+def channels_last(array: Array) -> Array:
+    """The same elements with the second axis innermost in memory, as of images in NHWC."""
+    if array.ndim < 3:
+        return plain(array)
+    return np.moveaxis(np.moveaxis(array, 1, -1).copy(order="C"), -1, 1)
+
+
+def repeated(array: Array) -> Array:
+    """The first element along the last axis, in place of all: a stride of 0, as a sum's gradient.
+
+    It cannot be written to, so it is for what a port only reads.
+    """
+    return np.broadcast_to(array[..., :1].copy(), array.shape)
+
+
+def read_only(array: Array) -> Array:
+    """The same elements in C's order, where nobody may write; for what a port only reads."""
+    copy = plain(array)
+    copy.flags.writeable = False
+    return copy
+
+
 def plain(array: Array) -> Array:
     """The same elements in C's order."""
     return array.copy(order="C")
 
 
 LAYOUTS: tuple[Callable[[Array], Array], ...] = (plain, every_second, shifted, transposed)
+"""Those that random cases have; the fixed ones have the others too."""
 
 
 def mixed(rng: np.random.Generator, arrays: Sequence[Array]) -> list[Array]:
@@ -54,9 +86,17 @@ def mixed(rng: np.random.Generator, arrays: Sequence[Array]) -> list[Array]:
 def layout_of(array: Array) -> Callable[[Array], Array]:
     """Which of the layouts an array has."""
     if array.flags.c_contiguous:
+        if not array.flags.writeable:
+            return read_only
         begins = array.base is not None and array.base.nbytes == array.nbytes + array.itemsize
         return shifted if begins else plain
-    return transposed if array.flags.f_contiguous else every_second
+    if array.flags.f_contiguous:
+        return transposed
+    if array.strides[-1] == 0:
+        return repeated
+    if array.ndim > 2 and np.moveaxis(array, 1, -1).flags.c_contiguous:
+        return channels_last
+    return columns if array.strides[-1] == array.itemsize else every_second
 
 
 def like(array: Array) -> Array:

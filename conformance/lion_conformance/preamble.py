@@ -13,7 +13,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lion_conformance.cases import Case, adversarial
-from lion_conformance.layouts import every_second, transposed
+from lion_conformance.layouts import (
+    channels_last,
+    columns,
+    every_second,
+    read_only,
+    repeated,
+    transposed,
+)
 from lion_ref import STORAGE_DTYPES
 
 if TYPE_CHECKING:
@@ -34,6 +41,9 @@ FEW_SIZES = (2, 31, 1024, 65_537)
 """For ports that compile anew for every shape."""
 
 SHAPE = (2, 3, 4, 5)
+
+TILES = (257, 259)
+"""A matrix of more tiles than one, whatever their size, and none of them whole."""
 
 SCALARS = (
     (0.003, 0.9, 0.999, 0.05),
@@ -79,6 +89,24 @@ def preamble(triples: Sequence[Triple], *, compiles: bool) -> Iterator[Case]:
         yield Case(*same.arrays, lr, beta1, beta2, weight_decay)
     yield replace(same, momentum=same.momentum[::-1].copy())
     yield _relaid(_case(rng, alike, (257,), (0.1, 0.9, 0.99, 0.1), "ordinary"), np.zeros_like)
+    if not compiles:
+        yield from _laid_out_otherwise(rng, alike)
+
+
+def _laid_out_otherwise(rng: np.random.Generator, triple: Triple) -> Iterator[Case]:
+    """Matrices of many tiles, rows that lie apart, permuted axes, gradients that are only read."""
+
+    def ordinary(shape: tuple[int, ...]) -> Case:
+        return _case(rng, triple, shape, (0.1, 0.9, 0.99, 0.1), "ordinary")
+
+    tiles = ordinary(TILES)
+    yield tiles
+    yield _relaid(tiles, columns)
+    yield _relaid(ordinary((33, 31)), columns)
+    yield _relaid(ordinary(SHAPE), channels_last)
+    read = ordinary((33, 31))
+    yield replace(read, grad=read_only(read.grad))
+    yield replace(read, grad=repeated(read.grad))
 
 
 def _relaid(case: Case, lay: Callable[[Array], Array]) -> Case:

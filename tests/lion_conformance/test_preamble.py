@@ -10,10 +10,13 @@ import pytest
 import lion_ref
 from lion_conformance import PortError, verify
 from lion_conformance.judge import Tally
+from lion_conformance.layouts import layout_of, like
 from lion_conformance.port import from_callable, run_once
-from lion_conformance.preamble import FEW_SIZES, SIZES, preamble
+from lion_conformance.preamble import FEW_SIZES, SIZES, TILES, preamble
+from lion_conformance.report.replay import laid_out
 from lion_ref import legal_triples
-from tests.lion_conformance.mutants import decay, memory, scalars, state
+from lion_ref.arithmetic import same_bits
+from tests.lion_conformance.mutants import decay, layout, memory, scalars, state
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,6 +42,13 @@ FLOAT32 = [("float32", "float32", "float32")]
         decay.small_decay_lost,
         decay.decay_truncated_to_an_integer,
         state.CachedByContent(),
+        layout.second_tile_left_out,
+        layout.large_matrix_cut,
+        layout.large_and_strided_cut,
+        layout.rows_taken_for_adjoining,
+        layout.permuted_axes_ignored,
+        layout.stride_of_zero_ignored,
+        layout.writable_buffers_alone,
     ],
     ids=lambda port: getattr(port, "__name__", type(port).__name__),
 )
@@ -81,3 +91,23 @@ def test_layouts_reach_the_port() -> None:
 
     verify(spy, dtypes=["float32"], max_examples=1)
     assert {(1, False, False), (2, False, True), (4, True, False)} < seen
+
+
+def test_a_port_that_compiles_gets_none_of_the_further_shapes() -> None:
+    shapes = {case.param.shape for case in preamble(FLOAT32, compiles=True)}
+    assert TILES not in shapes
+    assert all(
+        case.grad.flags.writeable and 0 not in case.grad.strides
+        for case in preamble(FLOAT32, compiles=True)
+    )
+
+
+def test_a_copy_for_a_port_lies_in_memory_as_the_case_does() -> None:
+    for case in preamble(FLOAT32, compiles=False):
+        for array in case.arrays:
+            copy = like(array)
+            assert (copy.strides, copy.flags.writeable) == (array.strides, array.flags.writeable)
+            assert same_bits(copy, array).all()
+            assert not np.shares_memory(copy, array)
+            how, flat = layout_of(array).__name__, array.reshape(-1)
+            assert laid_out(flat, array.shape, how).strides == array.strides

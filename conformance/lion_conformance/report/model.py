@@ -217,6 +217,10 @@ LAYOUTS = {
     "transposed": "in Fortran's order",
     "every_second": "with gaps along the last axis",
     "shifted": "one element behind its allocation's beginning",
+    "columns": "as the first columns of a wider array",
+    "channels_last": "with the second axis innermost",
+    "repeated": "with a stride of 0 along the last axis",
+    "read_only": "read-only",
 }
 
 

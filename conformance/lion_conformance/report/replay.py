@@ -60,6 +60,18 @@ def laid_out(flat: Array, shape: tuple[int, ...], layout: str) -> Array:
         longer = np.zeros(flat.size + 1, flat.dtype)
         longer[1:] = flat
         return longer[1:].reshape(shape)
+    if layout == "columns":
+        wide = np.zeros((*shape[:-1], shape[-1] + 7), flat.dtype)[..., : shape[-1]]
+        wide[...] = array
+        return wide
+    if layout == "channels_last":
+        return np.moveaxis(np.moveaxis(array, 1, -1).copy(order="C"), -1, 1)
+    if layout == "repeated":
+        return np.broadcast_to(array[..., :1].copy(), shape)
+    if layout == "read_only":
+        copy = array.copy(order="C")
+        copy.flags.writeable = False
+        return copy
     return np.array(array, order="F" if layout == "transposed" else "C")
 
 

@@ -1,0 +1,69 @@
+"""Kernels that take an array's memory for simpler than it is: each once passed as bit-exact."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+import lion_ref
+
+step = lion_ref.step
+
+
+def second_tile_left_out(param: Any, momentum: Any, grad: Any, **scalars: Any) -> Any:
+    """Launches one tile along each axis of a matrix where both are long."""
+    new_param, new_momentum = step(param, momentum, grad, **scalars)
+    if param.ndim == 2:
+        new_param[128:, 128:], new_momentum[128:, 128:] = param[128:, 128:], momentum[128:, 128:]
+    return new_param, new_momentum
+
+
+def large_matrix_cut(param: Any, momentum: Any, grad: Any, **scalars: Any) -> Any:
+    """Has a counter that ends within a large matrix."""
+    new_param, new_momentum = step(param, momentum, grad, **scalars)
+    if param.ndim >= 2:
+        new_param.reshape(-1)[8192:] = param.reshape(-1)[8192:]
+    return new_param, new_momentum
+
+
+def large_and_strided_cut(param: Any, momentum: Any, grad: Any, **scalars: Any) -> Any:
+    """Has the same counter where the gradient is not contiguous."""
+    new_param, new_momentum = step(param, momentum, grad, **scalars)
+    if not grad.flags.c_contiguous:
+        new_param.reshape(-1)[8192:] = param.reshape(-1)[8192:]
+    return new_param, new_momentum
+
+
+def rows_taken_for_adjoining(param: Any, momentum: Any, grad: Any, **scalars: Any) -> Any:
+    """Takes the last axis's stride for all: what lies beyond the first row is read elsewhere."""
+
+    def read(x: Any) -> Any:
+        return np.zeros_like(x) if x.ndim == 2 and x.size and _rows_lie_apart(x) else x
+
+    return step(read(param), read(momentum), read(grad), **scalars)
+
+
+def _rows_lie_apart(x: Any) -> bool:
+    return bool(x.strides[1] == x.itemsize and x.strides[0] > x.shape[1] * x.itemsize)
+
+
+def permuted_axes_ignored(param: Any, momentum: Any, grad: Any, **scalars: Any) -> Any:
+    """Reads a gradient of permuted axes in memory's order."""
+    if grad.ndim > 2 and np.moveaxis(grad, 1, -1).flags.c_contiguous:
+        grad = np.moveaxis(grad, 1, -1).reshape(grad.shape)
+    return step(param, momentum, grad, **scalars)
+
+
+def stride_of_zero_ignored(param: Any, momentum: Any, grad: Any, **scalars: Any) -> Any:
+    """Reads beyond the one element that a broadcast gradient has."""
+    if 0 in grad.strides and grad.size > 1:
+        grad = np.zeros(grad.shape, grad.dtype)
+    return step(param, momentum, grad, **scalars)
+
+
+def writable_buffers_alone(param: Any, momentum: Any, grad: Any, **scalars: Any) -> Any:
+    """Asks for buffers to write to, and so refuses a gradient that is read-only."""
+    if not grad.flags.writeable and 0 not in grad.strides:
+        raise ValueError("buffer source array is read-only")
+    return step(param, momentum, grad, **scalars)
