@@ -37,18 +37,30 @@ TENSORS: tuple[Shape, ...] = ((31,), (), (3, 4), (0,), (31,), (2, 3, 2), (1,))
 FEW_TENSORS: tuple[Shape, ...] = ((31,), (), (0,), (31,))
 """For ports that compile anew for every shape."""
 
+MANY_TENSORS: tuple[Shape, ...] = (*((3,), (), (5,), (2, 2)) * 10, (257, 65))
+"""More than one launch over a list of tensors takes, and the last of many blocks."""
+
 RATES = (0.1, 0.0, 3e-4, 1.0, 0.02, 2.5, 0.003)
 DECAYS = (0.1, 0.3, 0.0, 1.0, 0.05)
 """Of different lengths, so that a step has neither η nor λ of the step before."""
 
-STEPS, LONG = 12, 40
+STEPS, LONG, SHORT = 12, 40, 4
 BETAS = (0.9, 0.99)
+OTHER_BETAS = (0.95, 0.98)
+"""No port's default: one that falls back to its own after a step is seen."""
 
 
 class Script:
     """A run that is being written: its gradients have the shapes that the tensors then have."""
 
-    def __init__(self, seed: int, triple: Triple, shapes: Sequence[Shape]) -> None:
+    def __init__(
+        self,
+        seed: int,
+        triple: Triple,
+        shapes: Sequence[Shape],
+        betas: tuple[float, float] = BETAS,
+    ) -> None:
+        self._betas = betas
         self._rng = np.random.default_rng(seed)
         self._dtypes = [STORAGE_DTYPES[name] for name in triple]
         first = [self._drawn(i, shape) for i, shape in enumerate(shapes)]
@@ -78,27 +90,29 @@ class Script:
 
     def written(self) -> Trajectory:
         """The run so far."""
-        return Trajectory(self._start, *BETAS, tuple(self._events))
+        return Trajectory(self._start, *self._betas, tuple(self._events))
 
     def _drawn(self, i: int, shape: Shape) -> tuple[Array, Array, Array]:
         # One tensor has what is extreme too; the others stay finite over many steps.
         size, profile = int(np.prod(shape)), "mixed" if i == 2 else "ordinary"
-        theta, m, g = adversarial(self._rng, size, self._dtypes, profile, BETAS[0])
+        theta, m, g = adversarial(self._rng, size, self._dtypes, profile, self._betas[0])
         return theta.reshape(shape), m.reshape(shape), g.reshape(shape)
 
 
 def fixed_runs(port: Port, dtype: str) -> Iterator[Trajectory]:
     """Runs for a port whose θ has one dtype.
 
-    Several tensors in two triples of dtypes, a longer run of one tensor, then a run of all events
-    that the port offers. A port that compiles anew for every shape has one triple, and the events
-    in the first of its dtypes alone.
+    Several tensors in two triples of dtypes, a longer run of one tensor, a short one of many under
+    other betas, then a run of all events that the port offers. A port that compiles anew for every
+    shape has one triple, no run of many, and the events in the first of its dtypes alone.
     """
     triple, *others = triples_of(port, dtype)
     shapes = FEW_TENSORS if port.compiles else TENSORS
     for chosen in (triple,) if port.compiles else (triple, *others):
         yield _steps(Script(0, chosen, shapes), STEPS)
     yield _steps(Script(1, triple, shapes[:1]), STEPS if port.compiles else LONG)
+    if not port.compiles:
+        yield _steps(Script(3, triple, MANY_TENSORS, OTHER_BETAS), SHORT)
     if port.offers and (not port.compiles or dtype == port.params()[0]):
         yield eventful(port, triple, shapes)
 
@@ -126,7 +140,10 @@ def eventful(port: Port, triple: Triple, shapes: Sequence[Shape]) -> Trajectory:
         if not port.compiles:
             script.step(without=[2, 4]).step(without=range(len(shapes))).step()
     if Offer.FREEZE in offers:
-        script.then(Freeze(0)).step().step().then(Thaw(0)).step()
+        script.then(Freeze(0)).step().step()
+        if Offer.RESTORE in offers:
+            script.then(Restore()).step()
+        script.then(Thaw(0)).step()
     if Offer.RESTORE in offers:
         script.then(Restore()).step()
     if Offer.SPLIT in offers:

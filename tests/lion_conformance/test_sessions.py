@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import pickle
 import platform
 import re
 from typing import TYPE_CHECKING, Any
@@ -107,15 +108,65 @@ class RoundsUpwardsLater(rich.Rich):
             ctypes.CDLL(None).fesetround(upwards)
 
 
+class BetasOfItsOwn(rich.Rich):
+    """Has the betas it was given in its first step, then the usual ones."""
+
+    def step(self, grads: Sequence[Any], *, lr: float, weight_decay: float) -> None:
+        super().step(grads, lr=lr, weight_decay=weight_decay)
+        self.betas = {"beta1": 0.9, "beta2": 0.99}
+
+
+class OneLaunch(rich.Rich):
+    """Updates as many tensors as one launch takes."""
+
+    def step(self, grads: Sequence[Any], *, lr: float, weight_decay: float) -> None:
+        super().step(grads[:24], lr=lr, weight_decay=weight_decay)
+
+
+class FirstBlockOfLaterSteps(rich.Rich):
+    """From the second step on leaves out what lies behind the first block."""
+
+    def step(self, grads: Sequence[Any], *, lr: float, weight_decay: float) -> None:
+        before = list(self.params)
+        super().step(grads, lr=lr, weight_decay=weight_decay)
+        self.done += 1
+        for param, old in zip(self.params, before, strict=True):
+            if self.done > 1:
+                param.reshape(-1)[4096:] = old.reshape(-1)[4096:]
+
+
+class ThawedByRestoring(rich.Rich):
+    """Saves the momentum of a frozen tensor as zeros: it is wrong once restored."""
+
+    def save(self) -> bytes:
+        momenta = [x * 0 if i in self.frozen else x for i, x in enumerate(self.momenta)]
+        return pickle.dumps(vars(self) | {"momenta": momenta})
+
+
+@pytest.mark.parametrize("session", [BetasOfItsOwn, OneLaunch, FirstBlockOfLaterSteps])
+def test_many_tensors_under_other_betas_show_it(session: Any) -> None:
+    assert "lie outside the accepted set" in the_runs(session)
+
+
+def test_what_is_frozen_when_it_is_saved_shows_it() -> None:
+    why = the_runs(
+        ThawedByRestoring,
+        offers=frozenset({Offer.FREEZE, Offer.RESTORE}),
+        restore=ThawedByRestoring.restored,
+    )
+    assert "tensor 0: m: " in why
+    assert "have bits that this must not leave" in why
+
+
 def one_step(session: Any) -> None:
     one = np.ones(3, np.float32)
     run_once(Port("port", session), one, one, one, **SCALARS)
 
 
-def the_runs(session: Any) -> str:
-    """Why the runs reject a session."""
+def the_runs(session: Any, **more: Any) -> str:
+    """Why the fixed runs reject a session."""
     tally = Tally(None)
-    judge_runs(Port("port", session), "float32", tally, drawn=0)
+    judge_runs(Port("port", session, **more), "float32", tally, drawn=0)
     assert tally.failure is not None
     return tally.failure.why
 
