@@ -112,7 +112,7 @@ def test_a_right_port_passes_every_check_in_an_empty_folder(project: pytest.Pyte
 FALLS = [
     ("unmoved_momentum", {Check.MOMENTUM_FIXED, Check.MOMENTUM_RANDOM}, {Check.PARAM_FIXED}),
     ("unmoved_param", {Check.PARAM_FIXED, Check.PARAM_RANDOM}, {Check.MOMENTUM_RANDOM}),
-    ("writes", {Check.READS, Check.PARAM_FIXED}, {Check.KEEPS}),
+    ("writes", {Check.READS, Check.RUNS}, {Check.KEEPS}),
     ("shares", {Check.KEEPS}, {Check.READS, Check.PARAM_FIXED}),
     ("mute", {Check.ANSWERS, Check.PARAM_FIXED, Check.MOMENTUM_RANDOM}, {Check.READS}),
     ("unscaled", {Check.SEMANTICS, Check.PARAM_FIXED, Check.TAPE}, {Check.MOMENTUM_FIXED}),
