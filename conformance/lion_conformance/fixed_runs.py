@@ -141,9 +141,7 @@ def eventful(port: Port, triple: Triple, shapes: Sequence[Shape]) -> Trajectory:
             script.step(without=[2, 4]).step(without=range(len(shapes))).step()
     if Offer.FREEZE in offers:
         script.then(Freeze(0)).step().step()
-        if Offer.RESTORE in offers:
-            script.then(Restore()).step()
-        script.then(Thaw(0)).step()
+        script.then(*[Restore()] * (Offer.RESTORE in offers)).step().then(Thaw(0)).step()
     if Offer.RESTORE in offers:
         script.then(Restore()).step()
     if Offer.SPLIT in offers:
