@@ -2,8 +2,7 @@
 
 A pass over memory costs more than the arithmetic in it, and the expression is several. So a
 large tensor is updated block by block, in place. Of small tensors a call costs more than their
-arithmetic, so several share each call; the smallest, and whatever has to be converted or is not
-dense, are gathered into one block.
+arithmetic, so several share each call. Whatever has to be converted or is not dense is gathered.
 """
 
 from __future__ import annotations

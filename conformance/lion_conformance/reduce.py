@@ -59,7 +59,7 @@ def reduced(port: Port, failure: Failure) -> Failure:
 
     case = failure.case
     index = first_difference(failure)
-    if fails(case.at(index or 0) if case.param.size else case):
+    if fails(case.at(index or 0)):  # of an empty case, the empty vector
         progress = True
         while progress and calls < ATTEMPTS:
             progress = any(fails(simpler) for simpler in _simpler(best.case))
