@@ -13,7 +13,6 @@ import platform
 import shutil
 import subprocess
 import tempfile
-from array import array
 from collections import defaultdict
 from functools import cache
 from pathlib import Path
@@ -24,16 +23,13 @@ from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
 from lion_torch.blocks import Blocks
 from lion_torch.layout import flat_views
+from lion_torch.ordinary import Alike
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from torch import Tensor
-
+    from lion_torch.ordinary import Dtypes, Triple
     from lion_torch.settings import TorchScalars
-
-    Triple = tuple[Tensor, Tensor, Tensor]
-    Dtypes = tuple[torch.dtype, ...]
 
 SOURCE = Path(__file__).with_name("lion_cpu.cpp")
 
@@ -56,7 +52,6 @@ INSTRUCTIONS = {
 }
 COMPILERS = ("g++", "clang++", "c++")
 
-_PLAIN = frozenset((torch.nn.Parameter, torch.Tensor))
 _CODES = {torch.float16: 0, torch.bfloat16: 1, torch.float32: 2, torch.float64: 3}
 
 
@@ -70,7 +65,6 @@ def update(triples: Iterable[Triple], scalars: TorchScalars) -> None:
         RuntimeError: no C++ compiler, or it failed; nothing has been written.
     """
     kernel = load()
-    alike, others = _sorted(list(triples))
     numbers = (ctypes.c_double * 6)(
         scalars.beta1,
         scalars.one_minus_beta1,
@@ -79,37 +73,32 @@ def update(triples: Iterable[Triple], scalars: TorchScalars) -> None:
         float(scalars.lr),
         float(scalars.weight_decay),
     )
-    for dtypes, some in alike.items():
-        columns = list(zip(*some, strict=True))
-        pointers = [array("q", map(torch.Tensor.data_ptr, column)) for column in columns]
-        sizes = array("q", map(torch.Tensor.numel, columns[0]))
-        tables = (table.buffer_info()[0] for table in (*pointers, sizes))
-        codes = (_CODES[dtype] for dtype in dtypes)
+    alike, others = _sorted(triples)
+    for some in alike:
+        tables = (table.buffer_info()[0] for table in (*some.pointers, some.sizes))
+        codes = (_CODES[dtype] for dtype in some.dtypes)
         if kernel(len(some), *tables, *codes, numbers, torch.get_num_threads()):
-            raise RuntimeError(f"the kernel has no code for {dtypes}")  # plan() refused it before
+            # plan() refused it before.
+            raise RuntimeError(f"the kernel has no code for {some.dtypes}")
         # Autograd does not see what happens through pointers.
-        torch.autograd.graph.increment_version(columns[0] + columns[1])
+        torch.autograd.graph.increment_version([x for theta, m, _ in some for x in (theta, m)])
     if others:
         Blocks(scalars).run(others)
 
 
-def _sorted(triples: list[Triple]) -> tuple[dict[Dtypes, list[Triple]], list[Triple]]:
+def _sorted(triples: Iterable[Triple]) -> tuple[list[Alike], list[Triple]]:
     """Dense triples by their dtypes, and the others."""
-    columns = list(zip(*triples, strict=True))
-    dtypes = [{x.dtype for x in column} for column in columns]
-    if all(len(x) == 1 for x in dtypes) and all(
-        all(map(torch.Tensor.is_contiguous, column)) and _PLAIN.issuperset(map(type, column))
-        for column in columns
-    ):  # nearly always; asked of all at once, as there may be many small ones
-        return {tuple(x.pop() for x in dtypes): triples}, []
-    alike: defaultdict[Dtypes, list[Triple]] = defaultdict(list)
+    if isinstance(triples, Alike):
+        return [triples], []
+    dense: defaultdict[Dtypes, list[Triple]] = defaultdict(list)
     others = []
     for triple in triples:
         if flat_views(triple) is not None and not any(map(is_traceable_wrapper_subclass, triple)):
-            alike[tuple(x.dtype for x in triple)].append(triple)
+            theta, m, g = triple
+            dense[theta.dtype, m.dtype, g.dtype].append(triple)
         else:
             others.append(triple)
-    return alike, others
+    return [Alike(some, dtypes) for dtypes, some in dense.items()], others
 
 
 @cache

@@ -31,8 +31,11 @@ def choose(work: Work) -> Path:
         FloatingPointError: torch's other threads flush subnormals, and would take part (SPEC C15).
     """
     path = _path(work)
-    shared = any(param.numel() > SERIAL for param, *_ in work.items)
-    if shared and work.device_type == "cpu" and path is not native.update:
+    if (
+        work.device_type == "cpu"
+        and path is not native.update
+        and any(param.numel() > SERIAL for param, *_ in work.items)
+    ):
         require_default_threads()
     return path
 

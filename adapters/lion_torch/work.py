@@ -11,6 +11,7 @@ from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
 from lion_ref.arithmetic import require_default_environment
 from lion_torch.layout import elements_may_share_memory
+from lion_torch.ordinary import PLAIN, Alike, ordinary
 from lion_torch.settings import (
     Group,
     TorchScalars,
@@ -25,24 +26,23 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     Triple = tuple[Tensor, Tensor, Tensor]
-    Item = tuple[Tensor, Tensor, Tensor | None]
+    Item = tuple[Tensor, Tensor | None, Tensor]
 
 CAPTURABLE_DEVICES = ("cuda", "xpu", "hpu", "xla")
 _NO_STATE: dict[str, Tensor] = {}
-_PLAIN = frozenset((torch.nn.Parameter, Tensor))
 
 
 @dataclass(frozen=True, slots=True)
 class Work:
     """The checked share of one group, for one compute dtype and one kind of device.
 
-    items: parameter, gradient, and momentum if there is one already.
+    items: parameter, momentum if there is one already, and gradient.
     """
 
     group: Group
     scalars: TorchScalars
     device_type: str
-    items: list[Item]
+    items: list[Item] | Alike
 
     def skipping(self, flag: Tensor) -> Work:
         """The same share, with a flag on the device that stops it."""
@@ -62,7 +62,7 @@ def plan(groups: list[Group], state: Mapping[Any, Any]) -> list[Work]:
     for group in groups:
         check_group(group, wait=not group["capturable"])
         items = [
-            (param, grad, (state.get(param) or _NO_STATE).get("exp_avg"))
+            (param, (state.get(param) or _NO_STATE).get("exp_avg"), grad)
             for param in group["params"]
             if (grad := param.grad) is not None
         ]
@@ -78,12 +78,12 @@ def plan(groups: list[Group], state: Mapping[Any, Any]) -> list[Work]:
     return works
 
 
-def _split(group: Group, items: list[Item]) -> dict[tuple[torch.dtype, str], list[Item]]:
+def _split(group: Group, items: list[Item]) -> Mapping[tuple[torch.dtype, str], list[Item] | Alike]:
     """Checked items by compute dtype and kind of device."""
     if not (group["differentiable"] or group["capturable"]):
-        kind = _kind_of_ordinary(items)
-        if kind is not None:
-            return {kind: items}
+        alike = ordinary(items)
+        if alike is not None:
+            return {(compute_dtype(*alike.dtypes), items[0][0].device.type): alike}
     split: dict[tuple[torch.dtype, str], list[Item]] = {}
     for item in items:
         compute = _check(group, *item)
@@ -91,39 +91,12 @@ def _split(group: Group, items: list[Item]) -> dict[tuple[torch.dtype, str], lis
     return split
 
 
-def _kind_of_ordinary(items: list[Item]) -> tuple[torch.dtype, str] | None:
-    """What _check and the device would say of every item, if they are plain and all alike.
-
-    Nearly all are. With hundreds of small tensors the checks, one by one, take as long as the
-    arithmetic; here each is asked of all tensors at once.
-    """
-    params, grads, momenta = zip(*items, strict=True)
-    if not _PLAIN.issuperset(map(type, params)) or not _PLAIN.issuperset(map(type, momenta)):
-        return None
-    kinds = {
-        (p.dtype, m.dtype, g.dtype, (p.device, m.device, g.device), g.layout)
-        for p, m, g in zip(params, momenta, grads, strict=True)
-    }
-    written = params + momenta
-    if (
-        len(kinds) > 1
-        or not all(map(Tensor.is_contiguous, written))
-        or any(map(Tensor.is_inference, written))
-        or any(map(Tensor.is_neg, written))
-        or not all(map(Tensor.is_same_size, params, momenta))
-        or not all(map(Tensor.is_same_size, params, grads))
-    ):
-        return None
-    param, momentum, grad, devices, layout = kinds.pop()
-    if layout is not torch.strided or len({*devices}) > 1:
-        return None
-    return compute_dtype(param, momentum, grad), devices[0].type
-
-
 def triples(work: Work, state: Mapping[Any, Any]) -> list[Triple]:
     """(θ, m, g) to work on; momenta that are not there yet begin as zeros."""
+    if isinstance(work.items, Alike):
+        return work.items
     result: list[Triple] = []
-    for param, grad, momentum in work.items:
+    for param, momentum, grad in work.items:
         if momentum is None:
             momentum = torch.zeros_like(  # noqa: PLW2901
                 param,
@@ -132,7 +105,7 @@ def triples(work: Work, state: Mapping[Any, Any]) -> list[Triple]:
                 requires_grad=False,
             )
             state[param]["exp_avg"] = momentum
-        if type(param) not in _PLAIN:
+        if type(param) not in PLAIN:
             param, momentum, grad = local(param), local(momentum), local(_aligned(param, grad))  # noqa: PLW2901
         result.append((param, momentum, _apart(param, momentum, grad)))
     return result
@@ -143,7 +116,7 @@ def _apart(param: Tensor, momentum: Tensor, grad: Tensor) -> Tensor:
     if grad.is_neg():
         return grad.resolve_neg()
     three = (param, momentum, grad)
-    if not _PLAIN.issuperset(map(type, three)) and any(map(is_traceable_wrapper_subclass, three)):
+    if not PLAIN.issuperset(map(type, three)) and any(map(is_traceable_wrapper_subclass, three)):
         return grad  # each is several tensors, and has no memory of its own
     if grad._is_zerotensor():  # noqa: SLF001 - it has no memory either, and nothing else tells
         return grad.clone()
@@ -153,7 +126,7 @@ def _apart(param: Tensor, momentum: Tensor, grad: Tensor) -> Tensor:
     return grad
 
 
-def _check(group: Group, param: Tensor, grad: Tensor, momentum: Tensor | None) -> torch.dtype:
+def _check(group: Group, param: Tensor, momentum: Tensor | None, grad: Tensor) -> torch.dtype:
     """The compute dtype of a legal parameter."""
     if grad.layout is not torch.strided:
         raise RuntimeError(
