@@ -38,9 +38,15 @@ def update(theta: jax.Array, m: jax.Array, g: jax.Array, scalars: Any) -> tuple[
     return -e, store(_new_momentum(wide_m, wide_g, scalars, after=u), m.dtype)
 
 
-@partial(jax.jit, inline=True)
-def step(theta: jax.Array, m: jax.Array, g: jax.Array, scalars: Any) -> tuple[Any, Any]:
-    """(θ', m'), where m' waits for θ'."""
+@partial(jax.jit, inline=True, static_argnames="sharded")
+def step(
+    theta: jax.Array, m: jax.Array, g: jax.Array, scalars: Any, *, sharded: bool
+) -> tuple[Any, Any]:
+    """(θ', m'), where m' waits for θ'.
+
+    One element of θ' will do for all of m', and need not be read again for each. But where θ' is
+    sharded, its devices would have to send it to one another, and each waits for its own elements.
+    """
     compute = scalars.lr.dtype
     wide_theta, wide_m, wide_g = load(theta, compute), load(m, compute), load(g, compute)
     u = _direction(wide_m, wide_g, scalars)
@@ -48,7 +54,10 @@ def step(theta: jax.Array, m: jax.Array, g: jax.Array, scalars: Any) -> tuple[An
     new_theta = store(wide_theta - e, theta.dtype)
     if new_theta.dtype != compute:
         new_theta = computed_once(new_theta)
-    return new_theta, store(_new_momentum(wide_m, wide_g, scalars, after=new_theta), m.dtype)
+    after = new_theta
+    if not sharded and theta.size:
+        after = jnp.broadcast_to(new_theta.reshape(-1)[0], theta.shape)
+    return new_theta, store(_new_momentum(wide_m, wide_g, scalars, after=after), m.dtype)
 
 
 def _direction(m: jax.Array, g: jax.Array, scalars: Any) -> jax.Array:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Self
 
+import jax
 import optax
 
 from lion_jax import kernel
@@ -123,6 +125,12 @@ def lion(
         return over_leaves(kernel.update, lambda _: None, updates, state, params)
 
     def step(grads: Tree, state: Any, params: Tree) -> tuple[Tree, Any]:
-        return over_leaves(kernel.step, lambda leaf: leaf.theta, grads, state, params)
+        run = partial(kernel.step, sharded=may_be_sharded())
+        return over_leaves(run, lambda leaf: leaf.theta, grads, state, params)
 
     return LionTransformation(init, update, step)
+
+
+def may_be_sharded() -> bool:
+    """Whether there is more than one device: of a traced array nothing else is known."""
+    return jax.device_count() > 1

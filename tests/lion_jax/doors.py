@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from typing import Any
+from unittest import mock
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +14,7 @@ import optax
 
 import lion_jax
 import lion_ref
+from lion_jax import transformation
 from lion_ref.arithmetic import same_bits
 from lion_ref.dtypes import STORAGE_DTYPES
 
@@ -34,7 +36,17 @@ def by_apply_updates(tx: Any) -> Train:
 
 
 def by_step(tx: Any) -> Train:
-    """The whole step in one function."""
+    """The whole step in one function, as it is traced where there is one device."""
+
+    def train(params: Any, state: Any, grads: Any) -> tuple[Any, Any]:
+        with mock.patch.object(transformation, "may_be_sharded", return_value=False):
+            return by_sharded_step(tx)(params, state, grads)
+
+    return train
+
+
+def by_sharded_step(tx: Any) -> Train:
+    """The same, as it is traced for the eight devices that these tests have."""
     return lambda params, state, grads: tx.step(grads, state, params)
 
 

@@ -14,7 +14,14 @@ import pytest
 
 import lion_jax
 from lion_ref import legal_triples
-from tests.lion_jax.doors import by_apply_updates, by_step, difference, normal, reference
+from tests.lion_jax.doors import (
+    by_apply_updates,
+    by_sharded_step,
+    by_step,
+    difference,
+    normal,
+    reference,
+)
 from tests.lion_jax.test_contexts import unfenced
 
 if TYPE_CHECKING:
@@ -23,7 +30,7 @@ if TYPE_CHECKING:
 
 SIZE = 1000
 DTYPES = pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
-DOORS = pytest.mark.parametrize("door", [by_apply_updates, by_step])
+DOORS = pytest.mark.parametrize("door", [by_apply_updates, by_step, by_sharded_step])
 CPU = pytest.mark.skipif(
     jax.default_backend() != "cpu", reason="reads what XLA's CPU compiler writes"
 )
@@ -109,8 +116,11 @@ def large_copies(hlo: str, size: int = SIZE) -> list[str]:
 
 @CPU
 @DTYPES
-def test_a_donated_step_copies_nothing_and_needs_no_memory(dtype: str) -> None:
-    done = compiled(by_step, dtype, donate_argnums=(0, 1))
+@pytest.mark.parametrize("door", [by_step, by_sharded_step])
+def test_a_donated_step_copies_nothing_and_needs_no_memory(
+    dtype: str, door: Callable[[Any], Any]
+) -> None:
+    done = compiled(door, dtype, donate_argnums=(0, 1))
     assert not large_copies(done.as_text())
     memory = done.memory_analysis()
     assert memory.temp_size_in_bytes < SIZE
@@ -137,7 +147,9 @@ def test_left_unordered_the_momentum_is_copied(
 
 
 @CPU
-@pytest.mark.parametrize(("door", "loops"), [(by_step, 2), (by_apply_updates, 3)])
+@pytest.mark.parametrize(
+    ("door", "loops"), [(by_step, 2), (by_sharded_step, 2), (by_apply_updates, 3)]
+)
 @DTYPES
 def test_fences_cost_no_pass_over_memory(
     dtype: str, door: Callable[[Any], Any], loops: int
@@ -146,6 +158,19 @@ def test_fences_cost_no_pass_over_memory(
     hlo = compiled(door, dtype, donate_argnums=(0, 1)).as_text()
     entry = hlo[hlo.index("ENTRY") :]
     assert len(re.findall(rf"= \w+\[{SIZE}\]\S* fusion\(", entry)) == loops
+
+
+@CPU
+@pytest.mark.parametrize(
+    ("door", "moved"), [(by_step, 28), (by_sharded_step, 32), (by_apply_updates, 34)]
+)
+def test_bytes_moved_for_an_element_of_float32(door: Callable[[Any], Any], moved: int) -> None:
+    """θ, m, g and m, g are read, θ' and m' written: 28.
+
+    With several devices θ' is read again; through updates u is written and read twice, in 2 bytes.
+    """
+    done = compiled(door, "float32", donate_argnums=(0, 1))
+    assert done.cost_analysis()["bytes accessed"] // SIZE == moved
 
 
 @CPU

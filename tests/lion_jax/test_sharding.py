@@ -12,7 +12,14 @@ import pytest
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 import lion_jax
-from tests.lion_jax.doors import by_apply_updates, by_step, difference, normal, reference
+from tests.lion_jax.doors import (
+    by_apply_updates,
+    by_sharded_step,
+    by_step,
+    difference,
+    normal,
+    reference,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,7 +51,7 @@ LAYOUTS: dict[str, dict[str, Any]] = {
     },
 }
 COLLECTIVES = re.compile(r"all-(?:reduce|gather|to-all)|reduce-scatter|collective-\w+")
-DOOR = pytest.mark.parametrize("door", [by_apply_updates, by_step])
+DOOR = pytest.mark.parametrize("door", [by_apply_updates, by_sharded_step])
 
 pytestmark = pytest.mark.skipif(
     len(jax.devices()) < 8, reason="needs eight devices: jax was in use before they could be forced"
@@ -105,11 +112,12 @@ def test_every_layout(axis_type: Any, layout: str, door: Callable[[Any], Any]) -
     check(params, state.mu, arrays, 3)
 
 
-def test_a_collective_would_be_seen() -> None:
-    """One element of θ' would order m' after θ' as well as all do; sharded, it is sent around."""
+def test_a_step_traced_for_one_device_would_send_an_element_around() -> None:
     shardings, arrays, _ = on_mesh(AxisType.Auto, "fsdp")
-    x = put(arrays, 0, shardings)["embedding"]
-    hlo = jax.jit(lambda x: x + x[0, 0]).lower(x).compile().as_text() or ""
+    params, grads = put(arrays, 0, shardings), put(arrays, 2, shardings)
+    tx = lion()
+    train = jax.jit(by_step(tx))
+    hlo = train.lower(params, tx.init(params), grads).compile().as_text() or ""
     assert COLLECTIVES.findall(hlo)
 
 
