@@ -81,7 +81,7 @@ def update(triples: Iterable[Triple], scalars: TorchScalars) -> None:
             # plan() refused it before.
             raise RuntimeError(f"the kernel has no code for {some.dtypes}")
         # Autograd does not see what happens through pointers.
-        torch.autograd.graph.increment_version([x for theta, m, _ in some for x in (theta, m)])
+        torch.autograd.graph.increment_version(some.written)
     if others:
         Blocks(scalars).run(others)
 
@@ -98,7 +98,7 @@ def _sorted(triples: Iterable[Triple]) -> tuple[list[Alike], list[Triple]]:
             dense[theta.dtype, m.dtype, g.dtype].append(triple)
         else:
             others.append(triple)
-    return [Alike(some, dtypes) for dtypes, some in dense.items()], others
+    return [Alike([*zip(*some, strict=True)], dtypes) for dtypes, some in dense.items()], others
 
 
 @cache

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Sequence
 
     Triple = tuple[Tensor, Tensor, Tensor]
     Dtypes = tuple[torch.dtype, torch.dtype, torch.dtype]
@@ -27,14 +27,16 @@ class Alike(list["Triple"]):
     """(θ, m, g), each three dense in one order, the dtypes of a column alike.
 
     dtypes: of θ, m and g. pointers: to first elements, a column each. sizes: in elements.
+    written: all θ and m.
     """
 
-    def __init__(self, triples: Iterable[Triple], dtypes: Dtypes) -> None:
-        super().__init__(triples)
-        theta, m, g = zip(*self, strict=True)
+    def __init__(self, columns: Sequence[tuple[Tensor, ...]], dtypes: Dtypes) -> None:
+        super().__init__(zip(*columns, strict=True))
+        theta, m, _ = columns
         self.dtypes = dtypes
-        self.pointers = tuple(array("q", map(Tensor.data_ptr, column)) for column in (theta, m, g))
+        self.pointers = tuple(array("q", map(Tensor.data_ptr, column)) for column in columns)
         self.sizes = array("q", map(Tensor.numel, theta))
+        self.written = theta + m
 
 
 def ordinary(items: list[tuple[Tensor, Tensor | None, Tensor]]) -> Alike | None:
@@ -60,7 +62,7 @@ def ordinary(items: list[tuple[Tensor, Tensor | None, Tensor]]) -> Alike | None:
     ):
         return None
     param, momentum, grad = (found.pop() for found in dtypes)
-    alike = Alike(zip(*columns, strict=True), (param, momentum, grad))
+    alike = Alike(columns, (param, momentum, grad))
     return alike if _lie_apart(alike) else None
 
 
