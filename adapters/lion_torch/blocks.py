@@ -58,8 +58,7 @@ class Blocks:
         # Tensors of no dimension: a Python number costs mul a microsecond more.
         self._beta1 = torch.tensor(scalars.beta1, dtype=self._compute, device="cpu")
         self._beta2 = torch.tensor(scalars.beta2, dtype=self._compute, device="cpu")
-        self._add_product = products.fastest(self._compute)
-        self._add_products = products.over_lists(self._add_product)
+        self._add_products = products.over_lists(products.fastest(self._compute))
         self._memory: Tensor | None = None
         self._cuts: dict[tuple[int, ...], tuple[list[Tensor], Sequence[Tensor]]] = {}
 
@@ -91,20 +90,12 @@ class Blocks:
                 self._update_gathered(group)
 
     def _update(self, theta: Tensor, m: Tensor, g: Tensor, c: Tensor) -> None:
-        """One block in the compute dtype, in place; each product and sum is rounded (SPEC C5)."""
-        add_product, scalars = self._add_product, self._scalars
+        """One block in the compute dtype, in place."""
         torch.mul(m, self._beta1, out=c)
-        add_product(c, g, scalars.one_minus_beta1)
-        _sign_(c)
-        add_product(c, theta, self._weight_decay)
-        # θ ⊖ η⊗s has the bits of θ ⊕ (-η)⊗s.
-        add_product(theta, c, self._minus_lr)
-        m.mul_(self._beta2)
-        add_product(m, g, scalars.one_minus_beta2)
+        self._finish([theta], [m], [g], [c], [c])
 
     def _update_together(self, triples: list[Triple]) -> None:
-        """As _update, over several one-dimensional tensors, in place, a call for each operation."""
-        add_products, scalars = self._add_products, self._scalars
+        """As _update, over several one-dimensional tensors, a call for each operation."""
         theta, m, g = (list(column) for column in zip(*triples, strict=True))
         sizes = tuple(x.numel() for x in theta)
         if sizes not in self._cuts:  # where layers repeat, so do sizes
@@ -113,10 +104,26 @@ class Blocks:
         c, serial = self._cuts[sizes]
         torch._foreach_copy_(c, m)
         torch._foreach_mul_(c, self._beta1)
+        self._finish(theta, m, g, c, serial)
+
+    def _finish(
+        self,
+        theta: list[Tensor],
+        m: list[Tensor],
+        g: list[Tensor],
+        c: list[Tensor],
+        joined: Sequence[Tensor],
+    ) -> None:
+        """The step, from c = a on, in place; each product and sum is rounded (SPEC C5).
+
+        joined: the memory of all c, in as many tensors as its signs are to be taken in.
+        """
+        add_products, scalars = self._add_products, self._scalars
         add_products(c, g, scalars.one_minus_beta1)
-        for piece in serial:
+        for piece in joined:
             _sign_(piece)
         add_products(c, theta, self._weight_decay)
+        # θ ⊖ η⊗s has the bits of θ ⊕ (-η)⊗s.
         add_products(theta, c, self._minus_lr)
         torch._foreach_mul_(m, self._beta2)
         add_products(m, g, scalars.one_minus_beta2)
