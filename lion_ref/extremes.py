@@ -38,7 +38,7 @@ class Outcomes:
         self.positive = np.zeros(size, bool)
         self.negative = np.zeros(size, bool)
 
-    def include(self, values: Array, at: NDArray[np.intp] | slice = slice(None)) -> None:
+    def include(self, values: Array, at: NDArray[np.intp]) -> None:
         """Add what a row gives of the elements `at`, which may be the same ones several times."""
         for outcome, there in (
             (self.nan, np.isnan(values)),
@@ -116,9 +116,9 @@ def signs(problem: Problem) -> tuple[dict[int, Mask], Mask]:
 
 def momenta(problem: Problem) -> Outcomes:
     """The outcomes of m' under each form of the interpolation."""
-    outcomes = Outcomes(problem.m.size)
+    outcomes, everywhere = Outcomes(problem.m.size), np.arange(problem.m.size)
     for new_m in interpolations(problem, "momentum"):
-        outcomes.include(round_to(new_m, problem.m_dtype))
+        outcomes.include(round_to(new_m, problem.m_dtype), everywhere)
     return outcomes
 
 
