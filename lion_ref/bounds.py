@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lion_ref.arithmetic import name_of
 from lion_ref.dtypes import compute_dtype, promoted
 from lion_ref.rational import FORMATS, round_fraction
 
@@ -27,15 +29,19 @@ Dtype = np.dtype[Any]
 UNIT64 = 2.0**-53
 SMALLEST64 = 2.0**-1074
 
+CASES = 64
+"""Scalars that are remembered: the rationals behind them cost as much as the arrays do, and one
+case needs them for each sign, with flushing and without."""
+
 
 def unit(dtype: Dtype) -> float:
     """The unit roundoff u = 2**-p: half an ulp of 1."""
-    return 2.0 ** -FORMATS[dtype.name].precision
+    return 2.0 ** -FORMATS[name_of(dtype)].precision
 
 
 def smallest_normal(dtype: Dtype) -> float:
     """2**e_min."""
-    return 2.0 ** FORMATS[dtype.name].min_exponent
+    return 2.0 ** FORMATS[name_of(dtype)].min_exponent
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +84,7 @@ class Problem:
 
 def _rounded(value: Fraction | float, dtype: Dtype) -> Fraction:
     """A finite number rounded to a dtype in which it does not overflow."""
-    return Fraction(round_fraction(Fraction(value), dtype.name))
+    return Fraction(round_fraction(Fraction(value), name_of(dtype)))
 
 
 def _with_flushed(options: Iterable[Fraction], dtype: Dtype) -> list[Fraction]:
@@ -105,6 +111,37 @@ def _headroom(largest: Float64) -> Float64:
     return np.where(largest > 2.0**1000, 0.125, 1.0)
 
 
+@dataclass(frozen=True, slots=True)
+class _Weights:
+    """β and 1-β, what the rows form of them, and how far that is from the two."""
+
+    momentum: float
+    grad: float
+    momentum_max: float
+    grad_max: float
+    momentum_error: float
+    grad_error: float
+
+
+@lru_cache(maxsize=CASES)
+def _weights(beta: float, compute: Dtype, *, flushing: bool) -> _Weights:
+    b = _rounded(Fraction(beta), compute)
+    w = _rounded(Fraction(1.0 - beta), compute)
+    w_compute = _rounded(1 - b, compute)
+    b_options = [b, 1 - w, 1 - w_compute]
+    w_options = [w, w_compute, 1 - b]
+    if flushing:
+        b_options, w_options = (_with_flushed(x, compute) for x in (b_options, w_options))
+    return _Weights(
+        momentum=float(b),
+        grad=float(w),
+        momentum_max=_up(max(b_options)),
+        grad_max=_up(max(w_options)),
+        momentum_error=_farthest(b_options, b),
+        grad_error=_farthest(w_options, w),
+    )
+
+
 def interpolation(
     problem: Problem, beta: float, *, flushing: bool, rounded_before: float = 0.0
 ) -> Interval:
@@ -116,23 +153,17 @@ def interpolation(
     """
     scale = _headroom(np.maximum(np.abs(problem.m), np.abs(problem.g)))
     m, g, compute = scale * problem.m, scale * problem.g, problem.compute
-    b = _rounded(Fraction(beta), compute)
-    w = _rounded(Fraction(1.0 - beta), compute)
-    w_compute = _rounded(1 - b, compute)
-    b_options = [b, 1 - w, 1 - w_compute]
-    w_options = [w, w_compute, 1 - b]
-    if flushing:
-        b_options, w_options = (_with_flushed(x, compute) for x in (b_options, w_options))
-    rho_m, rho_g = _farthest(b_options, b), _farthest(w_options, w)
-    b_max, w_max = _up(max(b_options)), _up(max(w_options))
+    weights = _weights(beta, compute, flushing=flushing)
 
     u_m, u_g = unit(problem.m_dtype), unit(problem.g_dtype)
     u_mg = unit(promoted(problem.m_dtype, problem.g_dtype))
     size_m, size_g = np.abs(m), np.abs(g)
+    b_max, w_max = weights.momentum_max, weights.grad_max
     weighted = u_m * b_max * size_m + u_g * w_max * size_g
     lerp = 2 * u_mg * max(b_max, w_max) * np.abs(g - m)
-    error = np.maximum(weighted, lerp) + rho_m * size_m + rho_g * size_g
-    centre = float(b) * m + float(w) * g
+    error = np.maximum(weighted, lerp)
+    error = error + weights.momentum_error * size_m + weights.grad_error * size_g
+    centre = weights.momentum * m + weights.grad * g
     error = (error + rounded_before * np.abs(centre)) * (1 + 4 * max(u_m, u_g))
     error = error + 4 * UNIT64 * (b_max * size_m + w_max * size_g)
     dtypes = (problem.m_dtype, problem.g_dtype, compute)
@@ -158,7 +189,7 @@ def _flushed(dtypes: Iterable[Dtype]) -> float:
     A flushed number was smaller than the smallest normal one; what the operations behind it make
     of that is less than a quarter more.
     """
-    return 1.25 * max(smallest_normal(x) for x in dtypes if x.name != "float16")
+    return 1.25 * max(smallest_normal(x) for x in dtypes if name_of(x) != "float16")
 
 
 def momentum(problem: Problem, *, flushing: bool) -> Interval:
@@ -194,16 +225,18 @@ class _DecayScalars:
         return product * theta if np.isfinite(product) else self.lr * (self.weight * theta)
 
 
-def _decay_scalars(problem: Problem, *, flushing: bool) -> _DecayScalars:
-    compute, values = problem.compute, problem.values
+@lru_cache(maxsize=CASES)
+def _decay_scalars(
+    values: Hyperparameters, compute: Dtype, u_dtype: Dtype, *, flushing: bool
+) -> _DecayScalars:
+    """u_dtype: that which m and g have together."""
     lr = _rounded(values.lr, compute)
     weight = _rounded(values.weight_decay, compute)
     shrink = lr * weight
-    u_dtype = promoted(problem.m_dtype, problem.g_dtype)
-    in_u = round_fraction(lr, u_dtype.name)
+    in_u = round_fraction(lr, name_of(u_dtype))
     steps = [lr, *([in_u] if isinstance(in_u, Fraction) else [])]
     if flushing:
-        for dtype in {x for x in (compute, u_dtype) if x.name != "float16"}:
+        for dtype in {x for x in (compute, u_dtype) if name_of(x) != "float16"}:
             steps = _with_flushed(steps, dtype)
     # Rows whose scalar overflows have no finite results (`extremes` sees to the others).
     largest = Fraction(maximum(compute))
@@ -235,7 +268,8 @@ def parameter(problem: Problem, sign: int, *, flushing: bool) -> tuple[Interval,
 
     Almost always one; several where rows round η·u to different numbers (`_DecayScalars.steps`).
     """
-    scalars = _decay_scalars(problem, flushing=flushing)
+    u_dtype = promoted(problem.m_dtype, problem.g_dtype)
+    scalars = _decay_scalars(problem.values, problem.compute, u_dtype, flushing=flushing)
     steps = scalars.steps if sign else (0.0,)
     return tuple(_around(problem, scalars, sign * step, flushing=flushing) for step in steps)
 
@@ -304,4 +338,4 @@ def may_overflow(problem: Problem) -> NDArray[np.bool_]:
 
 def maximum(*dtypes: Dtype) -> float:
     """The largest finite number of the dtype that overflows first."""
-    return min(2.0 ** FORMATS[x.name].max_exponent * (2 - 2 * unit(x)) for x in dtypes)
+    return min(2.0 ** FORMATS[name_of(x)].max_exponent * (2 - 2 * unit(x)) for x in dtypes)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 import ml_dtypes
 import numpy as np
 
+from lion_ref.arithmetic import name_of
+
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike
 
@@ -35,7 +37,7 @@ def storage_name(dtype: DTypeLike, argument: str = "dtype") -> str:
     try:
         # ml_dtypes' names are unknown to np.dtype as strings, so look those up first.
         known = STORAGE_DTYPES.get(dtype) if isinstance(dtype, str) else None
-        name = (known or np.dtype(dtype)).name
+        name = name_of(known or np.dtype(dtype))
     except TypeError:
         name = str(dtype)
     if name not in STORAGE_DTYPES:
@@ -65,7 +67,7 @@ def check_dtypes(param: DTypeLike, momentum: DTypeLike, grad: DTypeLike) -> np.d
     narrow = [name for name in STORAGE_DTYPES if name != "float64"]
     for argument, dtype in (("momentum", momentum), ("grad", grad)):
         name = storage_name(dtype, argument)
-        if name == "float64" and compute.name != "float64":
+        if name == "float64" and name_of(compute) != "float64":
             raise TypeError(
                 f"{argument} has dtype float64, wider than float32, the compute dtype for a "
                 f"{storage_name(param)} param; legal: {', '.join(narrow)}"
@@ -96,6 +98,6 @@ def promoted(first: np.dtype[Any], second: np.dtype[Any]) -> np.dtype[Any]:
     """
     if first == second:
         return first
-    if first.name in _HALF and second.name in _HALF:
+    if name_of(first) in _HALF and name_of(second) in _HALF:
         return STORAGE_DTYPES["float32"]
     return max(first, second, key=lambda dtype: dtype.itemsize)

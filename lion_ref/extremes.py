@@ -38,11 +38,14 @@ class Outcomes:
         self.positive = np.zeros(size, bool)
         self.negative = np.zeros(size, bool)
 
-    def include(self, values: Array, where: Mask | bool = True) -> None:
-        """Add what a row gives, in the places where it is one of the rows."""
-        self.nan |= np.isnan(values) & where
-        self.positive |= np.isposinf(values) & where
-        self.negative |= np.isneginf(values) & where
+    def include(self, values: Array, at: NDArray[np.intp]) -> None:
+        """Add what a row gives of the elements `at`, which may be the same ones several times."""
+        for outcome, there in (
+            (self.nan, np.isnan(values)),
+            (self.positive, np.isposinf(values)),
+            (self.negative, np.isneginf(values)),
+        ):
+            np.logical_or.at(outcome, at, there)
 
     def place(self, at: NDArray[np.intp], found: Outcomes) -> None:
         """Take what was found of the elements `at`."""
@@ -78,12 +81,20 @@ def _arithmetics() -> Iterator[dict[str, Any]]:
         yield {"precision": precision, "subnormals": subnormals}
 
 
+def _narrow(problem: Problem, *operands: np.dtype[Any]) -> bool:
+    """Whether an operand is narrower than the compute dtype: else `storage` rounds to just that."""
+    return any(dtype != problem.compute for dtype in operands)
+
+
 def interpolations(problem: Problem, part: str) -> Iterator[Array]:
     """c (part "sign") or m' (part "momentum") under each form of the interpolation."""
     _, m, g = _inputs(problem)
     beta = problem.values.beta1 if part == "sign" else problem.values.beta2
     forms = choices()["sign_interpolation"]
+    narrow = _narrow(problem, problem.m_dtype, problem.g_dtype)
     for arithmetic in _arithmetics():
+        if arithmetic["precision"] == "storage" and not narrow:
+            continue
         for form, complement in itertools.product(forms, ("wide", "compute")):
             row: dict[str, Any] = {f"{part}_interpolation": form, "complement": complement}
             ops = Arithmetic(Semantics(**row, **arithmetic), problem.compute)
@@ -105,9 +116,9 @@ def signs(problem: Problem) -> tuple[dict[int, Mask], Mask]:
 
 def momenta(problem: Problem) -> Outcomes:
     """The outcomes of m' under each form of the interpolation."""
-    outcomes = Outcomes(problem.m.size)
+    outcomes, everywhere = Outcomes(problem.m.size), np.arange(problem.m.size)
     for new_m in interpolations(problem, "momentum"):
-        outcomes.include(round_to(new_m, problem.m_dtype))
+        outcomes.include(round_to(new_m, problem.m_dtype), everywhere)
     return outcomes
 
 
@@ -139,16 +150,19 @@ def parameters(problem: Problem, signs_held: dict[int, Mask], nan_held: Mask) ->
     theta, m, g = _inputs(problem)
     outcomes = Outcomes(theta.size)
     outcomes.nan |= nan_held
+    # The pairs of an element and a sign that it may have, in one array: rows cost by the call.
+    held = [np.flatnonzero(signs_held[s]) for s in SIGNS]
+    u = np.repeat(np.array(SIGNS, problem.compute), [x.size for x in held])
+    at = np.concatenate(held)
+    in_storage = u.astype(promoted(m.dtype, g.dtype))
+    narrow = _narrow(problem, problem.theta_dtype, in_storage.dtype)
     for semantics in _moves():
         if semantics.decay_skipped_at_zero and problem.values.weight_decay:
             continue  # the same as without
+        if semantics.precision == "storage" and not narrow:
+            continue
         ops = Arithmetic(semantics, problem.compute)
-        for s, held in signs_held.items():
-            if not held.any():
-                continue
-            u = np.full(theta.shape, s, dtype=problem.compute)
-            if semantics.precision == "storage":
-                u = u.astype(promoted(m.dtype, g.dtype))
-            new_theta = move(ops, problem.values, ops.load(theta), u)
-            outcomes.include(round_to(new_theta, problem.theta_dtype), held)
+        of_row = in_storage if semantics.precision == "storage" else u
+        new_theta = move(ops, problem.values, ops.load(theta[at]), of_row)
+        outcomes.include(round_to(new_theta, problem.theta_dtype), at)
     return outcomes

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -70,26 +71,14 @@ class Flush:
     def _is_tiny_product(self, a: Array, b: Array, result: Array) -> Mask:
         if self.compute.itemsize == 4:
             product = np.asarray(a, np.float64) * np.asarray(b, np.float64)  # exact
-            return np.asarray(np.abs(product) < float(self._limit(self.compute)))
+            return np.asarray(np.abs(product) < float(_limit(self.mode, self.compute)))
         return self._is_tiny(result, (a, b), lambda x, y: x * y)
 
     def _is_tiny_fma(self, a: Array, b: Array, c: Array, result: Array) -> Mask:
         return self._is_tiny(result, (a, b, c), lambda x, y, z: x * y + z)
 
     def _is_tiny_stored(self, values: Array, dtype: Dtype) -> Mask:
-        return np.asarray(np.abs(values) < float(self._limit(dtype)))
-
-    def _limit(self, dtype: Dtype) -> Fraction:
-        """Exact results below it are tiny.
-
-        Rounded with unbounded exponent range, numbers from half an ulp below the smallest normal
-        number on become that number.
-        """
-        target = FORMATS[name_of(dtype)]
-        smallest = Fraction(2) ** target.min_exponent
-        if self.mode == "flush-before-rounding":
-            return smallest
-        return smallest * (1 - Fraction(1, 2 ** (target.precision + 1)))
+        return np.asarray(np.abs(values) < float(_limit(self.mode, dtype)))
 
     def _is_tiny(
         self, result: Array, operands: tuple[Array, ...], exact: Callable[..., Fraction]
@@ -99,7 +88,7 @@ class Flush:
         Left to decide are the results that are that number, having been rounded up to it.
         """
         smallest = 2.0 ** FORMATS[name_of(self.compute)].min_exponent
-        limit = self._limit(self.compute)
+        limit = _limit(self.mode, self.compute)
         magnitude = np.abs(np.asarray(result, dtype=np.float64))
         tiny: Mask = np.asarray(magnitude < smallest)
         everywhere = np.broadcast_arrays(*operands)
@@ -107,6 +96,20 @@ class Flush:
             at = tuple(index)
             tiny[at] = abs(exact(*(Fraction(float(x[at])) for x in everywhere))) < limit
         return tiny
+
+
+@lru_cache(maxsize=8)
+def _limit(mode: Subnormals, dtype: Dtype) -> Fraction:
+    """Exact results below it are tiny.
+
+    Rounded with unbounded exponent range, numbers from half an ulp below the smallest normal
+    number on become that number.
+    """
+    target = FORMATS[name_of(dtype)]
+    smallest = Fraction(2) ** target.min_exponent
+    if mode == "flush-before-rounding":
+        return smallest
+    return smallest * (1 - Fraction(1, 2 ** (target.precision + 1)))
 
 
 def _without_subnormals(values: Array) -> Array:

@@ -33,6 +33,9 @@ Mask = NDArray[np.bool_]
 SAMPLE, EVERY = 32, 4
 """Elements of a case whose set is measured, and of how many cases: it costs as much as judging."""
 
+LAST = np.int64(2**63 - 1)
+"""Behind every number's place among those of its dtype."""
+
 
 @dataclass(frozen=True, slots=True)
 class AcceptedSet:
@@ -75,11 +78,23 @@ class AcceptedSet:
             (lows[there[low] :][:1].copy(), highs[there[high] :][:1].copy()) for low, high in merged
         ]
 
-    def width(self, index: int) -> int:
-        """The width of one element's set in ulps: steps from number to number in its intervals."""
-        return sum(
-            int(ordinals(high)[0]) - int(ordinals(low)[0]) for low, high in self.intervals(index)
-        )
+    def widths(self) -> NDArray[np.uint64]:
+        """The width of each element's set in ulps: steps from number to number in its intervals."""
+        there = ~np.isnan(self.lows) & ~np.isnan(self.highs)
+        # An interval that an element lacks is an empty one at the end of the last.
+        firsts = np.where(there, ordinals(self.lows), LAST)
+        lasts = np.where(there, ordinals(self.highs), LAST)
+        order = np.argsort(firsts, axis=0, kind="stable")
+        firsts, lasts, there = (np.take_along_axis(x, order, 0) for x in (firsts, lasts, there))
+        widths = np.zeros(firsts.shape[1:], np.uint64)
+        reach = firsts[0]
+        for first, last, held in zip(firsts, lasts, there, strict=True):
+            # What touches or overlaps what came before adds what lies beyond it.
+            start = np.where(first <= reach + 1, reach, first)
+            end = np.maximum(start, last)
+            widths += np.where(held, end.view(np.uint64) - start.view(np.uint64), np.uint64(0))
+            reach = np.where(held, end, reach)
+        return widths
 
 
 def accepted_sets(case: Case) -> tuple[AcceptedSet, AcceptedSet]:
@@ -152,8 +167,8 @@ class Measure:
         signs = sign_set(problem.at(ordinary))
         possible = np.stack(list(signs.values())).sum(axis=0)
         self._ambiguous += int((possible > 1).sum())
-        self._param += [param.width(i) for i in range(ordinary.size)]
-        self._momentum += [momentum.width(i) for i in range(ordinary.size)]
+        self._param += param.widths().tolist()
+        self._momentum += momentum.widths().tolist()
 
     def result(self) -> Width | None:
         """The widths of all that was added; None if there was nothing to measure."""

@@ -45,16 +45,21 @@ def sample(case: Case, new_param: NDArray[Any], judged: Judged) -> list[Differen
         relative = np.abs(c.low + c.high) / (c.high - c.low)
     finite = np.isfinite(relative) & np.isfinite(got) & np.isfinite(expected)
     reasons = Judged(judged.codes.reshape(-1)[where]).reasons
-    distance = ordinals(got) - ordinals(expected)
+    distance = [
+        abs(int(a) - int(b)) for a, b in zip(ordinals(got), ordinals(expected), strict=True)
+    ]
     return [
-        Difference(float(relative[i]), abs(int(distance[i])), reasons[i].value)
+        Difference(float(relative[i]), distance[i], reasons[i].value)
         for i in np.flatnonzero(finite)
     ]
 
 
-def ordinals(array: NDArray[Any]) -> NDArray[Any]:
-    """Each number's place among the numbers of its dtype, 0 for both zeros; as Python integers."""
-    width = 8 * array.dtype.itemsize
-    patterns = bits(array).astype(object)
-    half = 1 << (width - 1)
-    return np.where(patterns >= half, half - patterns, patterns)
+def ordinals(array: NDArray[Any]) -> NDArray[np.int64]:
+    """Each number's place among the numbers of its dtype, 0 for both zeros.
+
+    Two places of float64 can lie too far apart for an int64: their difference is a uint64.
+    """
+    patterns = bits(array)
+    half = 1 << (8 * array.dtype.itemsize - 1)
+    size = np.asarray(patterns & patterns.dtype.type(half - 1)).astype(np.int64)
+    return np.where(patterns >= half, -size, size)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -10,12 +10,17 @@ import pytest
 from lion_conformance.accepted_set import EVERY, SAMPLE, Measure, accepted_sets
 from lion_conformance.battery import cases
 from lion_conformance.cases import Case, ScalarArguments
+from lion_conformance.differences import ordinals
 from lion_ref import step
 from lion_ref.acceptance import judge
 from lion_ref.arithmetic import bits
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from lion_conformance.port import Triple
+
+    Array = NDArray[Any]
 
 TRIPLES: tuple[Triple, ...] = (
     ("float32", "float32", "float32"),
@@ -71,14 +76,20 @@ def test_outcomes_are_those_of_the_rows() -> None:
     assert held == [True, True, False, False]
 
 
-def test_a_width_counts_the_steps_within_the_intervals() -> None:
-    param, _ = accepted_sets(one(1.0, 1.0, 1.0))
-    ((low, high),) = param.intervals(0)
-    assert param.width(0) == int(bits(high)[0]) - int(bits(low)[0])
-    wide, _ = accepted_sets(one(1.0, 1.0000001, -9.000001))
-    assert wide.width(0) == sum(
-        int(bits(high)[0]) - int(bits(low)[0]) for low, high in wide.intervals(0)
-    )
+def steps(low: Array, high: Array) -> int:
+    return int(ordinals(high)[0]) - int(ordinals(low)[0])
+
+
+@pytest.mark.parametrize("triple", TRIPLES, ids="-".join)
+def test_a_width_counts_the_steps_within_the_intervals(triple: Triple) -> None:
+    apart = 0
+    for case in (x.with_arrays(a[::16] for a in x.arrays) for x in cases(triple)):
+        for accepted in accepted_sets(case):
+            intervals = [accepted.intervals(i) for i in range(case.param.size)]
+            counted = [sum(steps(*ends) for ends in of_one) for of_one in intervals]
+            assert accepted.widths().tolist() == counted
+            apart += sum(len(of_one) > 1 for of_one in intervals)
+    assert apart > 30, "elements of several intervals, which a width from end to end would miss"
 
 
 def test_a_sample_of_cases_is_measured() -> None:

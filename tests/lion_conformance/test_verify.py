@@ -12,6 +12,7 @@ import pytest
 import lion_ref
 from lion_conformance import Port, PortError, Verdict, from_callable, verify
 from lion_conformance.port import run_once
+from lion_conformance.verify import MAX_EXAMPLES
 from lion_ref import CANONICAL, Semantics
 
 pytestmark = pytest.mark.clause("C29")
@@ -29,13 +30,13 @@ def test_the_reference_is_bit_exact_in_every_dtype() -> None:
 
 
 def test_wrong_ports_are_rejected(wrong: Step) -> None:
-    report = verify(wrong, dtypes=["float32"])
+    report = verify(wrong, dtypes=["float32"], explain=False)
     assert report.verdict is Verdict.REJECTED
     assert not report.ok
     assert report.counterexample is not None
 
 
-@pytest.mark.parametrize(
+SEVERAL = pytest.mark.parametrize(
     "semantics",
     [
         Semantics(momentum_fused="gradient"),
@@ -48,16 +49,28 @@ def test_wrong_ports_are_rejected(wrong: Step) -> None:
     ],
     ids=lambda semantics: semantics.describe(),
 )
+
+
+def check_named(semantics: Semantics, max_examples: int) -> None:
+    step = partial(lion_ref.step, semantics=semantics)
+    for declared in (None, semantics):
+        port = from_callable(step, name="port", declared=declared)
+        report = verify(port, dtypes=["float32"], max_examples=max_examples)
+        assert (report.verdict, report.ok) == (Verdict.BIT_EXACT_AS, True)
+        assert report.semantics == semantics
+
+
+@SEVERAL
 def test_other_semantics_are_diagnosed_undeclared_and_exact_when_declared(
     semantics: Semantics,
 ) -> None:
-    step = partial(lion_ref.step, semantics=semantics)
-    undeclared = verify(from_callable(step, name="port"), dtypes=["float32"])
-    assert (undeclared.verdict, undeclared.ok) == (Verdict.BIT_EXACT_AS, True)
-    assert undeclared.semantics == semantics
-    declared = verify(from_callable(step, name="port", declared=semantics), dtypes=["float32"])
-    assert (declared.verdict, declared.ok) == (Verdict.BIT_EXACT_AS, True)
-    assert declared.semantics == semantics
+    check_named(semantics, max_examples=1)
+
+
+@pytest.mark.slow
+@SEVERAL
+def test_other_semantics_are_so_with_the_default_budget(semantics: Semantics) -> None:
+    check_named(semantics, MAX_EXAMPLES)
 
 
 def test_a_port_that_breaks_its_declaration_is_not_ok() -> None:
@@ -65,7 +78,8 @@ def test_a_port_that_breaks_its_declaration_is_not_ok() -> None:
         (lion_ref.step, FLUSH),
         (partial(lion_ref.step, semantics=FLUSH), CANONICAL),
     ):
-        report = verify(from_callable(step, name="port", declared=declared), dtypes=["float32"])
+        port = from_callable(step, name="port", declared=declared)
+        report = verify(port, dtypes=["float32"], max_examples=2, explain=False)
         assert not report.ok
 
 
@@ -97,7 +111,7 @@ def test_the_counterexample_is_one_simple_element() -> None:
         with np.errstate(all="ignore"):
             return new_param, np.where(np.abs(grad) >= 1000, momentum, new_momentum)
 
-    found = verify(wrong_from_a_thousand_on, dtypes=["float32"]).counterexample
+    found = verify(wrong_from_a_thousand_on, dtypes=["float32"], explain=False).counterexample
     assert found is not None
     assert found.shape == (1,)
     assert found.inputs["param"].hex == "0x00000000"
@@ -111,7 +125,7 @@ def test_a_fault_of_the_position_keeps_the_elements_it_needs() -> None:
         new_momentum.reshape(-1)[100:] = 12345
         return new_param, new_momentum
 
-    found = verify(wrong_past_a_hundred, dtypes=["float32"]).counterexample
+    found = verify(wrong_past_a_hundred, dtypes=["float32"], explain=False).counterexample
     assert found is not None
     assert 100 < np.prod(found.shape) < 300
 
@@ -166,7 +180,7 @@ def test_a_port_that_does_not_answer_is_rejected_in_one_line(step: Step, message
     scalars = {"lr": 0.1, "beta1": 0.9, "beta2": 0.99, "weight_decay": 0.0}
     with pytest.raises(PortError, match=f"^{message}$"):
         run_once(from_callable(step), ONE, ONE, ONE, **scalars)
-    report = verify(step, dtypes=["float32"], max_examples=2)
+    report = verify(step, dtypes=["float32"], max_examples=2, explain=False)
     assert report.verdict is Verdict.REJECTED
     assert report.counterexample is not None
     assert "\n" not in report.counterexample.why
