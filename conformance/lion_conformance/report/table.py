@@ -100,12 +100,12 @@ def notes(reports: Sequence[Report]) -> list[str]:
     lines += [f"{r.port} ({r.door}): {r.sentence}" for r in reports if r.sentence]
     if any(cell.text == "–" for report in reports for cell in row(report)):
         lines.append("–: the port does not take this dtype, or it was not asked for")
-    not_offered: dict[str, list[str]] = {}
+    lacking: dict[str, list[str]] = {}
     for report in reports:
-        label = f"{report.port} ({report.door})"
-        for event in report.not_offered:
-            not_offered.setdefault(label, []).append(event)
-    lines += [f"{x}: not offered, so not judged: {', '.join(y)}" for x, y in not_offered.items()]
+        if report.not_offered:
+            label = f"{report.port} ({report.door})"
+            lacking.setdefault(", ".join(report.not_offered), []).append(label)
+    lines += [f"{', '.join(x)}: not offered, so not judged: {y}" for y, x in lacking.items()]
     lines += [
         f"{report.port} ({report.door}) not run: {report.not_run}"
         for report in reports
