@@ -44,7 +44,9 @@ RATES = (0.1, 0.0, 3e-4, 1.0, 0.02, 2.5, 0.003)
 DECAYS = (0.1, 0.3, 0.0, 1.0, 0.05)
 """Of different lengths, so that a step has neither η nor λ of the step before."""
 
-STEPS, LONG, SHORT = 12, 40, 4
+STEPS, SHORT = 12, 4
+LONG, BEGINNING = 300, 40
+"""Beyond a counter of 8 bits; and what is enough to tell roundings."""
 BETAS = (0.9, 0.99)
 OTHER_BETAS = (0.95, 0.98)
 """No port's default: one that falls back to its own after a step is seen."""
@@ -100,21 +102,49 @@ class Script:
 
 
 def fixed_runs(port: Port, dtype: str) -> Iterator[Trajectory]:
-    """Runs for a port whose θ has one dtype.
+    """Runs for a port whose θ has one dtype, each to be judged after every event."""
+    yield from whole_runs(port, dtype)
+    yield from further_runs(port, dtype)
+    yield long_run(port, dtype).until(BEGINNING)
 
-    Several tensors in two triples of dtypes, a longer run of one tensor, a short one of many under
-    other betas, then a run of all events that the port offers. A port that compiles anew for every
-    shape has one triple, no run of many, and the events in the first of its dtypes alone.
+
+def whole_runs(port: Port, dtype: str) -> Iterator[Trajectory]:
+    """Several tensors, then all events that the port offers: runs that are also made `once_more`.
+
+    A port that compiles anew for every shape has the events in the first of its dtypes alone.
     """
-    triple, *others = triples_of(port, dtype)
+    triple = triples_of(port, dtype)[0]
     shapes = FEW_TENSORS if port.compiles else TENSORS
-    for chosen in (triple,) if port.compiles else (triple, *others):
-        yield _steps(Script(0, chosen, shapes), STEPS)
-    yield _steps(Script(1, triple, shapes[:1]), STEPS if port.compiles else LONG)
-    if not port.compiles:
-        yield _steps(Script(3, triple, MANY_TENSORS, OTHER_BETAS), SHORT)
+    yield _steps(Script(0, triple, shapes), STEPS)
     if port.offers and (not port.compiles or dtype == port.params()[0]):
         yield eventful(port, triple, shapes)
+
+
+def further_runs(port: Port, dtype: str) -> Iterator[Trajectory]:
+    """Runs of steps alone: in another triple of dtypes, and of many tensors under other betas.
+
+    There are none for a port that compiles anew for every shape.
+    """
+    triple, *others = triples_of(port, dtype)
+    if port.compiles:
+        return
+    for other in others:
+        yield _steps(Script(0, other, TENSORS), STEPS)
+    yield _steps(Script(3, triple, MANY_TENSORS, OTHER_BETAS), SHORT)
+
+
+def long_run(port: Port, dtype: str) -> Trajectory:
+    """Many steps of one small tensor."""
+    rng = np.random.default_rng(1)
+    dtypes = [STORAGE_DTYPES[name] for name in triples_of(port, dtype)[0]]
+    size = int(np.prod(TENSORS[0]))
+    drawn = adversarial(rng, LONG * size, dtypes, "ordinary", BETAS[0])
+    params, momenta, grads = (x.reshape(LONG, *TENSORS[0]) for x in drawn)
+    steps = (
+        Step((grad,), RATES[t % len(RATES)], DECAYS[t % len(DECAYS)])
+        for t, grad in enumerate(grads)
+    )
+    return Trajectory(State.of(params[:1], momenta[:1]), *BETAS, tuple(steps))
 
 
 def triples_of(port: Port, dtype: str) -> list[Triple]:
@@ -136,12 +166,13 @@ def eventful(port: Port, triple: Triple, shapes: Sequence[Shape]) -> Trajectory:
     script = Script(2, triple, shapes).step()
     offers = port.offers
     if Offer.NO_GRADIENT in offers:
-        script.step(without=[0]).step()
+        script.step(without=[0]).step(without=[0]).step(without=[0]).step(without=[0]).step()
         if not port.compiles:
             script.step(without=[2, 4]).step(without=range(len(shapes))).step()
     if Offer.FREEZE in offers:
-        script.then(Freeze(0)).step().step()
-        script.then(*[Restore()] * (Offer.RESTORE in offers)).step().then(Thaw(0)).step()
+        script.then(Freeze(0)).step().then(Freeze(3)).step()
+        script.then(*[Restore()] * (Offer.RESTORE in offers)).step().step().step()
+        script.then(Thaw(0)).step().then(Thaw(3)).step()
     if Offer.RESTORE in offers:
         script.then(Restore()).step()
     if Offer.SPLIT in offers:
