@@ -75,9 +75,7 @@ def far_out(triple: Triple, *, seed: int, compiles: bool) -> Iterator[Case]:
         lr, beta1, beta2, weight_decay = ORDINARY
         share = (index // 4 + rng.random()) / (FAR // 4)  # one in each stretch of magnitudes
         any_size = 10.0 ** (-44 + 82 * share)
-        edge = (
-            10.0 ** -rng.uniform(4, 40) if rng.random() < 0.5 else 1 - 10 ** -rng.uniform(5, 15.9)
-        )
+        edge = 10.0 ** -rng.uniform(2, 9) if rng.random() < 0.5 else 1 - 10 ** -rng.uniform(5, 15.9)
         match index % 4:
             case 0:
                 lr = any_size

@@ -273,8 +273,8 @@ def decay_clamped_above(*arrays: Any, **scalars: Any) -> Any:
 
 @mutant()
 def small_beta1_lost(*arrays: Any, **scalars: Any) -> Any:
-    """β1 below 10⁻⁴ is taken for 0."""
-    return changed(beta1=lambda beta: beta if beta >= 1e-4 else 0.0)(*arrays, **scalars)
+    """β1 below 10⁻³ is taken for 0."""
+    return changed(beta1=lambda beta: beta if beta >= 1e-3 else 0.0)(*arrays, **scalars)
 
 
 @mutant()
