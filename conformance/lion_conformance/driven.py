@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from numpy.typing import NDArray
 
-from lion_conformance.events import Freeze, Merge, Restore, Schedule, Split, Step, Thaw
+from lion_conformance.events import Freeze, Merge, Refuse, Restore, Schedule, Split, Step, Thaw
 from lion_conformance.offers import Offer
 from lion_conformance.port import (
     Port,
@@ -17,6 +18,7 @@ from lion_conformance.port import (
     shown_by_read,
 )
 from lion_conformance.state import State
+from lion_ref import STORAGE_DTYPES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,6 +35,8 @@ class Driven:
     def __init__(self, port: Port, start: State, *, beta1: float, beta2: float) -> None:
         self._port, self._betas = port, (beta1, beta2)
         self.frozen: set[int] = set()
+        self._like = start
+        """The shapes and dtypes of the tensors; the numbers are those of the start."""
         self._schedule: Schedule | None = None
         self._scheduled = 0
         given = State.of(start.params, start.momenta)
@@ -59,6 +63,10 @@ class Driven:
 
     def happen(self, event: Other) -> None:
         """Let an event happen that is no step."""
+        if isinstance(event, Refuse):
+            self._refuse(event)
+            return
+        self._like = event.leaves(self._like)
         with answering():
             returned = event.happen(self._session)
             if isinstance(event, Restore):
@@ -74,6 +82,23 @@ class Driven:
     def read(self, like: State) -> State:
         """The session's state, which has the number, shapes and dtypes of another."""
         return read(self._session, like)[0]
+
+    def _refuse(self, event: Refuse) -> None:
+        """PortError unless the port raises, in opening a session with a β or in the step."""
+        scalars = {"lr": 0.1, "weight_decay": 0.1, "beta1": self._betas[0], "beta2": self._betas[1]}
+        scalars[event.argument] = event.value
+        dtype = STORAGE_DTYPES[event.grad]
+        grads = self.thawed(Step(tuple(np.ones(x.shape, dtype) for x in self._like.params), 0, 0))
+        session = self._session
+        try:
+            if event.argument.startswith("beta"):
+                given = State.of(self._like.params, self._like.momenta)
+                betas = {name: scalars[name] for name in ("beta1", "beta2")}
+                session = self._port.open(list(given.params), list(given.momenta), **betas)
+            session.step(grads, lr=scalars["lr"], weight_decay=scalars["weight_decay"])
+        except Exception:  # noqa: BLE001 - whatever it is, it is a refusal
+            return
+        raise PortError(f"the port took {event.argument}={event.value!r}; legal: it raises")
 
     def _scalars(self, event: Step) -> tuple[float, float]:
         if event.lr is not None and event.weight_decay is not None:

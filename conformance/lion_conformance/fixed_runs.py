@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from lion_conformance.events import (
     Merge,
     MomentumDtype,
     Move,
+    Refuse,
     Restore,
     Schedule,
     Split,
@@ -43,6 +45,14 @@ MANY_TENSORS: tuple[Shape, ...] = (*((3,), (), (5,), (2, 2)) * 10, (257, 65))
 RATES = (0.1, 0.0, 3e-4, 1.0, 0.02, 2.5, 0.003)
 DECAYS = (0.1, 0.3, 0.0, 1.0, 0.05)
 """Of different lengths, so that a step has neither η nor λ of the step before."""
+
+ILLEGAL: tuple[tuple[str, float], ...] = (
+    *(("lr", x) for x in (-0.1, math.inf, math.nan)),
+    *(("weight_decay", x) for x in (-0.1, math.inf, math.nan)),
+    *(("beta1", x) for x in (1.0, -0.1, math.nan)),
+    *(("beta2", x) for x in (1.0, -0.1, math.nan)),
+)
+"""What SPEC C13 refuses."""
 
 STEPS, SHORT = 12, 4
 LONG, BEGINNING = 300, 40
@@ -175,6 +185,10 @@ def eventful(port: Port, triple: Triple, shapes: Sequence[Shape]) -> Trajectory:
         script.then(Thaw(0)).step().then(Thaw(3)).step()
     if Offer.RESTORE in offers:
         script.then(Restore()).step()
+    if Offer.REFUSAL in offers:
+        for argument, value in ILLEGAL:
+            script.then(Refuse(argument, value, triple[2]))
+        script.step()
     if Offer.SPLIT in offers:
         script.then(Split(0, 12)).step().then(Merge(0)).step()
     other = _other_momentum(port, triple)
@@ -183,6 +197,12 @@ def eventful(port: Port, triple: Triple, shapes: Sequence[Shape]) -> Trajectory:
         if Offer.RESTORE in offers:
             script.then(Restore()).step()
         script.then(MomentumDtype(triple[1])).step()
+    _move_and_schedule(script, port)
+    return script.written()
+
+
+def _move_and_schedule(script: Script, port: Port) -> None:
+    offers = port.offers
     if Offer.DEVICE in offers:
         for device in (*port.devices[1:], port.devices[0]):
             script.then(Move(device)).step()
@@ -191,7 +211,6 @@ def eventful(port: Port, triple: Triple, shapes: Sequence[Shape]) -> Trajectory:
         if Offer.RESTORE in offers:
             script.then(Restore())
         script.step(scheduled=True).step(scheduled=True)
-    return script.written()
 
 
 def _other_momentum(port: Port, triple: Triple) -> str | None:

@@ -267,9 +267,15 @@ def _array(name: str, value: object, legal: str) -> Array:
 
 
 def from_callable(
-    step: Callable[..., Any], *, name: str | None = None, declared: Semantics | None = None
+    step: Callable[..., Any],
+    *,
+    name: str | None = None,
+    declared: Semantics | None = None,
+    refuses: bool = False,
 ) -> Port:
     """A port from a callable with lion_ref.step's signature: NumPy arrays in, NumPy arrays out.
+
+    refuses: whether it is to be judged by its refusals too, as a port that offers REFUSAL.
 
     >>> import lion_ref
     >>> from_callable(lion_ref.step).name
@@ -289,7 +295,8 @@ def from_callable(
     ) -> Session:
         return _Stateless(step, params, momenta, beta1, beta2)
 
-    return Port(name=name, open=open_session, declared=declared, offers=_OF_ANY_CALLABLE)
+    offers = _OF_ANY_CALLABLE | ({Offer.REFUSAL} if refuses else set())
+    return Port(name=name, open=open_session, declared=declared, offers=offers)
 
 
 def check_dtypes(port: Port, dtypes: Iterable[str] | None) -> tuple[str, ...]:

@@ -117,7 +117,14 @@ def _port(package: str) -> Port:
 
 
 OFFERS = frozenset(
-    {Offer.NO_GRADIENT, Offer.FREEZE, Offer.RESTORE, Offer.SPLIT, Offer.MOMENTUM_DTYPE}
+    {
+        Offer.NO_GRADIENT,
+        Offer.FREEZE,
+        Offer.RESTORE,
+        Offer.SPLIT,
+        Offer.MOMENTUM_DTYPE,
+        Offer.REFUSAL,
+    }
 )
 
 

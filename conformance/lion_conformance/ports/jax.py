@@ -97,7 +97,8 @@ DOORS: dict[str, TrainStep] = {
 }
 
 
-OFFERS = frozenset(Offer) - {Offer.DEVICE}
+OFFERS = frozenset(Offer) - {Offer.DEVICE, Offer.REFUSAL}
+"""No refusal: a traced number has no value that could be refused."""
 
 
 def restored(saved: bytes, *, door: str, device: str) -> JaxSession:
