@@ -71,7 +71,8 @@ EDGES = (
 )
 """The same, with a zero among them, all on the same elements, which are of every kind.
 
-A zero of either sign is legal for η and λ (SPEC C4).
+A zero of either sign is legal for η and λ (SPEC C4). A port that compiles has the first two: a β
+of 0 costs a compilation, and under XLA no row of SPEC C16 has what Keras makes of λ = -0.
 """
 
 
@@ -93,7 +94,7 @@ def preamble(triples: Sequence[Triple], *, compiles: bool) -> Iterator[Case]:
     for scalars in SCALARS[:3] if compiles else SCALARS:
         yield _case(rng, alike, (257,), scalars, "ordinary")
     same = _case(rng, alike, (4099,), EDGES[0], "mixed")
-    for lr, beta1, beta2, weight_decay in EDGES[:4] if compiles else EDGES:
+    for lr, beta1, beta2, weight_decay in EDGES[:2] if compiles else EDGES:
         yield Case(*same.arrays, lr, beta1, beta2, weight_decay)
     yield replace(same, momentum=same.momentum[::-1].copy())
     yield _relaid(_case(rng, alike, (257,), (0.1, 0.9, 0.99, 0.1), "ordinary"), np.zeros_like)
