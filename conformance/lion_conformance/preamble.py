@@ -72,7 +72,7 @@ EDGES = (
 """The same, with a zero among them, all on the same elements, which are of every kind.
 
 A zero of either sign is legal for η and λ (SPEC C4). A port that compiles has the first two: a β
-of 0 costs a compilation, and under XLA no row of SPEC C16 has what Keras makes of λ = -0.
+of 0 costs a compilation, and no row of SPEC C16 has what Keras makes of λ = -0.
 """
 
 
