@@ -180,6 +180,20 @@ class Move(Other):
         return f"move to {self.device}"
 
 
+@dataclass(frozen=True, slots=True)
+class Refuse(Other):
+    """A step with a scalar that SPEC C13 refuses, a β in a session of its own; nothing changes."""
+
+    argument: str
+    value: float
+    grad: str
+    """The dtype of the step's gradients."""
+    needs = Offer.REFUSAL
+
+    def __str__(self) -> str:
+        return f"refuse {self.argument}={self.value!r}"
+
+
 Event = Step | Other
 
 

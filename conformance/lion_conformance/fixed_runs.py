@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from lion_conformance.events import (
     Merge,
     MomentumDtype,
     Move,
+    Refuse,
     Restore,
     Schedule,
     Split,
@@ -44,7 +46,17 @@ RATES = (0.1, 0.0, 3e-4, 1.0, 0.02, 2.5, 0.003)
 DECAYS = (0.1, 0.3, 0.0, 1.0, 0.05)
 """Of different lengths, so that a step has neither η nor λ of the step before."""
 
-STEPS, LONG, SHORT = 12, 40, 4
+ILLEGAL: tuple[tuple[str, float], ...] = (
+    *(("lr", x) for x in (-0.1, math.inf, math.nan)),
+    *(("weight_decay", x) for x in (-0.1, math.inf, math.nan)),
+    *(("beta1", x) for x in (1.0, -0.1, math.nan)),
+    *(("beta2", x) for x in (1.0, -0.1, math.nan)),
+)
+"""What SPEC C13 refuses."""
+
+STEPS, SHORT = 12, 4
+LONG, BEGINNING = 300, 40
+"""Beyond a counter of 8 bits; and what is enough to tell roundings."""
 BETAS = (0.9, 0.99)
 OTHER_BETAS = (0.95, 0.98)
 """No port's default: one that falls back to its own after a step is seen."""
@@ -100,21 +112,49 @@ class Script:
 
 
 def fixed_runs(port: Port, dtype: str) -> Iterator[Trajectory]:
-    """Runs for a port whose θ has one dtype.
+    """Runs for a port whose θ has one dtype, each to be judged after every event."""
+    yield from whole_runs(port, dtype)
+    yield from further_runs(port, dtype)
+    yield long_run(port, dtype).until(BEGINNING)
 
-    Several tensors in two triples of dtypes, a longer run of one tensor, a short one of many under
-    other betas, then a run of all events that the port offers. A port that compiles anew for every
-    shape has one triple, no run of many, and the events in the first of its dtypes alone.
+
+def whole_runs(port: Port, dtype: str) -> Iterator[Trajectory]:
+    """Several tensors, then all events that the port offers: runs that are also made `once_more`.
+
+    A port that compiles anew for every shape has the events in the first of its dtypes alone.
     """
-    triple, *others = triples_of(port, dtype)
+    triple = triples_of(port, dtype)[0]
     shapes = FEW_TENSORS if port.compiles else TENSORS
-    for chosen in (triple,) if port.compiles else (triple, *others):
-        yield _steps(Script(0, chosen, shapes), STEPS)
-    yield _steps(Script(1, triple, shapes[:1]), STEPS if port.compiles else LONG)
-    if not port.compiles:
-        yield _steps(Script(3, triple, MANY_TENSORS, OTHER_BETAS), SHORT)
+    yield _steps(Script(0, triple, shapes), STEPS)
     if port.offers and (not port.compiles or dtype == port.params()[0]):
         yield eventful(port, triple, shapes)
+
+
+def further_runs(port: Port, dtype: str) -> Iterator[Trajectory]:
+    """Runs of steps alone: in another triple of dtypes, and of many tensors under other betas.
+
+    There are none for a port that compiles anew for every shape.
+    """
+    triple, *others = triples_of(port, dtype)
+    if port.compiles:
+        return
+    for other in others:
+        yield _steps(Script(0, other, TENSORS), STEPS)
+    yield _steps(Script(3, triple, MANY_TENSORS, OTHER_BETAS), SHORT)
+
+
+def long_run(port: Port, dtype: str) -> Trajectory:
+    """Many steps of one small tensor."""
+    rng = np.random.default_rng(1)
+    dtypes = [STORAGE_DTYPES[name] for name in triples_of(port, dtype)[0]]
+    size = int(np.prod(TENSORS[0]))
+    drawn = adversarial(rng, LONG * size, dtypes, "ordinary", BETAS[0])
+    params, momenta, grads = (x.reshape(LONG, *TENSORS[0]) for x in drawn)
+    steps = (
+        Step((grad,), RATES[t % len(RATES)], DECAYS[t % len(DECAYS)])
+        for t, grad in enumerate(grads)
+    )
+    return Trajectory(State.of(params[:1], momenta[:1]), *BETAS, tuple(steps))
 
 
 def triples_of(port: Port, dtype: str) -> list[Triple]:
@@ -136,14 +176,19 @@ def eventful(port: Port, triple: Triple, shapes: Sequence[Shape]) -> Trajectory:
     script = Script(2, triple, shapes).step()
     offers = port.offers
     if Offer.NO_GRADIENT in offers:
-        script.step(without=[0]).step()
+        script.step(without=[0]).step(without=[0]).step(without=[0]).step(without=[0]).step()
         if not port.compiles:
             script.step(without=[2, 4]).step(without=range(len(shapes))).step()
     if Offer.FREEZE in offers:
-        script.then(Freeze(0)).step().step()
-        script.then(*[Restore()] * (Offer.RESTORE in offers)).step().then(Thaw(0)).step()
+        script.then(Freeze(0)).step().then(Freeze(3)).step()
+        script.then(*[Restore()] * (Offer.RESTORE in offers)).step().step().step()
+        script.then(Thaw(0)).step().then(Thaw(3)).step()
     if Offer.RESTORE in offers:
         script.then(Restore()).step()
+    if Offer.REFUSAL in offers:
+        for argument, value in ILLEGAL:
+            script.then(Refuse(argument, value, triple[2]))
+        script.step()
     if Offer.SPLIT in offers:
         script.then(Split(0, 12)).step().then(Merge(0)).step()
     other = _other_momentum(port, triple)
@@ -152,6 +197,12 @@ def eventful(port: Port, triple: Triple, shapes: Sequence[Shape]) -> Trajectory:
         if Offer.RESTORE in offers:
             script.then(Restore()).step()
         script.then(MomentumDtype(triple[1])).step()
+    _move_and_schedule(script, port)
+    return script.written()
+
+
+def _move_and_schedule(script: Script, port: Port) -> None:
+    offers = port.offers
     if Offer.DEVICE in offers:
         for device in (*port.devices[1:], port.devices[0]):
             script.then(Move(device)).step()
@@ -160,7 +211,6 @@ def eventful(port: Port, triple: Triple, shapes: Sequence[Shape]) -> Trajectory:
         if Offer.RESTORE in offers:
             script.then(Restore())
         script.step(scheduled=True).step(scheduled=True)
-    return script.written()
 
 
 def _other_momentum(port: Port, triple: Triple) -> str | None:

@@ -133,6 +133,8 @@ def _elsewhere(port: Port, jobs: list[Job]) -> list[list[Shown]]:
     if done.returncode:
         text = " ".join(done.stderr.decode("utf-8", "backslashreplace").split())[-300:]
         raise PortError(f"restoring in a fresh process failed: {text}")
+    if not done.stdout:
+        raise PortError("restoring in a fresh process ended it with status 0 and no answer")
     states: list[list[Shown]] = pickle.loads(done.stdout)
     return states
 

@@ -27,6 +27,7 @@ class Offer(Enum):
     SPLIT = "split and merge"
     MOMENTUM_DTYPE = "dtype of momentum"
     DEVICE = "another device"
+    REFUSAL = "refusal of illegal arguments"
 
 
 class StepsWithoutGradients(Protocol):
@@ -78,6 +79,13 @@ class ChangesMomentumDtype(Protocol):
 
     def momentum_dtype(self, dtype: str) -> None:
         """Keep the momenta in this dtype from here on."""
+
+
+class Refuses(Protocol):
+    """REFUSAL: an η, λ or β that SPEC C13 refuses is refused, and nothing is half-updated."""
+
+    def step(self, grads: Sequence[Array], *, lr: float, weight_decay: float) -> None:
+        """As `Session.step`; raises for what is illegal, if `Port.open` has not for a β."""
 
 
 class Moves(Protocol):

@@ -26,6 +26,10 @@ Array = NDArray[Any]
 Triple = tuple[str, str, str]
 
 
+OVERLAP_WORK = 100_000
+"""Candidates that NumPy may try before it is taken to be too hard whether arrays overlap."""
+
+
 class PortError(Exception):
     """A port raised, or returned what is no result; one line that says which and what is legal."""
 
@@ -127,13 +131,15 @@ class _Stateless:
     ) -> None:
         self._step, self._betas = step, {"beta1": beta1, "beta2": beta2}
         self._params, self._momenta = list(params), list(momenta)
+        self._given: dict[int, tuple[Array, ...]] = {}
 
     def step(self, grads: Sequence[Array | None], *, lr: float, weight_decay: float) -> None:
         """One call of the callable for each tensor; inputs that it changed are an error."""
         for i, grad in enumerate(grads):
             if grad is None:
                 continue
-            inputs = (self._params[i], self._momenta[i], grad)
+            param, momentum = self._refilled(i)
+            inputs = (param, momentum, grad)
             before = [bits(x).copy() for x in inputs]
             result = self._step(*inputs, lr=lr, weight_decay=weight_decay, **self._betas)
             for name, array, pattern in zip(
@@ -144,6 +150,22 @@ class _Stateless:
             if all(a.shape == b.shape for a, b in zip(results, inputs, strict=False)):
                 _check_new(results, inputs)  # else the wrong shape is what there is to say
             self._params[i], self._momenta[i] = results
+
+    def _refilled(self, i: int) -> tuple[Array, ...]:
+        """θ and m: as they lie in memory at first, later always in the same two arrays.
+
+        So whoever knows an array by its identity, or looks at one after the call, has old numbers.
+        """
+        state = (self._params[i], self._momenta[i])
+        if i not in self._given:
+            self._given[i] = ()
+            return state
+        given = self._given[i]
+        if [(x.shape, x.dtype) for x in given] != [(x.shape, x.dtype) for x in state]:
+            given = self._given[i] = tuple(x.copy() for x in state)
+        for array, numbers in zip(given, state, strict=True):
+            array[...] = numbers
+        return given
 
     def freeze(self, tensor: int) -> None:
         """Nothing to do: without a gradient the callable is not called."""
@@ -156,9 +178,11 @@ class _Stateless:
         for arrays in (self._params, self._momenta):
             whole = arrays[tensor]
             arrays[tensor : tensor + 1] = [whole[:at], whole[at:]]
+        self._given.clear()
 
     def merge(self, tensor: int) -> None:
         """The rows of both, in a new array."""
+        self._given.clear()
         for arrays in (self._params, self._momenta):
             arrays[tensor : tensor + 2] = [np.concatenate(arrays[tensor : tensor + 2])]
 
@@ -200,16 +224,28 @@ def shown_by_read(shown: object, count: int) -> tuple[Sequence[Array], Sequence[
 
 
 def _check_new(results: tuple[Array, Array], inputs: tuple[Array, Array, Array]) -> None:
-    """PortError if a result shares memory with an input or with the other result."""
+    """PortError if an element of a result lies where one of an input or the other result does."""
     for name, result, others in (
         ("param", results[0], (*inputs, results[1])),
         ("momentum", results[1], inputs),
     ):
-        if any(np.may_share_memory(result, other) for other in others):
+        if any(_overlap(result, other) for other in others):
             raise PortError(
                 f"the port returned {name} in memory that an input or the other result lies in; "
                 "legal: new arrays"
             )
+
+
+def _overlap(first: Array, second: Array) -> bool:
+    """Whether they share memory: two columns of one matrix do not.
+
+    Strides so odd that it takes long to say are taken for shared memory.
+    """
+    try:
+        # NumPy's stub knows of no work but none and all.
+        return np.shares_memory(first, second, max_work=OVERLAP_WORK)  # type: ignore[arg-type]
+    except np.exceptions.TooHardError:
+        return True
 
 
 def _pair(result: object) -> tuple[Array, Array]:
@@ -231,9 +267,15 @@ def _array(name: str, value: object, legal: str) -> Array:
 
 
 def from_callable(
-    step: Callable[..., Any], *, name: str | None = None, declared: Semantics | None = None
+    step: Callable[..., Any],
+    *,
+    name: str | None = None,
+    declared: Semantics | None = None,
+    refuses: bool = False,
 ) -> Port:
     """A port from a callable with lion_ref.step's signature: NumPy arrays in, NumPy arrays out.
+
+    refuses: whether it is to be judged by its refusals too, as a port that offers REFUSAL.
 
     >>> import lion_ref
     >>> from_callable(lion_ref.step).name
@@ -253,7 +295,8 @@ def from_callable(
     ) -> Session:
         return _Stateless(step, params, momenta, beta1, beta2)
 
-    return Port(name=name, open=open_session, declared=declared, offers=_OF_ANY_CALLABLE)
+    offers = _OF_ANY_CALLABLE | ({Offer.REFUSAL} if refuses else set())
+    return Port(name=name, open=open_session, declared=declared, offers=offers)
 
 
 def check_dtypes(port: Port, dtypes: Iterable[str] | None) -> tuple[str, ...]:

@@ -42,6 +42,9 @@ FEW_SIZES = (2, 31, 1024, 65_537)
 
 SHAPE = (2, 3, 4, 5)
 
+AXES = (2, 1, 3, 2, 1, 2, 1, 2)
+"""More axes than the small cases of `sweep` have."""
+
 TILES = (257, 259)
 """A matrix of more tiles than one, whatever their size, and none of them whole."""
 
@@ -61,10 +64,16 @@ SCALARS = (
 EDGES = (
     (0.1, 0.9, 0.99, 0.0),
     (0.0, 0.9, 0.99, 0.1),
+    (0.1, 0.9, 0.99, -0.0),
+    (-0.0, 0.9, 0.99, 0.1),
     (0.1, 0.0, 0.99, 0.1),
     (0.1, 0.9, 0.0, 0.1),
 )
-"""The same, with a zero among them, all on the same elements, which are of every kind."""
+"""The same, with a zero among them, all on the same elements, which are of every kind.
+
+A zero of either sign is legal for η and λ (SPEC C4). A port that compiles has the first two: a β
+of 0 costs a compilation, and no row of SPEC C16 has what Keras makes of λ = -0.
+"""
 
 
 def preamble(triples: Sequence[Triple], *, compiles: bool) -> Iterator[Case]:
@@ -94,7 +103,7 @@ def preamble(triples: Sequence[Triple], *, compiles: bool) -> Iterator[Case]:
 
 
 def _laid_out_otherwise(rng: np.random.Generator, triple: Triple) -> Iterator[Case]:
-    """Matrices of many tiles, rows that lie apart, permuted axes, gradients that are only read."""
+    """Matrices of many tiles, rows that lie apart, axes permuted and many, gradients only read."""
 
     def ordinary(shape: tuple[int, ...]) -> Case:
         return _case(rng, triple, shape, (0.1, 0.9, 0.99, 0.1), "ordinary")
@@ -107,6 +116,7 @@ def _laid_out_otherwise(rng: np.random.Generator, triple: Triple) -> Iterator[Ca
     read = ordinary((33, 31))
     yield replace(read, grad=read_only(read.grad))
     yield replace(read, grad=repeated(read.grad))
+    yield ordinary(AXES)
 
 
 def _relaid(case: Case, lay: Callable[[Array], Array]) -> Case:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lion_conformance.fixed_runs import fixed_runs
-from lion_conformance.trajectory import follow
+from lion_conformance.fixed_runs import further_runs, long_run, whole_runs
+from lion_conformance.to_the_end import follow_to_the_end
+from lion_conformance.trajectory import answers, follow, judged
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from lion_conformance.judge import Tally
     from lion_conformance.port import Port
+    from lion_conformance.trajectory import RunFailure
 
 
 EXAMPLES_A_RUN = 8
@@ -31,10 +35,9 @@ def judge_runs(port: Port, dtype: str, tally: Tally, *, drawn: int, seed: int | 
         drawn: how many runs a state machine makes up after the fixed ones.
         seed: the same seed gives the same runs; None gives others each time.
     """
-    for run in fixed_runs(port, dtype):
-        tally.failure = follow(port, run, tally)
-        if tally.failure is not None:
-            return
+    tally.failure = next(filter(None, _of_fixed_runs(port, dtype, tally)), None)
+    if tally.failure is not None:
+        return
     if not drawn:
         return
     try:
@@ -44,3 +47,11 @@ def judge_runs(port: Port, dtype: str, tally: Tally, *, drawn: int, seed: int | 
             raise
     else:
         drive_machine(port, dtype, tally, runs=drawn, seed=seed)
+
+
+def _of_fixed_runs(port: Port, dtype: str, tally: Tally) -> Iterator[RunFailure | None]:
+    for run in whole_runs(port, dtype):
+        yield follow(port, run, tally)
+    for run in further_runs(port, dtype):
+        yield judged(run, answers(port, run), tally)
+    yield follow_to_the_end(port, long_run(port, dtype), tally)

@@ -23,7 +23,10 @@ if TYPE_CHECKING:
     from lion_conformance.state import Array
 
 ATTEMPTS = 60
-"""Runs of the port at the most."""
+"""Runs of the port at the most; one of many events counts as several."""
+
+EVENTS = 20
+"""In a run that counts as one."""
 
 
 def smallest(port: Port, failure: Failure | RunFailure) -> Failure | RunFailure:
@@ -44,7 +47,7 @@ def shortened(port: Port, failure: RunFailure) -> RunFailure:
     while progress and attempts < ATTEMPTS:
         progress = False
         for run in filter(_possible, _shorter(best)):
-            attempts += 1
+            attempts += 1 + len(run.events) // EVENTS
             found = follow(port, run, Tally(port.declared))
             if found is not None:
                 best, progress = found, True

@@ -30,7 +30,13 @@ SWEEP: Final = 160
 FEW: Final = 24
 """For ports that compile: all of one shape, one triple and one pair of betas."""
 
+FAR: Final = 40
+"""Cases beside them with a scalar that is far out; of a port that compiles, half as many."""
+
 FIXED: Final[tuple[int, ...]] = (257,)
+ORDINARY: Final = (0.1, 0.9, 0.99, 0.1)
+"""η, β1, β2, λ beside one that is far out."""
+
 UNIFORM: Final = 0.4
 """The share of cases whose arrays are of one kind as a whole."""
 
@@ -54,6 +60,35 @@ def sweep(triples: Sequence[Triple], *, seed: int, compiles: bool) -> Iterator[C
             arrays = layouts.mixed(rng, arrays)
         theta, m, g = arrays
         yield Case(theta, m, g, lr, beta1, beta2, weight_decay)
+    if triples:
+        yield from far_out(alike[0], seed=seed, compiles=compiles)
+
+
+def far_out(triple: Triple, *, seed: int, compiles: bool) -> Iterator[Case]:
+    """Cases with one scalar of any magnitude that is legal in float32; of betas, near 0 or 1.
+
+    What it does shows where other numbers are 0 or of its size, so the elements are of every kind.
+    """
+    rng = np.random.default_rng([seed, 2])
+    dtypes = [STORAGE_DTYPES[name] for name in triple]
+    for index in range(FAR):
+        lr, beta1, beta2, weight_decay = ORDINARY
+        share = (index // 4 + rng.random()) / (FAR // 4)  # one in each stretch of magnitudes
+        any_size = 10.0 ** (-44 + 82 * share)
+        edge = 10.0 ** -rng.uniform(2, 9) if rng.random() < 0.5 else 1 - 10 ** -rng.uniform(5, 15.9)
+        match index % 4:
+            case 0:
+                lr = any_size
+            case 1:  # η·λ stays ordinary, else no θ shows λ
+                lr, weight_decay = min(10.0 ** rng.uniform(-3, -1) / any_size, 1e38), any_size
+            case 2:
+                beta1 = edge
+            case 3:
+                beta2 = edge
+        if not (compiles and index % 4 >= 2):
+            theta, m, g = adversarial(rng, FIXED[0], dtypes, "mixed", beta1)
+            g[::4] = 0  # beside which a small β shows
+            yield Case(theta, m, g, lr, beta1, beta2, weight_decay)
 
 
 def scalars(rng: np.random.Generator) -> tuple[float, float, float, float]:

@@ -17,20 +17,23 @@ from numpy.typing import NDArray
 
 from lion_conformance.cases import Case
 from lion_conformance.events import Restore, Step, spelled
-from lion_conformance.judge import Failure
+from lion_conformance.judge import Failure, Tally
+from lion_conformance.once_more import once_more
 from lion_conformance.port import Port, PortError
 from lion_conformance.walk import Walk
 from lion_ref.arithmetic import same_bits
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from lion_conformance.events import Event
-    from lion_conformance.judge import Tally
     from lion_conformance.state import State
     from lion_conformance.walk import Answer
 
 Array = NDArray[Any]
+
+TOLD = 20
+"""Events of a long run that are told from its beginning, and as many from its end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +70,9 @@ class Trajectory:
             for i, (param, momentum) in enumerate(self.start.tensors)
         ]
         events = [f"event {t}: {event}" for t, event in enumerate(self.events)]
+        if len(events) > 2 * TOLD:
+            more = f"events {TOLD} to {len(events) - TOLD - 1}: as many more"
+            events[TOLD:-TOLD] = [more]
         return [*tensors, *events]
 
 
@@ -88,15 +94,31 @@ class RunFailure:
         return f"{which}: {self.last.why}"
 
 
-def answers(port: Port, run: Trajectory) -> Iterator[list[Answer]]:
-    """For each event the port's answers, tensor by tensor; PortError where there is none."""
+def answers(
+    port: Port, run: Trajectory, shown: list[State] | None = None
+) -> Iterator[list[Answer]]:
+    """For each event the port's answers, tensor by tensor; PortError where there is none.
+
+    shown: takes the state after each event.
+    """
     walk = Walk(port, run.start, beta1=run.beta1, beta2=run.beta2)
-    yield from map(walk.apply, run.events)
+    for event in run.events:
+        answer = walk.apply(event)
+        if shown is not None:
+            shown.append(walk.state)
+        yield answer
 
 
 def follow(port: Port, run: Trajectory, tally: Tally) -> RunFailure | None:
-    """Judge a run after every event; what is rejected ends it."""
-    return judged(run, answers(port, run), tally)
+    """Judge a run after every event, then once more otherwise; what is rejected ends it."""
+    shown: list[State] = []
+    return judged(run, answers(port, run, shown), tally) or same_again(port, run, shown)
+
+
+def same_again(port: Port, run: Trajectory, shown: Sequence[State]) -> RunFailure | None:
+    """Where a run that passed, made once more otherwise, is not what it was: see `once_more`."""
+    betas = (run.beta1, run.beta2)
+    return judged(run, once_more(port, run.start, betas, run.events, shown), Tally(None))
 
 
 def judged(
@@ -133,5 +155,5 @@ def _wrong(answer: Answer, tally: Tally) -> str:
     for name, found, wanted in zip(("θ", "m"), answer.got, answer.expected, strict=True):
         other = int((~same_bits(found, wanted)).sum())
         if other:
-            return f"{name}: {other} of {wanted.size} elements have bits that this must not leave"
+            return f"{name}: {other} of {wanted.size} elements {answer.otherwise}"
     return ""

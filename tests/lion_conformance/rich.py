@@ -268,6 +268,34 @@ class LeftOnTheOldDevice(Rich):
         self.momenta = [np.zeros_like(x) for x in self.momenta]
 
 
+class TakesNegativeRates(Rich):
+    """Goes uphill where η is negative."""
+
+    def step(self, grads: Sequence[Any], *, lr: float, weight_decay: float) -> None:
+        if lr < 0:
+            grads, lr = [None if x is None else -x for x in grads], -lr
+        super().step(grads, lr=lr, weight_decay=weight_decay)
+
+
+class TakesAnyBeta(Rich):
+    """Clamps the betas."""
+
+    def __init__(self, params: Sequence[Any], momenta: Sequence[Any], **betas: float) -> None:
+        legal = {name: min(max(x, 0.0), 1 - 2.0**-53) for name, x in betas.items()}
+        super().__init__(params, momenta, **legal)
+
+
+class HalfUpdatedWhenRefused(Rich):
+    """Decays the momenta before it looks at the scalars."""
+
+    def step(self, grads: Sequence[Any], *, lr: float, weight_decay: float) -> None:
+        before = self.momenta
+        self.momenta = [x / 2 for x in before]
+        if 0 <= lr < float("inf"):
+            self.momenta = before
+        super().step(grads, lr=lr, weight_decay=weight_decay)
+
+
 WRONG: dict[type[Rich], str] = {
     MomentumNotRestored: "save and restore",
     SavedInHalfPrecision: "save and restore",
@@ -284,6 +312,9 @@ WRONG: dict[type[Rich], str] = {
     MergedInTheOtherOrder: "merge",
     MomentumTruncated: "momentum in",
     LeftOnTheOldDevice: "move to",
+    TakesNegativeRates: "refuse lr=",
+    TakesAnyBeta: "refuse beta",
+    HalfUpdatedWhenRefused: "refuse lr=",
     SavedInMemory: "in a fresh process",
 }
 """Each wrong port, and a word of the event without which nobody could see it."""

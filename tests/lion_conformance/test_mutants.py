@@ -117,7 +117,23 @@ def columns_first(param: Any, momentum: Any, grad: Any, **scalars: Any) -> Any:
     return tuple(np.asfortranarray(x).reshape(x.shape, order="F") for x in results)
 
 
-RIGHT: tuple[Step, ...] = (lion_ref.step, in_blocks, backwards, in_threads, columns_first)
+def interleaved(param: Any, momentum: Any, grad: Any, **scalars: Any) -> Any:
+    """θ' and m' in turn in one array, where they have one dtype: no element lies in two places."""
+    results = lion_ref.step(param, momentum, grad, **scalars)
+    if param.dtype != momentum.dtype:
+        return results
+    both = np.stack(results, axis=-1)
+    return both[..., 0], both[..., 1]
+
+
+RIGHT: tuple[Step, ...] = (
+    lion_ref.step,
+    in_blocks,
+    backwards,
+    in_threads,
+    columns_first,
+    interleaved,
+)
 
 
 def ports() -> list[Port | Step]:

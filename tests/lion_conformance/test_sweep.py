@@ -13,7 +13,7 @@ from lion_conformance import Verdict, diagnosis, layouts, verify
 from lion_conformance.diagnose import any_case
 from lion_conformance.place import depends_on_place
 from lion_conformance.port import from_callable
-from lion_conformance.sweep import FEW, FIXED, SWEEP, sweep
+from lion_conformance.sweep import FAR, FEW, FIXED, SWEEP, far_out, sweep
 from lion_ref import Semantics, legal_triples
 from lion_ref.arithmetic import same_bits
 from tests.lion_conformance.mutants import rounding
@@ -24,7 +24,7 @@ FLOAT32 = [("float32", "float32", "float32")]
 
 
 def test_the_small_cases_are_of_every_kind() -> None:
-    cases = list(sweep(legal_triples(), seed=0, compiles=False))
+    *cases, _ = list(sweep(legal_triples(), seed=0, compiles=False))[: SWEEP + 1]
     assert len(cases) == SWEEP
     assert {case.triple for case in cases} == set(legal_triples())
     assert {case.param.ndim for case in cases} == set(range(7))
@@ -42,10 +42,27 @@ def test_another_seed_gives_other_cases() -> None:
 
 def test_a_port_that_compiles_gets_one_shape_and_one_pair_of_betas() -> None:
     cases = list(sweep(legal_triples(), seed=0, compiles=True))
-    assert len(cases) == FEW
+    assert len(cases) == FEW + FAR // 2
     assert {(case.param.shape, case.beta1, case.beta2) for case in cases} == {(FIXED, 0.9, 0.99)}
     assert len({case.triple for case in cases}) == 1
     assert not list(sweep([], seed=0, compiles=False))
+
+
+@pytest.mark.clause("C4", "C13")
+def test_each_scalar_comes_in_every_magnitude_that_is_legal() -> None:
+    for seed in range(3):
+        cases = list(far_out(FLOAT32[0], seed=seed, compiles=False))
+        assert len(cases) == FAR
+        for name in ("lr", "weight_decay"):
+            first = ("lr", "weight_decay").index(name)
+            drawn = sorted(np.log10([getattr(x, name) for x in cases[first::4]]))
+            assert drawn[0] < -35 < 29 < drawn[-1]
+            assert np.diff(drawn).max() < 17
+            assert all(np.isfinite(np.float32(10**x)) for x in drawn)
+        for name in ("beta1", "beta2"):
+            drawn = [getattr(x, name) for x in cases]
+            assert any(beta < 1e-3 for beta in drawn)
+            assert any(1 - 1e-5 < beta < 1 for beta in drawn)
 
 
 @pytest.mark.parametrize("lay", layouts.LAYOUTS, ids=lambda lay: lay.__name__)

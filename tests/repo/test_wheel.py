@@ -265,8 +265,8 @@ def test_the_command_is_declared_and_leads_to_a_function(
 ) -> None:
     points = configparser.ConfigParser()
     points.read_string(_read(wheel, "entry_points.txt"))
-    assert dict(points["console_scripts"]) == {"lion-conformance": "lion_conformance.cli:main"}
-    ran = run_isolated(installed, "from lion_conformance.cli import main\nassert callable(main)")
+    assert dict(points["console_scripts"]) == {"lion-conformance": "lion_conformance.guard:main"}
+    ran = run_isolated(installed, "from lion_conformance.guard import main\nassert callable(main)")
     assert ran.returncode == 0, ran.stderr
 
 

@@ -61,9 +61,10 @@ def _torch() -> Namespace:
 def _jax() -> Namespace:
     import jax
 
-    return Namespace(
-        "jax.numpy", jax.numpy.asarray, compiles=True, wide=lambda: jax.enable_x64(True)
-    )
+    def put(array: Array) -> Any:
+        return jax.numpy.asarray(np.array(array))  # NumPy's copy: JAX may read an array later
+
+    return Namespace("jax.numpy", put, compiles=True, wide=lambda: jax.enable_x64(True))
 
 
 def _dask() -> Namespace:
@@ -116,7 +117,14 @@ def _port(package: str) -> Port:
 
 
 OFFERS = frozenset(
-    {Offer.NO_GRADIENT, Offer.FREEZE, Offer.RESTORE, Offer.SPLIT, Offer.MOMENTUM_DTYPE}
+    {
+        Offer.NO_GRADIENT,
+        Offer.FREEZE,
+        Offer.RESTORE,
+        Offer.SPLIT,
+        Offer.MOMENTUM_DTYPE,
+        Offer.REFUSAL,
+    }
 )
 
 

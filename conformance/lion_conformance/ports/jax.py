@@ -97,7 +97,8 @@ DOORS: dict[str, TrainStep] = {
 }
 
 
-OFFERS = frozenset(Offer) - {Offer.DEVICE}
+OFFERS = frozenset(Offer) - {Offer.DEVICE, Offer.REFUSAL}
+"""No refusal: a traced number has no value that could be refused."""
 
 
 def restored(saved: bytes, *, door: str, device: str) -> JaxSession:
@@ -137,7 +138,8 @@ class JaxSession(Session):
             self._state = lion_jax.LionState(count=count, mu=[self._put(x) for x in momenta])
 
     def _put(self, array: Any) -> Any:
-        return jax.device_put(jnp.asarray(array), self._device)
+        # NumPy's copy: JAX may read an array, even to copy it, after the step has returned.
+        return jax.device_put(jnp.asarray(np.array(array)), self._device)
 
     def step(self, grads: Sequence[Array | None], *, lr: float, weight_decay: float) -> None:
         """One train step; lr and weight decay as a schedule would hand them over, traced."""

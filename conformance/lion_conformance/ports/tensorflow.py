@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from functools import lru_cache, partial
+import weakref
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -83,7 +84,22 @@ class TrainingLoop:
         return [x.value for x in self.optimizer.variables if "momentum" in x.name]
 
 
-_training_loop = lru_cache(maxsize=128)(TrainingLoop)
+class Loops:
+    """Training loops, which take long to build: each is used again once its session is gone."""
+
+    def __init__(self, build: Callable[..., Any]) -> None:
+        self._build = build
+        self._free: dict[tuple[Any, ...], list[Any]] = {}
+
+    def lend(self, session: Session, *key: Any) -> Any:
+        """A loop for what identifies it, for this session alone."""
+        free = self._free.setdefault(key, [])
+        loop = free.pop() if free else self._build(*key)
+        weakref.finalize(session, free.append, loop).atexit = False
+        return loop
+
+
+_loops = Loops(TrainingLoop)
 
 
 OFFERS = frozenset({Offer.NO_GRADIENT, Offer.FREEZE, Offer.RESTORE, Offer.SPLIT})
@@ -119,7 +135,7 @@ class TensorFlowSession(Session):
 
     def _start(self, params: Sequence[Array], momenta: Sequence[Array]) -> None:
         key = tuple((x.dtype.name, x.shape) for x in params)
-        self._loop = _training_loop(key, *self._betas.values(), *self._how)
+        self._loop: TrainingLoop = _loops.lend(self, key, *self._betas.values(), *self._how)
         for variable, value in zip(
             [*self._loop.variables, *self._loop.momenta], [*params, *momenta], strict=True
         ):

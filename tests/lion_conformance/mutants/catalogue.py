@@ -27,9 +27,11 @@ THEMES: Final = (
     "rounding",
     "values",
     "memory",
+    "layout",
     "dtypes",
     "state",
     "sessions",
+    "runs",
     "concurrency",
 )
 

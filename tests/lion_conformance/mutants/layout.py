@@ -7,10 +7,12 @@ from typing import Any
 import numpy as np
 
 import lion_ref
+from tests.lion_conformance.mutants.catalogue import mutant
 
 step = lion_ref.step
 
 
+@mutant()
 def second_tile_left_out(param: Any, momentum: Any, grad: Any, **scalars: Any) -> Any:
     """Launches one tile along each axis of a matrix where both are long."""
     new_param, new_momentum = step(param, momentum, grad, **scalars)
@@ -19,6 +21,7 @@ def second_tile_left_out(param: Any, momentum: Any, grad: Any, **scalars: Any) -
     return new_param, new_momentum
 
 
+@mutant()
 def large_matrix_cut(param: Any, momentum: Any, grad: Any, **scalars: Any) -> Any:
     """Has a counter that ends within a large matrix."""
     new_param, new_momentum = step(param, momentum, grad, **scalars)
@@ -27,6 +30,7 @@ def large_matrix_cut(param: Any, momentum: Any, grad: Any, **scalars: Any) -> An
     return new_param, new_momentum
 
 
+@mutant()
 def large_and_strided_cut(param: Any, momentum: Any, grad: Any, **scalars: Any) -> Any:
     """Has the same counter where the gradient is not contiguous."""
     new_param, new_momentum = step(param, momentum, grad, **scalars)
@@ -35,6 +39,7 @@ def large_and_strided_cut(param: Any, momentum: Any, grad: Any, **scalars: Any) 
     return new_param, new_momentum
 
 
+@mutant()
 def rows_taken_for_adjoining(param: Any, momentum: Any, grad: Any, **scalars: Any) -> Any:
     """Takes the last axis's stride for all: what lies beyond the first row is read elsewhere."""
 
@@ -48,6 +53,7 @@ def _rows_lie_apart(x: Any) -> bool:
     return bool(x.strides[1] == x.itemsize and x.strides[0] > x.shape[1] * x.itemsize)
 
 
+@mutant()
 def permuted_axes_ignored(param: Any, momentum: Any, grad: Any, **scalars: Any) -> Any:
     """Reads a gradient of permuted axes in memory's order."""
     if grad.ndim > 2 and np.moveaxis(grad, 1, -1).flags.c_contiguous:
@@ -55,6 +61,7 @@ def permuted_axes_ignored(param: Any, momentum: Any, grad: Any, **scalars: Any) 
     return step(param, momentum, grad, **scalars)
 
 
+@mutant()
 def stride_of_zero_ignored(param: Any, momentum: Any, grad: Any, **scalars: Any) -> Any:
     """Reads beyond the one element that a broadcast gradient has."""
     if 0 in grad.strides and grad.size > 1:
@@ -62,6 +69,7 @@ def stride_of_zero_ignored(param: Any, momentum: Any, grad: Any, **scalars: Any)
     return step(param, momentum, grad, **scalars)
 
 
+@mutant()
 def writable_buffers_alone(param: Any, momentum: Any, grad: Any, **scalars: Any) -> Any:
     """Asks for buffers to write to, and so refuses a gradient that is read-only."""
     if not grad.flags.writeable and 0 not in grad.strides:

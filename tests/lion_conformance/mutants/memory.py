@@ -173,6 +173,12 @@ def more_than_four_axes(param: Any, momentum: Any, grad: Any, **scalars: Any) ->
 
 
 @mutant()
+def more_than_six_axes(param: Any, momentum: Any, grad: Any, **scalars: Any) -> Any:
+    """Tensors with more than six axes are not updated."""
+    return _left(ALL if param.ndim > 6 else NOTHING, param, momentum, grad, scalars)
+
+
+@mutant()
 def strides_ignored(param: Any, momentum: Any, grad: Any, **scalars: Any) -> Any:
     """The gradient's memory is read from its beginning, whatever its strides."""
     plain = np.empty(grad.shape, grad.dtype).strides

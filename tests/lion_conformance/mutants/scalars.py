@@ -231,3 +231,56 @@ def equal_betas(*arrays: Any, **scalars: Any) -> Any:
 def long_memory_cut_short(*arrays: Any, **scalars: Any) -> Any:
     """β2 above 0.9999 is clamped to it."""
     return changed(beta2=lambda beta: min(beta, 0.9999))(*arrays, **scalars)
+
+
+@mutant(accepted=True)
+def minus_zero_learning_rate(*arrays: Any, **scalars: Any) -> Any:
+    """η = -0 becomes +0, which shows in the sign of θ' = ±0 alone."""
+    return changed(lr=lambda lr: lr + 0.0)(*arrays, **scalars)
+
+
+@mutant()
+def minus_zero_refused(*arrays: Any, **scalars: Any) -> Any:
+    """λ = -0 is taken for a negative number, and raises."""
+    if np.signbit(scalars["weight_decay"]):
+        raise ValueError(f"weight_decay={scalars['weight_decay']!r} is not legal; legal: >= 0")
+    return step(*arrays, **scalars)
+
+
+@mutant()
+def learning_rate_clamped_below(*arrays: Any, **scalars: Any) -> Any:
+    """η between 10⁻²⁵ and 10⁻⁸ is raised to 10⁻⁸."""
+    return changed(lr=lambda lr: 1e-8 if 1e-25 < lr < 1e-8 else lr)(*arrays, **scalars)
+
+
+@mutant()
+def learning_rate_clamped_above(*arrays: Any, **scalars: Any) -> Any:
+    """η between 2·10⁴ and 10²⁵ is lowered to 2·10⁴."""
+    return changed(lr=lambda lr: 2e4 if 2e4 < lr < 1e25 else lr)(*arrays, **scalars)
+
+
+@mutant()
+def decay_clamped_below(*arrays: Any, **scalars: Any) -> Any:
+    """λ between 10⁻²⁵ and 10⁻⁶ is taken for 0."""
+    return changed(weight_decay=lambda x: 0.0 if 1e-25 < x < 1e-6 else x)(*arrays, **scalars)
+
+
+@mutant()
+def decay_clamped_above(*arrays: Any, **scalars: Any) -> Any:
+    """λ between 2·10¹⁰ and 10²⁵ is lowered to 2·10¹⁰."""
+    return changed(weight_decay=lambda x: 2e10 if 2e10 < x < 1e25 else x)(*arrays, **scalars)
+
+
+@mutant()
+def small_beta1_lost(*arrays: Any, **scalars: Any) -> Any:
+    """β1 below 10⁻³ is taken for 0."""
+    return changed(beta1=lambda beta: beta if beta >= 1e-3 else 0.0)(*arrays, **scalars)
+
+
+@mutant()
+def beta2_near_one_cut_short(*arrays: Any, **scalars: Any) -> Any:
+    """β2 with a complement between 10⁻¹² and 10⁻⁶ becomes 1-10⁻⁶."""
+    between = 1 - 1e-12, 1 - 1e-6
+    return changed(beta2=lambda x: between[1] if between[1] < x < between[0] else x)(
+        *arrays, **scalars
+    )

@@ -150,6 +150,30 @@ class CachedByIdentity:
 
 
 @mutant()
+class GradientKnownByIdentity:
+    """A converted gradient is kept with its array: a step that writes new numbers there has old."""
+
+    def __init__(self) -> None:
+        self.kept: dict[int, Any] = {}
+
+    def __call__(self, param: Any, momentum: Any, grad: Any, **scalars: Any) -> Any:
+        _, converted = self.kept.setdefault(id(grad), (grad, grad.copy()))
+        return step(param, momentum, converted, **scalars)
+
+
+@mutant()
+class MomentumKnownByIdentity:
+    """A converted momentum is kept with its array, which the caller updates in place."""
+
+    def __init__(self) -> None:
+        self.kept: dict[int, Any] = {}
+
+    def __call__(self, param: Any, momentum: Any, grad: Any, **scalars: Any) -> Any:
+        _, converted = self.kept.setdefault(id(momentum), (momentum, momentum.copy()))
+        return step(param, converted, grad, **scalars)
+
+
+@mutant()
 class CachedByContent:
     """θ' is kept by the bits of θ and g: m and the scalars are forgotten."""
 

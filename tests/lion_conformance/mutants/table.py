@@ -24,9 +24,11 @@ WORDS: Final = {
     "rounding": "Roundings",
     "values": "Values of one kind",
     "memory": "Sizes, strides, memory",
+    "layout": "Layouts of several axes",
     "dtypes": "Dtypes",
     "state": "Hidden state of a callable",
     "sessions": "Sessions: between steps, between tensors",
+    "runs": "Runs: read seldom, side by side, saved, frozen, long",
     "concurrency": "Races and chance",
 }
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import lru_cache, partial
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from lion_conformance.port import Port, Session, Triple
 from lion_conformance.ports import NotRunnable, only_cpu
-from lion_conformance.ports.tensorflow import DOORS
+from lion_conformance.ports.tensorflow import DOORS, Loops
 from lion_ref import STORAGE_DTYPES
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class TrainingLoop:
         self.optimizer.apply_gradients(zip(grads, self.variables, strict=True))
 
 
-_training_loop = lru_cache(maxsize=128)(TrainingLoop)
+_loops = Loops(TrainingLoop)
 
 
 class KerasSession(Session):
@@ -79,7 +79,7 @@ class KerasSession(Session):
         door: str,
     ) -> None:
         key = tuple((x.dtype.name, x.shape) for x in params)
-        self._loop = _training_loop(key, beta1, beta2, door)
+        self._loop: TrainingLoop = _loops.lend(self, key, beta1, beta2, door)
         for variable, value in zip(
             [*self._loop.variables, *self._loop.momenta], [*params, *momenta], strict=True
         ):

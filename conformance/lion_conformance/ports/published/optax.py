@@ -91,7 +91,8 @@ class OptaxSession(Session):
     def step(self, grads: Sequence[Array], *, lr: float, weight_decay: float) -> None:
         """One train step."""
         with jax.enable_x64(self._x64):
-            given = [jnp.asarray(x) for x in grads]
+            # NumPy's copies: JAX may read an array after the step has returned.
+            given = [jnp.asarray(np.array(x)) for x in grads]
             self._params, self._state = self._train_step(
                 self._params, self._state, given, lr, weight_decay
             )

@@ -1,0 +1,132 @@
+"""A run once more, as programs make it; right is, to the bit, what it was the first time.
+
+`Walk` reads after every event, alone, and goes on in what was restored. So it cannot show a state
+that is made when it is read, one that two sessions share, or one that saving moves. Here nobody
+reads for long, another run goes on beside this one and is ahead of it, what was saved is restored
+at the very end, and every gradient lies in the memory of the one before (SPEC C30).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lion_conformance.driven import Driven, read, restored
+from lion_conformance.events import Restore, Schedule, Step
+from lion_conformance.port import answering
+from lion_conformance.state import State
+from lion_conformance.walk import Answer, without_gradient
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from lion_conformance.events import Event
+    from lion_conformance.port import Port
+
+Array = NDArray[Any]
+Betas = tuple[float, float]
+
+AHEAD: Final = 2
+"""Events that the run beside is ahead: a freezing there comes before a step here."""
+
+SEVERAL: Final = 8
+"""A run of so many events is also read half-way."""
+
+UNREAD: Final = "are others than where the run is read after every event, alone"
+LATE: Final = "are others than when they were saved: restored after the session went on"
+
+
+def once_more(
+    port: Port, start: State, betas: Betas, events: Sequence[Event], shown: Sequence[State]
+) -> Iterator[list[Answer]]:
+    """For each event, what the session shows where it is read; nothing where it is not.
+
+    shown: the states after each event, of a session that was read after every one.
+    """
+    last = len(events) - 1
+    reads = {last, last // 2} if len(events) >= SEVERAL else {last}
+    saved: list[tuple[bytes, State]] = []
+    buffers = _Buffers()
+    session = Driven(port, start, beta1=betas[0], beta2=betas[1])
+    # Other betas, but where each pair of them is compiled for.
+    others = betas if port.compiles else betas[::-1]
+    beside = Driven(port, _negated(start), beta1=others[0], beta2=others[1])
+    for event in events[:AHEAD]:
+        _happen(beside, _otherwise(event), buffers)
+    for t, event in enumerate(events):
+        if isinstance(event, Restore):
+            saved.append((session.saved(), shown[t]))
+            beside.saved()
+        else:
+            _happen(session, event, buffers)
+        for later in events[t + AHEAD : t + AHEAD + 1]:
+            _happen(beside, _otherwise(later), buffers)
+        answers = []
+        if t in reads:
+            answers += _compared(session.read(shown[t]), shown[t], betas, UNREAD)
+        if t == last:
+            for octets, state in reversed(saved):
+                with answering():
+                    late = restored(port, octets)
+                answers += _compared(read(late, state)[0], state, betas, LATE)
+        yield answers
+
+
+def _happen(session: Driven, event: Event, buffers: _Buffers) -> None:
+    """Let an event happen; a session that is saved goes on itself."""
+    if isinstance(event, Restore):
+        session.saved()
+    elif isinstance(event, Step):
+        session.step(event, buffers.filled(session.thawed(event)))
+        buffers.spoil()
+    else:
+        session.happen(event)
+
+
+def _compared(got: State, right: State, betas: Betas, otherwise: str) -> list[Answer]:
+    return [
+        Answer(i, without_gradient(want, betas), found, want, otherwise)
+        for i, (found, want) in enumerate(zip(got.tensors, right.tensors, strict=True))
+    ]
+
+
+class _Buffers:
+    """Arrays that hold the gradients of one step after another, of one session and the other."""
+
+    def __init__(self) -> None:
+        self._kept: dict[int, Array] = {}
+
+    def filled(self, grads: Sequence[Array | None]) -> list[Array | None]:
+        """The same numbers in the arrays of the step before, where they fit."""
+        return [None if grad is None else self._filled(i, grad) for i, grad in enumerate(grads)]
+
+    def _filled(self, i: int, grad: Array) -> Array:
+        kept = self._kept.get(i)
+        if kept is None or (kept.shape, kept.dtype) != (grad.shape, grad.dtype):
+            kept = self._kept[i] = np.empty_like(grad)
+        kept[...] = grad
+        return kept
+
+    def spoil(self) -> None:
+        """Other numbers: nobody may read them now."""
+        for array in self._kept.values():
+            array[...] = 1
+
+
+def _negated(state: State) -> State:
+    return State(tuple(-x for x in state.params), tuple(-x for x in state.momenta))
+
+
+def _otherwise(event: Event) -> Event:
+    """The event as it happens to the run beside: other gradients, another η and λ."""
+    if isinstance(event, Schedule):
+        return Schedule(event.lr[::-1], event.weight_decay[::-1])
+    if not isinstance(event, Step):
+        return event
+    grads = tuple(None if x is None else -x for x in event.grads)
+    if event.lr is None or event.weight_decay is None:
+        return event.with_grads(grads)
+    return replace(event, grads=grads, lr=event.lr / 2, weight_decay=event.weight_decay / 2)

@@ -1,0 +1,42 @@
+"""A long run of one tensor, judged when it is over: its steps of one η and λ as one case.
+
+The update is elementwise (SPEC C12), so the states before many steps can stand side by side in one
+array, and their gradients too: every step is judged, at the cost of few.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lion_conformance.judge import Tally
+from lion_conformance.port import PortError
+from lion_conformance.trajectory import RunFailure, answers, judged
+
+if TYPE_CHECKING:
+    from lion_conformance.port import Port
+    from lion_conformance.state import State
+    from lion_conformance.trajectory import Trajectory
+    from lion_conformance.walk import Answer
+
+
+def follow_to_the_end(port: Port, run: Trajectory, tally: Tally) -> RunFailure | None:
+    """Judge a run of steps of one tensor; what is rejected ends it."""
+    shown: list[State] = []
+    answered: list[list[Answer]] = []
+    try:
+        answered += answers(port, run, shown)
+    except PortError as error:
+        run = run.until(len(shown))
+        return RunFailure(run, run.unanswered(error))
+    tally.events["step"] += len(answered)
+    alike: dict[tuple[float, float], list[Answer]] = {}
+    for (answer,) in answered:
+        alike.setdefault((answer.case.lr, answer.case.weight_decay), []).append(answer)
+    for steps in alike.values():
+        arrays = [np.concatenate(x) for x in zip(*(s.case.arrays for s in steps), strict=True)]
+        param, momentum = (np.concatenate(x) for x in zip(*(s.got for s in steps), strict=True))
+        if tally.take(steps[0].case.with_arrays(arrays), (param, momentum)):
+            return judged(run, iter(answered), Tally(port.declared))
+    return None
