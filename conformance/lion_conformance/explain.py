@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from numpy.typing import NDArray
 
 import lion_ref
-from lion_conformance.diagnose import UNKNOWN, Diagnosis, Search, in_widest_scope, sentence
+from lion_conformance.diagnose import (
+    UNKNOWN,
+    Diagnosis,
+    Search,
+    any_case,
+    in_widest_scope,
+    sentence,
+)
 from lion_conformance.drive import drive
 from lion_conformance.fixed_runs import fixed_runs
 from lion_conformance.judge import Verdict
@@ -47,15 +55,14 @@ def explained(
         return results
     runs = not any(_only_in_a_run(r) for r in results)
 
-    def confirmed(dtypes: Sequence[str]) -> Diagnosis:
-        return in_widest_scope(
-            lambda scope: _confirmed(port, dtypes, max_examples, seed, runs=runs, scope=scope)
-        )
+    def confirmed(dtypes: Sequence[str], scope: Scope) -> Diagnosis:
+        return _confirmed(port, dtypes, max_examples, seed, runs=runs, scope=scope)
 
-    together = confirmed([r.dtype for r in results])
-    found = dict.fromkeys(differ, together)
-    if together.semantics is None and len(results) > 1:
-        found = {dtype: confirmed([dtype]) for dtype in differ}
+    if len(results) > 1:
+        together = confirmed([r.dtype for r in results], any_case)
+        if together.semantics is not None:
+            return [_with(port, r, together) if r.dtype in differ else r for r in results]
+    found = {dtype: in_widest_scope(partial(confirmed, [dtype])) for dtype in differ}
     return [_with(port, r, found[r.dtype]) if r.dtype in found else r for r in results]
 
 
