@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from numpy.typing import NDArray
 
 import lion_ref
+from lion_conformance.alike import simplest_alike
 from lion_conformance.diagnose import (
     UNKNOWN,
     Diagnosis,
@@ -85,10 +86,15 @@ def _in_a_run(result: DtypeResult, words: str) -> DtypeResult:
 def _with(port: Port, result: DtypeResult, found: Diagnosis) -> DtypeResult:
     if _only_in_a_run(result):
         return _in_a_run(result, found.sentence)
+    if found.semantics is None:
+        return replace(result, semantics=None, sentence=found.sentence)
+    # Found for several dtypes, it may say more than one of them needs.
+    triples = [triple for triple in port.triples if triple[0] == result.dtype]
+    semantics = simplest_alike(found.semantics, triples)
     verdict = result.verdict
-    if verdict is Verdict.ACCEPTED and port.declared is None and found.semantics is not None:
+    if verdict is Verdict.ACCEPTED and port.declared is None:
         verdict = Verdict.BIT_EXACT_AS
-    return replace(result, verdict=verdict, semantics=found.semantics, sentence=found.sentence)
+    return replace(result, verdict=verdict, semantics=semantics, sentence=sentence(semantics))
 
 
 def _confirmed(

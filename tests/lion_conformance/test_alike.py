@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
 
 import lion_ref
-from lion_conformance import battery, corners
+from lion_conformance import Verdict, battery, corners, from_callable, verify
 from lion_conformance.alike import simplest_alike
 from lion_ref import CANONICAL, Semantics
 from lion_ref.arithmetic import same_bits
@@ -71,3 +73,14 @@ def test_what_differs_is_not_taken_for_the_same(semantics: Semantics, triple: Tr
     assert simplest_alike(semantics, [F32, triple]) == semantics
     assert simplest_alike(semantics, [F64, triple]).precision == semantics.precision
     assert not same(semantics, CANONICAL, triple)
+
+
+def test_what_several_dtypes_share_is_said_of_each_in_its_simplest_words() -> None:
+    """In half precision it is another algorithm; in float32 its bits are the reference's own."""
+    half: Triple = ("bfloat16", "bfloat16", "bfloat16")
+    semantics = Semantics(precision="storage", scalars="storage", nan_sign="zero")
+    one = from_callable(partial(lion_ref.step, semantics=semantics))
+    report = verify(replace(one, triples=(half, F32)), max_examples=1)
+    found = {result.dtype: (result.verdict, result.semantics) for result in report.results}
+    assert found["bfloat16"] == (Verdict.REJECTED, semantics)
+    assert found["float32"] == (Verdict.BIT_EXACT_AS, Semantics(nan_sign="zero"))

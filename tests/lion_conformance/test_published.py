@@ -16,7 +16,7 @@ import torch
 import lion_ref
 from lion_conformance import battery, canaries
 from lion_conformance.cli import main
-from lion_conformance.diagnose import sentence
+from lion_conformance.diagnose import ORDINARY, sentence
 from lion_conformance.judge import Verdict
 from lion_conformance.port import Port, run_once
 from lion_conformance.ports import NotRunnable, load
@@ -363,12 +363,14 @@ def test_the_page_says_what_became_of_each() -> None:
         reported("c", Verdict.REJECTED, another, sentence(another)),
         reported("d", Verdict.ACCEPTED, None, "no semantics; they part at c"),
         reported("e", Verdict.REJECTED, None, "no semantics; they part at m'"),
+        reported("g", Verdict.ACCEPTED, None, f"no semantics; {ORDINARY} equals the reference"),
         Report("f", "–", "cpu", None, (), 0, 25, {}, not_run="f is not installed; pip install f"),
     ]
     text = as_survey.render(reports)
     assert (
-        "5 libraries, 5 doors, each with its dtypes 5 in all: 1 bit-exact, 1 bit-exact as "
-        "said below, 1 another algorithm, 1 not explained: accepted, 1 not explained: rejected."
+        "6 libraries, 6 doors, each with its dtypes 6 in all: 1 bit-exact, 1 bit-exact as "
+        "said below, 1 another algorithm, 1 ordinarily as said below: accepted, "
+        "1 not explained: accepted, 1 not explained: rejected."
     ) in text
     assert "| a | step() | – | – | bit-exact | – |" in text
     assert "\n## b\n\n- step(), float32: *bit-exact as said below*: equals the reference in" in text

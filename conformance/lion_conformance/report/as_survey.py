@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from lion_conformance.diagnose import ORDINARY
 from lion_conformance.judge import Verdict
 from lion_ref import STORAGE_DTYPES
 
@@ -26,12 +27,14 @@ Each is driven through its own public door, with its momenta set before the step
 nothing: the sentences below are the diagnosis ([how it is found](diagnosis.md)), in the notation of
 [SPEC.md](../SPEC.md), Part II. A library that differs is not wrong for it, unless it is named
 another algorithm; it differs from the others here, which is what a user who moves a run between
-frameworks will see. [adding-ports.md](adding-ports.md) tells how to add one.
+frameworks will see. *Ordinarily* is with β1 and β2 above 1/2, and ηλ below 1.
+[adding-ports.md](adding-ports.md) tells how to add one.
 """
 
 FLAGS: Final = ("avx2", "fma", "avx512f", "asimd")
 EXACT, EXPLAINED = "bit-exact", "bit-exact as said below"
 OTHER = "another algorithm"
+ORDINARILY = "ordinarily as said below: accepted", "ordinarily as said below: rejected"
 UNEXPLAINED = "not explained: accepted", "not explained: rejected"
 
 
@@ -63,11 +66,12 @@ def outcome(result: DtypeResult) -> str:
     if result.verdict is Verdict.BIT_EXACT:
         return EXACT
     if result.semantics is None:
-        return UNEXPLAINED[result.verdict is Verdict.REJECTED]
+        kinds = ORDINARILY if ORDINARY in result.sentence else UNEXPLAINED
+        return kinds[result.verdict is Verdict.REJECTED]
     return OTHER if result.semantics.is_other_algorithm else EXPLAINED
 
 
-_KINDS: Final = (EXACT, EXPLAINED, OTHER, *UNEXPLAINED)
+_KINDS: Final = (EXACT, EXPLAINED, OTHER, *ORDINARILY, *UNEXPLAINED)
 
 
 def _row(report: Report) -> str:
