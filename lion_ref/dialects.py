@@ -6,6 +6,7 @@ rounds as told are put together as the Semantics says.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -30,8 +31,8 @@ class Arithmetic:
     """⊗, ⊕, ⊖ and fma as a Semantics rounds and flushes them.
 
     Operands are arrays, or scalars (0-d results of `scalar`) that never widen a result. With
-    precision="compute" arrays are held in the compute dtype; with "storage" each is held in the
-    dtype that its operation was rounded to.
+    precision="compute" arrays are held in the compute dtype; otherwise each is held in the dtype
+    that its operation was rounded to.
     """
 
     def __init__(self, semantics: Semantics, compute: Dtype) -> None:
@@ -41,9 +42,9 @@ class Arithmetic:
 
     def load(self, array: Array) -> Array:
         """An input as the operations take it."""
-        if self.semantics.precision == "storage":
-            return array
-        return self.flush.widened(array)
+        if self.semantics.precision == "compute":
+            return self.flush.widened(array)
+        return array
 
     def scalar(self, value: float, meets: Dtype) -> Scalar:
         """A binary64 value as the scalar that multiplies an array of dtype `meets`."""
@@ -55,20 +56,20 @@ class Arithmetic:
     def multiply(self, a: Array | Scalar, b: Array) -> Array:
         """a ⊗ b."""
         x, y = self._wide(a), self._wide(b)
-        return self._rounded(self.flush.product(x, y), a, b)
+        return self.stored(self.flush.product(x, y), a, b)
 
     def add(self, a: Array, b: Array) -> Array:
         """a ⊕ b."""
-        return self._rounded(self.flush.result(self._wide(a) + self._wide(b)), a, b)
+        return self.stored(self.flush.result(self._wide(a) + self._wide(b)), a, b)
 
     def subtract(self, a: Array | Scalar, b: Array) -> Array:
         """a ⊖ b."""
-        return self._rounded(self.flush.result(self._wide(a) - self._wide(b)), a, b)
+        return self.stored(self.flush.result(self._wide(a) - self._wide(b)), a, b)
 
     def fma(self, a: Array | Scalar, b: Array, c: Array) -> Array:
         """a·b + c, rounded once to the compute dtype."""
         x, y, z = np.broadcast_arrays(self._wide(a), self._wide(b), self._wide(c))
-        return self._rounded(self.flush.fma(x, y, z), a, b, c)
+        return self.stored(self.flush.fma(x, y, z), a, b, c)
 
     def sign(self, c: Array) -> Array:
         """sign(c), with the signs of zero and NaN that SPEC C22 lets it have."""
@@ -78,12 +79,13 @@ class Arithmetic:
             result = np.where(wide == 0, wide, result)
         if self.semantics.nan_sign == "zero":
             result = np.where(np.isnan(wide), self.compute.type(0), result)
-        return self._rounded(result, c)
+        return self.stored(result, c)
 
     def _wide(self, value: Array | Scalar) -> Array:
         return self.flush.widened(np.asarray(value))
 
-    def _rounded(self, result: Array, *operands: Array | Scalar) -> Array:
+    def stored(self, result: Array, *operands: Array | Scalar) -> Array:
+        """A result as it is held: rounded to the dtype that its operands have together."""
         if self.semantics.precision == "compute":
             return result
         arrays = [x.dtype for x in operands if isinstance(x, np.ndarray)]
@@ -128,6 +130,11 @@ def interpolate(ops: Arithmetic, part: str, beta: float, m: Array, g: Array) -> 
     """β·m + (1-β)·g in the form that the Semantics gives to c ("sign") or m' ("momentum")."""
     form = getattr(ops.semantics, f"{part}_interpolation")
     fused = getattr(ops.semantics, f"{part}_fused")
+    if form != "weighted" and ops.semantics.precision == "storage-whole-lerp":
+        inside = replace(ops.semantics, precision="compute", scalars="compute")
+        within = Arithmetic(inside, ops.compute)
+        whole = interpolate(within, part, beta, within.load(m), within.load(g))
+        return ops.stored(whole, m, g)
     if form == "weighted":
         b, w = ops.scalar(beta, m.dtype), complement(ops, beta, g.dtype)
         if fused == "momentum":
@@ -153,25 +160,23 @@ def complement(ops: Arithmetic, beta: float, meets: Dtype) -> Scalar:
     if ops.semantics.complement == "wide":
         return ops.scalar(1.0 - beta, meets)
     difference = ops.subtract(ops.compute.type(1), np.asarray(ops.scalar(beta, meets)))
-    if ops.semantics.scalars == "storage":
-        difference = round_to(difference, meets)
-    return np.asarray(difference, dtype=ops.compute)[()]
+    return _rounded_for(ops, difference, meets)
 
 
 def move(ops: Arithmetic, values: Hyperparameters, theta: Array, u: Array) -> Array:
     """θ' from θ and u, in the form of the decay that the Semantics has (SPEC C19)."""
     semantics = ops.semantics
-    lr = ops.scalar(values.lr, theta.dtype)
 
     def less_step(base: Array, amount: Array) -> Array:
         """base ⊖ (η ⊗ amount), fused or not."""
+        lr = ops.scalar(values.lr, amount.dtype)
         if semantics.step_fused:
             return ops.fma(-lr, amount, base)
         return ops.subtract(base, ops.multiply(lr, amount))
 
     if semantics.decay == "coupled" or skips_decay(semantics, values):
         return less_step(theta, u)
-    weight = ops.scalar(values.weight_decay, theta.dtype)
+    lr, weight = (ops.scalar(x, theta.dtype) for x in (values.lr, values.weight_decay))
     if semantics.decay == "sum":
         if semantics.decay_fused:
             s = ops.fma(weight, theta, u)
@@ -179,13 +184,18 @@ def move(ops: Arithmetic, values: Hyperparameters, theta: Array, u: Array) -> Ar
             s = ops.add(u, ops.multiply(weight, theta))
         return less_step(theta, s)
     if semantics.decay == "factor":
-        return _move_by_factor(ops, values, theta, u, lr, weight)
-    scalar, factor = _decay_product(ops, values, theta, lr, weight)
+        factor = _decay_factor(ops, values, lr, weight, theta.dtype)
+        if semantics.decay_order == "step-first":
+            return ops.multiply(factor, less_step(theta, u))
+        if semantics.decay_fused:
+            return ops.fma(factor, theta, -ops.multiply(ops.scalar(values.lr, u.dtype), u))
+        return less_step(ops.multiply(factor, theta), u)
+    scalar, decaying = _decay_product(ops, values, theta, lr, weight)
 
     def less_decay(base: Array) -> Array:
         if semantics.decay_fused:
-            return ops.fma(-scalar, factor, base)
-        return ops.subtract(base, ops.multiply(scalar, factor))
+            return ops.fma(-scalar, decaying, base)
+        return ops.subtract(base, ops.multiply(scalar, decaying))
 
     if semantics.decay_order == "step-first":
         return less_decay(less_step(theta, u))
@@ -205,33 +215,23 @@ def _decay_product(
     return _scalar_product(ops, lr, weight, theta.dtype), theta
 
 
-def _move_by_factor(
-    ops: Arithmetic,
-    values: Hyperparameters,
-    theta: Array,
-    u: Array,
-    lr: Scalar,
-    weight: Scalar,
-) -> Array:
-    semantics = ops.semantics
-    if semantics.decay_scalar == "wide":
-        factor = ops.scalar(1.0 - values.lr * values.weight_decay, theta.dtype)
-    else:
-        product = np.asarray(_scalar_product(ops, lr, weight, theta.dtype))
-        factor = ops.subtract(ops.compute.type(1), product)[()]
-    step = ops.multiply(lr, u)
-    if semantics.decay_order == "step-first":
-        stepped = ops.fma(-lr, u, theta) if semantics.step_fused else ops.subtract(theta, step)
-        return ops.multiply(factor, stepped)
-    if semantics.decay_fused:
-        return ops.fma(factor, theta, -step)
-    decayed = ops.multiply(factor, theta)
-    return ops.fma(-lr, u, decayed) if semantics.step_fused else ops.subtract(decayed, step)
+def _decay_factor(
+    ops: Arithmetic, values: Hyperparameters, lr: Scalar, weight: Scalar, meets: Dtype
+) -> Scalar:
+    """1 - ηλ as the scalar that multiplies θ."""
+    if ops.semantics.decay_scalar == "wide":
+        return ops.scalar(1.0 - values.lr * values.weight_decay, meets)
+    product = np.asarray(_scalar_product(ops, lr, weight, meets))
+    return _rounded_for(ops, ops.subtract(ops.compute.type(1), product), meets)
 
 
 def _scalar_product(ops: Arithmetic, lr: Scalar, weight: Scalar, meets: Dtype) -> Any:
     """η ⊗ λ in the compute dtype; rounded to the storage dtype where scalars are."""
-    product = ops.flush.product(np.asarray(lr), np.asarray(weight))
+    return _rounded_for(ops, ops.flush.product(np.asarray(lr), np.asarray(weight)), meets)
+
+
+def _rounded_for(ops: Arithmetic, scalar: Array, meets: Dtype) -> Scalar:
+    """A scalar formed in the compute dtype, rounded to that of the array it meets where all are."""
     if ops.semantics.scalars == "storage":
-        product = np.asarray(round_to(product, meets).astype(ops.compute))
-    return product[()]
+        scalar = round_to(scalar, meets)
+    return np.asarray(scalar, dtype=ops.compute)[()]

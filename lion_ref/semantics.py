@@ -12,7 +12,8 @@ Decay = Literal["sum", "factor", "product", "unscaled", "coupled"]
 DecayScalar = Literal["wide", "compute", "left-to-right"]
 DecayOrder = Literal["decay-first", "step-first"]
 Where = Literal["wide", "compute"]
-Precision = Literal["compute", "storage"]
+Precision = Literal["compute", "storage", "storage-whole-lerp"]
+Scalars = Literal["compute", "storage"]
 Subnormals = Literal["keep", "flush", "flush-before-rounding"]
 ZeroSign = Literal["positive", "kept"]
 NanSign = Literal["nan", "zero"]
@@ -58,7 +59,7 @@ class Semantics:
     decay_skipped_at_zero: bool = False
     complement: Where = "wide"
     precision: Precision = "compute"
-    scalars: Precision = "compute"
+    scalars: Scalars = "compute"
     subnormals: Subnormals = "keep"
     zero_sign: ZeroSign = "positive"
     nan_sign: NanSign = "nan"
@@ -83,8 +84,11 @@ class Semantics:
         if self.decay == "factor" and self.decay_order == "step-first":
             # The factor then comes last: there is no addition left to take its product.
             _require("decay_fused", self.decay_fused, (False,), f"{beside}, 'step-first'")
+        if self.sign_interpolation == self.momentum_interpolation == "weighted":
+            _require("precision", self.precision, ("compute", "storage"), " without a lerp")
         if self.scalars == "storage":
-            _require("precision", self.precision, ("storage",), " with scalars='storage'")
+            legal = ("storage", "storage-whole-lerp")
+            _require("precision", self.precision, legal, " with scalars='storage'")
 
     @property
     def is_other_algorithm(self) -> bool:
@@ -124,6 +128,9 @@ _PHRASES: Final[dict[tuple[str, Any], str]] = {
     ("decay_skipped_at_zero", True): "the decay is skipped at λ = 0",
     ("complement", "compute"): "1-β formed in the precision of the steps",
     ("precision", "storage"): "every operation rounded to the storage dtype",
+    ("precision", "storage-whole-lerp"): (
+        "every operation rounded to the storage dtype, a lerp as one operation"
+    ),
     ("scalars", "storage"): "scalars rounded to the storage dtype",
     ("subnormals", "flush"): "subnormals flushed",
     ("subnormals", "flush-before-rounding"): "subnormals flushed, tininess before rounding",

@@ -34,7 +34,6 @@ COMPANIONS: Final[tuple[dict[str, Any], ...]] = (
     {"decay": "unscaled"},
     {"decay": "coupled"},
     {"precision": "storage"},
-    {"subnormals": "flush"},
     *(
         {f"{part}_interpolation": form}
         for part in ("sign", "momentum")
@@ -42,6 +41,18 @@ COMPANIONS: Final[tuple[dict[str, Any], ...]] = (
     ),
 )
 """What a choice may need beside it to have a meaning."""
+
+INSTEAD: Final[tuple[tuple[dict[str, Any], dict[str, Any]], ...]] = (
+    ({"subnormals": "flush"}, {"subnormals": "flush-before-rounding"}),
+    *(
+        (
+            {"precision": "storage", f"{part}_interpolation": "lerp-from-momentum"},
+            {"precision": "storage-whole-lerp"},
+        )
+        for part in ("sign", "momentum")
+    ),
+)
+"""Where two values of a choice that are not canonical have to be told apart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,15 +102,12 @@ def questions() -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
     for beside in COMPANIONS:
         for name, options in choices().items():
             for option in options[1:]:
-                if name in beside and not (name == "subnormals" and option != beside[name]):
-                    continue
                 needs = name.endswith("_fused") or (name, option) not in alone
-                if beside == {"subnormals": "flush"}:
-                    needs = name == "subnormals"
-                if needs and _matters(beside, {name: option}):
+                if name not in beside and needs and _matters(beside, {name: option}):
                     if not beside:
                         alone.add((name, option))
                     yield beside, {name: option}
+    yield from INSTEAD
 
 
 def _matters(beside: dict[str, Any], choice: dict[str, Any]) -> bool:
@@ -108,7 +116,7 @@ def _matters(beside: dict[str, Any], choice: dict[str, Any]) -> bool:
         Semantics(**(beside | choice))
     except ValueError:
         return False
-    about = {name.split("_")[0] for name in beside} - {"precision", "subnormals"}
+    about = {name.split("_")[0] for name in beside} - {"precision"}
     return not about or next(iter(choice)).split("_")[0] in about
 
 

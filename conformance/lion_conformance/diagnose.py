@@ -9,13 +9,15 @@ seen on which the canonical one gives other bits.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import product
 from typing import TYPE_CHECKING, Any, Final
 
-from lion_conformance import battery, canaries
+from lion_conformance import battery, canaries, corners
+from lion_conformance.alike import simplest_alike
 from lion_conformance.evidence import Evidence, Part
 from lion_conformance.parting import Parting, parting
-from lion_conformance.place import depends_on_place
+from lion_conformance.place import depends_on_place, differs_alone
 from lion_conformance.port import Port, PortError, check_dtypes, from_callable, run_once
 from lion_ref import CANONICAL, Semantics
 from lion_ref.semantics import choices
@@ -112,6 +114,7 @@ class Search:
     def __init__(self, port: Port, dtypes: Sequence[str], scope: Scope = any_case) -> None:
         self._port, self._scope = port, scope
         self._triples = [triple for triple in port.triples if triple[0] in dtypes]
+        self._simplest = partial(simplest_alike, triples=self._triples)
         self._unasked = filter(scope, self._inputs())
         self._seen: list[Evidence] = []
         self._survivors: list[Semantics] | None = None
@@ -135,7 +138,10 @@ class Search:
     def _without_semantics(self, found: Diagnosis) -> Diagnosis:
         """Where the elements do not stand for themselves, no semantics is to be looked for."""
         try:
-            if depends_on_place(self._port, self._triples, self._scope):
+            last = self._seen[-1:]  # the evidence that no semantics explains
+            if any(differs_alone(self._port, x) for x in last) or depends_on_place(
+                self._port, self._triples, self._scope
+            ):
                 return Diagnosis(None, PLACE, parted_at=PLACE)
         except PortError:
             pass  # it is in found already, or the port answers some cases alone
@@ -159,6 +165,8 @@ class Search:
         for triple in by_dtype:
             yield battery.cases(triple)[0]  # one case in each dtype leaves few candidates
         yield from (case for (dtype, *_) in by_dtype for case in canaries.cases(dtype))
+        for triple in battery.in_order(self._triples):
+            yield from corners.cases(triple)
         for case in battery.of(self._triples):
             if case is not battery.cases(case.triple)[0] or case.triple not in by_dtype:
                 yield case
@@ -178,7 +186,8 @@ class Search:
             (Part.STEADY, _with_decay),
             (Part.PARAM, _with_sign),
         ):
-            survivors = list(dict.fromkeys(s for base in survivors for s in composed(base)))
+            found = (self._simplest(s) for base in survivors for s in composed(base))
+            survivors = list(dict.fromkeys(found))
             for evidence in self._evidence():
                 left = [s for s in survivors if evidence.fits(s, part)]
                 if not left:
@@ -192,7 +201,7 @@ class Search:
         undetermined = tuple(
             name
             for name, options in choices().items()
-            if any(other in survivors for other in _changed(best, name, options))
+            if any(self._simplest(x) in survivors for x in _changed(best, name, options))
         )
         return Diagnosis(best, sentence(best), undetermined=undetermined)
 
@@ -266,6 +275,8 @@ def _with_decay(base: Semantics) -> Iterator[Semantics]:
 
 
 def _with_sign(base: Semantics) -> Iterator[Semantics]:
-    """All that u depends on."""
+    """All that u depends on; where m' is no lerp, c alone tells whether a lerp is whole."""
     rows = _options("sign_interpolation", "sign_fused", "zero_sign", "nan_sign")
+    if base.momentum_interpolation == "weighted" and base.precision == "storage":
+        rows["precision"] = ("storage", "storage-whole-lerp")
     yield from _legal(base, rows | _options("decay_skipped_at_zero"))

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from numpy.typing import NDArray
 
 import lion_ref
-from lion_conformance.diagnose import UNKNOWN, Diagnosis, Search, in_widest_scope, sentence
+from lion_conformance.alike import simplest_alike
+from lion_conformance.diagnose import (
+    UNKNOWN,
+    Diagnosis,
+    Search,
+    any_case,
+    in_widest_scope,
+    sentence,
+)
 from lion_conformance.drive import drive
 from lion_conformance.fixed_runs import fixed_runs
 from lion_conformance.judge import Verdict
@@ -47,15 +56,14 @@ def explained(
         return results
     runs = not any(_only_in_a_run(r) for r in results)
 
-    def confirmed(dtypes: Sequence[str]) -> Diagnosis:
-        return in_widest_scope(
-            lambda scope: _confirmed(port, dtypes, max_examples, seed, runs=runs, scope=scope)
-        )
+    def confirmed(dtypes: Sequence[str], scope: Scope) -> Diagnosis:
+        return _confirmed(port, dtypes, max_examples, seed, runs=runs, scope=scope)
 
-    together = confirmed([r.dtype for r in results])
-    found = dict.fromkeys(differ, together)
-    if together.semantics is None and len(results) > 1:
-        found = {dtype: confirmed([dtype]) for dtype in differ}
+    if len(results) > 1:
+        together = confirmed([r.dtype for r in results], any_case)
+        if together.semantics is not None:
+            return [_with(port, r, together) if r.dtype in differ else r for r in results]
+    found = {dtype: in_widest_scope(partial(confirmed, [dtype])) for dtype in differ}
     return [_with(port, r, found[r.dtype]) if r.dtype in found else r for r in results]
 
 
@@ -78,10 +86,15 @@ def _in_a_run(result: DtypeResult, words: str) -> DtypeResult:
 def _with(port: Port, result: DtypeResult, found: Diagnosis) -> DtypeResult:
     if _only_in_a_run(result):
         return _in_a_run(result, found.sentence)
+    if found.semantics is None:
+        return replace(result, semantics=None, sentence=found.sentence)
+    # Found for several dtypes, it may say more than one of them needs.
+    triples = [triple for triple in port.triples if triple[0] == result.dtype]
+    semantics = simplest_alike(found.semantics, triples)
     verdict = result.verdict
-    if verdict is Verdict.ACCEPTED and port.declared is None and found.semantics is not None:
+    if verdict is Verdict.ACCEPTED and port.declared is None:
         verdict = Verdict.BIT_EXACT_AS
-    return replace(result, verdict=verdict, semantics=found.semantics, sentence=found.sentence)
+    return replace(result, verdict=verdict, semantics=semantics, sentence=sentence(semantics))
 
 
 def _confirmed(

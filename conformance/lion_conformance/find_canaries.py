@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 
 Array = NDArray[Any]
 OUTPUTS: Final = ("param", "momentum")
-TRIED: Final = 400
-"""Elements looked at for each choice and dtype."""
 
 
 def search() -> Iterator[Canary]:

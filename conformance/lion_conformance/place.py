@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from lion_conformance.cases import Case
+    from lion_conformance.evidence import Evidence
     from lion_conformance.port import Port, Triple
 
 Array = NDArray[Any]
@@ -38,6 +39,19 @@ def depends_on_place(port: Port, triples: Sequence[Triple], scope: Callable[[Cas
                 alone = run_once(port, *moved.arrays, **case.scalars)
                 if not all(same_bits(move(a), b).all() for a, b in zip(whole, alone, strict=True)):
                     return True
+    return False
+
+
+def differs_alone(port: Port, evidence: Evidence) -> bool:
+    """Whether telling elements have other bits in an array of their own, or in a short one.
+
+    Raises PortError where the port does not answer.
+    """
+    for piece in () if port.compiles else (slice(None), slice(PIECE)):
+        few = evidence.telling.with_arrays(x[piece] for x in evidence.telling.arrays)
+        alone = run_once(port, *few.arrays, **few.scalars)
+        if not all(same_bits(a[piece], b).all() for a, b in zip(evidence.told, alone, strict=True)):
+            return True
     return False
 
 

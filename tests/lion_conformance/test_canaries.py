@@ -40,6 +40,15 @@ NOT_FOUND = {
     ("float32", "{'precision': 'storage'}", "scalars"),
     ("float64", "{'precision': 'storage'}", "scalars"),
     ("float16", "{'subnormals': 'flush'}", "subnormals"),
+    *(
+        (
+            dtype,
+            f"{{'precision': 'storage', '{part}_interpolation': 'lerp-from-momentum'}}",
+            "precision",
+        )
+        for dtype in ("float32", "float64")
+        for part in ("sign", "momentum")
+    ),
 }
 """Where the search found none. In float32 and float64 there is nothing to find: the two formulas
 are one there. In the 16-bit dtypes the difference rarely outlives the store."""

@@ -89,6 +89,20 @@ def test_any_semantics_is_recovered_widely(dtype: str, semantics: Semantics, see
     check_recovered(semantics, dtype, seed)
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [
+        # Seen in θ = m = -0 alone, beside a g whose product underflows.
+        {"sign_interpolation": "lerp-from-momentum", "subnormals": "flush", "zero_sign": "kept"},
+        # m' cannot tell whether lerps are whole: c alone can.
+        {"sign_interpolation": "lerp-from-momentum", "precision": "storage-whole-lerp"},
+    ],
+    ids=str,
+)
+def test_what_few_elements_show_is_recovered(fields: dict[str, Any]) -> None:
+    assert diagnose(_as(**fields), dtypes=["float16"]) == Semantics(**fields)
+
+
 def test_the_check_of_recovery_can_fail() -> None:
     """Fresh cases tell a wrong diagnosis, one choice beside the right one."""
     right = Semantics(momentum_fused="gradient")

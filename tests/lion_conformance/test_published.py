@@ -16,7 +16,7 @@ import torch
 import lion_ref
 from lion_conformance import battery, canaries
 from lion_conformance.cli import main
-from lion_conformance.diagnose import sentence
+from lion_conformance.diagnose import ORDINARY, sentence
 from lion_conformance.judge import Verdict
 from lion_conformance.port import Port, run_once
 from lion_conformance.ports import NotRunnable, load
@@ -82,13 +82,25 @@ class Unscaled(StandIn):
         super().move(param, {**group, "weight_decay": 0.0})
 
 
-def port_of(lion: Callable[..., Any], **options: Any) -> Port:
-    return torch_port("stand-in", "step()", "cpu", lion, triples=FLOATS, **options)
+class InLists(Lerping):
+    """Lion on lists of tensors, whose products take a scalar in the dtype of the tensors."""
+
+    def move(self, param: Any, group: Any) -> None:
+        m, (beta1, beta2) = self.state[param]["exp_avg"], group["betas"]
+        torch._foreach_mul_([param], 1 - group["lr"] * group["weight_decay"])
+        updates = torch._foreach_lerp([m], [param.grad], weight=1 - beta1)
+        torch._foreach_sign_(updates)
+        torch._foreach_add_([param], updates, alpha=-group["lr"])
+        torch._foreach_lerp_([m], [param.grad], weight=1 - beta2)
 
 
-def has_bits(port: Port, semantics: Semantics) -> bool:
+def port_of(lion: Callable[..., Any], dtype: str = "float32", **options: Any) -> Port:
+    return torch_port("stand-in", "step()", "cpu", lion, triples=((dtype,) * 3,), **options)
+
+
+def has_bits(port: Port, semantics: Semantics, dtype: str = "float32") -> bool:
     """Whether a port's bits are those of a semantics, where any single choice would show."""
-    for case in (*canaries.cases("float32"), *battery.cases(FLOATS[0])[:2]):
+    for case in (*canaries.cases(dtype), *battery.cases((dtype,) * 3)[:2]):
         got = run_once(port, *case.arrays, **case.scalars)
         expected = lion_ref.step(*case.arrays, **case.scalars, semantics=semantics)
         if not all(same_bits(a, b).all() for a, b in zip(got, expected, strict=True)):
@@ -121,6 +133,21 @@ def test_torchs_lerp_starts_from_the_nearer_end() -> None:
         for other in ("lerp-from-momentum", "lerp-from-gradient"):
             wrong = {**PLAIN, **LERPED, f"{part}_interpolation": other}
             assert not has_bits(port_of(Lerping), Semantics(**wrong))
+
+
+@pytest.mark.clause("C21")
+@pytest.mark.skipif("avx2" not in as_survey.processor(), reason="torch.lerp is fused with AVX2")
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+@pytest.mark.parametrize(("lion", "scalars"), [(Lerping, "compute"), (InLists, "storage")])
+def test_torchs_lerp_is_one_operation_in_half_precision(
+    dtype: str, lion: Any, scalars: Any
+) -> None:
+    found: Any = {**PLAIN, **LERPED, "precision": "storage-whole-lerp", "scalars": scalars}
+    port = port_of(lion, dtype)
+    assert has_bits(port, Semantics(**found), dtype)
+    assert not has_bits(port, Semantics(**found | {"precision": "storage"}), dtype)
+    other = {"compute": "storage", "storage": "compute"}[scalars]
+    assert not has_bits(port, Semantics(**found | {"scalars": other}), dtype)
 
 
 def test_another_algorithm_is_named_and_rejected() -> None:
@@ -304,8 +331,8 @@ def test_the_command_judges_what_it_is_told_and_exits_with_0(
     assert main([*asked, "--markdown", str(page), "--json", str(document)]) == 0
     text = page.read_text(encoding="utf-8")
     assert "1 libraries, 1 doors" in text
-    row = "| bitsandbytes | step(), 32 bits | float32 | bit-exact | equals the reference |"
-    assert row in text
+    assert "| bitsandbytes | step(), 32 bits | – | – | bit-exact | – |" in text
+    assert "- step(), 32 bits, float32: *bit-exact*: equals the reference.\n" in text
     assert "torch " in text.partition("## Made with")[2]
     assert [x["port"] for x in json.loads(document.read_text())["reports"]] == ["bitsandbytes"]
     assert "bitsandbytes: step(), 32 bits, float32" in capsys.readouterr().err
@@ -336,17 +363,21 @@ def test_the_page_says_what_became_of_each() -> None:
         reported("c", Verdict.REJECTED, another, sentence(another)),
         reported("d", Verdict.ACCEPTED, None, "no semantics; they part at c"),
         reported("e", Verdict.REJECTED, None, "no semantics; they part at m'"),
+        reported("g", Verdict.ACCEPTED, None, f"no semantics; {ORDINARY} equals the reference"),
         Report("f", "–", "cpu", None, (), 0, 25, {}, not_run="f is not installed; pip install f"),
     ]
     text = as_survey.render(reports)
     assert (
-        "5 libraries, 5 doors, each with its dtypes 5 in all: 1 bit-exact, 1 bit-exact as the "
-        "sentence says, 1 another algorithm, 1 not explained: accepted, 1 not explained: rejected."
+        "6 libraries, 6 doors, each with its dtypes 6 in all: 1 bit-exact, 1 bit-exact as "
+        "said below, 1 another algorithm, 1 ordinarily as said below: accepted, "
+        "1 not explained: accepted, 1 not explained: rejected."
     ) in text
-    assert "| a | step() | float32 | bit-exact | equals the reference |" in text
-    assert "which sign(NaN) = 0 |" in text
-    assert "| c | step() | float32 | another algorithm | equals the reference in" in text
-    assert "| d | step() | float32 | not explained: accepted | no semantics; they" in text
+    assert "| a | step() | – | – | bit-exact | – |" in text
+    assert "\n## b\n\n- step(), float32: *bit-exact as said below*: equals the reference in" in text
+    assert "which sign(NaN) = 0.\n" in text
+    assert "\n## c\n\n- step(), float32: *another algorithm*: equals the reference in" in text
+    assert "| d | step() | – | – | not explained: accepted | – |" in text
+    assert "- step(), float32: *not explained: accepted*: no semantics; they part at c." in text
     assert "- f (–): not run, f is not installed; pip install f" in text
     assert "25 random cases a dtype beside the fixed ones, seed 0" in text
 

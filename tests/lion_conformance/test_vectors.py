@@ -73,7 +73,7 @@ def answers(vectors: dict[str, Any], how: Semantics = CANONICAL, /, **more: Any)
     groups = [g for g in vectors["groups"] if list(g["dtypes"].values()) == F32]
     return {
         "format": "lion-answers",
-        "version": 1,
+        "version": 2,
         "dtypes": [F32],
         "answers": {group["id"]: answered(group, how) for group in groups},
     } | more
@@ -137,9 +137,10 @@ def test_every_choice_that_can_be_heard_has_its_canary(vectors: dict[str, Any], 
     unheard = {
         "float16": {"decay_fused=True"},
         "bfloat16": {"decay_fused=True"},
-        "float32": {"precision=storage", "scalars=storage"},
+        "float32": {"precision=storage", "precision=storage-whole-lerp", "scalars=storage"},
         "float64": {
-            "precision=storage", "scalars=storage", "complement=compute", "decay_scalar=compute"
+            "precision=storage", "precision=storage-whole-lerp", "scalars=storage",
+            "complement=compute", "decay_scalar=compute",
         },
     }  # fmt: skip
     assert {g["choice"] for g in groups} == set(single_choices()) - unheard[dtype]
@@ -245,7 +246,7 @@ def _is_nan(line: str) -> bool:
         ({"answers": {"no-such": []}}, 2, "answers: there is no group 'no-such' in the vectors"),
         ({"semantics": {"colour": 1}}, 2, '"semantics" is not legal: '),
         ({"semantics": {"subnormals": "drop"}}, 2, "subnormals='drop' is not legal; legal: 'keep'"),
-        ({"version": 2}, 2, 'legal: a JSON object with "format": "lion-answers", "version": 1'),
+        ({"version": 1}, 2, 'legal: a JSON object with "format": "lion-answers", "version": 2'),
         ({"colour": 1}, 2, "'colour' is not legal in answers; legal: format, version, port"),
     ],
 )

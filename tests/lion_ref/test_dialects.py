@@ -6,6 +6,7 @@ of the choices.
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -152,3 +153,70 @@ def test_storage_precision_rounds_every_operation() -> None:
     ]
     assert new[stepwise].astype(float).tolist() == expected
     assert new[canonical].astype(float).tolist() != expected
+
+
+@pytest.mark.clause("C17", "C21")
+@pytest.mark.parametrize("part", ["sign", "momentum"])
+@pytest.mark.parametrize("name", ["float16", "bfloat16"])
+def test_a_whole_lerp_is_rounded_to_storage_once(name: str, part: str) -> None:
+    """In exact arithmetic: float32 inside, scalars too, then one rounding to storage."""
+    rng = np.random.default_rng(5)
+    forms = ("lerp-from-momentum", "lerp-from-gradient", "lerp-from-nearer")
+    stepwise_differs = 0
+    for form, fused, scalars in itertools.product(
+        forms, ("none", "difference"), ("compute", "storage")
+    ):
+        fields: dict[str, Any] = {f"{part}_interpolation": form, f"{part}_fused": fused}
+        fields |= {"scalars": scalars}
+        _, m, g = elements(rng, (name,) * 3, 300, beta1=0.3, beta2=0.3)
+        with np.errstate(invalid="ignore"):  # signalling NaNs
+            keep = _moderate(m.astype(float)) & _moderate(g.astype(float))
+        m, g = m[keep], g[keep]
+        whole, stepwise = (
+            Semantics(precision=precision, **fields)
+            for precision in ("storage-whole-lerp", "storage")
+        )
+        betas: dict[str, float] = {"lr": 1.0, "beta1": 0.3, "beta2": 0.3}
+        results = [
+            step(0 * m, m, g, **betas, semantics=s)[part == "momentum"].astype(float)
+            for s in (whole, stepwise)
+        ]
+        inside = [
+            interpolated(Exact("float32", "keep"), whole, part, 0.3, Fraction(a), Fraction(b))
+            for a, b in zip(m.astype(float).tolist(), g.astype(float).tolist(), strict=True)
+        ]
+        stored = [float(round_fraction(x, name)) for x in inside]
+        expected = stored if part == "momentum" else [-float(np.sign(x)) for x in stored]
+        assert results[0].tolist() == expected, fields
+        stepwise_differs += results[1].tolist() != expected
+    assert stepwise_differs == 12
+
+
+@pytest.mark.clause("C21")
+@pytest.mark.parametrize(
+    ("dtypes", "fields", "expected"),
+    [
+        # u ⊕ λ ⊗ θ is float32, as m is: η is not rounded to bfloat16, 4 - 1.005·(1 + 3) is kept.
+        (("bfloat16", "float32"), {}, 4 - np.float32(1.005) * np.float32(4)),
+        # u is bfloat16, and η with it, though θ is float32: 1.005 becomes 1 + 2**-7.
+        (
+            ("float32", "bfloat16"),
+            {"decay": "factor"},
+            np.float32(4 * (1 - 1.005 * 0.75)) - 1.0078125,
+        ),
+        # 1 - ηλ, like ηλ, meets θ.
+        (
+            ("bfloat16", "float32"),
+            {"decay": "factor", "decay_scalar": "compute"},
+            4 * 0.2421875 - np.float32(1.005),
+        ),
+    ],
+)
+def test_a_scalar_is_rounded_to_the_dtype_of_the_array_it_meets(
+    dtypes: tuple[str, str], fields: dict[str, Any], expected: float
+) -> None:
+    theta, m = (STORAGE_DTYPES[name] for name in dtypes)
+    arrays = np.full(1, 4, theta), np.ones(1, m), np.ones(1, m)
+    semantics = Semantics(precision="storage", scalars="storage", **fields)
+    new, _ = step(*arrays, lr=1.005, weight_decay=0.75, semantics=semantics)
+    assert float(new[0]) == float(np.float32(expected).astype(theta))

@@ -8,7 +8,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from lion_conformance.diagnose import ORDINARY
 from lion_conformance.judge import Verdict
+from lion_ref import STORAGE_DTYPES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -22,20 +24,22 @@ INTRODUCTION: Final = """\
 
 What the Lions of other projects do to the last bit, as `lion-conformance ports` found it on {date}.
 Each is driven through its own public door, with its momenta set before the step, and declares
-nothing: the sentence is the diagnosis ([how it is found](diagnosis.md)), in the notation of
+nothing: the sentences below are the diagnosis ([how it is found](diagnosis.md)), in the notation of
 [SPEC.md](../SPEC.md), Part II. A library that differs is not wrong for it, unless it is named
 another algorithm; it differs from the others here, which is what a user who moves a run between
-frameworks will see. [adding-ports.md](adding-ports.md) tells how to add one.
+frameworks will see. *Ordinarily* is with β1 and β2 above 1/2, and ηλ below 1.
+[adding-ports.md](adding-ports.md) tells how to add one.
 """
 
 FLAGS: Final = ("avx2", "fma", "avx512f", "asimd")
-EXACT, EXPLAINED = "bit-exact", "bit-exact as the sentence says"
+EXACT, EXPLAINED = "bit-exact", "bit-exact as said below"
 OTHER = "another algorithm"
+ORDINARILY = "ordinarily as said below: accepted", "ordinarily as said below: rejected"
 UNEXPLAINED = "not explained: accepted", "not explained: rejected"
 
 
 def render(reports: Sequence[Report]) -> str:
-    """The page: a summary, a row for each port, door and verdict, then how it was made."""
+    """The page: a summary, a row for each port and door, the sentences, then how it was made."""
     now = datetime.now(UTC)
     lines = [INTRODUCTION.format(date=now.date().isoformat())]
     counted = Counter(outcome(r) for report in reports for r in report.results)
@@ -43,8 +47,14 @@ def render(reports: Sequence[Report]) -> str:
     summary = ", ".join(f"{counted[kind]} {kind}" for kind in _KINDS if counted[kind])
     doors = f"{len({r.port for r in judged})} libraries, {len(judged)} doors"
     lines += [f"{doors}, each with its dtypes {counted.total()} in all: {summary or 'none'}.", ""]
-    lines += ["| port | door | dtype of θ | outcome | in a sentence |", "|---|---|---|---|---|"]
-    lines += [line for report in judged for line in _rows(report)]
+    lines += [
+        f"| port | door | {' | '.join(STORAGE_DTYPES)} |",
+        "|---|---|" + "---|" * len(STORAGE_DTYPES),
+    ]
+    lines += [_row(report) for report in judged]
+    for port in dict.fromkeys(report.port for report in judged):
+        lines += ["", f"## {port}", ""]
+        lines += [line for report in judged if report.port == port for line in _sentences(report)]
     missing = [f"- {r.port} ({r.door}): not run, {r.not_run}" for r in reports if r.not_run]
     lines += ["", *missing, *([""] if missing else [])]
     lines += _made_with(reports)
@@ -56,21 +66,28 @@ def outcome(result: DtypeResult) -> str:
     if result.verdict is Verdict.BIT_EXACT:
         return EXACT
     if result.semantics is None:
-        return UNEXPLAINED[result.verdict is Verdict.REJECTED]
+        kinds = ORDINARILY if ORDINARY in result.sentence else UNEXPLAINED
+        return kinds[result.verdict is Verdict.REJECTED]
     return OTHER if result.semantics.is_other_algorithm else EXPLAINED
 
 
-_KINDS: Final = (EXACT, EXPLAINED, OTHER, *UNEXPLAINED)
+_KINDS: Final = (EXACT, EXPLAINED, OTHER, *ORDINARILY, *UNEXPLAINED)
 
 
-def _rows(report: Report) -> Iterator[str]:
-    """A row for each outcome, with the dtypes that share it."""
+def _row(report: Report) -> str:
+    """What became of each dtype of θ; – where the port does not take it."""
+    found = {result.dtype: outcome(result) for result in report.results}
+    cells = report.port, report.door, *(found.get(dtype, "–") for dtype in STORAGE_DTYPES)
+    return "| " + " | ".join(cells) + " |"
+
+
+def _sentences(report: Report) -> Iterator[str]:
+    """The sentence of each outcome, with the dtypes that share it."""
     shared: dict[tuple[str, str], list[str]] = {}
     for result in report.results:
         shared.setdefault((outcome(result), _sentence(result)), []).append(result.dtype)
     for (kind, sentence), dtypes in shared.items():
-        cells = (report.port, report.door, ", ".join(dtypes), kind, sentence)
-        yield "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+        yield f"- {report.door}, {', '.join(dtypes)}: *{kind}*: {sentence}."
 
 
 def _sentence(result: DtypeResult) -> str:

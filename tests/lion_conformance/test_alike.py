@@ -1,0 +1,86 @@
+"""alike: what is taken for the same has the same bits, and what differs is not taken for it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+import pytest
+
+import lion_ref
+from lion_conformance import Verdict, battery, corners, from_callable, verify
+from lion_conformance.alike import simplest_alike
+from lion_ref import CANONICAL, Semantics
+from lion_ref.arithmetic import same_bits
+
+if TYPE_CHECKING:
+    from lion_conformance.port import Triple
+
+pytestmark = pytest.mark.clause("C16", "C20", "C21")
+
+F32: Triple = ("float32", "float32", "float32")
+F64: Triple = ("float64", "float64", "float64")
+MIXED: Triple = ("float32", "float16", "bfloat16")
+MIXED64: Triple = ("float64", "bfloat16", "float32")
+STORED = Semantics(precision="storage")
+SCALED = Semantics(precision="storage", scalars="storage", complement="compute")
+WHOLE = Semantics(sign_interpolation="lerp-from-momentum", precision="storage-whole-lerp")
+COMPLEMENT = Semantics(complement="compute")
+FLUSHED = Semantics(complement="compute", subnormals="flush", momentum_fused="gradient")
+
+
+def same(first: Semantics, second: Semantics, triple: Triple) -> bool:
+    for case in (*corners.cases(triple), *battery.cases(triple)):
+        results = [
+            lion_ref.step(*case.arrays, **case.scalars, semantics=s) for s in (first, second)
+        ]
+        if not all(same_bits(a, b).all() for a, b in zip(*results, strict=True)):
+            return False
+    return True
+
+
+@pytest.mark.parametrize(
+    ("semantics", "triple"),
+    [
+        (STORED, F32),
+        (STORED, F64),
+        (SCALED, F32),
+        (WHOLE, F32),
+        (SCALED, F64),
+        (COMPLEMENT, F64),
+        (COMPLEMENT, MIXED64),
+        (FLUSHED, MIXED64),
+    ],
+)
+def test_what_is_taken_for_the_same_has_the_same_bits(semantics: Semantics, triple: Triple) -> None:
+    simpler = simplest_alike(semantics, [triple])
+    assert len(simpler.differences()) < len(semantics.differences())
+    assert same(semantics, simpler, triple)
+
+
+@pytest.mark.parametrize(
+    ("semantics", "triple"),
+    [
+        (STORED, MIXED),
+        (STORED, MIXED64),
+        (WHOLE, MIXED),
+        (SCALED, MIXED64),
+        (COMPLEMENT, F32),
+    ],
+)
+def test_what_differs_is_not_taken_for_the_same(semantics: Semantics, triple: Triple) -> None:
+    assert simplest_alike(semantics, [F32, triple]) == semantics
+    assert simplest_alike(semantics, [F64, triple]).precision == semantics.precision
+    assert not same(semantics, CANONICAL, triple)
+
+
+def test_what_several_dtypes_share_is_said_of_each_in_its_simplest_words() -> None:
+    """In half precision it is another algorithm; in float32 its bits are the reference's own."""
+    half: Triple = ("bfloat16", "bfloat16", "bfloat16")
+    semantics = Semantics(precision="storage", scalars="storage", nan_sign="zero")
+    one = from_callable(partial(lion_ref.step, semantics=semantics))
+    report = verify(replace(one, triples=(half, F32)), max_examples=1)
+    found = {result.dtype: (result.verdict, result.semantics) for result in report.results}
+    assert found["bfloat16"] == (Verdict.REJECTED, semantics)
+    assert found["float32"] == (Verdict.BIT_EXACT_AS, Semantics(nan_sign="zero"))
