@@ -61,10 +61,11 @@ def naming(path: Any) -> Iterator[None]:
 def as_array(argument: str, x: Any) -> jax.Array:
     """x as JAX has it, unless JAX would narrow it on the way (SPEC C3).
 
-    It does so, without a word, to NumPy's float64 while x64 is off. Python's own numbers have no
-    width there, and what is passed *through* a jitted function is narrowed before it gets here.
+    It does so, without a word, to NumPy's float64 while x64 is off, and has no integers for the
+    bits of its own. Python's own numbers have no width there, and what is passed *through* a
+    jitted function is narrowed before it gets here.
     """
-    if isinstance(x, (np.ndarray, np.generic)):
+    if isinstance(x, (np.ndarray, np.generic, jax.Array)):
         name = storage_name(x.dtype, argument)
         if not x.dtype.isnative:
             raise TypeError(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any, Self
 
 import jax
@@ -125,12 +124,20 @@ def lion(
         return over_leaves(kernel.update, lambda _: None, updates, state, params)
 
     def step(grads: Tree, state: Any, params: Tree) -> tuple[Tree, Any]:
-        run = partial(kernel.step, sharded=may_be_sharded())
+        def run(theta: Any, m: Any, g: Any, scalars: Any) -> tuple[Any, Any]:
+            stepped: tuple[Any, Any] = kernel.step(
+                theta, m, g, scalars, sharded=may_be_sharded(theta, m, g)
+            )
+            return stepped
+
         return over_leaves(run, lambda leaf: leaf.theta, grads, state, params)
 
     return LionTransformation(init, update, step)
 
 
-def may_be_sharded() -> bool:
-    """Whether there is more than one device: of a traced array nothing else is known."""
-    return jax.device_count() > 1
+def may_be_sharded(*arrays: jax.Array) -> bool:
+    """Whether arrays could lie on several devices, here or where an exported program will run.
+
+    Of a traced array little is known: with several devices it may, and so it may with a mesh.
+    """
+    return jax.device_count() > 1 or not all(jax.typeof(x).sharding.mesh.empty for x in arrays)

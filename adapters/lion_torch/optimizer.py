@@ -11,7 +11,7 @@ from torch.optim import Optimizer
 from lion_torch import amp
 from lion_torch.loading import check_is_lion, keep_tensors, unwrap
 from lion_torch.paths import choose, skips_on_device
-from lion_torch.settings import check_group
+from lion_torch.settings import check_distinct, check_group
 from lion_torch.work import plan, triples
 
 if TYPE_CHECKING:
@@ -100,6 +100,7 @@ class Lion(Optimizer):
         super().add_param_group(param_group)
         try:
             check_group(self.param_groups[-1])
+            check_distinct(self.param_groups[-1]["params"])
         except (TypeError, ValueError, RuntimeError):
             del self.param_groups[-1]
             raise

@@ -5,8 +5,11 @@ from __future__ import annotations
 import importlib.util
 from typing import TYPE_CHECKING
 
+from torch._subclasses.fake_tensor import FakeTensor
+
 from lion_torch import foreach, native, plain
 from lion_torch.blocks import SERIAL, Blocks
+from lion_torch.ordinary import Alike
 from lion_torch.threads import require_default_threads
 
 if TYPE_CHECKING:
@@ -30,7 +33,7 @@ def choose(work: Work) -> Path:
         RuntimeError: fused=True where no fused kernel can be had.
         FloatingPointError: torch's other threads flush subnormals, and would take part (SPEC C15).
     """
-    path = _path(work)
+    path = _one_by_one if _has_fakes(work) else _path(work)
     if (
         work.device_type == "cpu"
         and path is not native.update
@@ -38,6 +41,13 @@ def choose(work: Work) -> Path:
     ):
         require_default_threads()
     return path
+
+
+def _has_fakes(work: Work) -> bool:
+    """Whether there are tensors without numbers: the other paths ask for some of their own."""
+    if isinstance(work.items, Alike):
+        return False
+    return any(isinstance(param, FakeTensor) for param, *_ in work.items)
 
 
 def _path(work: Work) -> Path:

@@ -89,6 +89,15 @@ def check_group(group: Group, *, wait: bool = True) -> None:
         _rounded(_packed(values), compute_dtype(param, chosen or param, param))
 
 
+def check_distinct(params: list[Tensor]) -> None:
+    """Refuse a parameter that is listed twice in a group, of which torch only warns."""
+    if len(set(params)) < len(params):
+        raise ValueError(
+            "params holds a parameter more than once, and a step would update it more than once; "
+            "legal: each parameter once"
+        )
+
+
 def _check_tensor(group: Group, name: str) -> None:
     value = group[name]
     if not isinstance(value, Tensor):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensor
 from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
 from lion_ref.arithmetic import require_default_environment
@@ -116,14 +117,19 @@ def _apart(param: Tensor, momentum: Tensor, grad: Tensor) -> Tensor:
     if grad.is_neg():
         return grad.resolve_neg()
     three = (param, momentum, grad)
-    if not PLAIN.issuperset(map(type, three)) and any(map(is_traceable_wrapper_subclass, three)):
-        return grad  # each is several tensors, and has no memory of its own
+    if not PLAIN.issuperset(map(type, three)) and any(map(_has_no_memory, three)):
+        return grad
     if grad._is_zerotensor():  # noqa: SLF001 - it has no memory either, and nothing else tells
         return grad.clone()
     place = grad.untyped_storage().data_ptr()
     if place in (param.untyped_storage().data_ptr(), momentum.untyped_storage().data_ptr()):
         return grad.clone()
     return grad
+
+
+def _has_no_memory(tensor: Tensor) -> bool:
+    """Whether a tensor is several others, or has no numbers."""
+    return isinstance(tensor, FakeTensor) or is_traceable_wrapper_subclass(tensor)
 
 
 def _check(group: Group, param: Tensor, momentum: Tensor | None, grad: Tensor) -> torch.dtype:
@@ -159,6 +165,11 @@ def _check_beside(param: Tensor, name: str, tensor: Tensor) -> None:
         raise ValueError(
             f"{name} is on {tensor.device}, but param is on {param.device}; "
             "legal: param, momentum and grad on one device"
+        )
+    if isinstance(tensor, FakeTensor) != isinstance(param, FakeTensor):
+        raise ValueError(
+            f"of {name} and param one is a FakeTensor, which has no numbers, and one is not; "
+            "legal: all of them, or none"
         )
 
 

@@ -302,3 +302,22 @@ def test_donated_buffers(dtype: str, door: Callable[[Any], Any]) -> None:
         theta, state = train(theta, state, g)
     assert all(x.is_deleted() for x in first)
     assert not verdict((theta, state.mu), expected(arrays, 5), arrays)
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+@pytest.mark.clause("C2")
+def test_a_parameter_made_in_the_same_jit_is_rounded_before_it_is_stepped(dtype: str) -> None:
+    """As by a projection. Through apply_updates XLA may add before it rounds: documented."""
+    tx = lion_jax.lion(0.1, weight_decay=0.0)
+    theta = jnp.linspace(1, 30, 64, dtype=dtype)
+    g = -jnp.ones_like(theta)
+
+    @jax.jit
+    def train(theta: Any) -> Any:
+        projected = theta * jnp.asarray(0.1, dtype)
+        return projected, tx.step(g, tx.init(projected), projected)[0]
+
+    projected, ours = map(np.asarray, train(theta))
+    arrays = projected, np.zeros_like(projected), np.asarray(g)
+    expected, momentum = reference(arrays, lr=0.1, weight_decay=0.0)
+    assert not difference((ours, momentum), (expected, momentum), arrays)

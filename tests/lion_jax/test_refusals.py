@@ -188,6 +188,9 @@ def test_nothing_is_narrowed_silently() -> None:
     assert message.startswith("TypeError: at params: grad has dtype float64, wider than float32")
 
 
+with jax.enable_x64(True):
+    WIDE = jnp.ones(2, jnp.float64)
+
 NARROWED = (
     "has dtype float64, which JAX narrows to float32 while jax_enable_x64 is off; "
     "legal: float16, bfloat16, float32"
@@ -195,7 +198,9 @@ NARROWED = (
 
 
 @pytest.mark.parametrize("argument", ["param", "momentum", "grad"])
-@pytest.mark.parametrize("wide", [np.ones(2), np.float64(1.0)], ids=["array", "scalar"])
+@pytest.mark.parametrize(
+    "wide", [np.ones(2), np.float64(1.0), WIDE], ids=["array", "scalar", "jax"]
+)
 @pytest.mark.clause("C3", "C14")
 def test_what_jax_would_narrow_is_refused(argument: str, wide: Any) -> None:
     narrow = np.ones_like(wide, np.float32)

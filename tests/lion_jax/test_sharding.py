@@ -12,6 +12,7 @@ import pytest
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 import lion_jax
+from lion_jax import transformation
 from tests.lion_jax.doors import (
     by_apply_updates,
     by_sharded_step,
@@ -112,13 +113,38 @@ def test_every_layout(axis_type: Any, layout: str, door: Callable[[Any], Any]) -
     check(params, state.mu, arrays, 3)
 
 
-def test_a_step_traced_for_one_device_would_send_an_element_around() -> None:
+def test_a_step_that_takes_them_for_one_device_would_send_an_element_around(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(transformation, "may_be_sharded", lambda *_: False)
     shardings, arrays, _ = on_mesh(AxisType.Auto, "fsdp")
     params, grads = put(arrays, 0, shardings), put(arrays, 2, shardings)
     tx = lion()
-    train = jax.jit(by_step(tx))
+    train = jax.jit(by_sharded_step(tx))
     hlo = train.lower(params, tx.init(params), grads).compile().as_text() or ""
     assert COLLECTIVES.findall(hlo)
+
+
+@pytest.mark.parametrize("spec", [P(), P("x"), P(None, "x")])
+@pytest.mark.clause("C12")
+def test_a_mesh_of_one_device(spec: Any) -> None:
+    """Its axes are explicit, and JAX refuses to flatten an array along one."""
+    mesh = jax.make_mesh((1,), ("x",), (AxisType.Explicit,), devices=jax.devices()[:1])
+    arrays = normal(12, (8, 16))
+    theta, m, g = (jax.device_put(x, NamedSharding(mesh, spec)) for x in arrays)
+    params, state = jax.jit(by_step(lion()))(theta, lion_jax.LionState(jnp.int32(0), m), g)
+    expected = reference(arrays, lr=0.1, weight_decay=0.3)
+    assert not difference((np.asarray(params), np.asarray(state.mu)), expected, arrays)
+
+
+def test_a_step_traced_on_one_device_for_a_mesh_has_no_collective() -> None:
+    mesh = jax.sharding.AbstractMesh((8,), ("x",), axis_types=(AxisType.Auto,))
+    spec = NamedSharding(mesh, P("x"))
+    x: Any = jax.ShapeDtypeStruct((64,), "float32", sharding=spec)  # type: ignore[no-untyped-call]
+    tx = lion()
+    state = lion_jax.LionState(jnp.int32(0), x)
+    alone = jax.make_jaxpr(by_step(tx))(x, state, x)
+    assert str(alone) == str(jax.make_jaxpr(by_sharded_step(tx))(x, state, x))
 
 
 @DOOR

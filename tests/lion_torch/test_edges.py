@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import subprocess
 import sys
@@ -224,17 +223,43 @@ def test_gradients_that_are_no_plain_tensors_are_stepped_with(options: dict[str,
     assert (plain.tolist(), other.tolist()) == ([0.5], [0.5])
 
 
-def test_a_step_under_fake_tensors_leaves_later_steps_alone() -> None:
+@pytest.mark.parametrize("options", PATHS, ids=str)
+def test_a_step_under_fake_tensors_leaves_later_steps_alone(options: dict[str, Any]) -> None:
     products.fastest.cache_clear()
     products._one.cache_clear()
     with FakeTensorMode():
         fake = parameter(1.0)
         fake.grad = torch.ones(1)
-        with contextlib.suppress(Exception):
-            lion_torch.Lion([fake]).step()
+        optimizer = lion_torch.Lion([fake], **options)
+        for _ in range(2):
+            optimizer.step()
+        assert optimizer.state[fake]["exp_avg"].shape == (1,)
     (param,) = with_gradients(parameter(1.0))
     lion_torch.Lion([param], lr=0.5).step()
     assert param.tolist() == [0.5]
+
+
+@pytest.mark.clause("C14")
+@pytest.mark.parametrize("options", PATHS, ids=str)
+def test_a_fake_gradient_of_a_real_parameter_is_refused(options: dict[str, Any]) -> None:
+    first, second = with_gradients(parameter(1.0), parameter(1.0))
+    with FakeTensorMode():
+        second.grad = torch.ones(1)
+    with pytest.raises(ValueError, match="of grad and param one is a FakeTensor, which has no"):
+        lion_torch.Lion([first, second], **options).step()
+    assert first.tolist() == [1.0]
+
+
+@pytest.mark.clause("C14")
+@pytest.mark.filterwarnings("ignore:optimizer contains a parameter group with duplicate")
+def test_a_parameter_given_twice_is_refused() -> None:
+    param = parameter(1.0)
+    with pytest.raises(ValueError, match=r"params holds a parameter more than once.*legal: each"):
+        lion_torch.Lion([param, param])
+    optimizer = lion_torch.Lion([parameter(2.0)])
+    with pytest.raises(ValueError, match="params holds a parameter more than once"):
+        optimizer.add_param_group({"params": [param, param]})
+    assert len(optimizer.param_groups) == 1
 
 
 @pytest.mark.clause("C6", "C15")
