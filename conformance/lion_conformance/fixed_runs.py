@@ -39,7 +39,7 @@ TENSORS: tuple[Shape, ...] = ((31,), (), (3, 4), (0,), (31,), (2, 3, 2), (1,))
 FEW_TENSORS: tuple[Shape, ...] = ((31,), (), (0,), (31,))
 """For ports that compile anew for every shape."""
 
-MANY_TENSORS: tuple[Shape, ...] = (*((3,), (), (5,), (2, 2)) * 10, (257, 65))
+MANY_TENSORS: tuple[Shape, ...] = (*((3,), (), (5,), (2, 2)) * 30, (257, 65))
 """More than one launch over a list of tensors takes, and the last of many blocks."""
 
 RATES = (0.1, 0.0, 3e-4, 1.0, 0.02, 2.5, 0.003)
@@ -59,7 +59,7 @@ LONG, BEGINNING = 300, 40
 """Beyond a counter of 8 bits; and what is enough to tell roundings."""
 BETAS = (0.9, 0.99)
 OTHER_BETAS = (0.95, 0.98)
-"""No port's default: one that falls back to its own after a step is seen."""
+"""No port's default: one that falls back to its own after a step, or an event, is seen."""
 
 
 class Script:
@@ -173,8 +173,11 @@ def _steps(script: Script, count: int) -> Trajectory:
 
 def eventful(port: Port, triple: Triple, shapes: Sequence[Shape]) -> Trajectory:
     """One run of all events that the port offers."""
-    script = Script(2, triple, shapes).step()
+    script = Script(2, triple, shapes, OTHER_BETAS)
     offers = port.offers
+    if Offer.RESTORE in offers:
+        script.then(Restore())
+    script.step()
     if Offer.NO_GRADIENT in offers:
         script.step(without=[0]).step(without=[0]).step(without=[0]).step(without=[0]).step()
         if not port.compiles:
@@ -190,15 +193,24 @@ def eventful(port: Port, triple: Triple, shapes: Sequence[Shape]) -> Trajectory:
             script.then(Refuse(argument, value, triple[2]))
         script.step()
     if Offer.SPLIT in offers:
-        script.then(Split(0, 12)).step().then(Merge(0)).step()
-    other = _other_momentum(port, triple)
-    if Offer.MOMENTUM_DTYPE in offers and other is not None:
-        script.then(MomentumDtype(other)).step()
-        if Offer.RESTORE in offers:
-            script.then(Restore()).step()
-        script.then(MomentumDtype(triple[1])).step()
+        frozen = Offer.FREEZE in offers
+        script.then(*[Freeze(3)] * frozen, Split(0, 12)).step().then(Merge(0)).step()
+        script.then(*[Thaw(3)] * frozen)
+        if not port.compiles:
+            script.then(Split(2, 1)).step().then(Merge(2)).step()
+    if Offer.MOMENTUM_DTYPE in offers:
+        _momentum_in_others(script, port, triple)
     _move_and_schedule(script, port)
     return script.written()
+
+
+def _momentum_in_others(script: Script, port: Port, triple: Triple) -> None:
+    param, momentum, grad = triple
+    for other in (t[1] for t in port.triples if (t[0], t[2]) == (param, grad)):
+        if other != momentum:
+            script.then(MomentumDtype(other)).step()
+            script.then(*[Restore()] * (Offer.RESTORE in port.offers)).step()
+            script.then(MomentumDtype(momentum)).step()
 
 
 def _move_and_schedule(script: Script, port: Port) -> None:
@@ -208,13 +220,12 @@ def _move_and_schedule(script: Script, port: Port) -> None:
             script.then(Move(device)).step()
     if Offer.SCHEDULE in offers:
         script.then(Schedule(RATES, DECAYS)).step(scheduled=True).step(scheduled=True)
-        if Offer.RESTORE in offers:
-            script.then(Restore())
-        script.step(scheduled=True).step(scheduled=True)
-
-
-def _other_momentum(port: Port, triple: Triple) -> str | None:
-    """Another dtype of m beside the same θ and g, if the port takes one."""
-    param, momentum, grad = triple
-    others = (t[1] for t in port.triples if (t[0], t[2]) == (param, grad) and t[1] != momentum)
-    return next(others, None)
+        script.then(*[Restore()] * (Offer.RESTORE in offers))
+        script.step(scheduled=True, without=[0] * (Offer.NO_GRADIENT in offers))
+        if Offer.SPLIT in offers:
+            script.then(Split(0, 12), Merge(0))
+        script.step(scheduled=True)
+        # The last of each is for all steps that follow.
+        script.then(Schedule(RATES[:2], DECAYS[:3]))
+        for _ in range(5):
+            script.step(scheduled=True)

@@ -7,6 +7,7 @@ opens a session: it takes parameters and momenta once and then steps as a traini
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Iterable
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
@@ -20,7 +21,7 @@ from lion_ref import STORAGE_DTYPES, Semantics, legal_triples
 from lion_ref.arithmetic import bits, require_default_environment
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 Array = NDArray[Any]
 Triple = tuple[str, str, str]
@@ -218,9 +219,13 @@ def shown_by_read(shown: object, count: int) -> tuple[Sequence[Array], Sequence[
         if len(arrays) != count:
             raise PortError(f"read() returned {len(arrays)} {name}; legal: {count}")
         for array in arrays:
-            if not isinstance(array, np.ndarray) or isinstance(array, np.ma.MaskedArray):
+            # NumPy makes a scalar of an array of no axes wherever it computes with one.
+            if not isinstance(array, (np.ndarray, np.generic)) or isinstance(
+                array, np.ma.MaskedArray
+            ):
                 raise PortError(f"read() returned {type(array).__name__} in {name}; {legal}")
-    return shown[0], shown[1]
+    params, momenta = ([np.asanyarray(x) for x in arrays] for arrays in shown)
+    return params, momenta
 
 
 def _check_new(results: tuple[Array, Array], inputs: tuple[Array, Array, Array]) -> None:
@@ -303,10 +308,17 @@ def check_dtypes(port: Port, dtypes: Iterable[str] | None) -> tuple[str, ...]:
     """The dtypes of θ to judge; ValueError for one that no port or not this port takes."""
     if dtypes is None:
         return port.params()
+    known = ", ".join(STORAGE_DTYPES)
+    if not isinstance(dtypes, Iterable):
+        raise TypeError(
+            f"dtypes={dtypes!r} is not legal; legal: some of {', '.join(STORAGE_DTYPES)}"
+        )
     wanted = (dtypes,) if isinstance(dtypes, str) else tuple(dtypes)
+    if not wanted:
+        raise ValueError(f"dtypes={dtypes!r} is empty; legal: some of {known}")
     for dtype in wanted:
-        if dtype not in STORAGE_DTYPES:
-            raise ValueError(f"dtype={dtype!r} is not legal; legal: {', '.join(STORAGE_DTYPES)}")
+        if dtype not in list(STORAGE_DTYPES):  # it need not be hashable
+            raise ValueError(f"dtype={dtype!r} is not legal; legal: {known}")
         if dtype not in port.params():
             raise ValueError(
                 f"dtype={dtype!r} is not taken by {port.name}; legal: {', '.join(port.params())}"

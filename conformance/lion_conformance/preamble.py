@@ -80,7 +80,8 @@ def preamble(triples: Sequence[Triple], *, compiles: bool) -> Iterator[Case]:
     """The fixed cases for ports that take these triples."""
     rng = np.random.default_rng(0)
     for triple in triples:
-        yield _case(rng, triple, (4099,), (0.1, 0.9, 0.99, 0.1), "mixed")
+        case = _case(rng, triple, (4099,), (0.1, 0.9, 0.99, 0.1), "mixed")
+        yield case.with_arrays(_with_nans(x, i) for i, x in enumerate(case.arrays))
     if not triples:
         return
     alike = next((x for x in triples if len(set(x)) == 1), triples[0])
@@ -117,6 +118,21 @@ def _laid_out_otherwise(rng: np.random.Generator, triple: Triple) -> Iterator[Ca
     yield replace(read, grad=read_only(read.grad))
     yield replace(read, grad=repeated(read.grad))
     yield ordinary(AXES)
+
+
+def _with_nans(x: Array, place: int) -> Array:
+    """x with NaNs of all kinds in six of its places: quiet, signalling and all ones, either sign.
+
+    A port that rounds to bfloat16 by adding to the bits turns one of all ones into -0.
+    """
+    infinity = np.array(np.inf, x.dtype).view(f"u{x.itemsize}")
+    sign = infinity.dtype.type(1) << infinity.dtype.type(8 * x.itemsize - 1)
+    quiet = np.array(np.nan, x.dtype).view(infinity.dtype) & ~sign
+    nans = np.array([quiet, infinity + infinity.dtype.type(1), sign - infinity.dtype.type(1)])
+    x = x.copy()
+    bits = x.view(infinity.dtype)
+    bits[6 * place : 6 * place + 6] = [*nans, *(nans | sign)]
+    return x
 
 
 def _relaid(case: Case, lay: Callable[[Array], Array]) -> Case:

@@ -114,6 +114,55 @@ class ScheduleOneStepAhead(Rich):
         self.done -= 1
 
 
+class ScheduleStartsOver(Rich):
+    """Begins again with the first rate after the last."""
+
+    def step_as_scheduled(self, grads: Sequence[Any]) -> None:
+        lr, weight_decay = (x[self.done % len(x)] for x in self.rates)
+        self.done += 1
+        self.step(grads, lr=lr, weight_decay=weight_decay)
+
+
+class ScheduleForgottenBySplit(Rich):
+    """Makes its optimizer anew, and with it the count of steps."""
+
+    def split(self, tensor: int, at: int) -> None:
+        super().split(tensor, at)
+        self.done = 0
+
+
+class BetasNotRestored(Rich):
+    """Saves the state and not the betas, and goes on with Lion's own."""
+
+    @classmethod
+    def restored(cls, saved: bytes) -> Rich:
+        session = super().restored(saved)
+        session.betas = {"beta1": 0.9, "beta2": 0.99}
+        return session
+
+
+class FrozenByPlace(Rich):
+    """Skips what has the index of a frozen tensor, which a split has given to another."""
+
+    def step(self, grads: Sequence[Any], *, lr: float, weight_decay: float) -> None:
+        given = [None if i in self.frozen else x for i, x in enumerate(grads)]
+        super().step(given, lr=lr, weight_decay=weight_decay)
+
+    def thaw(self, tensor: int) -> None:
+        self.frozen.discard(tensor)
+
+
+class MatrixSplitInTheOtherOrder(Rich):
+    """Cuts the momentum of a matrix by columns."""
+
+    def split(self, tensor: int, at: int) -> None:
+        momentum = self.momenta[tensor]
+        super().split(tensor, at)
+        if momentum.ndim == 2:
+            size, shape = self.momenta[tensor].size, self.momenta[tensor].shape
+            self.momenta[tensor] = momentum.ravel(order="F")[:size].reshape(shape)
+
+
 class FrozenStillDecays(Rich):
     """Applies the decoupled decay to all parameters of the group."""
 
@@ -304,6 +353,11 @@ WRONG: dict[type[Rich], str] = {
     FirstStepAfterRestoringSkipped: "save and restore",
     ScheduleNotResumed: "schedule",
     ScheduleOneStepAhead: "schedule",
+    ScheduleStartsOver: "schedule",
+    ScheduleForgottenBySplit: "split",
+    BetasNotRestored: "save and restore",
+    FrozenByPlace: "split",
+    MatrixSplitInTheOtherOrder: "split",
     FrozenStillDecays: "freeze",
     ThawedWithOldGradient: "freeze",
     NoGradientIsZeros: "none",

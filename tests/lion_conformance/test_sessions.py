@@ -284,3 +284,15 @@ def test_a_port_that_says_what_cannot_be_is_refused(
     with pytest.raises(error, match=f"^{re.escape(message)}") as caught:
         Port("port", rich.Rich, **more)
     assert "\n" not in str(caught.value)
+
+
+def test_scalars_stand_for_arrays_without_axes() -> None:
+    """NumPy makes them of such arrays wherever it computes with one."""
+
+    class OfScalars(rich.Rich):
+        def read(self) -> tuple[list[Any], list[Any]]:
+            params, momenta = super().read()
+            return [x[()] for x in params], [x[()] for x in momenta]
+
+    port = rich.port(OfScalars, offers=frozenset(), restore=None)
+    assert verify(port, max_examples=1).verdict is Verdict.BIT_EXACT

@@ -112,3 +112,14 @@ def float64_momentum_in_float32(param: Any, momentum: Any, grad: Any, **scalars:
         with np.errstate(all="ignore"):
             new_momentum = new_momentum.astype(np.float32).astype(np.float64)
     return new_param, new_momentum
+
+
+@mutant()
+def nan_rounded_as_a_number(param: Any, momentum: Any, grad: Any, **scalars: Any) -> Any:
+    """m' is rounded to bfloat16 by adding to its bits, which turns a NaN of all ones into -0."""
+    new_param, new_momentum = step(param, momentum, grad, **scalars)
+    if (momentum.dtype, grad.dtype) == (ml_dtypes.bfloat16, np.float32):
+        bits = grad.view(np.uint32)
+        rounded = ((bits + np.uint32(0x7FFF) + ((bits >> 16) & 1)) >> 16).astype(np.uint16)
+        new_momentum = np.where(np.isnan(grad), rounded.view(momentum.dtype), new_momentum)
+    return new_param, new_momentum
