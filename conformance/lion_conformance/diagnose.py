@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 UNKNOWN: Final = "no semantics of SPEC C16 gives these bits"
 PLACE: Final = f"{UNKNOWN}: an element's bits depend on where it stands in its array (SPEC C12)"
-ORDINARY: Final = "with β1 and β2 above 1/2, and ηλ below 1, it"
+ORDINARY: Final = "with β1 and β2 above 1/2, ηλ below 1, and η and λ each 0 or from 10⁻⁶ to 10⁴, it"
 SHARED: Final = ("complement", "precision", "scalars", "subnormals")
 
 
@@ -59,7 +59,11 @@ def any_case(_: Case) -> bool:
 
 def ordinary(case: Case) -> bool:
     """Hyperparameters of the kind that runs have: a port may treat others as cases of their own."""
-    return min(case.beta1, case.beta2) > 0.5 and case.lr * case.weight_decay < 1
+    return (
+        min(case.beta1, case.beta2) > 0.5
+        and case.lr * case.weight_decay < 1
+        and all(x == 0 or 1e-6 <= x <= 1e4 for x in (case.lr, case.weight_decay))
+    )
 
 
 def in_widest_scope(explained: Callable[[Scope], Diagnosis]) -> Diagnosis:

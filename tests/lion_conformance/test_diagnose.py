@@ -220,7 +220,8 @@ def test_what_explains_a_port_at_ordinary_hyperparameters_alone_is_said() -> Non
     assert found.semantics is None
     assert found.ordinarily == Semantics(momentum_fused="gradient")
     assert found.sentence.endswith(
-        "with β1 and β2 above 1/2, and ηλ below 1, it equals the reference in which "
+        "with β1 and β2 above 1/2, ηλ below 1, and η and λ each 0 or from 10⁻⁶ to 10⁴, it "
+        "equals the reference in which "
         "m' = fma(1-β2, g, β2·m)"
     )
     report = verify(step, dtypes=["float32"], max_examples=2)

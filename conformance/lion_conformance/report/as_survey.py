@@ -27,7 +27,8 @@ Each is driven through its own public door, with its momenta set before the step
 nothing: the sentences below are the diagnosis ([how it is found](diagnosis.md)), in the notation of
 [SPEC.md](../SPEC.md), Part II. A library that differs is not wrong for it, unless it is named
 another algorithm; it differs from the others here, which is what a user who moves a run between
-frameworks will see. *Ordinarily* is with β1 and β2 above 1/2, and ηλ below 1.
+frameworks will see. *Ordinarily* is with β1 and β2 above 1/2, ηλ below 1, and η and λ
+each 0 or from 10⁻⁶ to 10⁴.
 [adding-ports.md](adding-ports.md) tells how to add one.
 """
 
