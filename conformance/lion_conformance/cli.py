@@ -144,7 +144,9 @@ def find(spec: str) -> Any:
         return operator.attrgetter(path)(found)
     except Exception as error:
         text = " ".join(str(error).split())[:300]
-        raise ValueError(f"port={spec!r} is not legal: {text}") from error
+        raise ValueError(
+            f"port={spec!r} is not legal: {text}; legal: MODULE:CALLABLE, as in my_lion:step"
+        ) from error
 
 
 def _write(reports: Sequence[Report], parsed: argparse.Namespace) -> bool:

@@ -97,7 +97,12 @@ def test_verify_exits_with_0_for_a_right_port(capsys: pytest.CaptureFixture[str]
             "dtype='float8' is not legal; legal: float16, bfloat16, float32, float64",
         ),
         (["verify", "lion_ref.step"], "legal: MODULE:CALLABLE, as in my_lion:step"),
-        (["verify", "lion_ref:stride"], "has no attribute 'stride'"),
+        (["verify", "lion_ref:stride"], "has no attribute 'stride'; legal: MODULE:CALLABLE"),
+        (
+            ["vectors", "check", "no.json", "--answers", "no.json"],
+            "no.json is not legal: No such file or directory; legal: a file that can be read",
+        ),
+        (["vectors", "export", "/dev/null/x"], "folder='/dev/null/x' is not legal: Not a dir"),
         (
             ["verify", "no_such_module:step"],
             "importing no_such_module failed with ModuleNotFoundError",

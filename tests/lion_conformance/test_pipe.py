@@ -229,6 +229,7 @@ def test_what_a_program_declares_is_held() -> None:
     ("arguments", "message"),
     [
         (["", "1"], "command='' is not legal; legal: a program and arguments"),
+        (["'./port", "1"], 'command="\'./port" is not legal: No closing quotation; legal: a'),
         (["./port", "0"], "timeout=0.0 is not legal; legal: a finite number > 0"),
         (["./port", "nan"], "timeout=nan is not legal; legal: a finite number > 0"),
         (["./no_such_port", "1"], "the program ./no_such_port cannot be started: "),

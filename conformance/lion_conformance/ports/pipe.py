@@ -60,7 +60,13 @@ class Program:
     """
 
     def __init__(self, command: str | Sequence[str], *, timeout: float = TIMEOUT) -> None:
-        words = shlex.split(command) if isinstance(command, str) else list(command)
+        try:
+            words = shlex.split(command) if isinstance(command, str) else list(command)
+        except ValueError as error:
+            raise ValueError(
+                f"command={command!r} is not legal: {error}; legal: a program and arguments, "
+                "quoted as for a shell"
+            ) from None
         if not words:
             raise ValueError(f"command={command!r} is not legal; legal: a program and arguments")
         if not 0 < timeout < np.inf:

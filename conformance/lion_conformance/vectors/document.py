@@ -55,11 +55,16 @@ def export(folder: Path, size: int = SIZE) -> list[Path]:
     """Write the vectors and both schemas into a folder; the paths written.
 
     Raises:
-        ValueError: a size that is not legal.
+        ValueError: a size that is not legal, a folder that cannot be made.
     """
     if type(size) is not int or size < 1:
         raise ValueError(f"size={size!r} is not legal; legal: an integer >= 1")
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ValueError(
+            f"folder={str(folder)!r} is not legal: {error.strerror}; legal: one that can be made"
+        ) from error
     path = folder / VECTORS
     path.write_text(dumps(build(size)), encoding="utf-8")
     written = [path]
@@ -74,6 +79,10 @@ def load(path: Path, wanted: str) -> dict[str, Any]:
     """A document of a format; ValueError in one line for anything else."""
     try:
         document: Any = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ValueError(
+            f"{path} is not legal: {error.strerror}; legal: a file that can be read"
+        ) from error
     except ValueError as error:
         raise ValueError(f"{path.name} is no JSON: {error}") from error
     found = (document.get("format"), document.get("version")) if isinstance(document, dict) else ()
