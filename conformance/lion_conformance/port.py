@@ -314,8 +314,6 @@ def check_dtypes(port: Port, dtypes: Iterable[str] | None) -> tuple[str, ...]:
             f"dtypes={dtypes!r} is not legal; legal: some of {', '.join(STORAGE_DTYPES)}"
         )
     wanted = (dtypes,) if isinstance(dtypes, str) else tuple(dtypes)
-    if not wanted:
-        raise ValueError(f"dtypes={dtypes!r} is empty; legal: some of {known}")
     for dtype in wanted:
         if dtype not in list(STORAGE_DTYPES):  # it need not be hashable
             raise ValueError(f"dtype={dtype!r} is not legal; legal: {known}")

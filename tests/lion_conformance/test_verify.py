@@ -196,7 +196,6 @@ def test_a_port_that_does_not_answer_is_rejected_in_one_line(step: Step, message
             "dtype='float8' is not legal; legal: float16, bfloat16",
         ),
         ({"dtypes": 5}, TypeError, "dtypes=5 is not legal; legal: some of float16, bfloat16"),
-        ({"dtypes": []}, ValueError, "dtypes=[] is empty; legal: some of float16, bfloat16"),
         ({"dtypes": [[]]}, ValueError, "dtype=[] is not legal; legal: float16, bfloat16"),
         ({"max_examples": 0}, ValueError, "max_examples=0 is not legal; legal: an integer >= 1"),
         ({"max_examples": True}, ValueError, "max_examples=True is not legal"),
