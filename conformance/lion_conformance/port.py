@@ -310,9 +310,7 @@ def check_dtypes(port: Port, dtypes: Iterable[str] | None) -> tuple[str, ...]:
         return port.params()
     known = ", ".join(STORAGE_DTYPES)
     if not isinstance(dtypes, Iterable):
-        raise TypeError(
-            f"dtypes={dtypes!r} is not legal; legal: some of {', '.join(STORAGE_DTYPES)}"
-        )
+        raise TypeError(f"dtypes={dtypes!r} is not legal; legal: some of {known}")
     wanted = (dtypes,) if isinstance(dtypes, str) else tuple(dtypes)
     for dtype in wanted:
         if dtype not in list(STORAGE_DTYPES):  # it need not be hashable
