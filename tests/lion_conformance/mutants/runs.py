@@ -18,22 +18,30 @@ if TYPE_CHECKING:
 STEPS_ALONE = frozenset[Offer]()
 
 
+class _Waiting(rich.Rich):
+    """Makes its steps when the state is read."""
+
+    def __init__(self, params: Sequence[Any], momenta: Sequence[Any], **betas: float) -> None:
+        super().__init__(params, momenta, **betas)
+        self.waiting: list[Any] = []
+
+    def step(self, grads: Sequence[Any], *, lr: float, weight_decay: float) -> None:
+        self.waiting.append((list(grads), lr, weight_decay))
+
+    def read(self) -> Any:
+        for grads, lr, weight_decay in self.waiting:
+            super().step(grads, lr=lr, weight_decay=weight_decay)
+        self.waiting = []
+        return super().read()
+
+
 @mutant(makes=True)
 def updated_when_read() -> Port:
     """A step is made when the state is read, and of several the last alone."""
 
-    class Lazy(rich.Rich):
-        pending: Any = None
-
+    class Lazy(_Waiting):
         def step(self, grads: Sequence[Any], *, lr: float, weight_decay: float) -> None:
-            self.pending = [x.copy() for x in grads], lr, weight_decay
-
-        def read(self) -> Any:
-            if self.pending is not None:
-                grads, lr, weight_decay = self.pending
-                self.pending = None
-                super().step(grads, lr=lr, weight_decay=weight_decay)
-            return super().read()
+            self.waiting = [([x.copy() for x in grads], lr, weight_decay)]
 
     return rich.port(Lazy, offers=STEPS_ALONE)
 
@@ -42,23 +50,12 @@ def updated_when_read() -> Port:
 def rate_of_the_reading() -> Port:
     """Steps wait until the state is read, and are then all made with η of the last."""
 
-    class Waiting(rich.Rich):
-        def __init__(self, params: Sequence[Any], momenta: Sequence[Any], **betas: float) -> None:
-            super().__init__(params, momenta, **betas)
-            self.waiting: list[Any] = []
-            self.lr = 0.0
-
+    class Late(_Waiting):
         def step(self, grads: Sequence[Any], *, lr: float, weight_decay: float) -> None:
-            self.lr = lr
-            self.waiting.append(([x.copy() for x in grads], weight_decay))
+            before = [(given, lr, decay) for given, _, decay in self.waiting]
+            self.waiting = [*before, ([x.copy() for x in grads], lr, weight_decay)]
 
-        def read(self) -> Any:
-            for grads, weight_decay in self.waiting:
-                super().step(grads, lr=self.lr, weight_decay=weight_decay)
-            self.waiting = []
-            return super().read()
-
-    return rich.port(Waiting, offers=STEPS_ALONE)
+    return rich.port(Late, offers=STEPS_ALONE)
 
 
 @mutant(makes=True)
@@ -85,22 +82,7 @@ def read_from_a_cache() -> Port:
 @mutant(makes=True)
 def gradients_read_late() -> Port:
     """The gradients' arrays are kept, and read when the state is: the caller has them back."""
-
-    class Late(rich.Rich):
-        def __init__(self, params: Sequence[Any], momenta: Sequence[Any], **betas: float) -> None:
-            super().__init__(params, momenta, **betas)
-            self.waiting: list[Any] = []
-
-        def step(self, grads: Sequence[Any], *, lr: float, weight_decay: float) -> None:
-            self.waiting.append((list(grads), lr, weight_decay))
-
-        def read(self) -> Any:
-            for grads, lr, weight_decay in self.waiting:
-                super().step(grads, lr=lr, weight_decay=weight_decay)
-            self.waiting = []
-            return super().read()
-
-    return rich.port(Late, offers=STEPS_ALONE)
+    return rich.port(_Waiting, offers=STEPS_ALONE)
 
 
 @mutant(makes=True)

@@ -149,28 +149,29 @@ class CachedByIdentity:
         return step(param, momentum, grad, **scalars)
 
 
+class _KnownByIdentity:
+    def __init__(self) -> None:
+        self.kept: dict[int, Any] = {}
+
+    def converted(self, array: Any) -> Any:
+        _, converted = self.kept.setdefault(id(array), (array, array.copy()))
+        return converted
+
+
 @mutant()
-class GradientKnownByIdentity:
+class GradientKnownByIdentity(_KnownByIdentity):
     """A converted gradient is kept with its array: a step that writes new numbers there has old."""
 
-    def __init__(self) -> None:
-        self.kept: dict[int, Any] = {}
-
     def __call__(self, param: Any, momentum: Any, grad: Any, **scalars: Any) -> Any:
-        _, converted = self.kept.setdefault(id(grad), (grad, grad.copy()))
-        return step(param, momentum, converted, **scalars)
+        return step(param, momentum, self.converted(grad), **scalars)
 
 
 @mutant()
-class MomentumKnownByIdentity:
+class MomentumKnownByIdentity(_KnownByIdentity):
     """A converted momentum is kept with its array, which the caller updates in place."""
 
-    def __init__(self) -> None:
-        self.kept: dict[int, Any] = {}
-
     def __call__(self, param: Any, momentum: Any, grad: Any, **scalars: Any) -> Any:
-        _, converted = self.kept.setdefault(id(momentum), (momentum, momentum.copy()))
-        return step(param, converted, grad, **scalars)
+        return step(param, self.converted(momentum), grad, **scalars)
 
 
 @mutant()
