@@ -29,7 +29,7 @@ from lion_ref import STORAGE_DTYPES
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from lion_conformance.events import Event
+    from lion_conformance.events import Event, Other
     from lion_conformance.port import Port, Triple
 
 Array = NDArray[Any]
@@ -62,6 +62,11 @@ OTHER_BETAS = (0.95, 0.98)
 """No port's default: one that falls back to its own after a step, or an event, is seen."""
 
 
+def rates(step: int) -> tuple[float, float]:
+    """η and λ of a step: neither is that of the step before."""
+    return RATES[step % len(RATES)], DECAYS[step % len(DECAYS)]
+
+
 class Script:
     """A run that is being written: its gradients have the shapes that the tensors then have."""
 
@@ -71,8 +76,9 @@ class Script:
         triple: Triple,
         shapes: Sequence[Shape],
         betas: tuple[float, float] = BETAS,
+        offers: frozenset[Offer] = frozenset(Offer),
     ) -> None:
-        self._betas = betas
+        self._betas, self._offers = betas, offers
         self._rng = np.random.default_rng(seed)
         self._dtypes = [STORAGE_DTYPES[name] for name in triple]
         first = [self._drawn(i, shape) for i, shape in enumerate(shapes)]
@@ -86,18 +92,18 @@ class Script:
             None if i in without else self._drawn(i, x.shape)[2]
             for i, x in enumerate(self.state.params)
         )
-        lr, weight_decay = RATES[self._steps % len(RATES)], DECAYS[self._steps % len(DECAYS)]
+        lr, weight_decay = rates(self._steps)
         self._steps += 1
         step = Step(grads, None, None) if scheduled else Step(grads, lr, weight_decay)
         self._events.append(step)
         return self
 
-    def then(self, *events: Event) -> Script:
-        """Add events."""
+    def then(self, *events: Other) -> Script:
+        """Add events that are no steps: those that the port offers."""
         for event in events:
-            if not isinstance(event, Step):
+            if event.needs in self._offers:
                 self.state = event.leaves(self.state)
-            self._events.append(event)
+                self._events.append(event)
         return self
 
     def written(self) -> Trajectory:
@@ -150,10 +156,7 @@ def long_run(port: Port, dtype: str) -> Trajectory:
     size = int(np.prod(TENSORS[0]))
     drawn = adversarial(rng, LONG * size, dtypes, "ordinary", BETAS[0])
     params, momenta, grads = (x.reshape(LONG, *TENSORS[0]) for x in drawn)
-    steps = (
-        Step((grad,), RATES[t % len(RATES)], DECAYS[t % len(DECAYS)])
-        for t, grad in enumerate(grads)
-    )
+    steps = (Step((grad,), *rates(t)) for t, grad in enumerate(grads))
     return Trajectory(State.of(params[:1], momenta[:1]), *BETAS, tuple(steps))
 
 
@@ -173,29 +176,22 @@ def _steps(script: Script, count: int) -> Trajectory:
 
 def eventful(port: Port, triple: Triple, shapes: Sequence[Shape]) -> Trajectory:
     """One run of all events that the port offers."""
-    script = Script(2, triple, shapes, OTHER_BETAS)
     offers = port.offers
-    if Offer.RESTORE in offers:
-        script.then(Restore())
-    script.step()
+    script = Script(2, triple, shapes, OTHER_BETAS, offers).then(Restore()).step()
     if Offer.NO_GRADIENT in offers:
         script.step(without=[0]).step(without=[0]).step(without=[0]).step(without=[0]).step()
         if not port.compiles:
             script.step(without=[2, 4]).step(without=range(len(shapes))).step()
     if Offer.FREEZE in offers:
         script.then(Freeze(0)).step().then(Freeze(3)).step()
-        script.then(*[Restore()] * (Offer.RESTORE in offers)).step().step().step()
+        script.then(Restore()).step().step().step()
         script.then(Thaw(0)).step().then(Thaw(3)).step()
     if Offer.RESTORE in offers:
         script.then(Restore()).step()
     if Offer.REFUSAL in offers:
-        for argument, value in ILLEGAL:
-            script.then(Refuse(argument, value, triple[2]))
-        script.step()
+        script.then(*(Refuse(*illegal, triple[2]) for illegal in ILLEGAL)).step()
     if Offer.SPLIT in offers:
-        frozen = Offer.FREEZE in offers
-        script.then(*[Freeze(3)] * frozen, Split(0, 12)).step().then(Merge(0)).step()
-        script.then(*[Thaw(3)] * frozen)
+        script.then(Freeze(3), Split(0, 12)).step().then(Merge(0)).step().then(Thaw(3))
         if not port.compiles:
             script.then(Split(2, 1)).step().then(Merge(2)).step()
     if Offer.MOMENTUM_DTYPE in offers:
@@ -209,8 +205,7 @@ def _momentum_in_others(script: Script, port: Port, triple: Triple) -> None:
     for other in (t[1] for t in port.triples if (t[0], t[2]) == (param, grad)):
         if other != momentum:
             script.then(MomentumDtype(other)).step()
-            script.then(*[Restore()] * (Offer.RESTORE in port.offers)).step()
-            script.then(MomentumDtype(momentum)).step()
+            script.then(Restore()).step().then(MomentumDtype(momentum)).step()
 
 
 def _move_and_schedule(script: Script, port: Port) -> None:
@@ -220,11 +215,9 @@ def _move_and_schedule(script: Script, port: Port) -> None:
             script.then(Move(device)).step()
     if Offer.SCHEDULE in offers:
         script.then(Schedule(RATES, DECAYS)).step(scheduled=True).step(scheduled=True)
-        script.then(*[Restore()] * (Offer.RESTORE in offers))
-        script.step(scheduled=True, without=[0] * (Offer.NO_GRADIENT in offers))
-        if Offer.SPLIT in offers:
-            script.then(Split(0, 12), Merge(0))
-        script.step(scheduled=True)
+        without = [0] if Offer.NO_GRADIENT in offers else []
+        script.then(Restore()).step(without, scheduled=True)
+        script.then(Split(0, 12), Merge(0)).step(scheduled=True)
         # The last of each is for all steps that follow.
         script.then(Schedule(RATES[:2], DECAYS[:3]))
         for _ in range(5):

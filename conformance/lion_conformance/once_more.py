@@ -126,7 +126,7 @@ def _otherwise(event: Event) -> Event:
         return Schedule(event.lr[::-1], event.weight_decay[::-1])
     if not isinstance(event, Step):
         return event
-    grads = tuple(None if x is None else -x for x in event.grads)
+    negated = event.with_grads(tuple(None if x is None else -x for x in event.grads))
     if event.lr is None or event.weight_decay is None:
-        return event.with_grads(grads)
-    return replace(event, grads=grads, lr=event.lr / 2, weight_decay=event.weight_decay / 2)
+        return negated
+    return replace(negated, lr=event.lr / 2, weight_decay=event.weight_decay / 2)

@@ -16,19 +16,18 @@ from lion_conformance.trajectory import RunFailure, answers, judged
 
 if TYPE_CHECKING:
     from lion_conformance.port import Port
-    from lion_conformance.state import State
     from lion_conformance.trajectory import Trajectory
     from lion_conformance.walk import Answer
 
 
 def follow_to_the_end(port: Port, run: Trajectory, tally: Tally) -> RunFailure | None:
     """Judge a run of steps of one tensor; what is rejected ends it."""
-    shown: list[State] = []
     answered: list[list[Answer]] = []
     try:
-        answered += answers(port, run, shown)
+        for of_event in answers(port, run):
+            answered.append(of_event)  # noqa: PERF402 - kept when a later one fails
     except PortError as error:
-        run = run.until(len(shown))
+        run = run.until(len(answered))
         return RunFailure(run, run.unanswered(error))
     tally.events["step"] += len(answered)
     alike: dict[tuple[float, float], list[Answer]] = {}
