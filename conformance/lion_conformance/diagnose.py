@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 UNKNOWN: Final = "no semantics of SPEC C16 gives these bits"
 PLACE: Final = f"{UNKNOWN}: an element's bits depend on where it stands in its array (SPEC C12)"
-ORDINARY: Final = "with β1 and β2 above 1/2, ηλ below 1, and η and λ each 0 or from 10⁻⁶ to 10⁴, it"
+ORDINARY: Final = "β1 and β2 above 1/2, ηλ below 1, and η and λ each 0 or from 10⁻⁶ to 10⁴"
 SHARED: Final = ("complement", "precision", "scalars", "subnormals")
 
 
@@ -74,7 +74,7 @@ def in_widest_scope(explained: Callable[[Scope], Diagnosis]) -> Diagnosis:
     narrower = explained(ordinary).semantics
     if narrower is None:
         return found
-    words = f"{found.sentence}; {ORDINARY} {sentence(narrower)}"
+    words = f"{found.sentence}; with {ORDINARY}, it {sentence(narrower)}"
     return replace(found, sentence=words, ordinarily=narrower)
 
 

@@ -87,7 +87,7 @@ def _with(port: Port, result: DtypeResult, found: Diagnosis) -> DtypeResult:
     if _only_in_a_run(result):
         return _in_a_run(result, found.sentence)
     if found.semantics is None:
-        return replace(result, semantics=None, sentence=found.sentence)
+        return replace(result, ordinarily=found.ordinarily, sentence=found.sentence)
     # Found for several dtypes, it may say more than one of them needs.
     triples = [triple for triple in port.triples if triple[0] == result.dtype]
     semantics = simplest_alike(found.semantics, triples)

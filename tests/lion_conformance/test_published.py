@@ -16,7 +16,7 @@ import torch
 import lion_ref
 from lion_conformance import battery, canaries
 from lion_conformance.cli import main
-from lion_conformance.diagnose import ORDINARY, sentence
+from lion_conformance.diagnose import sentence
 from lion_conformance.judge import Verdict
 from lion_conformance.port import Port, run_once
 from lion_conformance.ports import NotRunnable, load
@@ -348,9 +348,24 @@ def test_a_survey_of_nothing_exits_with_2(capsys: pytest.CaptureFixture[str]) ->
     assert "optax has no device 'cuda'; legal: cpu" in capsys.readouterr().out
 
 
-def reported(name: str, verdict: Verdict, semantics: Semantics | None, text: str) -> Report:
+def reported(
+    name: str,
+    verdict: Verdict,
+    semantics: Semantics | None,
+    text: str,
+    ordinarily: Semantics | None = None,
+) -> Report:
     result = DtypeResult(
-        "float32", verdict, True, 1, 1, 0.1, 0.1, semantics=semantics, sentence=text
+        dtype="float32",
+        verdict=verdict,
+        as_promised=True,
+        cases=1,
+        elements=1,
+        port_seconds=0.1,
+        judge_seconds=0.1,
+        semantics=semantics,
+        ordinarily=ordinarily,
+        sentence=text,
     )
     return Report(name, "step()", "cpu", None, (result,), 0, 25, {"python": "3.11"})
 
@@ -363,7 +378,7 @@ def test_the_page_says_what_became_of_each() -> None:
         reported("c", Verdict.REJECTED, another, sentence(another)),
         reported("d", Verdict.ACCEPTED, None, "no semantics; they part at c"),
         reported("e", Verdict.REJECTED, None, "no semantics; they part at m'"),
-        reported("g", Verdict.ACCEPTED, None, f"no semantics; {ORDINARY} equals the reference"),
+        reported("g", Verdict.ACCEPTED, None, "no semantics", ordinarily=explained),
         Report("f", "–", "cpu", None, (), 0, 25, {}, not_run="f is not installed; pip install f"),
     ]
     text = as_survey.render(reports)

@@ -27,8 +27,7 @@ Each is driven through its own public door, with its momenta set before the step
 nothing: the sentences below are the diagnosis ([how it is found](diagnosis.md)), in the notation of
 [SPEC.md](../SPEC.md), Part II. A library that differs is not wrong for it, unless it is named
 another algorithm; it differs from the others here, which is what a user who moves a run between
-frameworks will see. *Ordinarily* is with β1 and β2 above 1/2, ηλ below 1, and η and λ
-each 0 or from 10⁻⁶ to 10⁴.
+frameworks will see. *Ordinarily* is with {ordinary}.
 [adding-ports.md](adding-ports.md) tells how to add one.
 """
 
@@ -42,7 +41,7 @@ UNEXPLAINED = "not explained: accepted", "not explained: rejected"
 def render(reports: Sequence[Report]) -> str:
     """The page: a summary, a row for each port and door, the sentences, then how it was made."""
     now = datetime.now(UTC)
-    lines = [INTRODUCTION.format(date=now.date().isoformat())]
+    lines = [INTRODUCTION.format(date=now.date().isoformat(), ordinary=ORDINARY)]
     counted = Counter(outcome(r) for report in reports for r in report.results)
     judged = [report for report in reports if report.results]
     summary = ", ".join(f"{counted[kind]} {kind}" for kind in _KINDS if counted[kind])
@@ -67,7 +66,7 @@ def outcome(result: DtypeResult) -> str:
     if result.verdict is Verdict.BIT_EXACT:
         return EXACT
     if result.semantics is None:
-        kinds = ORDINARILY if ORDINARY in result.sentence else UNEXPLAINED
+        kinds = UNEXPLAINED if result.ordinarily is None else ORDINARILY
         return kinds[result.verdict is Verdict.REJECTED]
     return OTHER if result.semantics.is_other_algorithm else EXPLAINED
 

@@ -249,6 +249,8 @@ class DtypeResult:
     counterexample: Counterexample | None = None
     semantics: Semantics | None = None
     """What the diagnosis found, where bits differ; None if nothing explains them."""
+    ordinarily: Semantics | None = None
+    """What explains them at ordinary hyperparameters, where nothing does at all."""
     sentence: str = ""
     differences: tuple[Difference, ...] = ()
     """A sample of the elements of θ' that differ, for the picture."""
