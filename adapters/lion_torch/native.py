@@ -28,7 +28,7 @@ from lion_torch.ordinary import Alike
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from lion_torch.ordinary import Dtypes, Triple
+    from lion_torch.ordinary import Triple
     from lion_torch.settings import TorchScalars
 
 SOURCE = Path(__file__).with_name("lion_cpu.cpp")
@@ -90,15 +90,14 @@ def _sorted(triples: Iterable[Triple]) -> tuple[list[Alike], list[Triple]]:
     """Dense triples by their dtypes, and the others."""
     if isinstance(triples, Alike):
         return [triples], []
-    dense: defaultdict[Dtypes, list[Triple]] = defaultdict(list)
+    dense: defaultdict[tuple[torch.dtype, ...], list[Triple]] = defaultdict(list)
     others = []
     for triple in triples:
         if flat_views(triple) is not None and not any(map(is_traceable_wrapper_subclass, triple)):
-            theta, m, g = triple
-            dense[theta.dtype, m.dtype, g.dtype].append(triple)
+            dense[tuple(x.dtype for x in triple)].append(triple)
         else:
             others.append(triple)
-    return [Alike([*zip(*some, strict=True)], dtypes) for dtypes, some in dense.items()], others
+    return [Alike([*zip(*some, strict=True)]) for some in dense.values()], others
 
 
 @cache

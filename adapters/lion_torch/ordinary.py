@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     Triple = tuple[Tensor, Tensor, Tensor]
-    Dtypes = tuple[torch.dtype, torch.dtype, torch.dtype]
 
 PLAIN = frozenset((torch.nn.Parameter, Tensor))
 """Types with nothing behind them: no shards, no tensors within."""
@@ -30,10 +29,10 @@ class Alike(list["Triple"]):
     written: all θ and m.
     """
 
-    def __init__(self, columns: Sequence[tuple[Tensor, ...]], dtypes: Dtypes) -> None:
+    def __init__(self, columns: Sequence[tuple[Tensor, ...]]) -> None:
         super().__init__(zip(*columns, strict=True))
-        theta, m, _ = columns
-        self.dtypes = dtypes
+        theta, m, g = columns
+        self.dtypes = theta[0].dtype, m[0].dtype, g[0].dtype
         self.pointers = tuple(array("q", map(Tensor.data_ptr, column)) for column in columns)
         self.sizes = array("q", map(Tensor.numel, theta))
         self.written = theta + m
@@ -51,18 +50,13 @@ def ordinary(items: list[tuple[Tensor, Tensor | None, Tensor]]) -> Alike | None:
         or any(map(Tensor.is_neg, everything))
         or any(map(Tensor.is_inference, (*params, *momenta)))
         or len({x.device for x in everything}) > 1
+        or any(len({x.dtype for x in column}) > 1 for column in columns)
     ):
         return None
-    dtypes = [{x.dtype for x in column} for column in columns]
     shapes = [x.shape for x in params]
-    if (
-        any(len(found) > 1 for found in dtypes)
-        or shapes != [x.shape for x in momenta]
-        or shapes != [x.shape for x in grads]
-    ):
+    if any(shapes != [x.shape for x in column] for column in (momenta, grads)):
         return None
-    param, momentum, grad = (found.pop() for found in dtypes)
-    alike = Alike(columns, (param, momentum, grad))
+    alike = Alike(columns)
     return alike if _lie_apart(alike) else None
 
 

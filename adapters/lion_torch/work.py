@@ -26,7 +26,8 @@ from lion_torch.settings import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    Triple = tuple[Tensor, Tensor, Tensor]
+    from lion_torch.ordinary import Triple
+
     Item = tuple[Tensor, Tensor | None, Tensor]
 
 CAPTURABLE_DEVICES = ("cuda", "xpu", "hpu", "xla")
