@@ -185,8 +185,7 @@ def test_a_port_that_raises_is_not_explained() -> None:
 
 def test_verify_says_what_an_undeclared_port_is() -> None:
     semantics = Semantics(decay="factor", nan_sign="zero")
-    step = partial(lion_ref.step, semantics=semantics)
-    report = verify(step, dtypes=["float32"], max_examples=2)
+    report = verify(partial(lion_ref.step, semantics=semantics), dtypes=["float32"])
     assert (report.verdict, report.semantics) == (Verdict.BIT_EXACT_AS, semantics)
     for text in (report.to_markdown(), report.to_html(), report.to_json()):
         assert "equals the reference in which" in text
@@ -194,7 +193,7 @@ def test_verify_says_what_an_undeclared_port_is() -> None:
 
 
 def test_another_algorithm_is_named_and_rejected() -> None:
-    report = verify(_as(decay="unscaled"), dtypes=["float32"], max_examples=2)
+    report = verify(_as(decay="unscaled"), dtypes=["float32"])
     assert (report.verdict, report.ok) == (Verdict.REJECTED, False)
     assert report.semantics == Semantics(decay="unscaled")
     assert report.sentence.endswith("; another algorithm")

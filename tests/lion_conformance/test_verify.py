@@ -65,7 +65,7 @@ def check_named(semantics: Semantics, max_examples: int) -> None:
 def test_other_semantics_are_diagnosed_undeclared_and_exact_when_declared(
     semantics: Semantics,
 ) -> None:
-    check_named(semantics, max_examples=1)
+    check_named(semantics, max_examples=1)  # the fixed cases alone tell all of them
 
 
 @pytest.mark.slow
@@ -80,7 +80,7 @@ def test_a_port_that_breaks_its_declaration_is_not_ok() -> None:
         (partial(lion_ref.step, semantics=FLUSH), CANONICAL),
     ):
         port = from_callable(step, name="port", declared=declared)
-        report = verify(port, dtypes=["float32"], max_examples=2, explain=False)
+        report = verify(port, dtypes=["float32"], explain=False)
         assert not report.ok
 
 
