@@ -12,10 +12,11 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from lion_conformance.callables import from_callable
     from lion_conformance.diagnose import Diagnosis, diagnose, diagnosis
     from lion_conformance.judge import Verdict
     from lion_conformance.offers import Offer
-    from lion_conformance.port import Port, PortError, from_callable
+    from lion_conformance.port import Port, PortError
     from lion_conformance.port_tests import PortTests
     from lion_conformance.report.model import Report
     from lion_conformance.verify import verify
@@ -44,7 +45,7 @@ _HOMES = {
     "Verdict": "judge",
     "diagnose": "diagnose",
     "diagnosis": "diagnose",
-    "from_callable": "port",
+    "from_callable": "callables",
     "verify": "verify",
 }
 

@@ -105,9 +105,12 @@ def _verify(parsed: argparse.Namespace) -> list[Report]:
     if (parsed.port is None) == (parsed.exec is None):
         raise ValueError("a port to judge; legal: either MODULE:CALLABLE or --exec PROGRAM")
     if parsed.exec is None:
+        if parsed.timeout is not None:
+            raise ValueError(f"--timeout {parsed.timeout:g} is not legal without --exec PROGRAM")
         return judged(find(parsed.port), Origin("import", parsed.port))
-    with Program(parsed.exec, timeout=parsed.timeout) as program:
-        return judged(program.port, Origin("exec", parsed.exec, timeout=parsed.timeout))
+    timeout = TIMEOUT if parsed.timeout is None else parsed.timeout
+    with Program(parsed.exec, timeout=timeout) as program:
+        return judged(program.port, Origin("exec", parsed.exec, timeout=timeout))
 
 
 def _diagnose(parsed: argparse.Namespace) -> int:
@@ -242,9 +245,8 @@ def _parser() -> argparse.ArgumentParser:
     verifies.add_argument(
         "--timeout",
         type=float,
-        default=TIMEOUT,
         metavar="SECONDS",
-        help="for each batch that the program answers (default: %(default)g)",
+        help=f"for each batch that the program answers (default: {TIMEOUT:g})",
     )
     verifies.set_defaults(command=_verify)
 

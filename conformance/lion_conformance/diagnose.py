@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from lion_conformance import battery, canaries, corners
 from lion_conformance.alike import simplest_alike
+from lion_conformance.callables import from_callable
 from lion_conformance.evidence import Evidence, Part
 from lion_conformance.parting import Parting, parting
 from lion_conformance.place import depends_on_place, differs_alone
-from lion_conformance.port import Port, PortError, check_dtypes, from_callable, run_once
+from lion_conformance.port import Port, PortError, check_dtypes, run_once
 from lion_ref import CANONICAL, Semantics
 from lion_ref.semantics import choices
 

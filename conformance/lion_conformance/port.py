@@ -1,16 +1,17 @@
 """What a port is: something that steps Lion, driven through its own public door.
 
-A bare callable with lion_ref.step's signature is a port already (`from_callable`). A richer one
-opens a session: it takes parameters and momenta once and then steps as a training run would.
+It opens a session: it takes parameters and momenta once and then steps as a training run would.
+A bare callable with lion_ref.step's signature is made one by `callables`.
 """
 
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from types import NoneType
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,14 +22,10 @@ from lion_ref import STORAGE_DTYPES, Semantics, legal_triples
 from lion_ref.arithmetic import bits, require_default_environment
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
 Array = NDArray[Any]
 Triple = tuple[str, str, str]
-
-
-OVERLAP_WORK = 100_000
-"""Candidates that NumPy may try before it is taken to be too hard whether arrays overlap."""
 
 
 class PortError(Exception):
@@ -66,6 +63,22 @@ class Opener(Protocol):
         """A session that starts with these parameters and momenta."""
 
 
+_FIELDS: Final[dict[str, tuple[Any, str]]] = {
+    "name": (str, "a string"),
+    "open": (Callable, "a callable open(params, momenta, *, beta1, beta2) -> session"),
+    "door": (str, "a string"),
+    "declared": ((Semantics, NoneType), "a lion_ref.Semantics, or None"),
+    "triples": (tuple, "a tuple of one or more of lion_ref.legal_triples()"),
+    "device": (str, "a string"),
+    "compiles": (bool, "True or False"),
+    "offers": (frozenset, "a frozenset of lion_conformance.Offer"),
+    "restore": ((Callable, NoneType), "a callable restore(saved) -> session, or None"),
+    "devices": (tuple, "a tuple of strings"),
+    "unavailable": (str, "a string"),
+}
+"""What each field of a port has to be."""
+
+
 @dataclass(frozen=True, slots=True)
 class Port:
     """A port under test, and what it says of itself.
@@ -93,18 +106,30 @@ class Port:
 
     def __post_init__(self) -> None:
         """TypeError or ValueError, in one line, for what no port can say of itself."""
-        legal = "legal: a frozenset of lion_conformance.Offer"
-        if not isinstance(self.offers, frozenset):
-            raise TypeError(f"offers={self.offers!r} is not legal; {legal}")
+        for name, (kinds, legal) in _FIELDS.items():
+            value = getattr(self, name)
+            if not isinstance(value, kinds):
+                raise TypeError(f"{name}={value!r} is not legal; legal: {legal}")
+        if not self.triples:
+            raise ValueError(f"triples=() is not legal; legal: {_FIELDS['triples'][1]}")
+        legal_here = legal_triples()
+        for triple in self.triples:
+            if triple not in legal_here:
+                raise ValueError(
+                    f"triples holds {triple!r}, which is not legal; legal: those of "
+                    "lion_ref.legal_triples(), the dtypes (param, momentum, grad)"
+                )
         for offer in self.offers:
             if not isinstance(offer, Offer):
-                raise TypeError(f"offers holds {offer!r}, which is not legal; {legal}")
+                raise TypeError(
+                    f"offers holds {offer!r}, which is not legal; legal: {_FIELDS['offers'][1]}"
+                )
         if Offer.DEVICE in self.offers and not self.devices:
             raise ValueError(
                 f"devices={self.devices!r} is not legal with Offer.DEVICE; legal: the devices that "
                 "sessions can be moved to, `device` first"
             )
-        if Offer.RESTORE in self.offers and not callable(self.restore):
+        if Offer.RESTORE in self.offers and self.restore is None:
             raise ValueError(
                 f"restore={self.restore!r} is not legal with Offer.RESTORE; legal: a callable that "
                 "makes a session of what another saved"
@@ -115,84 +140,7 @@ class Port:
         return tuple(dict.fromkeys(triple[0] for triple in self.triples))
 
 
-_OF_ANY_CALLABLE = frozenset({Offer.NO_GRADIENT, Offer.FREEZE, Offer.SPLIT})
-"""A callable keeps nothing between its calls, as these events show; there is nothing to save."""
-
-
-class _Stateless:
-    """A session over a callable that keeps no state of its own."""
-
-    def __init__(
-        self,
-        step: Callable[..., Any],
-        params: Sequence[Array],
-        momenta: Sequence[Array],
-        beta1: float,
-        beta2: float,
-    ) -> None:
-        self._step, self._betas = step, {"beta1": beta1, "beta2": beta2}
-        self._params, self._momenta = list(params), list(momenta)
-        self._given: dict[int, tuple[Array, ...]] = {}
-
-    def step(self, grads: Sequence[Array | None], *, lr: float, weight_decay: float) -> None:
-        """One call of the callable for each tensor; inputs that it changed are an error."""
-        for i, grad in enumerate(grads):
-            if grad is None:
-                continue
-            param, momentum = self._refilled(i)
-            inputs = (param, momentum, grad)
-            before = [bits(x).copy() for x in inputs]
-            result = self._step(*inputs, lr=lr, weight_decay=weight_decay, **self._betas)
-            for name, array, pattern in zip(
-                ("param", "momentum", "grad"), inputs, before, strict=True
-            ):
-                _check_unchanged(name, array, pattern)
-            results = _pair(result)
-            if all(a.shape == b.shape for a, b in zip(results, inputs, strict=False)):
-                _check_new(results, inputs)  # else the wrong shape is what there is to say
-            self._params[i], self._momenta[i] = results
-
-    def _refilled(self, i: int) -> tuple[Array, ...]:
-        """θ and m: as they lie in memory at first, later always in the same two arrays.
-
-        So whoever knows an array by its identity, or looks at one after the call, has old numbers.
-        """
-        state = (self._params[i], self._momenta[i])
-        if i not in self._given:
-            self._given[i] = ()
-            return state
-        given = self._given[i]
-        if [(x.shape, x.dtype) for x in given] != [(x.shape, x.dtype) for x in state]:
-            given = self._given[i] = tuple(x.copy() for x in state)
-        for array, numbers in zip(given, state, strict=True):
-            array[...] = numbers
-        return given
-
-    def freeze(self, tensor: int) -> None:
-        """Nothing to do: without a gradient the callable is not called."""
-
-    def thaw(self, tensor: int) -> None:
-        """Nothing to do: see `freeze`."""
-
-    def split(self, tensor: int, at: int) -> None:
-        """Views of the rows: what is one array of another's memory is nothing to a callable."""
-        for arrays in (self._params, self._momenta):
-            whole = arrays[tensor]
-            arrays[tensor : tensor + 1] = [whole[:at], whole[at:]]
-        self._given.clear()
-
-    def merge(self, tensor: int) -> None:
-        """The rows of both, in a new array."""
-        self._given.clear()
-        for arrays in (self._params, self._momenta):
-            arrays[tensor : tensor + 2] = [np.concatenate(arrays[tensor : tensor + 2])]
-
-    def read(self) -> tuple[list[Array], list[Array]]:
-        """The arrays that the callable returned last."""
-        return list(self._params), list(self._momenta)
-
-
-def _check_unchanged(name: str, array: Array, pattern: Array) -> None:
+def check_unchanged(name: str, array: Array, pattern: Array) -> None:
     """ChangedInputError unless an array that a port was given still has these bits."""
     if not np.array_equal(bits(array), pattern):
         raise ChangedInputError(
@@ -205,7 +153,7 @@ def check_gradients(given: Iterable[Array | None], before: Iterable[Array | None
     """ChangedInputError if a session has written to the gradients that it was given."""
     for grad, original in zip(given, before, strict=True):
         if grad is not None and original is not None:
-            _check_unchanged("grad", grad, bits(original))
+            check_unchanged("grad", grad, bits(original))
 
 
 def shown_by_read(shown: object, count: int) -> tuple[Sequence[Array], Sequence[Array]]:
@@ -226,82 +174,6 @@ def shown_by_read(shown: object, count: int) -> tuple[Sequence[Array], Sequence[
                 raise PortError(f"read() returned {type(array).__name__} in {name}; {legal}")
     params, momenta = ([np.asanyarray(x) for x in arrays] for arrays in shown)
     return params, momenta
-
-
-def _check_new(results: tuple[Array, Array], inputs: tuple[Array, Array, Array]) -> None:
-    """PortError if an element of a result lies where one of an input or the other result does."""
-    for name, result, others in (
-        ("param", results[0], (*inputs, results[1])),
-        ("momentum", results[1], inputs),
-    ):
-        if any(_overlap(result, other) for other in others):
-            raise PortError(
-                f"the port returned {name} in memory that an input or the other result lies in; "
-                "legal: new arrays"
-            )
-
-
-def _overlap(first: Array, second: Array) -> bool:
-    """Whether they share memory: two columns of one matrix do not.
-
-    Strides so odd that it takes long to say are taken for shared memory.
-    """
-    try:
-        # NumPy's stub knows of no work but none and all.
-        return np.shares_memory(first, second, max_work=OVERLAP_WORK)  # type: ignore[arg-type]
-    except np.exceptions.TooHardError:
-        return True
-
-
-def _pair(result: object) -> tuple[Array, Array]:
-    legal = "legal: a tuple (param, momentum) of NumPy arrays"
-    if not isinstance(result, (tuple, list)):
-        raise PortError(f"the port returned {type(result).__name__}; {legal}")
-    if len(result) != 2:
-        raise PortError(f"the port returned {len(result)} values; {legal}")
-    param, momentum = result
-    return _array("param", param, legal), _array("momentum", momentum, legal)
-
-
-def _array(name: str, value: object, legal: str) -> Array:
-    if isinstance(value, np.ma.MaskedArray):
-        raise PortError(f"the port returned a masked array for {name}; {legal}")
-    if isinstance(value, (np.ndarray, np.generic)):
-        return np.asarray(value)
-    raise PortError(f"the port returned a {type(value).__name__} for {name}; {legal}")
-
-
-def from_callable(
-    step: Callable[..., Any],
-    *,
-    name: str | None = None,
-    declared: Semantics | None = None,
-    refuses: bool = False,
-) -> Port:
-    """A port from a callable with lion_ref.step's signature: NumPy arrays in, NumPy arrays out.
-
-    refuses: whether it is to be judged by its refusals too, as a port that offers REFUSAL.
-
-    >>> import lion_ref
-    >>> from_callable(lion_ref.step).name
-    'lion_ref.update.step'
-    """
-    if not callable(step):
-        raise TypeError(
-            f"port={step!r} is not legal; legal: a callable step(param, momentum, grad, *, lr, "
-            "beta1, beta2, weight_decay) -> (param, momentum), or a lion_conformance.Port"
-        )
-    if name is None:
-        module = getattr(step, "__module__", None) or "<unknown>"
-        name = f"{module}.{getattr(step, '__qualname__', type(step).__name__)}"
-
-    def open_session(
-        params: Sequence[Array], momenta: Sequence[Array], *, beta1: float, beta2: float
-    ) -> Session:
-        return _Stateless(step, params, momenta, beta1, beta2)
-
-    offers = _OF_ANY_CALLABLE | ({Offer.REFUSAL} if refuses else set())
-    return Port(name=name, open=open_session, declared=declared, offers=offers)
 
 
 def check_dtypes(port: Port, dtypes: Iterable[str] | None) -> tuple[str, ...]:

@@ -7,8 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from lion_conformance.callables import from_callable
 from lion_conformance.checks import Check, Checklist, slug, words
-from lion_conformance.port import Port, from_callable
+from lion_conformance.port import Port
 from lion_conformance.report.origin import Origin
 from lion_conformance.report.reproduction import file_name, reproduction
 from lion_conformance.verify import MAX_EXAMPLES

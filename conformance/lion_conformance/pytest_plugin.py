@@ -69,9 +69,10 @@ class LionPort(pytest.Collector):
             yield LionDtype.from_parent(self, name=dtype, checklist=checklist)
 
     def _checklist(self) -> Checklist:
+        from lion_conformance.callables import from_callable
         from lion_conformance.checks import Checklist, options_in_words
         from lion_conformance.cli import find
-        from lion_conformance.port import Port, from_callable
+        from lion_conformance.port import Port
         from lion_conformance.report.origin import Origin
         from lion_conformance.verify import MAX_EXAMPLES
 

@@ -6,12 +6,13 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from lion_conformance.callables import from_callable
 from lion_conformance.drive import drive
 from lion_conformance.explain import explained
 from lion_conformance.fresh import judge_elsewhere, why_not
 from lion_conformance.judge import Tally
 from lion_conformance.offers import Offer
-from lion_conformance.port import Port, check_dtypes, from_callable
+from lion_conformance.port import Port, check_dtypes
 from lion_conformance.report.model import Counterexample, DtypeResult, Report, versions
 from lion_conformance.report.origin import Origin
 from lion_conformance.runs import affordable, judge_runs
@@ -64,6 +65,7 @@ def verify(
     subject = port if isinstance(port, Port) else from_callable(port)
     wanted = check_dtypes(subject, dtypes)
     check_budget(max_examples, seed)
+    _check_options(explain, progress)
     tallies = {
         dtype: judge_dtype(subject, dtype, max_examples=max_examples, seed=seed, progress=progress)
         for dtype in wanted
@@ -114,6 +116,15 @@ def check_budget(max_examples: object, seed: object) -> None:
     for name, value, least in (("max_examples", max_examples, 1), ("seed", seed, 0)):
         if type(value) is not int or value < least:  # a bool is an int, and a mistake
             raise ValueError(f"{name}={value!r} is not legal; legal: an integer >= {least}")
+
+
+def _check_options(explain: object, progress: object) -> None:
+    """TypeError unless explain is True or False, and progress callable or None."""
+    if not isinstance(explain, bool):
+        raise TypeError(f"explain={explain!r} is not legal; legal: True or False")
+    if progress is not None and not callable(progress):
+        legal = "a callable progress(dtype, done, of), or None"
+        raise TypeError(f"progress={progress!r} is not legal; legal: {legal}")
 
 
 def judge_dtype(

@@ -10,10 +10,10 @@ import pytest
 
 import lion_ref
 from lion_conformance import Offer, Port, PortError, from_callable
+from lion_conformance.callables import _check_new
 from lion_conformance.fixed_runs import LONG, long_run
 from lion_conformance.fresh import judge_elsewhere
 from lion_conformance.judge import Tally
-from lion_conformance.port import _check_new
 from lion_conformance.runs import judge_runs
 from lion_conformance.shorten import shortened
 from lion_conformance.to_the_end import follow_to_the_end

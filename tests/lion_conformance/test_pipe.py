@@ -120,7 +120,7 @@ for line in sys.stdin:
         ),
         (
             "lion-pipe 1",
-            "the program ended with status 0: no line 'ready', after 1 others,",
+            "the program ended with status 0: no line 'ready' after 1 other",
         ),
     ],
 )
@@ -250,6 +250,11 @@ def test_there_is_one_port_to_judge(
 ) -> None:
     assert main(["verify", *arguments]) == 2
     assert "legal: either MODULE:CALLABLE or --exec PROGRAM" in capsys.readouterr().err
+
+
+def test_a_timeout_is_for_programs(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["verify", "lion_ref:step", "--timeout", "-1"]) == 2
+    assert "--timeout -1 is not legal without --exec PROGRAM" in capsys.readouterr().err
 
 
 def test_a_fault_with_empty_arrays_alone_is_reported_with_them() -> None:

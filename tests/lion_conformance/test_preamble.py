@@ -9,9 +9,10 @@ import pytest
 
 import lion_ref
 from lion_conformance import PortError, verify
+from lion_conformance.callables import from_callable
 from lion_conformance.judge import Tally
 from lion_conformance.layouts import layout_of, like
-from lion_conformance.port import from_callable, run_once
+from lion_conformance.port import run_once
 from lion_conformance.preamble import FEW_SIZES, SIZES, TILES, preamble
 from lion_conformance.report.replay import laid_out
 from lion_ref import legal_triples

@@ -268,6 +268,30 @@ def test_an_interrupt_is_the_user_s() -> None:
 @pytest.mark.parametrize(
     ("more", "error", "message"),
     [
+        ({"open": 5}, TypeError, "open=5 is not legal; legal: a callable open(params, momenta"),
+        ({"name": None}, TypeError, "name=None is not legal; legal: a string"),
+        ({"door": 1}, TypeError, "door=1 is not legal; legal: a string"),
+        ({"device": None}, TypeError, "device=None is not legal; legal: a string"),
+        ({"compiles": "no"}, TypeError, "compiles='no' is not legal; legal: True or False"),
+        ({"restore": 3}, TypeError, "restore=3 is not legal; legal: a callable restore(saved)"),
+        ({"devices": "cpu"}, TypeError, "devices='cpu' is not legal; legal: a tuple of strings"),
+        ({"unavailable": True}, TypeError, "unavailable=True is not legal; legal: a string"),
+        (
+            {"declared": "canonical"},
+            TypeError,
+            "declared='canonical' is not legal; legal: a lion_ref.Semantics, or None",
+        ),
+        (
+            {"triples": ()},
+            ValueError,
+            "triples=() is not legal; legal: a tuple of one or more of lion_ref.legal_triples()",
+        ),
+        (
+            {"triples": (("float32", "float32", "int8"),)},
+            ValueError,
+            "triples holds ('float32', 'float32', 'int8'), which is not legal; legal: those of",
+        ),
+        ({"triples": [("float32",) * 3]}, TypeError, "triples=[('float32', 'float32', 'float32')]"),
         ({"offers": {Offer.SPLIT}}, TypeError, "offers={<Offer.SPLIT: 'split and merge'>} is not"),
         ({"offers": frozenset({"schedule"})}, TypeError, "offers holds 'schedule', which is not"),
         ({"offers": frozenset({Offer.DEVICE})}, ValueError, "devices=() is not legal with Offer."),
@@ -282,7 +306,7 @@ def test_a_port_that_says_what_cannot_be_is_refused(
     more: Any, error: type[Exception], message: str
 ) -> None:
     with pytest.raises(error, match=f"^{re.escape(message)}") as caught:
-        Port("port", rich.Rich, **more)
+        Port(**({"name": "port", "open": rich.Rich} | more))
     assert "\n" not in str(caught.value)
 
 

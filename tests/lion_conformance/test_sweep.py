@@ -10,9 +10,9 @@ import pytest
 
 import lion_ref
 from lion_conformance import Verdict, diagnosis, layouts, verify
+from lion_conformance.callables import from_callable
 from lion_conformance.diagnose import any_case
 from lion_conformance.place import depends_on_place
-from lion_conformance.port import from_callable
 from lion_conformance.sweep import FAR, FEW, FIXED, SWEEP, far_out, sweep
 from lion_ref import Semantics, legal_triples
 from lion_ref.arithmetic import same_bits

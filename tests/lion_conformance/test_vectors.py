@@ -244,7 +244,16 @@ def _is_nan(line: str) -> bool:
         ({"dtypes": [["float32"]]}, 2, "\"dtypes\"=[['float32']] is not legal; legal: a list"),
         ({"answers": []}, 2, '"answers" is not legal; legal: an object'),
         ({"answers": {"no-such": []}}, 2, "answers: there is no group 'no-such' in the vectors"),
-        ({"semantics": {"colour": 1}}, 2, '"semantics" is not legal: '),
+        (
+            {"semantics": {"colour": 1}},
+            2,
+            "\"semantics\" is not legal: choice 'colour' is not legal;",
+        ),
+        (
+            {"semantics": ["colour"]},
+            2,
+            '"semantics" is not legal; legal: an object {choice: value}',
+        ),
         ({"semantics": {"subnormals": "drop"}}, 2, "subnormals='drop' is not legal; legal: 'keep'"),
         ({"version": 1}, 2, 'legal: a JSON object with "format": "lion-answers", "version": 2'),
         ({"colour": 1}, 2, "'colour' is not legal in answers; legal: format, version, port"),

@@ -200,6 +200,8 @@ def test_a_port_that_does_not_answer_is_rejected_in_one_line(step: Step, message
         ({"max_examples": 0}, ValueError, "max_examples=0 is not legal; legal: an integer >= 1"),
         ({"max_examples": True}, ValueError, "max_examples=True is not legal"),
         ({"seed": -1}, ValueError, "seed=-1 is not legal; legal: an integer >= 0"),
+        ({"explain": "no"}, TypeError, "explain='no' is not legal; legal: True or False"),
+        ({"progress": 5}, TypeError, "progress=5 is not legal; legal: a callable progress(dtype"),
     ],
 )
 def test_bad_arguments(arguments: dict[str, Any], error: type[Exception], message: str) -> None:

@@ -19,11 +19,11 @@ from typing import IO, TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from lion_conformance.declaration import semantics_of
 from lion_conformance.hexlines import decode, encode
 from lion_conformance.port import Port, PortError, Session
 from lion_ref import STORAGE_DTYPES, Semantics
 from lion_ref.dtypes import check_dtypes
-from lion_ref.semantics import choices
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -245,7 +245,7 @@ class _Running:
     def _heard(received: bytearray, sizes: int | None, last: str) -> str:
         lines = received.count(b"\n") - 1
         if sizes is None:
-            return f"no line {last!r}, after {lines} others,"
+            return f"no line {last!r} after {lines} {'other' if lines == 1 else 'others'}"
         return f"{lines} of {sizes} answers and no line {last!r}"
 
     def failed(self, what: str) -> PortError:
@@ -321,10 +321,8 @@ def parse_semantics(text: str) -> Semantics:
     fields: dict[str, Any] = {}
     for word in text.split():
         name, _, value = word.partition("=")
-        if name not in choices():
-            raise ValueError(f"choice {name!r} is not legal; legal: {', '.join(choices())}")
         fields[name] = {"True": True, "False": False}.get(value, value)
-    return Semantics(**fields)
+    return semantics_of(fields)
 
 
 class _Asked(Session):

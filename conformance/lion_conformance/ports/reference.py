@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 import lion_ref
-from lion_conformance.port import Port, from_callable
+from lion_conformance.callables import from_callable
+from lion_conformance.port import Port
 from lion_conformance.ports import only_cpu
 from lion_ref import CANONICAL, oracle
 

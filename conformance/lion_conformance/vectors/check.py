@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 import lion_ref
 from lion_conformance.cases import Case
+from lion_conformance.declaration import semantics_of
 from lion_conformance.hexlines import decode
 from lion_conformance.judge import Verdict
 from lion_conformance.vectors.build import NAMES, run_long
@@ -70,9 +71,14 @@ def _declared(answers: dict[str, Any]) -> Semantics | None:
         if key not in KEYS:
             raise ValueError(f"{key!r} is not legal in answers; legal: {', '.join(KEYS)}")
     fields = answers.get("semantics")
+    if fields is None:
+        return None
+    if not isinstance(fields, dict):
+        legal = "an object {choice: value}"
+        raise ValueError(f'"semantics" is not legal; legal: {legal}')  # noqa: TRY004  (the file's fault)
     try:
-        return None if fields is None else Semantics(**fields)
-    except TypeError as error:
+        return semantics_of(fields)
+    except ValueError as error:
         raise ValueError(f'"semantics" is not legal: {error}') from error
 
 
