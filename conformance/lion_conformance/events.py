@@ -30,7 +30,10 @@ class Step:
     @property
     def needs(self) -> Offer | None:
         """What a port has to offer for it."""
-        return Offer.NO_GRADIENT if any(x is None for x in self.grads) else None
+        if any(x is None for x in self.grads):
+            return Offer.NO_GRADIENT
+        several = len({x.dtype for x in self.grads if x is not None}) > 1
+        return Offer.SEVERAL_DTYPES if several else None
 
     def __str__(self) -> str:
         shown = "; ".join("none" if x is None else spelled(x) for x in self.grads)

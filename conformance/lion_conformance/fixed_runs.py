@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 Array = NDArray[Any]
 Shape = tuple[int, ...]
 
-TENSORS: tuple[Shape, ...] = ((31,), (), (3, 4), (0,), (31,), (2, 3, 2), (1,))
-FEW_TENSORS: tuple[Shape, ...] = ((31,), (), (0,), (31,))
+TENSORS: tuple[Shape, ...] = ((31,), (), (3, 4), (2, 3, 2), (31,), (0,), (1,))
+FEW_TENSORS: tuple[Shape, ...] = ((31,), (0,), (), (31,))
 """For ports that compile anew for every shape."""
 
 MANY_TENSORS: tuple[Shape, ...] = (*((3,), (), (5,), (2, 2)) * 30, (257, 65))
@@ -68,19 +68,22 @@ def rates(step: int) -> tuple[float, float]:
 
 
 class Script:
-    """A run that is being written: its gradients have the shapes that the tensors then have."""
+    """A run that is being written: its gradients have the shapes that the tensors then have.
+
+    triples: of the first tensor, the second and so on; then again from the first.
+    """
 
     def __init__(
         self,
         seed: int,
-        triple: Triple,
+        triples: Sequence[Triple],
         shapes: Sequence[Shape],
         betas: tuple[float, float] = BETAS,
         offers: frozenset[Offer] = frozenset(Offer),
     ) -> None:
         self._betas, self._offers = betas, offers
         self._rng = np.random.default_rng(seed)
-        self._dtypes = [STORAGE_DTYPES[name] for name in triple]
+        self._dtypes = [[STORAGE_DTYPES[name] for name in triple] for triple in triples]
         first = [self._drawn(i, shape) for i, shape in enumerate(shapes)]
         self._start = self.state = State.of([x[0] for x in first], [x[1] for x in first])
         self._events: list[Event] = []
@@ -113,7 +116,8 @@ class Script:
     def _drawn(self, i: int, shape: Shape) -> tuple[Array, Array, Array]:
         # One tensor has what is extreme too; the others stay finite over many steps.
         size, profile = int(np.prod(shape)), "mixed" if i == 2 else "ordinary"
-        theta, m, g = adversarial(self._rng, size, self._dtypes, profile, self._betas[0])
+        dtypes = self._dtypes[i % len(self._dtypes)]
+        theta, m, g = adversarial(self._rng, size, dtypes, profile, self._betas[0])
         return theta.reshape(shape), m.reshape(shape), g.reshape(shape)
 
 
@@ -121,6 +125,7 @@ def fixed_runs(port: Port, dtype: str) -> Iterator[Trajectory]:
     """Runs for a port whose θ has one dtype, each to be judged after every event."""
     yield from whole_runs(port, dtype)
     yield from further_runs(port, dtype)
+    yield from mixed_runs(port, dtype)
     yield long_run(port, dtype).until(BEGINNING)
 
 
@@ -131,7 +136,7 @@ def whole_runs(port: Port, dtype: str) -> Iterator[Trajectory]:
     """
     triple = triples_of(port, dtype)[0]
     shapes = FEW_TENSORS if port.compiles else TENSORS
-    yield _steps(Script(0, triple, shapes), STEPS)
+    yield _steps(Script(0, [triple], shapes), STEPS)
     if port.offers and (not port.compiles or dtype == port.params()[0]):
         yield eventful(port, triple, shapes)
 
@@ -145,8 +150,22 @@ def further_runs(port: Port, dtype: str) -> Iterator[Trajectory]:
     if port.compiles:
         return
     for other in others:
-        yield _steps(Script(0, other, TENSORS), STEPS)
-    yield _steps(Script(3, triple, MANY_TENSORS, OTHER_BETAS), SHORT)
+        yield _steps(Script(0, [other], TENSORS), STEPS)
+    yield _steps(Script(3, [triple], MANY_TENSORS, OTHER_BETAS), SHORT)
+
+
+def mixed_runs(port: Port, dtype: str) -> Iterator[Trajectory]:
+    """Steps of tensors of one dtype among tensors of the others, where the port offers that."""
+    own = triples_of(port, dtype)
+    others = [triples_of(port, other)[0] for other in port.params() if other != dtype]
+    triples = [*others[:1], *own[:1], *others[1:], *own[1:]]
+    if Offer.SEVERAL_DTYPES not in port.offers or len(triples) == 1:
+        return
+    shapes = FEW_TENSORS if port.compiles else TENSORS
+    script = Script(4, triples, shapes, OTHER_BETAS, port.offers).step().then(Restore()).step()
+    if Offer.NO_GRADIENT in port.offers and not port.compiles:
+        script.step(without=[1, 4])
+    yield script.step().step().written()
 
 
 def long_run(port: Port, dtype: str) -> Trajectory:
@@ -177,34 +196,36 @@ def _steps(script: Script, count: int) -> Trajectory:
 def eventful(port: Port, triple: Triple, shapes: Sequence[Shape]) -> Trajectory:
     """One run of all events that the port offers."""
     offers = port.offers
-    script = Script(2, triple, shapes, OTHER_BETAS, offers).then(Restore()).step()
+    script = Script(2, [triple], shapes, OTHER_BETAS, offers)
+    second = max(i for i, shape in enumerate(shapes) if shape == shapes[0])
+    script.then(Restore(), Freeze(second)).step().then(Thaw(second)).step()
     if Offer.NO_GRADIENT in offers:
         script.step(without=[0]).step(without=[0]).step(without=[0]).step(without=[0]).step()
         if not port.compiles:
             script.step(without=[2, 4]).step(without=range(len(shapes))).step()
     if Offer.FREEZE in offers:
-        script.then(Freeze(0)).step().then(Freeze(3)).step()
+        script.then(Freeze(0)).step().then(Freeze(0), Freeze(second)).step()
         script.then(Restore()).step().step().step()
-        script.then(Thaw(0)).step().then(Thaw(3)).step()
+        script.then(Thaw(0)).step().then(Thaw(second)).step()
     if Offer.RESTORE in offers:
         script.then(Restore()).step()
     if Offer.REFUSAL in offers:
         script.then(*(Refuse(*illegal, triple[2]) for illegal in ILLEGAL)).step()
     if Offer.SPLIT in offers:
-        script.then(Freeze(3), Split(0, 12)).step().then(Merge(0)).step().then(Thaw(3))
+        script.then(Freeze(second), Split(0, 12)).step().then(Merge(0)).step().then(Thaw(second))
         if not port.compiles:
             script.then(Split(2, 1)).step().then(Merge(2)).step()
     if Offer.MOMENTUM_DTYPE in offers:
-        _momentum_in_others(script, port, triple)
+        _momentum_in_others(script, port, triple, second)
     _move_and_schedule(script, port)
     return script.written()
 
 
-def _momentum_in_others(script: Script, port: Port, triple: Triple) -> None:
+def _momentum_in_others(script: Script, port: Port, triple: Triple, frozen: int) -> None:
     param, momentum, grad = triple
     for other in (t[1] for t in port.triples if (t[0], t[2]) == (param, grad)):
         if other != momentum:
-            script.then(MomentumDtype(other)).step()
+            script.then(Freeze(frozen), MomentumDtype(other)).step().then(Thaw(frozen)).step()
             script.then(Restore()).step().then(MomentumDtype(momentum)).step()
 
 

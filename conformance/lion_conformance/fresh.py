@@ -112,7 +112,7 @@ def judge_elsewhere(port: Port, tallies: dict[str, Tally]) -> dict[str, RunFailu
 
 
 def _run(port: Port, dtype: str) -> Trajectory:
-    script = Script(3, triples_of(port, dtype)[0], SHAPES)
+    script = Script(3, triples_of(port, dtype)[:1], SHAPES)
     for _ in range(BEFORE):
         script.step()
     script.then(Restore(fresh=True))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
+from collections import Counter, deque
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Any
@@ -29,6 +29,9 @@ Array = NDArray[Any]
 
 AGAIN = 3
 """Every so many cases, the first among them, the port is asked a second time (SPEC C12)."""
+
+KEPT = 4
+"""Results that are looked at again after each case: a port may reuse the memory of one in turn."""
 
 POINTS = 400
 """Differing elements kept for the report's picture."""
@@ -91,7 +94,7 @@ class Tally:
     failure: Failure | RunFailure | None = None
     broken: Failure | None = None
     """The first case whose bits are accepted, but not those that the port declares."""
-    returned: list[tuple[Array, Array]] = field(default_factory=list)
+    returned: deque[list[tuple[Array, Array]]] = field(default_factory=lambda: deque(maxlen=KEPT))
     """The last results with copies of them: a port may not change what it has returned."""
     port_seconds: float = 0.0
     judge_seconds: float = 0.0
@@ -126,13 +129,13 @@ class Tally:
             self.failure = Failure(case, None, str(error), error=error)
             return None
         self.port_seconds += time.perf_counter() - begin
-        if not all(same_bits(kept, copy).all() for kept, copy in self.returned):
+        if not all(same_bits(*pair).all() for pairs in self.returned for pair in pairs):
             self._count(case)
             why = "the port changed a result that it had returned before; legal: new arrays"
             self.failure = Failure(case, None, why, error=ChangedResultError(why))
-            self.returned = []
+            self.returned.clear()
             return None
-        self.returned = [(x, x.copy()) for x in got]
+        self.returned.append([(x, x.copy()) for x in got])
         return got
 
     def go_on(self) -> None:

@@ -18,7 +18,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from lion_conformance.cases import LEARNING_RATES, WEIGHT_DECAYS, adversarial
+from lion_conformance.cases import BETAS, LEARNING_RATES, WEIGHT_DECAYS, adversarial
 from lion_conformance.events import (
     Event,
     Freeze,
@@ -31,7 +31,7 @@ from lion_conformance.events import (
     Step,
     Thaw,
 )
-from lion_conformance.fixed_runs import BETAS, FEW_TENSORS, TENSORS, Script
+from lion_conformance.fixed_runs import FEW_TENSORS, TENSORS, Script
 from lion_conformance.offers import Offer
 from lion_conformance.port import PortError
 from lion_conformance.trajectory import RunFailure, Trajectory, judged, same_again
@@ -96,20 +96,21 @@ class Machine(RuleBasedStateMachine):
     again = False
     """Whether the run passed so far, and is to be made once more."""
 
-    @initialize(data=st.data(), seed=SEEDS, again=st.booleans())
-    def open(self, data: st.DataObject, seed: int, again: bool) -> None:
+    @initialize(data=st.data(), seed=SEEDS, betas=st.sampled_from(BETAS), again=st.booleans())
+    def open(self, data: st.DataObject, seed: int, betas: tuple[float, float], again: bool) -> None:
         """Open a session of several tensors."""
         port, dtype, self.tally = self.judging
         self.port = port
         self.triples = [triple for triple in port.triples if triple[0] == dtype]
         self.triple = data.draw(st.sampled_from(self.triples))
         shapes = FEW_TENSORS if port.compiles else TENSORS
-        self.start = Script(seed, self.triple, shapes).state
+        self.start = Script(seed, [self.triple], shapes).state
+        self.betas = betas
         self.events: list[Event] = []
         self.shown: list[State] = []
         self.scheduled = False
         try:
-            self.walk = Walk(port, self.start, beta1=BETAS[0], beta2=BETAS[1])
+            self.walk = Walk(port, self.start, beta1=betas[0], beta2=betas[1])
         except PortError as error:
             run = self.run_so_far()
             self.reject(RunFailure(run, run.unanswered(error)))
@@ -117,7 +118,7 @@ class Machine(RuleBasedStateMachine):
 
     def run_so_far(self) -> Trajectory:
         """What has happened."""
-        return Trajectory(self.start, *BETAS, tuple(self.events))
+        return Trajectory(self.start, *self.betas, tuple(self.events))
 
     def happen(self, event: Event) -> None:
         """Let an event happen and judge it."""
@@ -153,7 +154,7 @@ class Machine(RuleBasedStateMachine):
         grads = tuple(
             None
             if i in none
-            else adversarial(rng, x.size, dtypes, profile, BETAS[0])[2].reshape(x.shape)
+            else adversarial(rng, x.size, dtypes, profile, self.betas[0])[2].reshape(x.shape)
             for i, x in enumerate(params)
         )
         if self.scheduled:

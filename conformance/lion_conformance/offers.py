@@ -28,6 +28,7 @@ class Offer(Enum):
     MOMENTUM_DTYPE = "dtype of momentum"
     DEVICE = "another device"
     REFUSAL = "refusal of illegal arguments"
+    SEVERAL_DTYPES = "tensors of several dtypes"
 
 
 class StepsWithoutGradients(Protocol):
@@ -86,6 +87,13 @@ class Refuses(Protocol):
 
     def step(self, grads: Sequence[Array], *, lr: float, weight_decay: float) -> None:
         """As `Session.step`; raises for what is illegal, if `Port.open` has not for a β."""
+
+
+class TakesSeveralDtypes(Protocol):
+    """SEVERAL_DTYPES: each tensor has a triple of dtypes of its own, any of `Port.triples`."""
+
+    def step(self, grads: Sequence[Array], *, lr: float, weight_decay: float) -> None:
+        """As `Session.step`, with gradients of several dtypes."""
 
 
 class Moves(Protocol):

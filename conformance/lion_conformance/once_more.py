@@ -1,9 +1,10 @@
 """A run once more, as programs make it; right is, to the bit, what it was the first time.
 
 `Walk` reads after every event, alone, and goes on in what was restored. So it cannot show a state
-that is made when it is read, one that two sessions share, or one that saving moves. Here nobody
-reads for long, another run goes on beside this one and is ahead of it, what was saved is restored
-at the very end, and every gradient lies in the memory of the one before (SPEC C30).
+that is made when it is read, one that two sessions share, one that saving moves, or one of which
+more is kept than read() shows. Here nobody reads for long, another run goes on beside this one and
+is ahead of it, a third begins where this one stands half-way, what was saved is restored at the
+very end, and every gradient lies in the memory of the one before (SPEC C30).
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ SEVERAL: Final = 8
 """A run of so many events is also read half-way."""
 
 UNREAD: Final = "are others than where the run is read after every event, alone"
+ANEW: Final = "are others than in a session that began with what this one showed half-way"
 LATE: Final = "are others than when they were saved: restored after the session went on"
 
 
@@ -48,6 +50,8 @@ def once_more(
     """
     last = len(events) - 1
     reads = {last, last // 2} if len(events) >= SEVERAL else {last}
+    steps_alone = all(isinstance(event, (Step, Restore)) for event in events)
+    anew: Driven | None = None
     saved: list[tuple[bytes, State]] = []
     buffers = _Buffers()
     session = Driven(port, start, beta1=betas[0], beta2=betas[1])
@@ -64,10 +68,16 @@ def once_more(
             _happen(session, event, buffers)
         for later in events[t + AHEAD : t + AHEAD + 1]:
             _happen(beside, _otherwise(later), buffers)
+        if anew is not None:
+            _happen(anew, event, buffers)
+        elif steps_alone and t == last // 2:
+            anew = Driven(port, shown[t], beta1=betas[0], beta2=betas[1])
         answers = []
         if t in reads:
             answers += _compared(session.read(shown[t]), shown[t], betas, UNREAD)
         if t == last:
+            if anew is not None:
+                answers += _compared(anew.read(shown[t]), shown[t], betas, ANEW)
             for octets, state in reversed(saved):
                 with answering():
                     late = restored(port, octets)

@@ -1,13 +1,15 @@
 """Cases that every run begins with, whatever the seed: what random draws may miss.
 
-Every triple of dtypes at some size; every kind of size, odd and even, below and beyond the widths
-of vectors, blocks and 16-bit counters; strided arrays, Fortran's order, more axes than two; and
-scalars that lie between the few that the random cases draw from.
+Every triple of dtypes at sizes of every remainder and at a large one; every kind of size, odd and
+even, below and beyond the widths of vectors, blocks and 16-bit counters; strided arrays, small and
+large, Fortran's order, more axes than two; arrays that are all zeros; and scalars that lie between
+the few that the random cases draw from.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,6 +21,7 @@ from lion_conformance.layouts import (
     every_second,
     read_only,
     repeated,
+    shifted,
     transposed,
 )
 from lion_ref import STORAGE_DTYPES
@@ -41,6 +44,12 @@ FEW_SIZES = (2, 31, 1024, 65_537)
 """For ports that compile anew for every shape."""
 
 SHAPE = (2, 3, 4, 5)
+
+LARGE = 65_541
+"""Beyond a counter of 16 bits and many blocks, with a tail."""
+
+REMAINDERS = range(8, 16)
+"""Sizes of arrays in each triple of dtypes: every remainder of a vector's width."""
 
 AXES = (2, 1, 3, 2, 1, 2, 1, 2)
 """More axes than the small cases of `sweep` have."""
@@ -98,9 +107,16 @@ def preamble(triples: Sequence[Triple], *, compiles: bool) -> Iterator[Case]:
     for lr, beta1, beta2, weight_decay in EDGES[:2] if compiles else EDGES:
         yield Case(*same.arrays, lr, beta1, beta2, weight_decay)
     yield replace(same, momentum=same.momentum[::-1].copy())
-    yield _relaid(_case(rng, alike, (257,), (0.1, 0.9, 0.99, 0.1), "ordinary"), np.zeros_like)
+    whole = _case(rng, alike, (257,), (0.1, 0.9, 0.99, 0.1), "ordinary")
+    for nothing in product((False, True), repeat=3):
+        arrays = zip(whole.arrays, nothing, strict=True)
+        yield whole.with_arrays(np.zeros_like(x) if zero else x for x, zero in arrays)
     if not compiles:
         yield from _laid_out_otherwise(rng, alike)
+        yield from _large(rng, alike)
+        for triple in triples:
+            for size in (*REMAINDERS, LARGE):
+                yield _case(rng, triple, (size,), (0.1, 0.9, 0.99, 0.1), "ordinary")
 
 
 def _laid_out_otherwise(rng: np.random.Generator, triple: Triple) -> Iterator[Case]:
@@ -118,6 +134,17 @@ def _laid_out_otherwise(rng: np.random.Generator, triple: Triple) -> Iterator[Ca
     yield replace(read, grad=read_only(read.grad))
     yield replace(read, grad=repeated(read.grad))
     yield ordinary(AXES)
+
+
+def _large(rng: np.random.Generator, triple: Triple) -> Iterator[Case]:
+    """Large arrays that lie otherwise, all of them or, where λ is 0, the gradient alone."""
+    case = _case(rng, triple, (LARGE,), (0.1, 0.9, 0.99, 0.1), "ordinary")
+    matrix = _case(rng, triple, TILES, (0.1, 0.9, 0.99, 0.1), "ordinary")
+    for lr, beta1, beta2, weight_decay in (EDGES[0], EDGES[1], EDGES[4]):
+        yield Case(*case.arrays, lr, beta1, beta2, weight_decay)
+    for large, lay in ((case, every_second), (case, shifted), (matrix, transposed)):
+        yield _relaid(large, lay)
+        yield replace(large, grad=lay(large.grad), weight_decay=0.0)
 
 
 def _with_nans(x: Array, place: int) -> Array:

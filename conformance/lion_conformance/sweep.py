@@ -41,6 +41,10 @@ UNIFORM: Final = 0.4
 """The share of cases whose arrays are of one kind as a whole."""
 
 
+ZEROS: Final = 0.1
+"""The share of each scalar that is 0."""
+
+
 def sweep(triples: Sequence[Triple], *, seed: int, compiles: bool) -> Iterator[Case]:
     """The small cases for ports that take these triples; others for every seed."""
     rng = np.random.default_rng([seed, 1])
@@ -92,7 +96,7 @@ def far_out(triple: Triple, *, seed: int, compiles: bool) -> Iterator[Case]:
 
 
 def scalars(rng: np.random.Generator) -> tuple[float, float, float, float]:
-    """(lr, beta1, beta2, weight_decay)."""
+    """(lr, beta1, beta2, weight_decay), any of them now and then 0."""
     lr, weight_decay = 10.0 ** rng.uniform(-8, 3), 10.0 ** rng.uniform(-6, 2)
     beta1, beta2 = (
         spread if evenly else 1 - 10.0**-exponent
@@ -100,7 +104,10 @@ def scalars(rng: np.random.Generator) -> tuple[float, float, float, float]:
             rng.random(2), rng.random(2) < 0.5, rng.uniform(0, 6, 2), strict=True
         )
     )
-    return float(lr), float(beta1), float(beta2), float(weight_decay)
+    lr, beta1, beta2, weight_decay = np.where(
+        rng.random(4) < ZEROS, 0.0, (lr, beta1, beta2, weight_decay)
+    ).tolist()
+    return lr, beta1, beta2, weight_decay
 
 
 def any_shape(rng: np.random.Generator) -> tuple[int, ...]:

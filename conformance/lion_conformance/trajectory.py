@@ -109,10 +109,18 @@ def answers(
         yield answer
 
 
-def follow(port: Port, run: Trajectory, tally: Tally) -> RunFailure | None:
-    """Judge a run after every event, then once more otherwise; what is rejected ends it."""
+def follow(
+    port: Port, run: Trajectory, tally: Tally, *, dtype: str | None = None
+) -> RunFailure | None:
+    """Judge a run after every event, then once more otherwise; what is rejected ends it.
+
+    dtype: that of the θ that are judged, where the tensors have several; all of them if omitted.
+    """
     shown: list[State] = []
-    return judged(run, answers(port, run, shown), tally) or same_again(port, run, shown)
+    answered = answers(port, run, shown)
+    if dtype is not None:
+        answered = ([x for x in parts if x.case.param.dtype.name == dtype] for parts in answered)
+    return judged(run, answered, tally) or same_again(port, run, shown)
 
 
 def same_again(port: Port, run: Trajectory, shown: Sequence[State]) -> RunFailure | None:

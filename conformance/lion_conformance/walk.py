@@ -7,6 +7,7 @@ changes what it has shown. Whether the bits are right is for whoever walks to ju
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     from lion_conformance.events import Event
 
 Array = NDArray[Any]
+
+KEPT = 4
+"""States that are looked at again after each event: a session may show the same arrays in turn."""
 
 NO_GRADIENT = np.zeros(0, np.float32)
 """Stands in a case for the gradient that there is none of."""
@@ -57,7 +61,7 @@ class Walk(Driven):
 
     def __init__(self, port: Port, start: State, *, beta1: float, beta2: float) -> None:
         super().__init__(port, start, beta1=beta1, beta2=beta2)
-        self._shown: list[tuple[Array, Array]] = []
+        self._shown: deque[list[tuple[Array, Array]]] = deque(maxlen=KEPT)
         self.state = self._read(start)
         if not self.state.equals(start):
             raise PortError(
@@ -91,12 +95,12 @@ class Walk(Driven):
 
     def _read(self, like: State) -> State:
         """The session's state, read twice."""
-        if not all(same_bits(shown, copy).all() for shown, copy in self._shown):
+        if not all(same_bits(*pair).all() for pairs in self._shown for pair in pairs):
             raise PortError("the session changed arrays that read() had returned before")
         state, shown = read(self._session, like)
         with answering():
             again = State.of(*self._session.read())
         if not state.equals(again):
             raise PortError("the session shows another state when it is read a second time")
-        self._shown = list(zip(shown, (*state.params, *state.momenta), strict=True))
+        self._shown.append(list(zip(shown, (*state.params, *state.momenta), strict=True)))
         return state

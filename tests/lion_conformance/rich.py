@@ -259,7 +259,7 @@ class MomentumTruncated(Rich):
                 np.where(
                     np.abs(new.astype(old.dtype)) > np.abs(old), np.nextafter(new, new * 0), new
                 )
-                if new.dtype.itemsize < old.dtype.itemsize and new.dtype.name != "bfloat16"
+                if new.dtype.itemsize < old.dtype.itemsize
                 else new
                 for old, new in zip(exact, self.momenta, strict=True)
             ]

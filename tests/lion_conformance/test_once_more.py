@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import lion_ref
-from lion_conformance import Offer, Port, PortError, from_callable
+from lion_conformance import Offer, Port, PortError, Verdict, from_callable, verify
 from lion_conformance.callables import _check_new
 from lion_conformance.fixed_runs import LONG, long_run
 from lion_conformance.fresh import judge_elsewhere
@@ -19,7 +19,7 @@ from lion_conformance.shorten import shortened
 from lion_conformance.to_the_end import follow_to_the_end
 from lion_conformance.trajectory import RunFailure, follow
 from tests.lion_conformance import rich
-from tests.lion_conformance.mutants import runs
+from tests.lion_conformance.mutants import kept, runs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,6 +52,37 @@ def test_what_shows_the_second_time_alone_is_shortened(
     assert len(short.run.events) == events
     assert all(x.size == 1 for x in short.run.start.params)
     assert short.why.endswith(("read after every event, alone", "after the session went on"))
+
+
+def test_a_session_is_no_more_than_what_it_shows() -> None:
+    """Every step of it is accepted, but no other session would go on so."""
+    tally = Tally(None)
+    port = kept.momentum_kept_wider()
+    judge_runs(port, "bfloat16", tally, drawn=0)
+    assert isinstance(tally.failure, RunFailure)
+    short = shortened(port, tally.failure)
+    assert short.why.endswith("in a session that began with what this one showed half-way")
+    assert all(x.size == 1 for x in short.run.start.params)
+
+
+@pytest.mark.clause("C12")
+def test_tensors_of_other_dtypes_are_judged_in_runs_of_their_own() -> None:
+    """A port may round one dtype otherwise, and is bit-exact in the others."""
+
+    class InStorage(rich.Rich):
+        def step(self, grads: Any, *, lr: float, weight_decay: float) -> None:
+            scalars: Any = {"lr": lr, "weight_decay": weight_decay, **self.betas}
+            stored = lion_ref.Semantics(precision="storage")
+            for i, grad in enumerate(grads):
+                semantics = stored if grad.dtype.itemsize == 2 else lion_ref.CANONICAL
+                self.params[i], self.momenta[i] = lion_ref.step(
+                    self.params[i], self.momenta[i], grad, **scalars, semantics=semantics
+                )
+
+    triples = tuple((dtype,) * 3 for dtype in ("float32", "bfloat16"))
+    offers = frozenset({Offer.SEVERAL_DTYPES})
+    report = verify(rich.port(InStorage, offers=offers, triples=triples), max_examples=1)
+    assert report.verdicts == {"float32": Verdict.BIT_EXACT, "bfloat16": Verdict.BIT_EXACT_AS}
 
 
 def test_a_long_run_is_rejected_at_the_very_step() -> None:

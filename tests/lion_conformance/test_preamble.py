@@ -17,7 +17,15 @@ from lion_conformance.preamble import FEW_SIZES, SIZES, TILES, preamble
 from lion_conformance.report.replay import laid_out
 from lion_ref import legal_triples
 from lion_ref.arithmetic import same_bits
-from tests.lion_conformance.mutants import decay, layout, memory, scalars, state
+from tests.lion_conformance.mutants import (
+    decay,
+    dtypes,
+    layout,
+    memory,
+    scalars,
+    state,
+    values,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,12 +58,23 @@ FLOAT32 = [("float32", "float32", "float32")]
         layout.permuted_axes_ignored,
         layout.stride_of_zero_ignored,
         layout.writable_buffers_alone,
+        layout.far_and_strided_cut,
+        layout.far_and_transposed_cut,
+        layout.far_and_without_decay_cut,
+        layout.gaps_without_decay,
+        values.zero_momentum_is_a_first_step,
     ],
     ids=lambda port: getattr(port, "__name__", type(port).__name__),
 )
 def test_the_fixed_cases_alone_reject_it(wrong: Callable[..., Any]) -> None:
     port, tally = from_callable(wrong), Tally(None)
     assert not all(tally.add(port, case) for case in preamble(FLOAT32, compiles=False))
+
+
+@pytest.mark.parametrize("wrong", [dtypes.tail_of_one_triple, dtypes.one_triple_cut_where_large])
+def test_the_fixed_cases_have_every_triple_at_every_kind_of_size(wrong: Callable[..., Any]) -> None:
+    port, tally = from_callable(wrong), Tally(None)
+    assert not all(tally.add(port, case) for case in preamble(legal_triples(), compiles=False))
 
 
 def test_a_right_port_passes_the_fixed_cases() -> None:

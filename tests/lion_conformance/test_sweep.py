@@ -28,9 +28,11 @@ def test_the_small_cases_are_of_every_kind() -> None:
     assert len(cases) == SWEEP
     assert {case.triple for case in cases} == set(legal_triples())
     assert {case.param.ndim for case in cases} == set(range(7))
-    assert len({case.lr for case in cases}) == SWEEP
+    assert len({case.lr for case in cases if case.lr}) > 0.8 * SWEEP
+    for name in ("lr", "beta1", "beta2", "weight_decay"):
+        assert any(getattr(case, name) == 0 for case in cases)
     assert not all(x.flags.c_contiguous for case in cases for x in case.arrays)
-    assert any(case.param.size > 10 and not case.grad.any() for case in cases)
+    assert any(case.param.size > 10 and (case.grad == 0).all() for case in cases)
     assert any(case.grad.size > 10 and (case.grad > 0).all() for case in cases)
 
 

@@ -124,6 +124,7 @@ OFFERS = frozenset(
         Offer.SPLIT,
         Offer.MOMENTUM_DTYPE,
         Offer.REFUSAL,
+        Offer.SEVERAL_DTYPES,
     }
 )
 

@@ -102,7 +102,9 @@ class Loops:
 _loops = Loops(TrainingLoop)
 
 
-OFFERS = frozenset({Offer.NO_GRADIENT, Offer.FREEZE, Offer.RESTORE, Offer.SPLIT})
+OFFERS = frozenset(
+    {Offer.NO_GRADIENT, Offer.FREEZE, Offer.RESTORE, Offer.SPLIT, Offer.SEVERAL_DTYPES}
+)
 
 
 def restored(saved: bytes, *, door: str, place: str) -> TensorFlowSession:

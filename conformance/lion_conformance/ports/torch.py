@@ -93,12 +93,14 @@ def open_session(
     """A training loop around a new lion_torch.Lion with these momenta."""
     parameters = [torch.nn.Parameter(to_torch(x, device)) for x in params]
     exp_avgs = [to_torch(x, device) for x in momenta]
-    optimizer = lion_torch.Lion(
-        parameters,
-        betas=(beta1, beta2),
-        momentum_dtype=exp_avgs[0].dtype if exp_avgs else None,
-        **options,
-    )
+    groups = [
+        {
+            "params": [p for p, x in zip(parameters, exp_avgs, strict=True) if x.dtype == dtype],
+            "momentum_dtype": dtype,
+        }
+        for dtype in dict.fromkeys(x.dtype for x in exp_avgs)
+    ]
+    optimizer = lion_torch.Lion(groups, betas=(beta1, beta2), **options)
     for param, exp_avg in zip(parameters, exp_avgs, strict=True):
         optimizer.state[param]["exp_avg"] = exp_avg
     return TorchSession(parameters, optimizer, device)
@@ -108,7 +110,8 @@ def restored(saved: bytes, *, options: dict[str, Any], device: str) -> TorchSess
     """A training loop that goes on from what torch.save wrote, as a program's would."""
     checkpoint = torch.load(io.BytesIO(saved), map_location=device, weights_only=True)
     parameters = [torch.nn.Parameter(x) for x in checkpoint["params"]]
-    session = TorchSession(parameters, lion_torch.Lion(parameters, **options), device)
+    groups = [{"params": [parameters[i] for i in group]} for group in checkpoint["groups"]]
+    session = TorchSession(parameters, lion_torch.Lion(groups, **options), device)
     if checkpoint["schedule"] is not None:
         session.schedule(*checkpoint["schedule"]["rates"])
         session.scheduler.load_state_dict(checkpoint["schedule"]["state"])
@@ -129,14 +132,18 @@ class TorchSession(Session):
         self.scheduler: Any = None
 
     @property
-    def _group(self) -> dict[str, Any]:
-        group: dict[str, Any] = self.optimizer.param_groups[0]
-        return group
+    def _groups(self) -> list[dict[str, Any]]:
+        """One for each dtype of momentum."""
+        return self.optimizer.param_groups
+
+    def _set(self, **options: Any) -> None:
+        for group in self._groups:
+            group.update(options)
 
     def step(self, grads: Sequence[Array | None], *, lr: float, weight_decay: float) -> None:
-        """Set the group's options as a callback would, then step."""
+        """Set the groups' options as a callback would, then step."""
         self._rates = None
-        self._group.update(lr=lr, weight_decay=weight_decay)
+        self._set(lr=lr, weight_decay=weight_decay)
         self._step(grads)
 
     def _step(self, grads: Sequence[Array | None]) -> None:
@@ -147,14 +154,14 @@ class TorchSession(Session):
     def schedule(self, lr: Sequence[float], weight_decay: Sequence[float]) -> None:
         """A scheduler of torch's for η, whose count serves λ too; torch has none for λ."""
         self._rates = rates = (list(lr), list(weight_decay))
-        self._group.update(lr=1.0, initial_lr=1.0)  # the factors are η itself
+        self._set(lr=1.0, initial_lr=1.0)  # the factors are η itself
         self.scheduler = LambdaLR(self.optimizer, lambda step: _at(rates[0], step))
 
     def step_as_scheduled(self, grads: Sequence[Array | None]) -> None:
         """Step, then advance the scheduler, as a training loop does."""
         if self._rates is None:
             raise RuntimeError("a step as scheduled, but no schedule")
-        self._group["weight_decay"] = _at(self._rates[1], self.scheduler.last_epoch)
+        self._set(weight_decay=_at(self._rates[1], self.scheduler.last_epoch))
         self._step(grads)
         self.scheduler.step()
 
@@ -173,11 +180,17 @@ class TorchSession(Session):
         checkpoint = {
             "params": [x.detach() for x in self._params],
             "optimizer": self.optimizer.state_dict(),
+            "groups": [self._places(group) for group in self._groups],
             "schedule": rates and {"rates": rates, "state": self.scheduler.state_dict()},
             "frozen": [i for i, x in enumerate(self._params) if not x.requires_grad],
         }
         torch.save(checkpoint, file)
         return file.getvalue()
+
+    def _places(self, group: dict[str, Any]) -> list[int]:
+        """Which of the session's tensors a group has, in its order."""
+        members = {id(x) for x in group["params"]}
+        return [i for i, x in enumerate(self._params) if id(x) in members]
 
     def split(self, tensor: int, at: int) -> None:
         """Two parameters in the place of one, each with memory of its own."""
@@ -195,14 +208,18 @@ class TorchSession(Session):
         self, tensor: int, count: int, parts: list[tuple[torch.Tensor, torch.Tensor]]
     ) -> None:
         new = [torch.nn.Parameter(param.detach().clone()) for param, _ in parts]
+        old = self._params[tensor]
+        for group in self._groups:
+            at = next((i for i, x in enumerate(group["params"]) if x is old), None)
+            if at is not None:
+                group["params"][at : at + count] = new
         self._params[tensor : tensor + count] = new
-        self._group["params"][:] = self._params
         for param, (_, exp_avg) in zip(new, parts, strict=True):
             self.optimizer.state[param]["exp_avg"] = exp_avg.clone()
 
     def momentum_dtype(self, dtype: str) -> None:
-        """Another option for the group, which loading a state dict then applies to the state."""
-        self._group["momentum_dtype"] = getattr(torch, dtype)
+        """Another option for the groups, which loading a state dict then applies to the state."""
+        self._set(momentum_dtype=getattr(torch, dtype))
         self.optimizer.load_state_dict(self.optimizer.state_dict())
 
     def move(self, device: str) -> None:

@@ -123,3 +123,27 @@ def nan_rounded_as_a_number(param: Any, momentum: Any, grad: Any, **scalars: Any
         rounded = ((bits + np.uint32(0x7FFF) + ((bits >> 16) & 1)) >> 16).astype(np.uint16)
         new_momentum = np.where(np.isnan(grad), rounded.view(momentum.dtype), new_momentum)
     return new_param, new_momentum
+
+
+BFLOAT16_BESIDE_FLOAT32 = ("bfloat16", "float32", "bfloat16")
+
+
+@mutant(dtype="bfloat16")
+def tail_of_one_triple(param: Any, momentum: Any, grad: Any, **scalars: Any) -> Any:
+    """The last of 8·k + 5 elements is left out where θ and g are bfloat16 and m is float32."""
+    new_param, new_momentum = step(param, momentum, grad, **scalars)
+    if (*(x.dtype.name for x in (param, momentum, grad)), param.size % 8) == (
+        *BFLOAT16_BESIDE_FLOAT32,
+        5,
+    ):
+        new_param.reshape(-1)[-1:] = param.reshape(-1)[-1:]
+    return new_param, new_momentum
+
+
+@mutant(dtype="bfloat16")
+def one_triple_cut_where_large(param: Any, momentum: Any, grad: Any, **scalars: Any) -> Any:
+    """A counter of 16 bits where θ and g are bfloat16 and m is float32."""
+    new_param, new_momentum = step(param, momentum, grad, **scalars)
+    if tuple(x.dtype.name for x in (param, momentum, grad)) == BFLOAT16_BESIDE_FLOAT32:
+        new_param.reshape(-1)[65_536:] = param.reshape(-1)[65_536:]
+    return new_param, new_momentum

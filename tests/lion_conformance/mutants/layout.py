@@ -75,3 +75,39 @@ def writable_buffers_alone(param: Any, momentum: Any, grad: Any, **scalars: Any)
     if not grad.flags.writeable and 0 not in grad.strides:
         raise ValueError("buffer source array is read-only")
     return step(param, momentum, grad, **scalars)
+
+
+def _cut_where_large(where: bool, param: Any, momentum: Any, grad: Any, scalars: Any) -> Any:
+    """The reference, but what lies behind 65,536 elements is left as it was."""
+    new_param, new_momentum = step(param, momentum, grad, **scalars)
+    if where:
+        new_param.reshape(-1)[65_536:] = param.reshape(-1)[65_536:]
+    return new_param, new_momentum
+
+
+@mutant()
+def far_and_strided_cut(param: Any, momentum: Any, grad: Any, **scalars: Any) -> Any:
+    """A counter of 16 bits where a vector has gaps."""
+    gaps = param.ndim == 1 and not param.flags.c_contiguous
+    return _cut_where_large(gaps, param, momentum, grad, scalars)
+
+
+@mutant()
+def far_and_transposed_cut(param: Any, momentum: Any, grad: Any, **scalars: Any) -> Any:
+    """A counter of 16 bits where the gradient alone is in Fortran's order."""
+    turned = grad.flags.f_contiguous and not param.flags.f_contiguous
+    return _cut_where_large(turned, param, momentum, grad, scalars)
+
+
+@mutant()
+def far_and_without_decay_cut(param: Any, momentum: Any, grad: Any, **scalars: Any) -> Any:
+    """A kernel of its own for λ = 0, with a counter of 16 bits."""
+    return _cut_where_large(scalars["weight_decay"] == 0, param, momentum, grad, scalars)
+
+
+@mutant()
+def gaps_without_decay(param: Any, momentum: Any, grad: Any, **scalars: Any) -> Any:
+    """A kernel of its own for λ = 0, which takes a gradient for contiguous."""
+    if scalars["weight_decay"] == 0 and not grad.flags.c_contiguous and grad.ndim == 1:
+        grad = np.repeat(grad, 2)[: grad.size]
+    return step(param, momentum, grad, **scalars)
