@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 Array = NDArray[Any]
 Dtype = np.dtype[Any]
+_FLOAT32 = np.dtype(np.float32)
 Scalar = Any  # NumPy scalars of the compute dtype, whose operators have no types
 
 
@@ -51,6 +52,8 @@ class Arithmetic:
         rounded: Scalar = np.float64(value)
         if self.semantics.scalars == "storage":
             rounded = round_to(rounded, meets)[()]
+        elif self.semantics.scalars == "float32":
+            rounded = self.flush.narrowed(np.asarray(rounded), _FLOAT32)
         return self.flush.narrowed(np.asarray(rounded, np.float64), self.compute)[()]
 
     def multiply(self, a: Array | Scalar, b: Array) -> Array:
@@ -131,7 +134,8 @@ def interpolate(ops: Arithmetic, part: str, beta: float, m: Array, g: Array) -> 
     form = getattr(ops.semantics, f"{part}_interpolation")
     fused = getattr(ops.semantics, f"{part}_fused")
     if form != "weighted" and ops.semantics.precision == "storage-whole-lerp":
-        inside = replace(ops.semantics, precision="compute", scalars="compute")
+        wide = "compute" if ops.semantics.scalars == "storage" else ops.semantics.scalars
+        inside = replace(ops.semantics, precision="compute", scalars=wide)
         within = Arithmetic(inside, ops.compute)
         whole = interpolate(within, part, beta, within.load(m), within.load(g))
         return ops.stored(whole, m, g)

@@ -13,7 +13,7 @@ DecayScalar = Literal["wide", "compute", "left-to-right"]
 DecayOrder = Literal["decay-first", "step-first"]
 Where = Literal["wide", "compute"]
 Precision = Literal["compute", "storage", "storage-whole-lerp"]
-Scalars = Literal["compute", "storage"]
+Scalars = Literal["compute", "float32", "storage"]
 Subnormals = Literal["keep", "flush", "flush-before-rounding"]
 ZeroSign = Literal["positive", "kept"]
 NanSign = Literal["nan", "zero"]
@@ -96,7 +96,7 @@ class Semantics:
         return (
             self.decay in ("unscaled", "coupled")
             or (self.decay == "factor" and self.decay_order == "step-first")
-            or self.scalars == "storage"
+            or self.scalars != "compute"
         )
 
     def differences(self) -> dict[str, Any]:
@@ -131,6 +131,7 @@ _PHRASES: Final[dict[tuple[str, Any], str]] = {
     ("precision", "storage-whole-lerp"): (
         "every operation rounded to the storage dtype, a lerp as one operation"
     ),
+    ("scalars", "float32"): "scalars rounded to float32",
     ("scalars", "storage"): "scalars rounded to the storage dtype",
     ("subnormals", "flush"): "subnormals flushed",
     ("subnormals", "flush-before-rounding"): "subnormals flushed, tininess before rounding",

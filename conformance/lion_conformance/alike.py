@@ -1,7 +1,9 @@
 """Semantics that give the same bits in given dtypes, whatever the input: one stands for all.
 
     every dtype float32, or every one float64: storage is the compute dtype, so rounding to it
-        again changes nothing. `precision` and `scalars` say the same as `compute`.
+        again changes nothing. `precision="storage"` and `scalars="storage"` say the same as
+        `compute`.
+    no θ float64: the compute dtype is float32, so `scalars="float32"` says the same as `compute`.
     θ float64, scalars kept wide: the compute dtype is binary64, where SPEC C4 forms 1-β; so 1 ⊖ β
         is that number, and `complement` says the same as `wide`.
 
@@ -32,7 +34,10 @@ def simplest_alike(semantics: Semantics, triples: Sequence[Triple]) -> Semantics
     """
     dtypes = {dtype for triple in triples for dtype in triple}
     if dtypes in ({"float32"}, {"float64"}):
-        semantics = replace(semantics, precision="compute", scalars="compute")
+        scalars = "compute" if semantics.scalars == "storage" else semantics.scalars
+        semantics = replace(semantics, precision="compute", scalars=scalars)
+    if semantics.scalars == "float32" and all(triple[0] != "float64" for triple in triples):
+        semantics = replace(semantics, scalars="compute")
     if semantics.scalars == "compute" and all(triple[0] == "float64" for triple in triples):
         semantics = replace(semantics, complement="wide")
     return semantics

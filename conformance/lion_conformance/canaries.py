@@ -44,6 +44,7 @@ COMPANIONS: Final[tuple[dict[str, Any], ...]] = (
 
 INSTEAD: Final[tuple[tuple[dict[str, Any], dict[str, Any]], ...]] = (
     ({"subnormals": "flush"}, {"subnormals": "flush-before-rounding"}),
+    ({"scalars": "float32"}, {"complement": "compute"}),
     *(
         (
             {"precision": "storage", f"{part}_interpolation": "lerp-from-momentum"},

@@ -26,6 +26,7 @@ MIXED64: Triple = ("float64", "bfloat16", "float32")
 STORED = Semantics(precision="storage")
 SCALED = Semantics(precision="storage", scalars="storage", complement="compute")
 WHOLE = Semantics(sign_interpolation="lerp-from-momentum", precision="storage-whole-lerp")
+SINGLE = Semantics(scalars="float32", complement="compute")
 COMPLEMENT = Semantics(complement="compute")
 FLUSHED = Semantics(complement="compute", subnormals="flush", momentum_fused="gradient")
 
@@ -48,6 +49,8 @@ def same(first: Semantics, second: Semantics, triple: Triple) -> bool:
         (SCALED, F32),
         (WHOLE, F32),
         (SCALED, F64),
+        (SINGLE, F32),
+        (SINGLE, MIXED),
         (COMPLEMENT, F64),
         (COMPLEMENT, MIXED64),
         (FLUSHED, MIXED64),
@@ -67,6 +70,8 @@ def test_what_is_taken_for_the_same_has_the_same_bits(semantics: Semantics, trip
         (WHOLE, MIXED),
         (SCALED, MIXED64),
         (COMPLEMENT, F32),
+        (SINGLE, F64),
+        (SINGLE, MIXED64),
     ],
 )
 def test_what_differs_is_not_taken_for_the_same(semantics: Semantics, triple: Triple) -> None:

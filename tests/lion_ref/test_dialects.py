@@ -7,7 +7,7 @@ of the choices.
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
@@ -16,6 +16,7 @@ import pytest
 from numpy.typing import NDArray
 
 from lion_ref import CANONICAL, STORAGE_DTYPES, Semantics, step
+from lion_ref.arithmetic import same_bits
 from lion_ref.rational import FORMATS, round_fraction
 from tests.adversarial import elements, hyperparameters
 from tests.lion_ref.drawn import random_semantics
@@ -220,3 +221,42 @@ def test_a_scalar_is_rounded_to_the_dtype_of_the_array_it_meets(
     semantics = Semantics(precision="storage", scalars="storage", **fields)
     new, _ = step(*arrays, lr=1.005, weight_decay=0.75, semantics=semantics)
     assert float(new[0]) == float(np.float32(expected).astype(theta))
+
+
+@pytest.mark.clause("C21")
+@pytest.mark.parametrize("subnormals", ["keep", "flush"])
+@pytest.mark.parametrize(
+    "fields",
+    [{}, {"decay": "product", "decay_scalar": "left-to-right"}, {"decay": "coupled"}],
+    ids=str,
+)
+def test_scalars_in_float32_are_hyperparameters_that_float32_has(
+    fields: dict[str, Any], subnormals: Any
+) -> None:
+    """1-β too where it is formed from the rounded β; else it is rounded itself."""
+    rng = np.random.default_rng(5)
+    arrays = rng.standard_normal((3, 400))
+    given = {"lr": 0.1, "beta1": 0.3, "beta2": 0.99, "weight_decay": 0.7}
+    rounded = {name: float(np.float32(x)) for name, x in given.items()}
+    plain = Semantics(subnormals=subnormals, **fields)
+    single = replace(plain, scalars="float32", complement="compute")
+    results = (
+        step(*arrays, **given, semantics=single),
+        step(*arrays, **rounded, semantics=plain),
+        step(*arrays, **given, semantics=plain),
+    )
+    for got, wanted, wide in zip(*results, strict=True):
+        assert same_bits(got, wanted).all()
+        assert not same_bits(got, wide).all()
+    zeros, ones = np.zeros(1), np.ones(1)
+    _, new = step(zeros, zeros, ones, **given, semantics=replace(single, complement="wide"))
+    assert new[0] == np.float32(1 - 0.99)
+
+
+@pytest.mark.clause("C18", "C21")
+def test_a_scalar_that_is_subnormal_in_float32_is_flushed_there() -> None:
+    zeros, ones = np.zeros(1), np.ones(1)
+    for subnormals, lr in (("keep", float(np.float32(3e-39))), ("flush", 0.0)):
+        semantics = Semantics(scalars="float32", subnormals=subnormals)  # type: ignore[arg-type]
+        new, _ = step(zeros, zeros, ones, lr=3e-39, semantics=semantics)
+        assert new[0] == -lr

@@ -151,6 +151,7 @@ DESCRIBED: list[tuple[dict[str, Any], str]] = [
         {"precision": "storage", "scalars": "storage"},
         "every operation rounded to the storage dtype; scalars rounded to the storage dtype",
     ),
+    ({"scalars": "float32"}, "scalars rounded to float32"),
     (
         {"momentum_interpolation": "lerp-from-gradient", "precision": "storage-whole-lerp"},
         "m' = g + β2·(m-g); every operation rounded to the storage dtype, a lerp as one operation",
@@ -190,3 +191,4 @@ def test_other_algorithms_are_named(decay: Any, order: Any) -> None:
     assert not Semantics(decay="product", decay_order=order).is_other_algorithm
     assert not Semantics(precision="storage").is_other_algorithm
     assert Semantics(precision="storage", scalars="storage").is_other_algorithm
+    assert Semantics(scalars="float32").is_other_algorithm

@@ -50,9 +50,10 @@ class TrainingLoop:
 
     def __init__(self, variables: Key, beta1: float, beta2: float, door: str) -> None:
         self.variables = [tf.Variable(tf.zeros(shape, dtype)) for dtype, shape in variables]
-        self.weight_decay = tf.Variable(0.0, dtype=tf.float64)
+        self.weight_decay = tf.Variable(0.0, dtype=tf.float32)
         self.optimizer = keras.optimizers.Lion()
-        # Its constructor refuses β1 = 0, and a trace reads λ anew only from a variable.
+        # Its constructor refuses β1 = 0, and a trace reads λ anew only from a variable: of float32,
+        # as keras.ops.cast makes of the number that a user gives.
         self.optimizer.beta_1, self.optimizer.beta_2 = beta1, beta2
         self.optimizer.weight_decay = self.weight_decay
         self.optimizer.build(self.variables)
