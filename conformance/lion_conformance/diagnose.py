@@ -18,7 +18,7 @@ from lion_conformance.alike import simplest_alike
 from lion_conformance.callables import from_callable
 from lion_conformance.evidence import Evidence, Part
 from lion_conformance.parting import Parting, parting
-from lion_conformance.place import depends_on_place, differs_alone
+from lion_conformance.place import depends_on_place, differs_again, differs_alone
 from lion_conformance.port import Port, PortError, check_dtypes, run_once
 from lion_ref import CANONICAL, Semantics
 from lion_ref.semantics import choices
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 UNKNOWN: Final = "no semantics of SPEC C16 gives these bits"
 PLACE: Final = f"{UNKNOWN}: an element's bits depend on where it stands in its array (SPEC C12)"
+CALLS: Final = f"{UNKNOWN}: the same inputs have other bits at another call (SPEC C12)"
 ORDINARY: Final = "β1 and β2 above 1/2, ηλ below 1, and η and λ each 0 or from 10⁻⁶ to 10⁴"
 SHARED: Final = ("complement", "precision", "scalars", "subnormals")
 
@@ -144,6 +145,8 @@ class Search:
         """Where the elements do not stand for themselves, no semantics is to be looked for."""
         try:
             last = self._seen[-1:]  # the evidence that no semantics explains
+            if any(differs_again(self._port, x) for x in last):
+                return Diagnosis(None, CALLS, parted_at=CALLS)
             if any(differs_alone(self._port, x) for x in last) or depends_on_place(
                 self._port, self._triples, self._scope
             ):

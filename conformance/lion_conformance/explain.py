@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 import lion_ref
 from lion_conformance.alike import simplest_alike
 from lion_conformance.diagnose import (
+    CALLS,
+    PLACE,
     UNKNOWN,
     Diagnosis,
     Search,
@@ -22,6 +24,7 @@ from lion_conformance.drive import drive
 from lion_conformance.fixed_runs import fixed_runs
 from lion_conformance.judge import Verdict
 from lion_conformance.port import PortError, run_once
+from lion_conformance.report.model import Value
 from lion_conformance.trajectory import answers
 from lion_ref.acceptance import Reason
 from lion_ref.arithmetic import same_bits
@@ -32,10 +35,12 @@ if TYPE_CHECKING:
     from lion_conformance.cases import Case
     from lion_conformance.diagnose import Scope
     from lion_conformance.port import Port
-    from lion_conformance.report.model import DtypeResult
+    from lion_conformance.report.model import Counterexample, DtypeResult
     from lion_ref import Semantics
 
 Array = NDArray[Any]
+
+NOT_ALWAYS: Final = "but not at every call: what it gives depends on those before (SPEC C12)"
 
 ROUNDS: Final = 5
 """A diagnosis that a case contradicts is made anew with that case, so many times at the most."""
@@ -87,7 +92,12 @@ def _with(port: Port, result: DtypeResult, found: Diagnosis) -> DtypeResult:
     if _only_in_a_run(result):
         return _in_a_run(result, found.sentence)
     if found.semantics is None:
-        return replace(result, ordinarily=found.ordinarily, sentence=found.sentence)
+        words = found.sentence
+        if result.counterexample is not None and not result.counterexample.alone:
+            words = words.replace(PLACE, CALLS)  # it looked so: other elements, but other calls too
+        return replace(result, ordinarily=found.ordinarily, sentence=words)
+    if _was_otherwise(result.counterexample, found.semantics):
+        return replace(result, sentence=f"{found.sentence}, {NOT_ALWAYS}")
     # Found for several dtypes, it may say more than one of them needs.
     triples = [triple for triple in port.triples if triple[0] == result.dtype]
     semantics = simplest_alike(found.semantics, triples)
@@ -95,6 +105,16 @@ def _with(port: Port, result: DtypeResult, found: Diagnosis) -> DtypeResult:
     if verdict is Verdict.ACCEPTED and port.declared is None:
         verdict = Verdict.BIT_EXACT_AS
     return replace(result, verdict=verdict, semantics=semantics, sentence=sentence(semantics))
+
+
+def _was_otherwise(found: Counterexample | None, semantics: Semantics) -> bool:
+    """Whether the port's answer to the counterexample is not that of what it computes else."""
+    if found is None or found.case is None or not found.got:
+        return False
+    expected = lion_ref.step(*found.case.arrays, **found.case.scalars, semantics=semantics)
+    element = (x.reshape(-1)[found.index : found.index + 1] for x in expected)
+    pairs = zip(found.got.values(), map(Value.of, element), strict=True)
+    return not found.alone or any(a.hex != b.hex and a.decimal != "nan" for a, b in pairs)
 
 
 def _confirmed(

@@ -1,4 +1,4 @@
-"""Whether an element's bits depend on where it stands in its array, against SPEC C12."""
+"""Whether an element's bits depend on its place or on the calls before, against SPEC C12."""
 
 from __future__ import annotations
 
@@ -51,6 +51,21 @@ def differs_alone(port: Port, evidence: Evidence) -> bool:
         few = evidence.telling.with_arrays(x[piece] for x in evidence.telling.arrays)
         alone = run_once(port, *few.arrays, **few.scalars)
         if not all(same_bits(a[piece], b).all() for a, b in zip(evidence.told, alone, strict=True)):
+            return True
+    return False
+
+
+def differs_again(port: Port, evidence: Evidence) -> bool:
+    """Whether the same case has other bits in either of the next two calls.
+
+    Two, as what alternates is the same again at every second one.
+
+    Raises PortError where the port does not answer.
+    """
+    case = evidence.case
+    for _ in range(2):
+        again = run_once(port, *case.arrays, **case.scalars)
+        if not all(same_bits(a, b).all() for a, b in zip(evidence.got, again, strict=True)):
             return True
     return False
 

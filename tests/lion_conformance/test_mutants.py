@@ -11,6 +11,7 @@ import pytest
 
 import lion_ref
 from lion_conformance import Port, Verdict, from_callable, verify
+from lion_conformance.explain import NOT_ALWAYS
 from lion_conformance.verify import MAX_EXAMPLES, judge_dtype
 from lion_ref import STORAGE_DTYPES
 from tests.lion_conformance.mutants import table
@@ -82,6 +83,27 @@ def test_bits_that_depend_on_the_place_are_diagnosed_as_such(name: str) -> None:
     report = verify(mutant.make(), dtypes=["float32"], max_examples=1)
     assert report.verdict is Verdict.ACCEPTED
     assert report.sentence.endswith("depend on where it stands in its array (SPEC C12)")
+
+
+CALLS = "the same inputs have other bits at another call (SPEC C12)"
+
+
+@pytest.mark.parametrize(
+    ("name", "ending"),
+    [
+        ("alternating directions", CALLS),
+        ("every twentieth", CALLS),
+        ("bias correction", CALLS),
+        ("rounding by chance", CALLS),
+        ("lost block", CALLS),
+        ("first call", f"equals the reference, {NOT_ALWAYS}"),
+    ],
+)
+def test_bits_that_depend_on_the_calls_before_are_diagnosed_as_such(name: str, ending: str) -> None:
+    mutant = next(m for m in CATALOGUE if m.name == name)
+    report = verify(mutant.make(), dtypes=["float32"], max_examples=1)
+    assert (report.verdict, report.semantics) == (Verdict.REJECTED, None)
+    assert report.sentence.endswith(ending)
 
 
 def in_blocks(param: Any, momentum: Any, grad: Any, **scalars: Any) -> Any:

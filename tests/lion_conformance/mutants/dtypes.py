@@ -14,6 +14,7 @@ from tests.lion_conformance.mutants.catalogue import mutant
 step = lion_ref.step
 
 IN_STORAGE = Semantics(precision="storage")
+IN_FLOAT32 = Semantics(scalars="float32")
 KERAS_LIKE = Semantics(precision="storage", scalars="storage", complement="compute")
 
 
@@ -102,6 +103,19 @@ def learning_rate_in_half_precision(param: Any, momentum: Any, grad: Any, **scal
     """η is rounded to float16 for a float16 θ, and vanishes where it is small."""
     lr = float(np.float16(min(scalars["lr"], 65504.0)))
     return step(param, momentum, grad, **scalars | {"lr": lr})
+
+
+@mutant(dtype="float64", semantics=IN_FLOAT32)
+def all_scalars_in_float32(param: Any, momentum: Any, grad: Any, **scalars: Any) -> Any:
+    """A kernel's scalars are float32, 1-β too, for a float64 θ as well."""
+    return step(param, momentum, grad, **scalars, semantics=IN_FLOAT32)
+
+
+@mutant(dtype="float64")
+def learning_rate_in_float32(param: Any, momentum: Any, grad: Any, **scalars: Any) -> Any:
+    """η alone is a float32 for a float64 θ."""
+    with np.errstate(all="ignore"):
+        return step(param, momentum, grad, **scalars | {"lr": float(np.float32(scalars["lr"]))})
 
 
 @mutant(dtype="float64")

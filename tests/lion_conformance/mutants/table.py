@@ -29,6 +29,7 @@ WORDS: Final = {
     "state": "Hidden state of a callable",
     "sessions": "Sessions: between steps, between tensors",
     "runs": "Runs: read seldom, side by side, saved, frozen, long",
+    "kept": "Kept beside θ and m",
     "concurrency": "Races and chance",
 }
 
