@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 Array = NDArray[Any]
 
-SCALARS: Final = ((0.5, 0.9, 0.99, 0.1), (0.5, 0.6, 0.7, 0.0))
-"""η, β1, β2, λ of one case each."""
+SCALARS: Final = ((0.5, 0.9, 0.99, 0.1), (0.3, 0.6, 0.7, 0.0))
+"""η, β1, β2, λ of one case each; where λ is 0, an η that no narrow dtype of u has."""
 
 
 @lru_cache(maxsize=64)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -11,7 +12,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 import lion_ref
-from lion_conformance import Verdict, diagnose, diagnosis, verify
+from lion_conformance import Verdict, diagnose, diagnosis, from_callable, verify
 from lion_conformance.cases import Seeded, build
 from lion_conformance.cli import main
 from lion_ref import CANONICAL, STORAGE_DTYPES, Semantics, legal_triples
@@ -101,6 +102,21 @@ def test_any_semantics_is_recovered_widely(dtype: str, semantics: Semantics, see
 )
 def test_what_few_elements_show_is_recovered(fields: dict[str, Any]) -> None:
     assert diagnose(_as(**fields), dtypes=["float16"]) == Semantics(**fields)
+
+
+def test_a_step_that_is_fused_where_the_decay_is_skipped_is_recovered() -> None:
+    """Seen at λ = 0 alone, where u is narrower than θ and η is no number of its dtype."""
+    fields: dict[str, Any] = {
+        "sign_interpolation": "lerp-from-momentum",
+        "decay": "factor",
+        "decay_fused": True,
+        "step_fused": True,
+        "decay_skipped_at_zero": True,
+        "precision": "storage-whole-lerp",
+    }
+    one = from_callable(_as(**fields), name="one")
+    found = diagnose(replace(one, triples=(("float64", "bfloat16", "bfloat16"),)))
+    assert found == Semantics(**fields)
 
 
 def test_the_check_of_recovery_can_fail() -> None:
