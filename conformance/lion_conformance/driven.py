@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from lion_conformance.events import Freeze, Merge, Refuse, Restore, Schedule, Split, Step, Thaw
 from lion_conformance.offers import Offer
 from lion_conformance.port import (
+    ChangedInputError,
     Port,
     PortError,
     answering,
@@ -53,12 +55,17 @@ class Driven:
         """Let a step happen with these gradients, which are only to be read; its η and λ."""
         lr, weight_decay = self._scalars(event)
         before = [None if x is None else x.copy() for x in grads]
+        given = list(grads)
         with answering():
             if event.lr is None:
-                self._session.step_as_scheduled(list(grads))
+                self._session.step_as_scheduled(given)
             else:
-                self._session.step(list(grads), lr=lr, weight_decay=weight_decay)
+                self._session.step(given, lr=lr, weight_decay=weight_decay)
         check_gradients(grads, before)
+        if list(map(id, given)) != list(map(id, grads)):
+            raise ChangedInputError(
+                "the port changed the list of gradients; legal: inputs are only read"
+            )
         return lr, weight_decay
 
     def happen(self, event: Other) -> None:
@@ -67,17 +74,30 @@ class Driven:
             self._refuse(event)
             return
         self._like = event.leaves(self._like)
+        if isinstance(event, Restore):
+            self._session = restored(self._port, self.saved())
+            return
         with answering():
-            returned = event.happen(self._session)
-            if isinstance(event, Restore):
-                self._session = restored(self._port, returned)
+            event.happen(self._session)
         self._note(event)
 
     def saved(self) -> bytes:
         """What the session saves of itself; it goes on."""
         with answering():
-            saved: bytes = self._session.save()
+            saved: object = self._session.save()
+        if not isinstance(saved, bytes):
+            raise PortError(f"save() returned {type(saved).__name__}; legal: bytes")
         return saved
+
+    def again(self) -> Driven:
+        """What is known of the session now, for one that is restored later: see `resume`."""
+        later = copy.copy(self)
+        later.frozen = set(self.frozen)
+        return later
+
+    def resume(self, saved: bytes) -> None:
+        """Go on in the session that the port makes of what was saved."""
+        self._session = restored(self._port, saved)
 
     def read(self, like: State) -> State:
         """The session's state, which has the number, shapes and dtypes of another."""
@@ -85,10 +105,15 @@ class Driven:
 
     def _refuse(self, event: Refuse) -> None:
         """PortError unless the port raises, in opening a session with a β or in the step."""
-        scalars = {"lr": 0.1, "weight_decay": 0.1, "beta1": self._betas[0], "beta2": self._betas[1]}
-        scalars[event.argument] = event.value
+        scalars: dict[str, Any] = {"lr": 0.1, "weight_decay": 0.1}
+        scalars |= {"beta1": self._betas[0], "beta2": self._betas[1]}
         dtype = STORAGE_DTYPES[event.grad]
-        grads = self.thawed(Step(tuple(np.ones(x.shape, dtype) for x in self._like.params), 0, 0))
+        ones = [np.ones(x.shape, dtype) for x in self._like.params]
+        if event.argument == "grad":
+            ones[0] = np.ones((*ones[0].shape, 2), dtype)
+        else:
+            scalars[event.argument] = event.value
+        grads = self.thawed(Step(tuple(ones), 0, 0))
         session = self._session
         try:
             if event.argument.startswith("beta"):
@@ -125,7 +150,8 @@ def restored(port: Port, saved: bytes) -> Session:
     """The session that a port makes of what another session saved."""
     if port.restore is None:
         raise PortError(f"{port.name} offers {Offer.RESTORE.value}, but its restore is None")
-    return port.restore(saved)
+    with answering():
+        return port.restore(saved)
 
 
 def read(session: Session, like: State) -> tuple[State, list[Array]]:

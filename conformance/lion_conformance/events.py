@@ -185,10 +185,11 @@ class Move(Other):
 
 @dataclass(frozen=True, slots=True)
 class Refuse(Other):
-    """A step with a scalar that SPEC C13 refuses, a β in a session of its own; nothing changes."""
+    """A step with what SPEC C13 refuses, a β in a session of its own; nothing changes."""
 
     argument: str
-    value: float
+    """A scalar's name, or `grad` for gradients of another shape."""
+    value: Any
     grad: str
     """The dtype of the step's gradients."""
     needs = Offer.REFUSAL

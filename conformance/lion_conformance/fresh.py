@@ -20,10 +20,10 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from lion_conformance.events import Restore, Step
-from lion_conformance.fixed_runs import Script, triples_of
+from lion_conformance.events import Freeze, Restore, Schedule, Step
 from lion_conformance.offers import Offer
 from lion_conformance.port import Port, PortError
+from lion_conformance.script import DECAYS, OTHER_BETAS, RATES, Script, triples_of
 from lion_conformance.trajectory import RunFailure, judged
 from lion_conformance.walk import Walk
 
@@ -37,8 +37,8 @@ Array = NDArray[Any]
 Shown = tuple[list[Array], list[Array]]
 
 TIMEOUT: Final = 600.0
-BEFORE, AFTER = 3, 3
-"""Steps before the run is saved, and after it is restored."""
+AFTER = 3
+"""Steps after the run is restored."""
 
 SHAPES = ((31,), (), (0,), (31,))
 
@@ -61,6 +61,8 @@ class Replayed:
     def step(self, *_: object, **__: object) -> None:
         """The next state: the step was made there."""
         del self._shown[0]
+
+    step_as_scheduled = step
 
     def read(self) -> Shown:
         """The state after the last step."""
@@ -92,32 +94,35 @@ def judge_elsewhere(port: Port, tallies: dict[str, Tally]) -> dict[str, RunFailu
         for dtype, run in runs.items():
             there = replace(port, restore=partial(Replayed, shown[dtype]))
             walk = walks[dtype] = Walk(there, run.start, beta1=run.beta1, beta2=run.beta2)
-            for event in run.events[:BEFORE]:
+            for event in run.events[: -AFTER - 1]:
                 walk.apply(event)  # judged already, in the fixed runs
-            steps = (x for x in run.events[BEFORE + 1 :] if isinstance(x, Step))
-            jobs.append(Job(walk.saved(), tuple(steps)))
+            steps = (x for x in run.events[-AFTER:] if isinstance(x, Step))
+            thawed = (x.with_grads(tuple(walk.thawed(x))) for x in steps)
+            jobs.append(Job(walk.saved(), tuple(thawed)))
         states = _elsewhere(port, jobs)
     except PortError as error:
         for dtype, run in runs.items():
-            failed = run.until(BEFORE)
+            failed = run.until(len(run.events) - AFTER - 1)
             failures[dtype] = RunFailure(failed, failed.unanswered(error))
         return failures
     for (dtype, run), found in zip(runs.items(), states, strict=True):
         shown[dtype] += found
-        answered = map(walks[dtype].apply, run.events[BEFORE:])
-        failure = judged(run, answered, tallies[dtype], first=BEFORE)
+        restoring = len(run.events) - AFTER - 1
+        answered = map(walks[dtype].apply, run.events[restoring:])
+        failure = judged(run, answered, tallies[dtype], first=restoring)
         if failure is not None:
             failures[dtype] = failure
     return failures
 
 
 def _run(port: Port, dtype: str) -> Trajectory:
-    script = Script(3, triples_of(port, dtype)[:1], SHAPES)
-    for _ in range(BEFORE):
-        script.step()
-    script.then(Restore(fresh=True))
+    script = Script(3, triples_of(port, dtype)[:1], SHAPES, OTHER_BETAS, port.offers)
+    script.step().step()
+    if not port.compiles:
+        script.then(Freeze(0), Schedule(RATES, DECAYS))
+    script.step(scheduled=not port.compiles).then(Restore(fresh=True))
     for _ in range(AFTER):
-        script.step()
+        script.step(scheduled=not port.compiles)
     return script.written()
 
 
@@ -156,7 +161,10 @@ def _continued(session: Any, steps: Sequence[Step]) -> list[Shown]:
 
     states = [shown()]
     for step in steps:
-        session.step(step.grads, lr=step.lr, weight_decay=step.weight_decay)
+        if step.lr is None:
+            session.step_as_scheduled(list(step.grads))
+        else:
+            session.step(list(step.grads), lr=step.lr, weight_decay=step.weight_decay)
         states.append(shown())
     return states
 

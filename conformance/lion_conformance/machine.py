@@ -31,9 +31,9 @@ from lion_conformance.events import (
     Step,
     Thaw,
 )
-from lion_conformance.fixed_runs import FEW_TENSORS, TENSORS, Script
 from lion_conformance.offers import Offer
 from lion_conformance.port import PortError
+from lion_conformance.script import FEW_TENSORS, TENSORS, Script
 from lion_conformance.trajectory import RunFailure, Trajectory, judged, same_again
 from lion_conformance.walk import Walk
 from lion_ref import STORAGE_DTYPES

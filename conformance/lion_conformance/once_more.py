@@ -4,7 +4,8 @@
 that is made when it is read, one that two sessions share, one that saving moves, or one of which
 more is kept than read() shows. Here nobody reads for long, another run goes on beside this one and
 is ahead of it, a third begins where this one stands half-way, what was saved is restored at the
-very end, and every gradient lies in the memory of the one before (SPEC C30).
+very end and goes on then, and every gradient lies in the memory of the one before, all of them in
+one array (SPEC C30).
 """
 
 from __future__ import annotations
@@ -15,9 +16,8 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from lion_conformance.driven import Driven, read, restored
+from lion_conformance.driven import Driven
 from lion_conformance.events import Restore, Schedule, Step
-from lion_conformance.port import answering
 from lion_conformance.state import State
 from lion_conformance.walk import Answer, without_gradient
 
@@ -52,7 +52,7 @@ def once_more(
     reads = {last, last // 2} if len(events) >= SEVERAL else {last}
     steps_alone = all(isinstance(event, (Step, Restore)) for event in events)
     anew: Driven | None = None
-    saved: list[tuple[bytes, State]] = []
+    saved: list[tuple[int, bytes, Driven]] = []
     buffers = _Buffers()
     session = Driven(port, start, beta1=betas[0], beta2=betas[1])
     # Other betas, but where each pair of them is compiled for.
@@ -62,7 +62,7 @@ def once_more(
         _happen(beside, _otherwise(event), buffers)
     for t, event in enumerate(events):
         if isinstance(event, Restore):
-            saved.append((session.saved(), shown[t]))
+            saved.append((t, session.saved(), session.again()))
             beside.saved()
         else:
             _happen(session, event, buffers)
@@ -78,10 +78,12 @@ def once_more(
         if t == last:
             if anew is not None:
                 answers += _compared(anew.read(shown[t]), shown[t], betas, ANEW)
-            for octets, state in reversed(saved):
-                with answering():
-                    late = restored(port, octets)
-                answers += _compared(read(late, state)[0], state, betas, LATE)
+            for at, octets, late in reversed(saved):
+                late.resume(octets)
+                answers += _compared(late.read(shown[at]), shown[at], betas, LATE)
+                for later in events[at + 1 : at + 2]:
+                    _happen(late, later, buffers)
+                    answers += _compared(late.read(shown[at + 1]), shown[at + 1], betas, LATE)
         yield answers
 
 
@@ -111,19 +113,33 @@ class _Buffers:
 
     def filled(self, grads: Sequence[Array | None]) -> list[Array | None]:
         """The same numbers in the arrays of the step before, where they fit."""
-        return [None if grad is None else self._filled(i, grad) for i, grad in enumerate(grads)]
-
-    def _filled(self, i: int, grad: Array) -> Array:
-        kept = self._kept.get(i)
-        if kept is None or (kept.shape, kept.dtype) != (grad.shape, grad.dtype):
-            kept = self._kept[i] = np.empty_like(grad)
-        kept[...] = grad
-        return kept
+        given = {i: grad for i, grad in enumerate(grads) if grad is not None}
+        if not all(_fits(self._kept.get(i), grad) for i, grad in given.items()):
+            self._kept = _in_buckets(given)
+        for i, grad in given.items():
+            self._kept[i][...] = grad
+        return [self._kept[i] if i in given else None for i in range(len(grads))]
 
     def spoil(self) -> None:
         """Other numbers: nobody may read them now."""
         for array in self._kept.values():
             array[...] = 1
+
+
+def _fits(kept: Array | None, grad: Array) -> bool:
+    return kept is not None and (kept.shape, kept.dtype) == (grad.shape, grad.dtype)
+
+
+def _in_buckets(grads: dict[int, Array]) -> dict[int, Array]:
+    """Views of one array for each dtype, as data-parallel training gathers gradients."""
+    sizes: dict[np.dtype[Any], int] = {}
+    places = {}
+    for i, grad in grads.items():
+        start = sizes.get(grad.dtype, 0)
+        sizes[grad.dtype] = start + grad.size
+        places[i] = slice(start, start + grad.size)
+    flat = {dtype: np.empty(size, dtype) for dtype, size in sizes.items()}
+    return {i: flat[grads[i].dtype][place].reshape(grads[i].shape) for i, place in places.items()}
 
 
 def _negated(state: State) -> State:

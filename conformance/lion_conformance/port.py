@@ -124,6 +124,11 @@ class Port:
                 raise TypeError(
                     f"offers holds {offer!r}, which is not legal; legal: {_FIELDS['offers'][1]}"
                 )
+        for device in self.devices:
+            if not isinstance(device, str):
+                raise TypeError(
+                    f"devices holds {device!r}, which is not legal; legal: {_FIELDS['devices'][1]}"
+                )
         if Offer.DEVICE in self.offers and not self.devices:
             raise ValueError(
                 f"devices={self.devices!r} is not legal with Offer.DEVICE; legal: the devices that "

@@ -52,8 +52,8 @@ def reduced(port: Port, failure: Failure) -> Failure:
         tally = Tally(port.declared)
         tally.add(port, case)
         found = tally.failure if failure.promised is None else tally.broken
-        if not isinstance(found, Failure):
-            return False
+        if not isinstance(found, Failure) or type(found.error) is not type(failure.error):
+            return False  # another mistake is no simpler form of this one
         best = found
         return True
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from lion_conformance.crossed_runs import crossed_runs, hops
 from lion_conformance.fixed_runs import further_runs, long_run, mixed_runs, whole_runs
 from lion_conformance.to_the_end import follow_to_the_end
 from lion_conformance.trajectory import answers, follow, judged
@@ -52,7 +53,9 @@ def judge_runs(port: Port, dtype: str, tally: Tally, *, drawn: int, seed: int | 
 def _of_fixed_runs(port: Port, dtype: str, tally: Tally) -> Iterator[RunFailure | None]:
     for run in whole_runs(port, dtype):
         yield follow(port, run, tally)
-    for run in further_runs(port, dtype):
+    for run in crossed_runs(port, dtype):
+        yield follow(port, run, tally)
+    for run in (*hops(port, dtype), *further_runs(port, dtype)):
         yield judged(run, answers(port, run), tally)
     for run in mixed_runs(port, dtype):
         yield follow(port, run, tally, dtype=dtype)

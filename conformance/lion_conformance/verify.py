@@ -105,7 +105,8 @@ def report_on(
 
 def not_offered(port: Port) -> Iterator[str]:
     """The events that a port does not take part in, and why it restores nothing elsewhere."""
-    yield from (offer.value for offer in Offer if offer not in port.offers)
+    judged = port.offers - ({Offer.SEVERAL_DTYPES} if len(port.triples) == 1 else set())
+    yield from (offer.value for offer in Offer if offer not in judged)
     elsewhere = why_not(port)
     if elsewhere and Offer.RESTORE in port.offers:
         yield elsewhere

@@ -7,7 +7,6 @@ changes what it has shown. Whether the bits are right is for whoever walks to ju
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 from lion_conformance.cases import Case
 from lion_conformance.driven import Driven, read
 from lion_conformance.events import Step
+from lion_conformance.layouts import LAYOUTS
 from lion_conformance.port import Port, PortError, answering
 from lion_conformance.state import State
 from lion_ref.arithmetic import same_bits
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 Array = NDArray[Any]
 
-KEPT = 4
+KEPT = 5
 """States that are looked at again after each event: a session may show the same arrays in turn."""
 
 NO_GRADIENT = np.zeros(0, np.float32)
@@ -61,7 +61,8 @@ class Walk(Driven):
 
     def __init__(self, port: Port, start: State, *, beta1: float, beta2: float) -> None:
         super().__init__(port, start, beta1=beta1, beta2=beta2)
-        self._shown: deque[list[tuple[Array, Array]]] = deque(maxlen=KEPT)
+        self._shown: list[list[tuple[Array, Array]]] = []
+        self._steps = 0
         self.state = self._read(start)
         if not self.state.equals(start):
             raise PortError(
@@ -82,7 +83,15 @@ class Walk(Driven):
 
     def _stepped(self, event: Step) -> list[Answer]:
         before, grads = self.state, self.thawed(event)
-        lr, weight_decay = self.step(event, [None if x is None else x.copy() for x in grads])
+        self._steps += 1
+        # A tensor's gradients lie otherwise at every step, and the tensors' at one.
+        lr, weight_decay = self.step(
+            event,
+            [
+                None if x is None else LAYOUTS[(self._steps + i) % len(LAYOUTS)](x)
+                for i, x in enumerate(grads)
+            ],
+        )
         self.state = self._read(before)
         return [
             Answer(i, without_gradient(old, self._betas, lr, weight_decay), new, old)
@@ -102,5 +111,7 @@ class Walk(Driven):
             again = State.of(*self._session.read())
         if not state.equals(again):
             raise PortError("the session shows another state when it is read a second time")
+        if len(self._shown) == KEPT:
+            del self._shown[1]  # the first is looked at until the end
         self._shown.append(list(zip(shown, (*state.params, *state.momenta), strict=True)))
         return state
