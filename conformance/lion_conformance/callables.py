@@ -21,7 +21,7 @@ Array = NDArray[Any]
 OVERLAP_WORK = 100_000
 """Candidates that NumPy may try before it is taken to be too hard whether arrays overlap."""
 
-_OF_ANY_CALLABLE = frozenset({Offer.NO_GRADIENT, Offer.FREEZE, Offer.SPLIT, Offer.SEVERAL_DTYPES})
+_OF_ANY_CALLABLE = frozenset({Offer.NO_GRADIENT, Offer.FREEZE, Offer.SPLIT})
 """A callable keeps nothing between its calls, as these events show; there is nothing to save."""
 
 

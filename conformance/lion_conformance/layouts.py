@@ -62,6 +62,16 @@ def repeated(array: Array) -> Array:
     return np.broadcast_to(array[..., :1].copy(), array.shape)
 
 
+def rows_repeated(array: Array) -> Array:
+    """The first row in place of all: a stride of 0 along the first axis, as a bias's gradient."""
+    return np.broadcast_to(array[:1].copy(), array.shape)
+
+
+def one_repeated(array: Array) -> Array:
+    """The first element in place of all: no stride but 0, as the gradient of a sum."""
+    return np.broadcast_to(array.reshape(-1)[:1].copy().reshape([1] * array.ndim), array.shape)
+
+
 def read_only(array: Array) -> Array:
     """The same elements in C's order, where nobody may write; for what a port only reads."""
     copy = plain(array)
@@ -92,8 +102,12 @@ def layout_of(array: Array) -> Callable[[Array], Array]:
         return shifted if begins else plain
     if array.flags.f_contiguous:
         return transposed
+    if not any(array.strides):
+        return one_repeated
     if array.strides[-1] == 0:
         return repeated
+    if array.strides[0] == 0:
+        return rows_repeated
     if array.ndim > 2 and np.moveaxis(array, 1, -1).flags.c_contiguous:
         return channels_last
     return columns if array.strides[-1] == array.itemsize else every_second

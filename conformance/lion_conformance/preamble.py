@@ -19,8 +19,10 @@ from lion_conformance.layouts import (
     channels_last,
     columns,
     every_second,
+    one_repeated,
     read_only,
     repeated,
+    rows_repeated,
     shifted,
     transposed,
 )
@@ -32,13 +34,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lion_conformance.port import Triple
+    from lion_conformance.script import Shape
 
     Array = NDArray[Any]
 
 SIZES = (
     *range(2, 130),
-    *(255, 256, 257, 1023, 1024, 1025, 4096),
-    *(65_535, 65_536, 65_537, 262_145),
+    *(255, 256, 257, 512, 1023, 1024, 1025, 2048, 4096, 8192, 16_384, 32_768),
+    *(65_535, 65_536, 65_537, 131_072, 262_145),
 )
 FEW_SIZES = (2, 31, 1024, 65_537)
 """For ports that compile anew for every shape."""
@@ -48,11 +51,19 @@ SHAPE = (2, 3, 4, 5)
 LARGE = 65_541
 """Beyond a counter of 16 bits and many blocks, with a tail."""
 
+HALF = 32_801
+"""The same for a signed counter."""
+
 REMAINDERS = range(8, 16)
 """Sizes of arrays in each triple of dtypes: every remainder of a vector's width."""
 
 AXES = (2, 1, 3, 2, 1, 2, 1, 2)
 """More axes than the small cases of `sweep` have."""
+
+THIN: tuple[Shape, ...] = ((1, 1500), (1500, 1), (3, 5001), (2, 5001), (70_001, 1), (41, 40, 41))
+"""Rows and columns beyond the threads of a block, and beyond a grid's second axis."""
+
+IMAGES = (9, 41, 14, 14)
 
 TILES = (257, 259)
 """A matrix of more tiles than one, whatever their size, and none of them whole."""
@@ -68,6 +79,18 @@ SCALARS = (
     (0.5, 0.9, 0.9999, 0.25),
 )
 """(lr, beta1, beta2, weight_decay), each on elements of ordinary size."""
+
+NEAR = (
+    (0.1, 0.9, 0.99, 0.1),
+    (0.1 * (1 + 1e-6), 0.9, 0.99, 0.1),
+    (0.1 * (1 + 1e-6), 0.9, 0.99, 0.1 * (1 - 1e-6)),
+    (0.0, 0.9, 0.99, 0.0),
+    (1e-9, 0.9, 0.99, 1e-9),
+    (1, 0.9, 0.99, 0),
+    (1e30, 0.9, 0.99, 1e30),
+    (1e-46, 0.9, 0.99, 0.1),
+)
+"""The same: nearly those of the call before, whole numbers, a product and an η not in float32."""
 
 
 EDGES = (
@@ -104,19 +127,23 @@ def preamble(triples: Sequence[Triple], *, compiles: bool) -> Iterator[Case]:
     for scalars in SCALARS[:3] if compiles else SCALARS:
         yield _case(rng, alike, (257,), scalars, "ordinary")
     same = _case(rng, alike, (4099,), EDGES[0], "mixed")
-    for lr, beta1, beta2, weight_decay in EDGES[:2] if compiles else EDGES:
+    for lr, beta1, beta2, weight_decay in (*NEAR, *(EDGES[:2] if compiles else EDGES)):
         yield Case(*same.arrays, lr, beta1, beta2, weight_decay)
     yield replace(same, momentum=same.momentum[::-1].copy())
     whole = _case(rng, alike, (257,), (0.1, 0.9, 0.99, 0.1), "ordinary")
     for nothing in product((False, True), repeat=3):
         arrays = zip(whole.arrays, nothing, strict=True)
         yield whole.with_arrays(np.zeros_like(x) if zero else x for x, zero in arrays)
+    for number, weight_decay in product((np.nan, np.inf), (0.1, 0.0)):
+        nothing_finite = np.full_like(whole.grad, number)
+        yield replace(whole, grad=nothing_finite, weight_decay=weight_decay)
     if not compiles:
-        yield from _laid_out_otherwise(rng, alike)
+        mixed = [triple for triple in triples if triple != alike and triple[0] != triple[1]]
+        for triple in (alike, *mixed[:1]):
+            yield from _laid_out_otherwise(rng, triple)
         yield from _large(rng, alike)
         for triple in triples:
-            for size in (*REMAINDERS, LARGE):
-                yield _case(rng, triple, (size,), (0.1, 0.9, 0.99, 0.1), "ordinary")
+            yield from _of_each_triple(rng, triple)
 
 
 def _laid_out_otherwise(rng: np.random.Generator, triple: Triple) -> Iterator[Case]:
@@ -125,26 +152,55 @@ def _laid_out_otherwise(rng: np.random.Generator, triple: Triple) -> Iterator[Ca
     def ordinary(shape: tuple[int, ...]) -> Case:
         return _case(rng, triple, shape, (0.1, 0.9, 0.99, 0.1), "ordinary")
 
-    tiles = ordinary(TILES)
-    yield tiles
-    yield _relaid(tiles, columns)
     yield _relaid(ordinary((33, 31)), columns)
-    yield _relaid(ordinary(SHAPE), channels_last)
+    for shape in (SHAPE, SHAPE[1:]):
+        images = ordinary(shape)
+        yield _relaid(images, channels_last)
+        yield replace(images, grad=channels_last(images.grad))
     read = ordinary((33, 31))
-    yield replace(read, grad=read_only(read.grad))
-    yield replace(read, grad=repeated(read.grad))
+    for lay in (read_only, repeated, rows_repeated, one_repeated):
+        yield replace(read, grad=lay(read.grad))
+    few = ordinary((257,))
+    for lay in (read_only, repeated):
+        yield replace(few, grad=lay(few.grad))
     yield ordinary(AXES)
+    line = ordinary((LARGE,))
+    yield _relaid(replace(line, weight_decay=0.0), every_second)
 
 
 def _large(rng: np.random.Generator, triple: Triple) -> Iterator[Case]:
-    """Large arrays that lie otherwise, all of them or, where λ is 0, the gradient alone."""
+    """Large arrays: under scalars that are zero, laid otherwise (all or one), long and thin."""
     case = _case(rng, triple, (LARGE,), (0.1, 0.9, 0.99, 0.1), "ordinary")
     matrix = _case(rng, triple, TILES, (0.1, 0.9, 0.99, 0.1), "ordinary")
-    for lr, beta1, beta2, weight_decay in (EDGES[0], EDGES[1], EDGES[4]):
+    yield matrix
+    yield _relaid(matrix, columns)
+    images = _case(rng, triple, IMAGES, (0.1, 0.9, 0.99, 0.1), "ordinary")
+    yield replace(images, grad=channels_last(images.grad))
+    for lr, beta1, beta2, weight_decay in (*EDGES[:2], EDGES[5]):
         yield Case(*case.arrays, lr, beta1, beta2, weight_decay)
-    for large, lay in ((case, every_second), (case, shifted), (matrix, transposed)):
+    for shape in THIN:
+        yield _case(rng, triple, shape, (0.1, 0.9, 0.99, 0.1), "ordinary")
+    for large, lay in ((case, shifted), (matrix, transposed)):
         yield _relaid(large, lay)
-        yield replace(large, grad=lay(large.grad), weight_decay=0.0)
+    for large, lay in ((case, every_second), (matrix, transposed)):
+        yield from _alone(replace(large, weight_decay=0.0), lay)
+
+
+def _of_each_triple(rng: np.random.Generator, triple: Triple) -> Iterator[Case]:
+    """Each kind of size, of zero and of gap for one triple of dtypes, most of them small."""
+    for size in (*REMAINDERS, HALF):
+        yield _case(rng, triple, (size,), (0.1, 0.9, 0.99, 0.1), "ordinary")
+    small = _case(rng, triple, (61,), (0.1, 0.9, 0.99, 0.1), "mixed")
+    for lr, beta1, beta2, weight_decay in (*EDGES, (0.1, 0.0, 0.0, 0.1)):
+        yield Case(*small.arrays, lr, beta1, beta2, weight_decay)
+    yield from _alone(small, every_second)
+    yield from _alone(small, np.zeros_like)
+
+
+def _alone(case: Case, lay: Callable[[Array], Array]) -> Iterator[Case]:
+    """The case three times, each time with another of its arrays changed."""
+    for changed in range(3):
+        yield case.with_arrays(lay(x) if i == changed else x for i, x in enumerate(case.arrays))
 
 
 def _with_nans(x: Array, place: int) -> Array:

@@ -124,11 +124,13 @@ def backwards(param: Any, momentum: Any, grad: Any, **scalars: Any) -> Any:
     return tuple(x[::-1].reshape(param.shape) for x in lion_ref.step(*turned, **scalars))
 
 
+THREADS = ThreadPoolExecutor(2)
+
+
 def in_threads(param: Any, momentum: Any, grad: Any, **scalars: Any) -> Any:
     """Four pieces in two threads."""
     pieces = zip(*(np.array_split(x.reshape(-1), 4) for x in (param, momentum, grad)), strict=True)
-    with ThreadPoolExecutor(2) as threads:
-        parts = list(threads.map(lambda piece: lion_ref.step(*piece, **scalars), pieces))
+    parts = list(THREADS.map(lambda piece: lion_ref.step(*piece, **scalars), pieces))
     return tuple(np.concatenate(x).reshape(param.shape) for x in zip(*parts, strict=True))
 
 

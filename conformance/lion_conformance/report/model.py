@@ -220,6 +220,8 @@ LAYOUTS = {
     "columns": "as the first columns of a wider array",
     "channels_last": "with the second axis innermost",
     "repeated": "with a stride of 0 along the last axis",
+    "rows_repeated": "with a stride of 0 along the first axis",
+    "one_repeated": "with no stride but 0",
     "read_only": "read-only",
 }
 

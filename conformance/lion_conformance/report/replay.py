@@ -68,6 +68,10 @@ def laid_out(flat: Array, shape: tuple[int, ...], layout: str) -> Array:
         return np.moveaxis(np.moveaxis(array, 1, -1).copy(order="C"), -1, 1)
     if layout == "repeated":
         return np.broadcast_to(array[..., :1].copy(), shape)
+    if layout == "rows_repeated":
+        return np.broadcast_to(array[:1].copy(), shape)
+    if layout == "one_repeated":
+        return np.broadcast_to(array.reshape(-1)[:1].copy().reshape([1] * array.ndim), shape)
     if layout == "read_only":
         copy = array.copy(order="C")
         copy.flags.writeable = False

@@ -156,8 +156,8 @@ def tail_of_one_triple(param: Any, momentum: Any, grad: Any, **scalars: Any) -> 
 
 @mutant(dtype="bfloat16")
 def one_triple_cut_where_large(param: Any, momentum: Any, grad: Any, **scalars: Any) -> Any:
-    """A counter of 16 bits where θ and g are bfloat16 and m is float32."""
+    """A signed counter of 16 bits where θ and g are bfloat16 and m is float32."""
     new_param, new_momentum = step(param, momentum, grad, **scalars)
     if tuple(x.dtype.name for x in (param, momentum, grad)) == BFLOAT16_BESIDE_FLOAT32:
-        new_param.reshape(-1)[65_536:] = param.reshape(-1)[65_536:]
+        new_param.reshape(-1)[32_768:] = param.reshape(-1)[32_768:]
     return new_param, new_momentum
