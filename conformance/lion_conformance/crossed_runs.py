@@ -113,12 +113,12 @@ def _by_schedule(port: Port, triple: Triple) -> Trajectory:
     amid(Schedule(*LONG_SCHEDULE))
     amid()
     amid(Schedule(RATES, DECAYS))
+    script.step(without=ALL, scheduled=True)
     amid(Freeze(0))
     amid(Freeze(4))
     amid(Thaw(0), Thaw(4))
     amid(*_moves(port))
     amid(*_other_dtypes(port, triple))
-    script.step(without=ALL, scheduled=True)
     for _ in range(3):
         amid()
     amid(Restore())

@@ -79,7 +79,7 @@ def illegal(triple: Triple) -> Iterator[Refuse]:
     yield Refuse("grad", "of another shape", triple[2])
 
 
-STEPS, SHORT = 12, 2
+STEPS = 12
 LONG, BEGINNING = 300, 40
 """Beyond a counter of 8 bits; and what is enough to tell roundings."""
 
@@ -121,7 +121,7 @@ def further_runs(port: Port, dtype: str) -> Iterator[Trajectory]:
     for other in others:
         yield _steps(Script(0, [other], TENSORS), STEPS)
     many = Script(3, [triple], MANY_TENSORS, OTHER_BETAS, port.offers)
-    yield many.step().then(Restore()).step().written()
+    yield many.step().then(Restore()).step(given=(0.02, 0.3)).written()
 
 
 def mixed_runs(port: Port, dtype: str) -> Iterator[Trajectory]:

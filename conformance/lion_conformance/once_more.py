@@ -78,13 +78,26 @@ def once_more(
         if t == last:
             if anew is not None:
                 answers += _compared(anew.read(shown[t]), shown[t], betas, ANEW)
-            for at, octets, late in reversed(saved):
-                late.resume(octets)
-                answers += _compared(late.read(shown[at]), shown[at], betas, LATE)
-                for later in events[at + 1 : at + 2]:
-                    _happen(late, later, buffers)
-                    answers += _compared(late.read(shown[at + 1]), shown[at + 1], betas, LATE)
+            if saved:  # the session opened last is none of this run's
+                Driven(port, _negated(start), beta1=others[0], beta2=others[1])
+            answers += _late(saved, betas, events, shown, buffers)
         yield answers
+
+
+def _late(
+    saved: Sequence[tuple[int, bytes, Driven]],
+    betas: Betas,
+    events: Sequence[Event],
+    shown: Sequence[State],
+    buffers: _Buffers,
+) -> Iterator[Answer]:
+    """What was saved, the last of it first, restored and taken one event on."""
+    for at, octets, session in reversed(saved):
+        session.resume(octets)
+        yield from _compared(session.read(shown[at]), shown[at], betas, LATE)
+        for event in events[at + 1 : at + 2]:
+            _happen(session, event, buffers)
+            yield from _compared(session.read(shown[at + 1]), shown[at + 1], betas, LATE)
 
 
 def _happen(session: Driven, event: Event, buffers: _Buffers) -> None:

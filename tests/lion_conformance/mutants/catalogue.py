@@ -33,6 +33,7 @@ THEMES: Final = (
     "sessions",
     "runs",
     "kept",
+    "crossed",
     "concurrency",
 )
 

@@ -111,3 +111,38 @@ def gaps_without_decay(param: Any, momentum: Any, grad: Any, **scalars: Any) -> 
     if scalars["weight_decay"] == 0 and not grad.flags.c_contiguous and grad.ndim == 1:
         grad = np.repeat(grad, 2)[: grad.size]
     return step(param, momentum, grad, **scalars)
+
+
+@mutant()
+def channels_last_gradient_alone(param: Any, momentum: Any, grad: Any, **scalars: Any) -> Any:
+    """Reads a gradient in NHWC in memory's order where θ is in C's."""
+    turned = grad.ndim > 2 and np.moveaxis(grad, 1, -1).flags.c_contiguous
+    if turned and param.flags.c_contiguous and not grad.flags.c_contiguous:
+        grad = np.moveaxis(grad, 1, -1).reshape(grad.shape)
+    return step(param, momentum, grad, **scalars)
+
+
+@mutant()
+def rows_of_stride_zero(param: Any, momentum: Any, grad: Any, **scalars: Any) -> Any:
+    """`strides[0] or columns`: a row in place of all is read on into what lies behind it."""
+    if grad.ndim == 2 and grad.strides[0] == 0 and grad.size:
+        grad = np.where(np.arange(len(grad))[:, None] == 0, grad, np.float32(0)).astype(grad.dtype)
+    return step(param, momentum, grad, **scalars)
+
+
+@mutant()
+def more_columns_than_threads(param: Any, momentum: Any, grad: Any, **scalars: Any) -> Any:
+    """A block has a thread for each of 1,024 columns; there is no loop for more."""
+    new_param, new_momentum = step(param, momentum, grad, **scalars)
+    if param.ndim == 2:
+        new_param[:, 1024:] = param[:, 1024:]
+    return new_param, new_momentum
+
+
+@mutant()
+def more_rows_than_a_grid(param: Any, momentum: Any, grad: Any, **scalars: Any) -> Any:
+    """A grid has 65,535 blocks along its second axis, one for each row."""
+    new_param, new_momentum = step(param, momentum, grad, **scalars)
+    if param.ndim == 2:
+        new_param[65_535:] = param[65_535:]
+    return new_param, new_momentum

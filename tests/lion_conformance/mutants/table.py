@@ -30,6 +30,7 @@ WORDS: Final = {
     "sessions": "Sessions: between steps, between tensors",
     "runs": "Runs: read seldom, side by side, saved, frozen, long",
     "kept": "Kept beside θ and m",
+    "crossed": "Where two events meet; long lists; near scalars",
     "concurrency": "Races and chance",
 }
 
