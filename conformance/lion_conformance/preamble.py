@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 SIZES = (
     *range(2, 130),
     *(255, 256, 257, 512, 1023, 1024, 1025, 2048, 4096, 8192, 16_384, 32_768),
-    *(65_535, 65_536, 65_537, 131_072, 262_145),
+    *(65_535, 65_536, 65_537, 262_145),
 )
 FEW_SIZES = (2, 31, 1024, 65_537)
 """For ports that compile anew for every shape."""
@@ -176,14 +176,14 @@ def _large(rng: np.random.Generator, triple: Triple) -> Iterator[Case]:
     yield _relaid(matrix, columns)
     images = _case(rng, triple, IMAGES, (0.1, 0.9, 0.99, 0.1), "ordinary")
     yield replace(images, grad=channels_last(images.grad))
-    for lr, beta1, beta2, weight_decay in (*EDGES[:2], EDGES[5]):
+    for lr, beta1, beta2, weight_decay in (EDGES[1], EDGES[5]):
         yield Case(*case.arrays, lr, beta1, beta2, weight_decay)
     for shape in THIN:
         yield _case(rng, triple, shape, (0.1, 0.9, 0.99, 0.1), "ordinary")
     for large, lay in ((case, shifted), (matrix, transposed)):
         yield _relaid(large, lay)
-    for large, lay in ((case, every_second), (matrix, transposed)):
-        yield from _alone(replace(large, weight_decay=0.0), lay)
+    yield from _alone(replace(case, weight_decay=0.0), every_second)
+    yield replace(matrix, grad=transposed(matrix.grad))
 
 
 def _of_each_triple(rng: np.random.Generator, triple: Triple) -> Iterator[Case]:

@@ -12,6 +12,8 @@ import pytest
 import lion_ref
 from lion_conformance import Port, Verdict, from_callable, verify
 from lion_conformance.explain import NOT_ALWAYS
+from lion_conformance.judge import Tally
+from lion_conformance.runs import judge_runs
 from lion_conformance.verify import MAX_EXAMPLES, judge_dtype
 from lion_ref import STORAGE_DTYPES
 from tests.lion_conformance.mutants import table
@@ -32,6 +34,12 @@ pytestmark = pytest.mark.clause("C12", "C29")
 def test_the_default_budget_tells_a_wrong_port(mutant: Mutant) -> None:
     """What `verify` judges, without what makes a rejected case small or explains it."""
     made = mutant.make()
+    if isinstance(made, Port) and mutant.verdict is Verdict.REJECTED:
+        tally = Tally(made.declared)
+        judge_runs(made, mutant.dtype, tally, drawn=0)
+        if tally.failure is not None:
+            return  # the runs are in the budget; its cases alone would take most of the time
+        made = mutant.make()
     port = made if isinstance(made, Port) else from_callable(made)
     tally = judge_dtype(port, mutant.dtype, max_examples=MAX_EXAMPLES, seed=0)
     unexplained = {Verdict.BIT_EXACT_AS: Verdict.ACCEPTED}
@@ -47,7 +55,7 @@ def test_verify_says_what_a_wrong_port_is(mutant: Mutant) -> None:
     assert (report.counterexample is not None) == (mutant.verdict is Verdict.REJECTED)
 
 
-@pytest.mark.parametrize("name", ["decay coupled", "decay as a factor"])
+@pytest.mark.parametrize("name", ["decay coupled"])
 def test_verify_names_the_row_that_a_port_is(name: str) -> None:
     mutant = next(m for m in CATALOGUE if m.name == name)
     report = verify(mutant.make(), dtypes=["float32"], max_examples=2)
