@@ -42,6 +42,20 @@ LEARNING_RATES = (1e-4, 3e-4, 0.1, 1.0, 0.75, 0.0, 1e-30, 3e-39, 1e4, 1e30)
 WEIGHT_DECAYS = (0.0, 0.1, 0.01, 1.0, 0.0, 1e-30, 1e10)
 PROFILES = ("mixed", "mixed", "ordinary", "cancellation", "extreme")
 
+ORDINARY = (0.1, 0.9, 0.99, 0.1)
+"""η, β1, β2, λ where something else is looked at."""
+
+NEARLY = (
+    (0.1, 0.1),
+    (0.1 * (1 + 1e-6), 0.1),
+    (0.1 * (1 + 1e-6), 0.1 * (1 - 1e-6)),
+    (0.0, 0.0),
+    (1e-9, 1e-9),
+    (0.1, 0.1),
+    (0.1 * (1 + 5e-10), 0.1 * (1 + 5e-10)),
+)
+"""η and λ in turn, so near those before them that they may be taken for the same."""
+
 _SPECIALS = (
     "0x0p0 -0x0p0 1 -1 0.5 -2 inf -inf nan 0x1p-149 -0x1p-149 0x1p-127 0x1.fffffep-127 0x1p-126 "
     "-0x1p-126 0x1.000002p-126 0x1p-24 -0x1p-24 0x1p-14 0x1.ff8p-15 65504 -65504 65519 65520 "

@@ -18,7 +18,6 @@ from lion_conformance.events import (
     Freeze,
     Merge,
     MomentumDtype,
-    Move,
     Refuse,
     Restore,
     Schedule,
@@ -34,9 +33,12 @@ from lion_conformance.script import (
     RATES,
     TENSORS,
     Script,
+    momenta_beside,
+    round_all_devices,
     triples_of,
 )
 from lion_conformance.state import State
+from lion_conformance.sweep import beside_middles
 from lion_conformance.trajectory import Trajectory
 from lion_ref import STORAGE_DTYPES
 from lion_ref.arithmetic import round_to
@@ -60,7 +62,7 @@ TIES = 192
 
 
 def crossed_runs(port: Port, dtype: str) -> Iterator[Trajectory]:
-    """Runs for a port whose θ has one dtype; those of events alone, then those of hops of dtype."""
+    """Runs for a port whose θ has one dtype, each to be judged after every event."""
     if port.compiles or not port.offers:
         return
     triple = triples_of(port, dtype)[0]
@@ -74,7 +76,7 @@ def hops(port: Port, dtype: str) -> Iterator[Trajectory]:
     if port.compiles or Offer.MOMENTUM_DTYPE not in port.offers:
         return
     param, _, grad = triples_of(port, dtype)[0]
-    legal = _momenta(port, param, grad)
+    legal = momenta_beside(port.triples, param, grad)
     for source in legal:
         for target in legal:
             if source != target:
@@ -84,8 +86,10 @@ def hops(port: Port, dtype: str) -> Iterator[Trajectory]:
 def _early(port: Port, triple: Triple) -> Trajectory:
     """Events before any step, on numbers of every kind; then all tensors frozen at once."""
     script = Script(5, [triple], TENSORS, OTHER_BETAS, port.offers, extreme=0)
-    script.then(Freeze(0), Thaw(0), *_moves(port), Restore(), Split(0, 12), Merge(0)).step()
-    script.then(*map(Freeze, ALL)).step().then(Restore(), *_moves(port)).step()
+    script.then(
+        Freeze(0), Thaw(0), *round_all_devices(port), Restore(), Split(0, 12), Merge(0)
+    ).step()
+    script.then(*map(Freeze, ALL)).step().then(Restore(), *round_all_devices(port)).step()
     script.then(*map(Thaw, ALL[1:]), Refuse("lr", -0.1, triple[2])).step().then(Thaw(0)).step()
     return script.step(without=ALL).step().written()
 
@@ -94,7 +98,7 @@ def _of_pieces(port: Port, triple: Triple) -> Trajectory:
     """What else happens to a tensor in pieces, and pieces of nothing."""
     script = Script(6, [triple], TENSORS, OTHER_BETAS, port.offers)
     script.then(Split(0, 12), Split(1, 5)).step().then(Restore()).step()
-    script.then(*_other_dtypes(port, triple)).step().then(*_moves(port)).step()
+    script.then(*_other_dtypes(port, triple)).step().then(*round_all_devices(port)).step()
     script.then(Freeze(1)).step(without=[0]).then(Thaw(1)).step()
     script.then(Merge(0)).step().then(Merge(0)).step()
     script.then(Split(3, 1)).step().then(Merge(3))
@@ -117,7 +121,7 @@ def _by_schedule(port: Port, triple: Triple) -> Trajectory:
     amid(Freeze(0))
     amid(Freeze(4))
     amid(Thaw(0), Thaw(4))
-    amid(*_moves(port))
+    amid(*round_all_devices(port))
     amid(*_other_dtypes(port, triple))
     for _ in range(3):
         amid()
@@ -125,40 +129,21 @@ def _by_schedule(port: Port, triple: Triple) -> Trajectory:
     return script.written()
 
 
-def _moves(port: Port) -> list[Other]:
-    """Round all devices, back to the first."""
-    return [Move(device) for device in (*port.devices[1:], *port.devices[:1])]
-
-
-def _momenta(port: Port, param: str, grad: str) -> list[str]:
-    """The dtypes of m beside those of θ and g."""
-    return [t[1] for t in port.triples if (t[0], t[2]) == (param, grad)]
-
-
 def _other_dtypes(port: Port, triple: Triple) -> Iterator[Other]:
     """To another dtype of m, if there is one."""
     param, momentum, grad = triple
-    others = (x for x in _momenta(port, param, grad) if x != momentum)
+    others = (x for x in momenta_beside(port.triples, param, grad) if x != momentum)
     return (MomentumDtype(x) for x in islice(others, 1))
 
 
 def _hop(triple: Triple, target: str) -> Trajectory:
     rng = np.random.default_rng(8)
     theta, m, g = (STORAGE_DTYPES[name] for name in triple)
-    ties = round_to(_near_ties(rng, FORMATS[target].precision, FORMATS[triple[1]].precision), m)
+    digits, held = FORMATS[target].precision, FORMATS[triple[1]].precision
+    ties = round_to(beside_middles(rng, TIES, digits, (digits + 1, max(held, digits + 2))), m)
     with np.errstate(all="ignore"):
         low = round_to(np.ldexp(np.float64(ties), FORMATS[target].min_exponent), m)
         momenta = np.concatenate([ties, low, round_to(SPECIALS, m)])
     params, grads = (round_to(rng.standard_normal(momenta.size), x) for x in (theta, g))
     state = State((params,), (momenta,))
     return Trajectory(state, *BETAS, (MomentumDtype(target), Step((grads,), 0.1, 0.1)))
-
-
-def _near_ties(rng: np.random.Generator, digits: int, held: int) -> Array:
-    """Middles of two numbers of so many digits, and numbers beside them that more digits hold."""
-    middles = 2 * rng.integers(2 ** (digits - 1), 2**digits, TIES) + 1.0
-    beside = rng.choice([-1.0, 0.0, 1.0], TIES) * 2.0 ** -rng.integers(digits + 1, 60, TIES)
-    nearest = rng.choice([-1.0, 0.0, 1.0], TIES) * 2.0 ** (1 - held)
-    aside = np.where(rng.random(TIES) < 0.5, beside, nearest)
-    values = np.ldexp(middles * (1 + aside), -digits) * rng.choice([-1.0, 1.0], TIES)
-    return np.asarray(values)

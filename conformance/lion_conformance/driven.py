@@ -57,10 +57,7 @@ class Driven:
         before = [None if x is None else x.copy() for x in grads]
         given = list(grads)
         with answering():
-            if event.lr is None:
-                self._session.step_as_scheduled(given)
-            else:
-                self._session.step(given, lr=lr, weight_decay=weight_decay)
+            event.happen(self._session, given)
         check_gradients(grads, before)
         if list(map(id, given)) != list(map(id, grads)):
             raise ChangedInputError(
@@ -75,7 +72,7 @@ class Driven:
             return
         self._like = event.leaves(self._like)
         if isinstance(event, Restore):
-            self._session = restored(self._port, self.saved())
+            self.resume(self.saved())
             return
         with answering():
             event.happen(self._session)
@@ -97,7 +94,11 @@ class Driven:
 
     def resume(self, saved: bytes) -> None:
         """Go on in the session that the port makes of what was saved."""
-        self._session = restored(self._port, saved)
+        if self._port.restore is None:
+            what = Offer.RESTORE.value
+            raise PortError(f"{self._port.name} offers {what}, but its restore is None")
+        with answering():
+            self._session = self._port.restore(saved)
 
     def read(self, like: State) -> State:
         """The session's state, which has the number, shapes and dtypes of another."""
@@ -144,14 +145,6 @@ class Driven:
         elif isinstance(event, (Split, Merge)):
             by = 1 if isinstance(event, Split) else -1
             self.frozen = {i + by if i > event.tensor else i for i in self.frozen}
-
-
-def restored(port: Port, saved: bytes) -> Session:
-    """The session that a port makes of what another session saved."""
-    if port.restore is None:
-        raise PortError(f"{port.name} offers {Offer.RESTORE.value}, but its restore is None")
-    with answering():
-        return port.restore(saved)
 
 
 def read(session: Session, like: State) -> tuple[State, list[Array]]:

@@ -41,6 +41,13 @@ class Step:
             return f"step as scheduled: gradients {shown}"
         return f"step: lr={self.lr!r}, weight_decay={self.weight_decay!r}, gradients {shown}"
 
+    def happen(self, session: Any, grads: list[Array | None]) -> None:
+        """Let it happen to a session, with these gradients."""
+        if self.lr is None:
+            session.step_as_scheduled(grads)
+        else:
+            session.step(grads, lr=self.lr, weight_decay=self.weight_decay)
+
     def with_grads(self, grads: tuple[Array | None, ...]) -> Step:
         """The same step with other gradients."""
         return Step(grads, self.lr, self.weight_decay)
@@ -54,10 +61,10 @@ class Other:
     method: ClassVar[str]
     """The session's method for it, which takes the event's fields."""
 
-    def happen(self, session: Any) -> Any:
-        """Let it happen to a session; what the session's method returns."""
+    def happen(self, session: Any) -> None:
+        """Let it happen to a session."""
         values = (getattr(self, field.name) for field in fields(self))  # type: ignore[arg-type]
-        return getattr(session, self.method)(*values)
+        getattr(session, self.method)(*values)
 
     def leaves(self, state: State) -> State:
         """The state after it."""
@@ -96,10 +103,6 @@ class Restore(Other):
 
     def __str__(self) -> str:
         return "save and restore" + (" in a fresh process" if self.fresh else "")
-
-    def happen(self, session: Any) -> Any:
-        """What the session saves: where it is restored is not its concern."""
-        return session.save()
 
 
 @dataclass(frozen=True, slots=True)

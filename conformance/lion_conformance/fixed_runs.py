@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lion_conformance.cases import adversarial
+from lion_conformance.cases import NEARLY, adversarial
 from lion_conformance.crossed_runs import crossed_runs, hops
 from lion_conformance.events import (
     Freeze,
     Merge,
     MomentumDtype,
-    Move,
     Refuse,
     Restore,
     Schedule,
@@ -30,7 +29,9 @@ from lion_conformance.script import (
     RATES,
     TENSORS,
     Script,
+    momenta_beside,
     rates,
+    round_all_devices,
     triples_of,
 )
 from lion_conformance.state import State
@@ -53,17 +54,6 @@ MANY_TENSORS: tuple[Shape, ...] = (
     (3,),
 )
 """More than a byte counts, and than one launch over a list takes; of one block and of many."""
-
-NEAR = (
-    (0.1, 0.1),
-    (0.1 * (1 + 1e-6), 0.1),
-    (0.1 * (1 + 1e-6), 0.1 * (1 - 1e-6)),
-    (0.0, 0.0),
-    (1e-9, 1e-9),
-    (0.1, 0.1),
-    (0.1 * (1 + 5e-10), 0.1 * (1 + 5e-10)),
-)
-"""η and λ so near those of the step before that they may be taken for the same."""
 
 
 def illegal(triple: Triple) -> Iterator[Refuse]:
@@ -113,7 +103,7 @@ def further_runs(port: Port, dtype: str) -> Iterator[Trajectory]:
     """
     triple, *others = triples_of(port, dtype)
     near = Script(9, [triple], TENSORS[:1])
-    for given in NEAR:
+    for given in NEARLY:
         near.step(given=given)
     yield near.written()
     if port.compiles:
@@ -188,7 +178,7 @@ def eventful(port: Port, triple: Triple, shapes: Sequence[Shape]) -> Trajectory:
 
 def _momentum_in_others(script: Script, port: Port, triple: Triple, frozen: int) -> None:
     param, momentum, grad = triple
-    for other in (t[1] for t in port.triples if (t[0], t[2]) == (param, grad)):
+    for other in momenta_beside(port.triples, param, grad):
         if other != momentum:
             script.then(Freeze(frozen), MomentumDtype(other)).step().then(Thaw(frozen)).step()
             script.then(Restore()).step().then(MomentumDtype(momentum)).step()
@@ -197,8 +187,8 @@ def _momentum_in_others(script: Script, port: Port, triple: Triple, frozen: int)
 def _move_and_schedule(script: Script, port: Port) -> None:
     offers = port.offers
     if Offer.DEVICE in offers:
-        for device in (*port.devices[1:], port.devices[0]):
-            script.then(Move(device)).step()
+        for move in round_all_devices(port):
+            script.then(move).step()
     if Offer.SCHEDULE in offers:
         script.then(Schedule(RATES, DECAYS)).step(scheduled=True).step(scheduled=True)
         script.then(Restore()).step(without=[0], scheduled=True)

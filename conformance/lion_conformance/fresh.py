@@ -94,36 +94,40 @@ def judge_elsewhere(port: Port, tallies: dict[str, Tally]) -> dict[str, RunFailu
         for dtype, run in runs.items():
             there = replace(port, restore=partial(Replayed, shown[dtype]))
             walk = walks[dtype] = Walk(there, run.start, beta1=run.beta1, beta2=run.beta2)
-            for event in run.events[: -AFTER - 1]:
+            for event in run.events[: _restoring(run)]:
                 walk.apply(event)  # judged already, in the fixed runs
-            steps = (x for x in run.events[-AFTER:] if isinstance(x, Step))
+            steps = (x for x in run.events[_restoring(run) :] if isinstance(x, Step))
             thawed = (x.with_grads(tuple(walk.thawed(x))) for x in steps)
             jobs.append(Job(walk.saved(), tuple(thawed)))
         states = _elsewhere(port, jobs)
     except PortError as error:
         for dtype, run in runs.items():
-            failed = run.until(len(run.events) - AFTER - 1)
+            failed = run.until(_restoring(run))
             failures[dtype] = RunFailure(failed, failed.unanswered(error))
         return failures
     for (dtype, run), found in zip(runs.items(), states, strict=True):
         shown[dtype] += found
-        restoring = len(run.events) - AFTER - 1
-        answered = map(walks[dtype].apply, run.events[restoring:])
-        failure = judged(run, answered, tallies[dtype], first=restoring)
+        answered = map(walks[dtype].apply, run.events[_restoring(run) :])
+        failure = judged(run, answered, tallies[dtype], first=_restoring(run))
         if failure is not None:
             failures[dtype] = failure
     return failures
 
 
 def _run(port: Port, dtype: str) -> Trajectory:
-    script = Script(3, triples_of(port, dtype)[:1], SHAPES, OTHER_BETAS, port.offers)
-    script.step().step()
-    if not port.compiles:
-        script.then(Freeze(0), Schedule(RATES, DECAYS))
-    script.step(scheduled=not port.compiles).then(Restore(fresh=True))
+    # A gradient that is missing and a schedule are compiled for.
+    offers = frozenset({Offer.RESTORE}) if port.compiles else port.offers
+    script = Script(3, triples_of(port, dtype)[:1], SHAPES, OTHER_BETAS, offers)
+    script.step().step().then(Freeze(0), Schedule(RATES, DECAYS)).step(scheduled=True)
+    script.then(Restore(fresh=True))
     for _ in range(AFTER):
-        script.step(scheduled=not port.compiles)
+        script.step(scheduled=True)
     return script.written()
+
+
+def _restoring(run: Trajectory) -> int:
+    """Which of a run's events is the restoring."""
+    return run.events.index(Restore(fresh=True))
 
 
 def _elsewhere(port: Port, jobs: list[Job]) -> list[list[Shown]]:
@@ -161,10 +165,7 @@ def _continued(session: Any, steps: Sequence[Step]) -> list[Shown]:
 
     states = [shown()]
     for step in steps:
-        if step.lr is None:
-            session.step_as_scheduled(list(step.grads))
-        else:
-            session.step(list(step.grads), lr=step.lr, weight_decay=step.weight_decay)
+        step.happen(session, list(step.grads))
         states.append(shown())
     return states
 

@@ -33,7 +33,7 @@ from lion_conformance.events import (
 )
 from lion_conformance.offers import Offer
 from lion_conformance.port import PortError
-from lion_conformance.script import FEW_TENSORS, TENSORS, Script
+from lion_conformance.script import FEW_TENSORS, TENSORS, Script, momenta_beside
 from lion_conformance.trajectory import RunFailure, Trajectory, judged, same_again
 from lion_conformance.walk import Walk
 from lion_ref import STORAGE_DTYPES
@@ -232,8 +232,7 @@ class Machine(RuleBasedStateMachine):
     def momentum_dtype(self, data: st.DataObject) -> None:
         """Another dtype of m that the port takes beside θ's and g's."""
         param, _, grad = self.triple
-        legal = [t[1] for t in self.triples if (t[0], t[2]) == (param, grad)]
-        dtype = data.draw(st.sampled_from(legal))
+        dtype = data.draw(st.sampled_from(momenta_beside(self.triples, param, grad)))
         self.triple = (param, dtype, grad)
         self.happen(MomentumDtype(dtype))
         self.then_step(data)

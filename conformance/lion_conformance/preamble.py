@@ -9,12 +9,13 @@ the few that the random cases draw from.
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lion_conformance.cases import Case, adversarial
+from lion_conformance.cases import NEARLY, ORDINARY, Case, adversarial
 from lion_conformance.layouts import (
     channels_last,
     columns,
@@ -81,11 +82,7 @@ SCALARS = (
 """(lr, beta1, beta2, weight_decay), each on elements of ordinary size."""
 
 NEAR = (
-    (0.1, 0.9, 0.99, 0.1),
-    (0.1 * (1 + 1e-6), 0.9, 0.99, 0.1),
-    (0.1 * (1 + 1e-6), 0.9, 0.99, 0.1 * (1 - 1e-6)),
-    (0.0, 0.9, 0.99, 0.0),
-    (1e-9, 0.9, 0.99, 1e-9),
+    *((lr, 0.9, 0.99, weight_decay) for lr, weight_decay in NEARLY),
     (1, 0.9, 0.99, 0),
     (1e30, 0.9, 0.99, 1e30),
     (1e-46, 0.9, 0.99, 0.1),
@@ -112,25 +109,25 @@ def preamble(triples: Sequence[Triple], *, compiles: bool) -> Iterator[Case]:
     """The fixed cases for ports that take these triples."""
     rng = np.random.default_rng(0)
     for triple in triples:
-        case = _case(rng, triple, (4099,), (0.1, 0.9, 0.99, 0.1), "mixed")
+        case = _case(rng, triple, (4099,), profile="mixed")
         yield case.with_arrays(_with_nans(x, i) for i, x in enumerate(case.arrays))
     if not triples:
         return
     alike = next((x for x in triples if len(set(x)) == 1), triples[0])
     for size in FEW_SIZES if compiles else SIZES:
-        yield _case(rng, alike, (size,), (0.1, 0.9, 0.99, 0.1), "ordinary")
-    yield _relaid(_case(rng, alike, (2050,), (0.1, 0.9, 0.99, 0.1), "ordinary"), every_second)
-    yield _relaid(_case(rng, alike, (33, 31), (0.1, 0.9, 0.99, 0.1), "ordinary"), transposed)
-    apart = _case(rng, alike, (33, 31), (0.1, 0.9, 0.99, 0.1), "ordinary")
+        yield _case(rng, alike, (size,))
+    yield _relaid(_case(rng, alike, (2050,)), every_second)
+    yield _relaid(_case(rng, alike, (33, 31)), transposed)
+    apart = _case(rng, alike, (33, 31))
     yield apart.with_arrays([apart.param, every_second(apart.momentum), transposed(apart.grad)])
-    yield _case(rng, alike, SHAPE, (0.1, 0.9, 0.99, 0.1), "ordinary")
+    yield _case(rng, alike, SHAPE)
     for scalars in SCALARS[:3] if compiles else SCALARS:
-        yield _case(rng, alike, (257,), scalars, "ordinary")
-    same = _case(rng, alike, (4099,), EDGES[0], "mixed")
-    for lr, beta1, beta2, weight_decay in (*NEAR, *(EDGES[:2] if compiles else EDGES)):
-        yield Case(*same.arrays, lr, beta1, beta2, weight_decay)
+        yield _case(rng, alike, (257,), scalars)
+    same = _case(rng, alike, (4099,), EDGES[0], profile="mixed")
+    for scalars in (*NEAR, *(EDGES[:2] if compiles else EDGES)):
+        yield Case(*same.arrays, *scalars)
     yield replace(same, momentum=same.momentum[::-1].copy())
-    whole = _case(rng, alike, (257,), (0.1, 0.9, 0.99, 0.1), "ordinary")
+    whole = _case(rng, alike, (257,))
     for nothing in product((False, True), repeat=3):
         arrays = zip(whole.arrays, nothing, strict=True)
         yield whole.with_arrays(np.zeros_like(x) if zero else x for x, zero in arrays)
@@ -147,10 +144,8 @@ def preamble(triples: Sequence[Triple], *, compiles: bool) -> Iterator[Case]:
 
 
 def _laid_out_otherwise(rng: np.random.Generator, triple: Triple) -> Iterator[Case]:
-    """Matrices of many tiles, rows that lie apart, axes permuted and many, gradients only read."""
-
-    def ordinary(shape: tuple[int, ...]) -> Case:
-        return _case(rng, triple, shape, (0.1, 0.9, 0.99, 0.1), "ordinary")
+    """Rows that lie apart, axes permuted and many, gradients only read, gaps where λ is 0."""
+    ordinary = partial(_case, rng, triple)
 
     yield _relaid(ordinary((33, 31)), columns)
     for shape in (SHAPE, SHAPE[1:]):
@@ -170,16 +165,16 @@ def _laid_out_otherwise(rng: np.random.Generator, triple: Triple) -> Iterator[Ca
 
 def _large(rng: np.random.Generator, triple: Triple) -> Iterator[Case]:
     """Large arrays: under scalars that are zero, laid otherwise (all or one), long and thin."""
-    case = _case(rng, triple, (LARGE,), (0.1, 0.9, 0.99, 0.1), "ordinary")
-    matrix = _case(rng, triple, TILES, (0.1, 0.9, 0.99, 0.1), "ordinary")
+    case = _case(rng, triple, (LARGE,))
+    matrix = _case(rng, triple, TILES)
     yield matrix
     yield _relaid(matrix, columns)
-    images = _case(rng, triple, IMAGES, (0.1, 0.9, 0.99, 0.1), "ordinary")
+    images = _case(rng, triple, IMAGES)
     yield replace(images, grad=channels_last(images.grad))
-    for lr, beta1, beta2, weight_decay in (EDGES[1], EDGES[5]):
-        yield Case(*case.arrays, lr, beta1, beta2, weight_decay)
+    for scalars in (EDGES[1], EDGES[5]):
+        yield Case(*case.arrays, *scalars)
     for shape in THIN:
-        yield _case(rng, triple, shape, (0.1, 0.9, 0.99, 0.1), "ordinary")
+        yield _case(rng, triple, shape)
     for large, lay in ((case, shifted), (matrix, transposed)):
         yield _relaid(large, lay)
     yield from _alone(replace(case, weight_decay=0.0), every_second)
@@ -189,10 +184,10 @@ def _large(rng: np.random.Generator, triple: Triple) -> Iterator[Case]:
 def _of_each_triple(rng: np.random.Generator, triple: Triple) -> Iterator[Case]:
     """Each kind of size, of zero and of gap for one triple of dtypes, most of them small."""
     for size in (*REMAINDERS, HALF):
-        yield _case(rng, triple, (size,), (0.1, 0.9, 0.99, 0.1), "ordinary")
-    small = _case(rng, triple, (61,), (0.1, 0.9, 0.99, 0.1), "mixed")
-    for lr, beta1, beta2, weight_decay in (*EDGES, (0.1, 0.0, 0.0, 0.1)):
-        yield Case(*small.arrays, lr, beta1, beta2, weight_decay)
+        yield _case(rng, triple, (size,))
+    small = _case(rng, triple, (61,), profile="mixed")
+    for scalars in (*EDGES, (0.1, 0.0, 0.0, 0.1)):
+        yield Case(*small.arrays, *scalars)
     yield from _alone(small, every_second)
     yield from _alone(small, np.zeros_like)
 
@@ -226,8 +221,9 @@ def _case(
     rng: np.random.Generator,
     triple: Triple,
     shape: tuple[int, ...],
-    scalars: tuple[float, float, float, float],
-    profile: str,
+    scalars: tuple[float, float, float, float] = ORDINARY,
+    *,
+    profile: str = "ordinary",
 ) -> Case:
     dtypes: list[np.dtype[Any]] = [STORAGE_DTYPES[name] for name in triple]
     lr, beta1, beta2, weight_decay = scalars

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lion_conformance.cases import adversarial
-from lion_conformance.events import Step
+from lion_conformance.events import Move, Step
 from lion_conformance.offers import Offer
 from lion_conformance.state import State
 from lion_conformance.trajectory import Trajectory
@@ -105,6 +105,16 @@ class Script:
         dtypes = self._dtypes[i % len(self._dtypes)]
         theta, m, g = adversarial(self._rng, size, dtypes, profile, self._betas[0])
         return theta.reshape(shape), m.reshape(shape), g.reshape(shape)
+
+
+def momenta_beside(triples: Sequence[Triple], param: str, grad: str) -> list[str]:
+    """The dtypes of m that there are beside those of θ and g."""
+    return [triple[1] for triple in triples if (triple[0], triple[2]) == (param, grad)]
+
+
+def round_all_devices(port: Port) -> list[Move]:
+    """From the first device to each other, and back."""
+    return [Move(device) for device in (*port.devices[1:], *port.devices[:1])]
 
 
 def triples_of(port: Port, dtype: str) -> list[Triple]:

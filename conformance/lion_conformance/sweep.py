@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from lion_conformance import layouts
-from lion_conformance.cases import BETAS, PROFILES, Case, adversarial
+from lion_conformance.cases import BETAS, ORDINARY, PROFILES, Case, adversarial
 from lion_ref import STORAGE_DTYPES
 from lion_ref.arithmetic import round_to
 from lion_ref.rational import FORMATS
@@ -34,9 +34,6 @@ FAR: Final = 40
 """Cases beside them with a scalar that is far out; of a port that compiles, half as many."""
 
 FIXED: Final[tuple[int, ...]] = (257,)
-ORDINARY: Final = (0.1, 0.9, 0.99, 0.1)
-"""η, β1, β2, λ beside one that is far out."""
-
 UNIFORM: Final = 0.4
 """The share of cases whose arrays are of one kind as a whole."""
 
@@ -148,12 +145,22 @@ def near_ties(
     whether it is rounded once (SPEC C9).
     """
     theta, m, g = dtypes
-    digits = FORMATS[m.name].precision
-    middles = 2 * rng.integers(2 ** (digits - 1), 2**digits, n) + 1.0
-    aside = 1 + rng.choice([-1.0, 0.0, 1.0], n) * 2.0 ** rng.integers(-45, -25, n)
-    targets = np.ldexp(middles * aside, 3 - digits) * rng.choice([-1.0, 1.0], n)
+    targets = 8 * beside_middles(rng, n, FORMATS[m.name].precision, (26, 46))
     grads = round_to(targets / (1 - beta2), g)
     return [round_to(rng.standard_normal(n), theta), np.zeros(n, m), grads]
+
+
+def beside_middles(
+    rng: np.random.Generator, n: int, digits: int, aside: tuple[int, int]
+) -> NDArray[np.float64]:
+    """Middles of two numbers of so many digits, near 1, and numbers 2⁻ᵏ of them aside.
+
+    aside: the range of k, without its end.
+    """
+    middles = 2 * rng.integers(2 ** (digits - 1), 2**digits, n) + 1.0
+    beside = 1 + rng.choice([-1.0, 0.0, 1.0], n) * 2.0 ** -rng.integers(*aside, n)
+    values = np.ldexp(middles * beside, -digits) * rng.choice([-1.0, 1.0], n)
+    return np.asarray(values, np.float64)
 
 
 def of_one_kind(rng: np.random.Generator, n: int, dtype: np.dtype[Any]) -> Array:

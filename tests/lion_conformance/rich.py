@@ -385,5 +385,10 @@ def port(session: type[Rich], **changes: Any) -> Port:
     return Port(session.__name__, session, **(whole | changes))
 
 
+def offering(session: type[Rich], *offers: Offer, **changes: Any) -> Port:
+    """The port with these offers alone."""
+    return port(session, offers=frozenset(offers), **changes)
+
+
 def _restored(session: type[Rich], saved: bytes) -> Any:
     return session.restored(saved)

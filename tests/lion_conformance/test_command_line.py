@@ -249,3 +249,16 @@ def test_a_run_that_cannot_be_is_refused_before_anything_starts(
 ) -> None:
     assert main(["run", "--backend", "numpy", *option]) == 2
     assert capsys.readouterr().err == f"lion-conformance: {message}\n"
+
+
+@pytest.mark.parametrize("arguments", [[], ["lion_ref:step", "--exec", "./port"]])
+def test_there_is_one_port_to_judge(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["verify", *arguments]) == 2
+    assert "legal: either MODULE:CALLABLE or --exec PROGRAM" in capsys.readouterr().err
+
+
+def test_a_timeout_is_for_programs(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["verify", "lion_ref:step", "--timeout", "-1"]) == 2
+    assert "--timeout -1 is not legal without --exec PROGRAM" in capsys.readouterr().err

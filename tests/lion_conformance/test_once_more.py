@@ -80,8 +80,8 @@ def test_tensors_of_other_dtypes_are_judged_in_runs_of_their_own() -> None:
                 )
 
     triples = tuple((dtype,) * 3 for dtype in ("float32", "bfloat16"))
-    offers = frozenset({Offer.SEVERAL_DTYPES})
-    report = verify(rich.port(InStorage, offers=offers, triples=triples), max_examples=1)
+    port = rich.offering(InStorage, Offer.SEVERAL_DTYPES, triples=triples)
+    report = verify(port, max_examples=1)  # it is the fixed runs that have several dtypes
     assert report.verdicts == {"float32": Verdict.BIT_EXACT, "bfloat16": Verdict.BIT_EXACT_AS}
 
 

@@ -244,19 +244,6 @@ def test_what_cannot_be_started_exits_with_2_and_one_line(
     assert error.count("\n") == 1
 
 
-@pytest.mark.parametrize("arguments", [[], ["lion_ref:step", "--exec", "./port"]])
-def test_there_is_one_port_to_judge(
-    arguments: list[str], capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert main(["verify", *arguments]) == 2
-    assert "legal: either MODULE:CALLABLE or --exec PROGRAM" in capsys.readouterr().err
-
-
-def test_a_timeout_is_for_programs(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["verify", "lion_ref:step", "--timeout", "-1"]) == 2
-    assert "--timeout -1 is not legal without --exec PROGRAM" in capsys.readouterr().err
-
-
 def test_a_fault_with_empty_arrays_alone_is_reported_with_them() -> None:
     def refuses_nothing(param: Any, momentum: Any, grad: Any, **scalars: Any) -> Any:
         if not param.size:

@@ -17,10 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-def _offering(session: type[rich.Rich], *offers: Offer) -> Port:
-    return rich.port(session, offers=frozenset(offers))
-
-
 @mutant(makes=True)
 def names_sorted_as_text() -> Port:
     """A checkpoint lists p0, p1, p10, p2: from ten tensors on they come back in another order."""
@@ -33,7 +29,7 @@ def names_sorted_as_text() -> Port:
             }
             return pickle.dumps(vars(self) | lists)
 
-    return _offering(Sorted, Offer.RESTORE)
+    return rich.offering(Sorted, Offer.RESTORE)
 
 
 @mutant(makes=True)
@@ -53,7 +49,7 @@ def betas_of_the_module_when_restored() -> Port:
             session.betas = dict(cls.last)
             return session
 
-    return _offering(OfModule, Offer.RESTORE)
+    return rich.offering(OfModule, Offer.RESTORE)
 
 
 @mutant(makes=True)
@@ -69,7 +65,7 @@ def as_many_as_were_opened() -> Port:
             beyond = [np.zeros_like(x) for x in self.momenta[self.count :]]
             return pickle.dumps(vars(self) | {"momenta": self.momenta[: self.count] + beyond})
 
-    return _offering(Opened, Offer.RESTORE, Offer.SPLIT)
+    return rich.offering(Opened, Offer.RESTORE, Offer.SPLIT)
 
 
 @mutant(makes=True)
@@ -90,7 +86,7 @@ def merging_undoes_the_last_split() -> Port:
             if where != tensor:
                 self.momenta[tensor][: len(before[1])] = before[1][: len(self.momenta[tensor])]
 
-    return _offering(Undoes, Offer.SPLIT)
+    return rich.offering(Undoes, Offer.SPLIT)
 
 
 @mutant(makes=True)
@@ -102,7 +98,7 @@ def schedule_waits_for_a_gradient() -> Port:
             if any(x is not None for x in grads):
                 super().step_as_scheduled(grads)
 
-    return _offering(Waits, Offer.SCHEDULE, Offer.NO_GRADIENT)
+    return rich.offering(Waits, Offer.SCHEDULE, Offer.NO_GRADIENT)
 
 
 @mutant(makes=True)
@@ -114,7 +110,7 @@ def schedule_starts_over_when_thawed() -> Port:
             super().thaw(tensor)
             self.done = 0
 
-    return _offering(StartsOver, Offer.SCHEDULE, Offer.FREEZE)
+    return rich.offering(StartsOver, Offer.SCHEDULE, Offer.FREEZE)
 
 
 @mutant(makes=True, dtype="float64")
@@ -130,7 +126,7 @@ def momentum_by_way_of_float32() -> Port:
             super().momentum_dtype(dtype)
 
     triples = tuple(t for t in lion_ref.legal_triples() if t[0] == t[2] == "float64")
-    return rich.port(Twice, offers=frozenset({Offer.MOMENTUM_DTYPE}), triples=triples)
+    return rich.offering(Twice, Offer.MOMENTUM_DTYPE, triples=triples)
 
 
 @mutant(makes=True)
@@ -145,7 +141,7 @@ def nearly_the_same_rate() -> Port:
                 self.sent = lr, weight_decay
             super().step(grads, lr=self.sent[0], weight_decay=self.sent[1])
 
-    return rich.port(Near, offers=frozenset())
+    return rich.offering(Near)
 
 
 class NearlyTheSame:
@@ -172,7 +168,7 @@ def a_byte_counts_the_tensors() -> Port:
             given = [x if i < 256 else None for i, x in enumerate(grads)]
             super().step(given, lr=lr, weight_decay=weight_decay)
 
-    return rich.port(Byte, offers=frozenset())
+    return rich.offering(Byte)
 
 
 @mutant(makes=True)
@@ -187,7 +183,7 @@ def chunks_go_on_counting() -> Port:
                 if param.size > 1024 and before[i + 1].ndim:
                     self.params[i + 1] = before[i + 1]
 
-    return rich.port(Chunked, offers=frozenset())
+    return rich.offering(Chunked)
 
 
 @mutant(makes=True)
@@ -200,7 +196,7 @@ def takes_text_for_a_rate() -> Port:
                 lr = float(lr)
             super().step(grads, lr=lr, weight_decay=weight_decay)
 
-    return _offering(Reads, Offer.REFUSAL)
+    return rich.offering(Reads, Offer.REFUSAL)
 
 
 @mutant(makes=True)
@@ -213,7 +209,7 @@ def rate_beyond_float32_clamped() -> Port:
                 lr = 3e38
             super().step(grads, lr=lr, weight_decay=weight_decay)
 
-    return _offering(Clamps, Offer.REFUSAL)
+    return rich.offering(Clamps, Offer.REFUSAL)
 
 
 @mutant(makes=True)
@@ -225,7 +221,7 @@ def gradients_set_to_none() -> Port:
             super().step(grads, lr=lr, weight_decay=weight_decay)
             grads[:] = [None] * len(grads)
 
-    return rich.port(Empties, offers=frozenset())
+    return rich.offering(Empties)
 
 
 @mutant(makes=True)
@@ -237,7 +233,7 @@ def freezing_loses_what_is_not_finite() -> Port:
             super().thaw(tensor)
             self.momenta[tensor] = np.nan_to_num(self.momenta[tensor], posinf=0, neginf=0)
 
-    return _offering(Parks, Offer.FREEZE)
+    return rich.offering(Parks, Offer.FREEZE)
 
 
 @mutant(makes=True)
@@ -261,4 +257,4 @@ def restored_runs_are_warmed_up() -> Port:
             self.restored_twice = False
             super().step(grads, lr=lr, weight_decay=weight_decay)
 
-    return _offering(Late, Offer.RESTORE)
+    return rich.offering(Late, Offer.RESTORE)

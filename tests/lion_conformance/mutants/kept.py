@@ -31,7 +31,7 @@ def momentum_kept_wider() -> Port:
             narrow = zip(self.wide, shown, strict=True)
             self.momenta = [round_to(wide, x.dtype) for wide, x in narrow]
 
-    return rich.port(Wide, offers=frozenset(), triples=(("bfloat16",) * 3,))
+    return rich.offering(Wide, triples=(("bfloat16",) * 3,))
 
 
 @mutant(makes=True)
@@ -57,7 +57,7 @@ def what_rounding_lost_is_added() -> Port:
                 pairs = zip(exact, self.momenta, strict=True)
                 self.lost = [np.nan_to_num(np.float32(x - m)) for x, m in pairs]
 
-    return rich.port(Compensated, offers=frozenset())
+    return rich.offering(Compensated)
 
 
 @mutant(makes=True)
@@ -79,7 +79,7 @@ def shown_in_two_buffers() -> Port:
                     array[...] = numbers
             return self.buffers[0]
 
-    return rich.port(InTurn, offers=frozenset())
+    return rich.offering(InTurn)
 
 
 @mutant(makes=True)
@@ -91,9 +91,8 @@ def dtype_of_the_first_tensor() -> Port:
             cast = [round_to(x, grads[0].dtype).astype(x.dtype) for x in grads]
             super().step(cast, lr=lr, weight_decay=weight_decay)
 
-    offers = frozenset({Offer.SEVERAL_DTYPES})
     triples = (("bfloat16",) * 3, ("float32",) * 3)
-    return rich.port(First, offers=offers, triples=triples)
+    return rich.offering(First, Offer.SEVERAL_DTYPES, triples=triples)
 
 
 @mutant(makes=True, accepted=True)
@@ -113,9 +112,8 @@ def mixed_tensors_in_the_widest() -> Port:
             self.params = [round_to(x, d) for x, d in zip(self.params, of_param, strict=True)]
             self.momenta = [round_to(x, d) for x, d in zip(self.momenta, of_momentum, strict=True)]
 
-    offers = frozenset({Offer.SEVERAL_DTYPES})
     triples = (("float32",) * 3, ("float64",) * 3)
-    return rich.port(Gathered, offers=offers, triples=triples)
+    return rich.offering(Gathered, Offer.SEVERAL_DTYPES, triples=triples)
 
 
 @mutant(makes=True)
@@ -131,7 +129,7 @@ def frozen_keep_the_old_dtype() -> Port:
                     twice = before[i].astype(np.float16).astype(self.momenta[i].dtype)
                     self.momenta[i] = twice
 
-    return rich.port(Skips, offers=frozenset({Offer.FREEZE, Offer.MOMENTUM_DTYPE}))
+    return rich.offering(Skips, Offer.FREEZE, Offer.MOMENTUM_DTYPE)
 
 
 @mutant(makes=True)
@@ -148,7 +146,7 @@ def frozen_before_the_first_step() -> Port:
             self.begun = True
             super().step(grads, lr=lr, weight_decay=weight_decay)
 
-    return rich.port(Lazy, offers=frozenset({Offer.FREEZE}))
+    return rich.offering(Lazy, Offer.FREEZE)
 
 
 @mutant(makes=True)
@@ -170,7 +168,7 @@ def freezings_counted() -> Port:
             given = [None if self.times.get(i) else x for i, x in enumerate(grads)]
             super().step(given, lr=lr, weight_decay=weight_decay)
 
-    return rich.port(Counts, offers=frozenset({Offer.FREEZE}))
+    return rich.offering(Counts, Offer.FREEZE)
 
 
 class ResultsInTurn:

@@ -15,8 +15,6 @@ from tests.lion_conformance.mutants.catalogue import mutant
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-STEPS_ALONE = frozenset[Offer]()
-
 
 class _Waiting(rich.Rich):
     """Makes its steps when the state is read."""
@@ -43,7 +41,7 @@ def updated_when_read() -> Port:
         def step(self, grads: Sequence[Any], *, lr: float, weight_decay: float) -> None:
             self.waiting = [([x.copy() for x in grads], lr, weight_decay)]
 
-    return rich.port(Lazy, offers=STEPS_ALONE)
+    return rich.offering(Lazy)
 
 
 @mutant(makes=True)
@@ -55,7 +53,7 @@ def rate_of_the_reading() -> Port:
             before = [(given, lr, decay) for given, _, decay in self.waiting]
             self.waiting = [*before, ([x.copy() for x in grads], lr, weight_decay)]
 
-    return rich.port(Late, offers=STEPS_ALONE)
+    return rich.offering(Late)
 
 
 @mutant(makes=True)
@@ -76,13 +74,13 @@ def read_from_a_cache() -> Port:
             self.since = 0
             return self.shown
 
-    return rich.port(Cached, offers=STEPS_ALONE)
+    return rich.offering(Cached)
 
 
 @mutant(makes=True)
 def gradients_read_late() -> Port:
     """The gradients' arrays are kept, and read when the state is: the caller has them back."""
-    return rich.port(_Waiting, offers=STEPS_ALONE)
+    return rich.offering(_Waiting)
 
 
 @mutant(makes=True)
@@ -97,7 +95,7 @@ def momentum_of_the_module() -> Port:
             self.of_all[:] = momenta
             self.momenta = self.of_all
 
-    return rich.port(Shared, offers=STEPS_ALONE)
+    return rich.offering(Shared)
 
 
 @mutant(makes=True)
@@ -112,7 +110,7 @@ def betas_of_the_session_opened_last() -> Port:
             self.of_all.update(betas)
             self.betas = self.of_all
 
-    return rich.port(Shared, offers=STEPS_ALONE)
+    return rich.offering(Shared)
 
 
 @mutant(makes=True)
@@ -128,7 +126,7 @@ def buffers_by_shape() -> Port:
             self.__dict__ = self.pool.setdefault(key, self.__dict__)
             self.params, self.momenta, self.betas = list(params), list(momenta), betas
 
-    return rich.port(Pooled, offers=STEPS_ALONE)
+    return rich.offering(Pooled)
 
 
 @mutant(makes=True)
@@ -148,7 +146,7 @@ def frozen_in_all_sessions() -> Port:
             given = [None if i in self.of_all else x for i, x in enumerate(grads)]
             super().step(given, lr=lr, weight_decay=weight_decay)
 
-    return rich.port(Shared, offers=frozenset({Offer.FREEZE, Offer.NO_GRADIENT}))
+    return rich.offering(Shared, Offer.FREEZE, Offer.NO_GRADIENT)
 
 
 @mutant(makes=True)
@@ -167,11 +165,7 @@ def schedule_of_the_module() -> Port:
             self.of_all[0] += 1
             super().step_as_scheduled(grads)
 
-    return rich.port(Shared, offers=frozenset({Offer.SCHEDULE}))
-
-
-def _saving(session: type[rich.Rich]) -> Port:
-    return rich.port(session, offers=frozenset({Offer.RESTORE}))
+    return rich.offering(Shared, Offer.SCHEDULE)
 
 
 @mutant(makes=True)
@@ -184,7 +178,7 @@ def momentum_lost_by_saving() -> Port:
             self.momenta = [np.zeros_like(x) for x in self.momenta]
             return saved
 
-    return _saving(Resets)
+    return rich.offering(Resets, Offer.RESTORE)
 
 
 @mutant(makes=True)
@@ -198,7 +192,7 @@ def parameters_rounded_by_saving() -> Port:
                 self.params = [x.astype(np.float16).astype(x.dtype) for x in self.params]
             return saved
 
-    return _saving(Halves)
+    return rich.offering(Halves, Offer.RESTORE)
 
 
 @mutant(makes=True)
@@ -219,7 +213,7 @@ def saved_by_reference() -> Port:
             vars(session).update(pickle.loads(rich.Rich.save(kept)))
             return session
 
-    return _saving(Referred)
+    return rich.offering(Referred, Offer.RESTORE)
 
 
 @mutant(makes=True)
@@ -237,11 +231,7 @@ def one_checkpoint_for_all() -> Port:
         def restored(cls, saved: bytes) -> rich.Rich:
             return super().restored(cls.file[0])
 
-    return _saving(OneFile)
-
-
-def _freezing(session: type[rich.Rich]) -> Port:
-    return rich.port(session, offers=frozenset({Offer.FREEZE, Offer.NO_GRADIENT}))
+    return rich.offering(OneFile, Offer.RESTORE)
 
 
 @mutant(makes=True)
@@ -262,7 +252,7 @@ def frozen_one_at_a_time() -> Port:
                     if grad is None and i not in self.frozen:
                         self.momenta[i] = self.momenta[i] * np.float32(self.betas["beta2"])
 
-    return _freezing(One)
+    return rich.offering(One, Offer.FREEZE, Offer.NO_GRADIENT)
 
 
 @mutant(makes=True)
@@ -287,7 +277,7 @@ def frozen_momentum_dropped() -> Port:
             if self.age.pop(tensor) >= 3:
                 self.momenta[tensor] = np.zeros_like(self.momenta[tensor])
 
-    return _freezing(Drops)
+    return rich.offering(Drops, Offer.FREEZE, Offer.NO_GRADIENT)
 
 
 @mutant(makes=True)
@@ -308,7 +298,7 @@ def momentum_forgotten_without_gradients() -> Port:
                 if n >= 3:
                     self.momenta[i] = np.zeros_like(self.momenta[i])
 
-    return rich.port(Forgets, offers=frozenset({Offer.NO_GRADIENT}))
+    return rich.offering(Forgets, Offer.NO_GRADIENT)
 
 
 class _Counting(rich.Rich):
@@ -329,7 +319,7 @@ def counter_of_seven_bits() -> Port:
             if np.int64(done).astype(np.int8) > 0:
                 super().counted(grads, done, scalars)
 
-    return rich.port(Wraps, offers=STEPS_ALONE)
+    return rich.offering(Wraps)
 
 
 @mutant(makes=True)
@@ -342,7 +332,7 @@ def counter_of_eight_bits() -> Port:
                 self.momenta = [np.zeros_like(x) for x in self.momenta]
             super().counted(grads, done, scalars)
 
-    return rich.port(Wraps, offers=STEPS_ALONE)
+    return rich.offering(Wraps)
 
 
 @mutant(makes=True)
@@ -354,7 +344,7 @@ def decay_from_the_hundredth_step() -> Port:
             factor = 0.1 if done >= 100 else 1.0
             super().counted(grads, done, scalars | {"lr": factor * scalars["lr"]})
 
-    return rich.port(Decays, offers=STEPS_ALONE)
+    return rich.offering(Decays)
 
 
 @mutant(makes=True)
@@ -368,7 +358,7 @@ def momentum_rounded_now_and_then() -> Port:
                 narrow = lion_ref.STORAGE_DTYPES["bfloat16"]
                 self.momenta = [x.astype(narrow).astype(x.dtype) for x in self.momenta]
 
-    return rich.port(Rounds, offers=STEPS_ALONE)
+    return rich.offering(Rounds)
 
 
 @mutant(makes=True)
@@ -380,4 +370,4 @@ def as_many_as_one_launch_takes() -> Port:
             given = [x if i < 110 else None for i, x in enumerate(grads)]
             super().step(given, lr=lr, weight_decay=weight_decay)
 
-    return rich.port(Launched, offers=STEPS_ALONE)
+    return rich.offering(Launched)
