@@ -61,10 +61,11 @@ def fused(*a, **s):
 declared = from_callable(fused, declared=lion_ref.CANONICAL)
 
 def forgets(param, momentum, grad, *, lr, **s):
-    # Right in a single step from any state; wrong once it is given what it returned.
-    known = momentum.any() and momentum.tobytes() == forgets.returned
+    # Right in a single step from any state, and when asked twice; wrong once it is given the
+    # momentum that it moved to (one that stays would be known at the second call already).
+    known = momentum.tobytes() == forgets.returned
     p, m = lion_ref.step(param, momentum * 0 if known else momentum, grad, lr=lr, **s)
-    forgets.returned = m.tobytes()
+    forgets.returned = None if m.tobytes() == momentum.tobytes() else m.tobytes()
     return p, m
 forgets.returned = None
 """
