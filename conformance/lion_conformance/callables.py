@@ -161,6 +161,8 @@ def from_callable(
             f"port={step!r} is not legal; legal: a callable step(param, momentum, grad, *, lr, "
             "beta1, beta2, weight_decay) -> (param, momentum), or a lion_conformance.Port"
         )
+    if not isinstance(refuses, bool):
+        raise TypeError(f"refuses={refuses!r} is not legal; legal: True or False")
     if name is None:
         module = getattr(step, "__module__", None) or "<unknown>"
         name = f"{module}.{getattr(step, '__qualname__', type(step).__name__)}"

@@ -154,10 +154,6 @@ class Checklist:
     ) -> None:
         self.port = port
         self.dtypes = check_dtypes(port, dtypes)
-        if not self.dtypes:  # no test at all is no port that passed
-            raise ValueError(
-                f"dtypes={dtypes!r} is not legal; legal: one or more of {', '.join(port.params())}"
-            )
         check_budget(max_examples, seed)
         self._budget = {"max_examples": max_examples, "seed": seed}
         self._origin = origin

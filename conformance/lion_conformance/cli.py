@@ -67,7 +67,8 @@ def status(reports: Sequence[Report]) -> int:
     """What fell short outweighs what could not run."""
     if any(report.fell_short for report in reports):
         return FELL_SHORT
-    return NOT_RUN if any(report.not_run for report in reports) else AS_DECLARED
+    judged = any(report.results for report in reports)
+    return AS_DECLARED if judged and not any(report.not_run for report in reports) else NOT_RUN
 
 
 def surveyed(reports: Sequence[Report]) -> int:

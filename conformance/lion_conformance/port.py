@@ -182,7 +182,7 @@ def shown_by_read(shown: object, count: int) -> tuple[Sequence[Array], Sequence[
 
 
 def check_dtypes(port: Port, dtypes: Iterable[str] | None) -> tuple[str, ...]:
-    """The dtypes of θ to judge; ValueError for one that no port or not this port takes."""
+    """The dtypes of θ to judge; ValueError for none, or one that no port or not this port takes."""
     if dtypes is None:
         return port.params()
     known = ", ".join(STORAGE_DTYPES)
@@ -196,6 +196,10 @@ def check_dtypes(port: Port, dtypes: Iterable[str] | None) -> tuple[str, ...]:
             raise ValueError(
                 f"dtype={dtype!r} is not taken by {port.name}; legal: {', '.join(port.params())}"
             )
+    if not wanted:  # nothing judged is no port that passed
+        raise ValueError(
+            f"dtypes={dtypes!r} is not legal; legal: one or more of {', '.join(port.params())}"
+        )
     return wanted
 
 
@@ -213,7 +217,7 @@ def answering() -> Iterator[None]:
     except (KeyboardInterrupt, GeneratorExit):
         raise
     except BaseException as error:  # a port that exits or skips must not end the judging as passed
-        text = " ".join(str(error).split())
+        text = " ".join(str(error).split()) or "it does not say why"
         raise PortError(f"the port raised {type(error).__name__}: {text[:300]}") from error
 
 

@@ -10,7 +10,7 @@ import multiprocessing
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -167,7 +167,7 @@ def _without_chatter() -> Iterator[None]:
 
 def judge_port(
     port: Port,
-    dtypes: Iterable[str],
+    dtypes: Sequence[str],
     options: Options,
     recorded: tape.Tape,
     progress: Callable[[str, int, int], None] | None = None,
@@ -175,6 +175,8 @@ def judge_port(
     """Cases in the given dtypes, then the tape, if float32 is one of them."""
     if port.unavailable:
         return _not_run(port.name, options, port.unavailable, door=port.door)
+    if not dtypes:
+        return _not_run(port.name, options, "", door=port.door)
     report = verify(
         port,
         dtypes=check_dtypes(port, dtypes),

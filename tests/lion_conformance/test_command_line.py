@@ -207,7 +207,10 @@ def test_a_door_that_cannot_be_had_here_is_not_run_and_says_why() -> None:
 def test_a_port_that_takes_none_of_the_dtypes_does_not_fall_short() -> None:
     narrow = replace(from_callable(lion_ref.step), triples=(("float32", "float32", "float32"),))
     report = judge_port(narrow, [], Options(max_examples=1), load())
-    assert status([report]) == 0
+    assert report.words(report.verdict) == "not run: it takes none of the dtypes asked for"
+    judged = judge_port(narrow, ["float32"], Options(max_examples=1), load())
+    assert status([judged, report]) == 0
+    assert status([report]) == 2, "nothing at all was judged"
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 import lion_ref
-from lion_conformance import Report, Verdict, from_callable, verify
+from lion_conformance import Report, Verdict, from_callable
 from lion_conformance.report import as_html, as_json, as_markdown, as_text
 from lion_conformance.report.as_json import SCHEMA
 from lion_conformance.report.style import CLASSES, DARK, LIGHT, MARKS
@@ -289,7 +289,7 @@ LISTEN = """<script>addEventListener("message", (e) => { document.title = e.data
 
 
 def test_nothing_judged_is_not_ok() -> None:
-    report = verify(lion_ref.step, dtypes=[], max_examples=1)
+    report = judge_port(from_callable(lion_ref.step), [], Options(max_examples=1), load())
     assert report.verdict.value == "not run"
     assert not report.ok
     assert not report.fell_short

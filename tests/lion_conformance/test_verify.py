@@ -138,6 +138,10 @@ def _raises(*_: Any, **__: Any) -> Any:
     raise RuntimeError("no kernel\nfor this")
 
 
+def _raises_without_a_word(*_: Any, **__: Any) -> Any:
+    raise AssertionError
+
+
 def _mutates(param: Any, momentum: Any, grad: Any, **scalars: Any) -> Any:
     result = lion_ref.step(param, momentum, grad, **scalars)
     grad *= 2
@@ -148,6 +152,7 @@ def _mutates(param: Any, momentum: Any, grad: Any, **scalars: Any) -> Any:
     ("step", "message"),
     [
         (_raises, "the port raised RuntimeError: no kernel for this"),
+        (_raises_without_a_word, "the port raised AssertionError: it does not say why"),
         (
             lambda *_, **__: (ONE[:2], ONE),
             r"the port returned param with shape \(2,\); legal: \(3,\), as given",
@@ -196,6 +201,11 @@ def test_a_port_that_does_not_answer_is_rejected_in_one_line(step: Step, message
             "dtype='float8' is not legal; legal: float16, bfloat16",
         ),
         ({"dtypes": 5}, TypeError, "dtypes=5 is not legal; legal: some of float16, bfloat16"),
+        (
+            {"dtypes": []},
+            ValueError,
+            "dtypes=[] is not legal; legal: one or more of float16, bfloat16, float32, float64",
+        ),
         ({"dtypes": [[]]}, ValueError, "dtype=[] is not legal; legal: float16, bfloat16"),
         ({"max_examples": 0}, ValueError, "max_examples=0 is not legal; legal: an integer >= 1"),
         ({"max_examples": True}, ValueError, "max_examples=True is not legal"),
@@ -212,6 +222,8 @@ def test_bad_arguments(arguments: dict[str, Any], error: type[Exception], messag
 def test_what_is_no_port_is_refused() -> None:
     with pytest.raises(TypeError, match="port=3 is not legal; legal: a callable step"):
         verify(3)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="refuses='yes' is not legal; legal: True or False"):
+        from_callable(lion_ref.step, refuses="yes")  # type: ignore[arg-type]
 
 
 def test_a_dtype_that_the_port_does_not_take_is_refused() -> None:

@@ -351,7 +351,7 @@ class Report:
             named = self.declared or self.semantics
             return f"bit-exact as {named.describe() if named else 'another semantics a dtype'}"
         if verdict is Verdict.NOT_RUN:
-            return f"not run: {self.not_run}"
+            return f"not run: {self.not_run or 'it takes none of the dtypes asked for'}"
         return str(verdict.value)
 
     def to_json(self) -> str:
