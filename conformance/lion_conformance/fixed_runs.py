@@ -55,6 +55,9 @@ MANY_TENSORS: tuple[Shape, ...] = (
 )
 """More than a byte counts, and than one launch over a list takes; of one block and of many."""
 
+LISTS_OF_ONE_SHAPE: tuple[tuple[Shape, ...], ...] = (((),) * 5, ((7,),) * 9, ((0, 3), (0, 3)))
+"""Tensors that a port may stack; scalars alone, and nothing at all."""
+
 
 def illegal(triple: Triple) -> Iterator[Refuse]:
     """What SPEC C13 refuses, and C3 where the compute dtype is float32."""
@@ -97,7 +100,7 @@ def whole_runs(port: Port, dtype: str) -> Iterator[Trajectory]:
 
 
 def further_runs(port: Port, dtype: str) -> Iterator[Trajectory]:
-    """Runs of steps alone: under scalars that nearly stay, in another triple, and of many tensors.
+    """Runs of steps: under scalars that nearly stay, in another triple, of one shape, of many.
 
     A port that compiles anew for every shape has the first alone.
     """
@@ -110,6 +113,8 @@ def further_runs(port: Port, dtype: str) -> Iterator[Trajectory]:
         return
     for other in others:
         yield _steps(Script(0, [other], TENSORS), STEPS)
+    for alike in LISTS_OF_ONE_SHAPE:
+        yield Script(5, [triple], alike).step().step().written()
     many = Script(3, [triple], MANY_TENSORS, OTHER_BETAS, port.offers)
     yield many.step().then(Restore()).step(given=(0.02, 0.3)).written()
 

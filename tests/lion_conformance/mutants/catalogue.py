@@ -32,6 +32,7 @@ THEMES: Final = (
     "state",
     "sessions",
     "runs",
+    "lists",
     "kept",
     "crossed",
     "concurrency",

@@ -359,15 +359,3 @@ def momentum_rounded_now_and_then() -> Port:
                 self.momenta = [x.astype(narrow).astype(x.dtype) for x in self.momenta]
 
     return rich.offering(Rounds)
-
-
-@mutant(makes=True)
-def as_many_as_one_launch_takes() -> Port:
-    """Of a list of tensors the first 110 are updated, as a launch has place for."""
-
-    class Launched(rich.Rich):
-        def step(self, grads: Sequence[Any], *, lr: float, weight_decay: float) -> None:
-            given = [x if i < 110 else None for i, x in enumerate(grads)]
-            super().step(given, lr=lr, weight_decay=weight_decay)
-
-    return rich.offering(Launched)

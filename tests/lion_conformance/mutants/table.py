@@ -29,6 +29,7 @@ WORDS: Final = {
     "state": "Hidden state of a callable",
     "sessions": "Sessions: between steps, between tensors",
     "runs": "Runs: read seldom, side by side, saved, frozen, long",
+    "lists": "Lists of tensors",
     "kept": "Kept beside θ and m",
     "crossed": "Where two events meet; long lists; near scalars",
     "concurrency": "Races and chance",
