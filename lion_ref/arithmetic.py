@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from fractions import Fraction
 from functools import lru_cache
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,12 @@ from numpy.typing import NDArray
 from lion_ref.rational import round_fraction
 
 Array = NDArray[Any]
+
+STICKY: Final = 120
+"""Binary places beyond which, of product and addend, the smaller decides by its sign alone.
+
+The product of two significands in [1/2, 1) is a multiple of 2**-106, an addend one of 2**-53.
+"""
 
 _UNSIGNED = {2: np.uint16, 4: np.uint32, 8: np.uint64}
 
@@ -139,33 +145,32 @@ def _fma32(a: Array, b: Array, c: Array) -> Array:
 
 
 def _fma64(a: Array, b: Array, c: Array) -> Array:
-    """Boldo and Melquiond's emulation; exact rationals where its error terms could underflow."""
-    high, low = two_product(a, b)
-    t_high, t_low = two_sum(c, low)
+    """Boldo and Melquiond's emulation on significands; exact rationals where the result underflows.
+
+    Scaled by powers of two, no term of theirs can overflow or underflow. A result that is normal,
+    or overflows, is scaled back without another rounding.
+    """
+    (fa, ea), (fb, eb), (fc, ec) = (np.frexp(x) for x in (a, b, c))
+    exponent = np.asarray(ea + eb)
+    beyond = np.where(c == 0, 0, ec - exponent)
+    exponent = exponent + np.maximum(beyond - STICKY, 0)
+    fc = np.ldexp(fc, np.clip(beyond, -STICKY, STICKY))
+    high, low = two_product(fa, fb)
+    t_high, t_low = two_sum(fc, low)
     v_high, v_low = two_sum(high, t_high)
-    result = np.asarray(v_high + _add_to_odd(t_low, v_low))
-    plain = np.asarray(a * b + c)
-    exponents = [np.frexp(x)[1].astype(np.int64) for x in (a, b, c)]
-    product_exponent = exponents[0] + exponents[1]
-    ordinary = (
-        (np.abs(exponents[0]) < 900)
-        & (np.abs(exponents[1]) < 900)
-        & (np.abs(exponents[2]) < 900)
-        & (np.abs(product_exponent) < 850)
-        & (a != 0)
-        & (b != 0)
-        & (c != 0)
-    )
+    scaled = np.asarray(v_high + _add_to_odd(t_low, v_low))
+    result = np.ldexp(scaled, exponent)
     finite_product = np.isfinite(a) & np.isfinite(b)
     finite = finite_product & np.isfinite(c)
+    plain = np.asarray(a * b + c)
     # A finite product leaves an infinite c alone, even one that overflows when it is rounded.
     result = np.where(finite, result, np.where(finite_product, c, plain))
-    # A zero factor or addend leaves one operation, or a sum of zeros whose sign the plain form has.
+    # A zero factor leaves one operation, or a sum of zeros whose sign the plain form has.
     zero_factor = finite & ((a == 0) | (b == 0))
     result = np.where(zero_factor, plain, result)
-    exact_zero = finite & ordinary & (result == 0)
-    result = np.where(exact_zero, 0.0, result)  # x - x is +0 in round to nearest
-    for index in np.argwhere(finite & ~ordinary & ~zero_factor):
+    result = np.where(finite & ~zero_factor & (scaled == 0), 0.0, result)  # x - x is +0
+    underflows = finite & ~zero_factor & (scaled != 0) & (np.abs(result) <= 2.0**-1022)
+    for index in np.argwhere(underflows):
         result[tuple(index)] = _fma_exact(
             float(a[tuple(index)]), float(b[tuple(index)]), float(c[tuple(index)])
         )
@@ -173,11 +178,8 @@ def _fma64(a: Array, b: Array, c: Array) -> Array:
 
 
 def _fma_exact(a: float, b: float, c: float) -> float:
+    """a·b + c, which is not zero, though it may be when it is rounded: its sign is of use then."""
     exact = Fraction(a) * Fraction(b) + Fraction(c)
-    if exact == 0:
-        # a·b is not zero here: then c is, or the two cancel, and an exact cancellation is +0.
-        return 0.0
-    # The sign is of use where the result underflows: a rational's zero has none.
     return math.copysign(float(round_fraction(exact, "float64")), 1 if exact > 0 else -1)
 
 

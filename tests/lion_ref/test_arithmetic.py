@@ -73,6 +73,11 @@ def fma_cases(dtype: str) -> tuple[Array, Array, Array]:
         (2.0 ** (1 - e), 2.0 ** (1 - e), -0.0),
         (0.5, 0.5, -0.25),
     ]
+    # the product is a tie, or just beside one, and a far smaller addend of either sign decides
+    half = 2.0 ** -(p // 2), 2.0 ** -(p - p // 2)
+    for n in (p, 2 * p - 2, 2 * p, 100, 110, 119, 120, 121, 122, e):
+        for far in (2.0**-n, -(2.0**-n)):
+            hard += [(1 + half[0], 1 + half[1], far), (1 + ulp, 1.5 + ulp, far)]
     columns = np.array(hard, dtype=dtype).T
     return tuple(np.concatenate([x, y]) for x, y in zip((a, b, c), columns, strict=True))  # type: ignore[return-value]
 
@@ -129,6 +134,11 @@ def _double_rounded(a: Array, b: Array, c: Array) -> Array:
 )
 def test_a_wrong_fma_is_found(wrong: Fma, dtype: str) -> None:
     assert first_wrong(wrong, *fma_cases(dtype)) != ""
+
+
+def test_an_addend_that_is_made_too_large_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lion_ref.arithmetic.STICKY", 100)
+    assert first_wrong(fma, *fma_cases("float64")) != ""
 
 
 def test_fma_broadcasts_and_refuses_mixed_dtypes() -> None:
