@@ -1,20 +1,12 @@
 """A program in any language as a port: docs/pipe.md is the format.
 
-The program says what it is, then answers batches: a line an element, as hexadecimal bits. Reading,
-writing and its stderr each have a thread, so that a program that answers while it is still being
-asked cannot block, and one that hangs is given up.
+The program says what it is, then answers batches: a line an element, as hexadecimal bits.
 """
 
 from __future__ import annotations
 
-import contextlib
-import queue
 import shlex
-import subprocess
-import threading
-import time
-from collections import deque
-from typing import IO, TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +14,7 @@ from numpy.typing import NDArray
 from lion_conformance.declaration import semantics_of
 from lion_conformance.hexlines import decode, encode
 from lion_conformance.port import Port, PortError, Session
+from lion_conformance.ports.conversation import Conversation, HungError
 from lion_ref import STORAGE_DTYPES, Semantics
 from lion_ref.dtypes import check_dtypes
 
@@ -38,9 +31,6 @@ GREETING: Final = "lion-pipe 1"
 TIMEOUT: Final = 60.0
 TIMEOUT_AFTER_A_HANG: Final = 2.0
 """Once a program has hung, reducing its counterexample asks it again, but not that patiently."""
-
-_GRACE: Final = 2.0
-"""Seconds for a program to end by itself, and for its last words to arrive."""
 
 
 class Program:
@@ -72,7 +62,7 @@ class Program:
         if not 0 < timeout < np.inf:
             raise ValueError(f"timeout={timeout!r} is not legal; legal: a finite number > 0")
         self._words, self._timeout = words, timeout
-        self._running: _Running | None = None
+        self._running: Conversation | None = None
 
     def __enter__(self) -> Self:
         """Start the program and hear what it says of itself."""
@@ -122,14 +112,14 @@ class Program:
             except ValueError as error:
                 raise running.failed(f"answered {error}") from error
         except PortError as error:
-            if isinstance(error, _Hung):
+            if isinstance(error, HungError):
                 self._timeout = min(self._timeout, TIMEOUT_AFTER_A_HANG)
             self._stop(kill=True)
             raise
         return [x.reshape(arrays[0].shape) for x in flat]
 
-    def _start(self) -> _Running:
-        running = _Running(self._words)
+    def _start(self) -> Conversation:
+        running = Conversation(self._words)
         self._running = running
         try:
             lines = running.until("ready", max(self._timeout, TIMEOUT_AFTER_A_HANG))
@@ -145,141 +135,17 @@ class Program:
             running.stop(kill=kill)
 
 
-class _Hung(PortError):
-    """The program did not answer in time."""
-
-
-class _Running:
-    """One process and its three threads."""
-
-    def __init__(self, words: list[str]) -> None:
-        try:
-            self._process = subprocess.Popen(
-                words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-            )
-        except OSError as error:
-            raise PortError(f"the program {words[0]} cannot be started: {error}") from error
-        self._out: queue.Queue[bytes] = queue.Queue()
-        self._to_write: queue.Queue[bytes | None] = queue.Queue()
-        self._errors: deque[bytes] = deque(maxlen=8)
-        self._pending = b""
-        targets = (self._read_output, self._read_errors, self._write_input)
-        self._threads = [threading.Thread(target=target, daemon=True) for target in targets]
-        for thread in self._threads:
-            thread.start()
-
-    @property
-    def _pipes(self) -> tuple[IO[bytes], IO[bytes], IO[bytes]]:
-        process = self._process
-        if process.stdin is None or process.stdout is None or process.stderr is None:
-            raise RuntimeError("a process without pipes")
-        return process.stdin, process.stdout, process.stderr
-
-    def _read_output(self) -> None:
-        out = self._pipes[1]
-        while chunk := out.read1(1 << 20):  # type: ignore[attr-defined]  # a BufferedReader
-            self._out.put(chunk)
-        self._out.put(b"")
-
-    def _read_errors(self) -> None:
-        for line in self._pipes[2]:
-            if line.strip():
-                self._errors.append(line[:200])
-
-    def _write_input(self) -> None:
-        into = self._pipes[0]
-        # A program that ended is found out by the silence behind its last words.
-        with contextlib.suppress(OSError):
-            while (data := self._to_write.get()) is not None:
-                into.write(data)
-                into.flush()
-        with contextlib.suppress(OSError):
-            into.close()
-
-    def send(self, data: bytes) -> None:
-        """Hand data to the program; it is written while the answer is being read."""
-        if not self._out.empty():
-            said = self._out.get()
-            self._pending += said
-            if not said:
-                self._out.put(b"")  # the end stays the end
-        if self._pending:
-            line = self._pending.split(b"\n")[0].decode("ascii", "backslashreplace")[:80]
-            raise self.failed(f"spoke without being asked: {line!r}")
-        self._to_write.put(data)
-
-    def until(self, last: str, timeout: float, *, sizes: int | None = None) -> bytes:
-        """The lines before the line `last`; a PortError if they do not come."""
-        deadline = time.monotonic() + timeout
-        closing = f"\n{last}\n".encode()
-        received = bytearray(b"\n")  # so that the closing line may also be the first
-        fresh = 0  # where the newline before the first incomplete line is
-        while True:
-            at = received.find(closing, fresh)
-            if at >= 0:
-                self._pending = bytes(received[at + len(closing) :])
-                return bytes(received[1 : at + 1])
-            self._look_for_a_refusal(received, fresh)
-            fresh = received.rfind(b"\n")
-            try:
-                chunk = self._out.get(timeout=max(0.0, deadline - time.monotonic()))
-            except queue.Empty:
-                heard = self._heard(received, sizes, last)
-                raise _Hung(str(self.failed(f"hung: {heard} within {timeout:g} s"))) from None
-            if not chunk:
-                self._out.put(b"")  # the end stays the end
-                self._process.wait()
-                heard = self._heard(received, sizes, last)
-                raise self.failed(f"ended with status {self._process.returncode}: {heard}")
-            received += chunk.replace(b"\r", b"")
-
-    def _look_for_a_refusal(self, received: bytearray, fresh: int) -> None:
-        """The program's own refusal: a line that begins with `error`."""
-        at = received.find(b"\nerror ", fresh)
-        stop = received.find(b"\n", at + 1)
-        if 0 <= at < stop:
-            words = " ".join(received[at + 7 : stop].decode("utf-8", "backslashreplace").split())
-            raise self.failed(f"refused: {words[:200]}")
-
-    @staticmethod
-    def _heard(received: bytearray, sizes: int | None, last: str) -> str:
-        lines = received.count(b"\n") - 1
-        if sizes is None:
-            return f"no line {last!r} after {lines} {'other' if lines == 1 else 'others'}"
-        return f"{lines} of {sizes} answers and no line {last!r}"
-
-    def failed(self, what: str) -> PortError:
-        """What the program did wrong, in one line, with the last that it wrote to stderr."""
-        self._threads[1].join(0.2 if self._process.poll() is None else _GRACE)
-        said = " ".join(b" ".join(self._errors).decode("utf-8", "backslashreplace").split())
-        return PortError(f"the program {what}" + (f"; its stderr: {said[-300:]}" if said else ""))
-
-    def stop(self, *, kill: bool) -> None:
-        """End the process and its threads."""
-        self._to_write.put(None)
-        if not kill:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self._process.wait(_GRACE)
-        if self._process.poll() is None:
-            self._process.kill()
-        self._process.wait()
-        for thread in self._threads:
-            thread.join(_GRACE)
-        for pipe in self._pipes:
-            with contextlib.suppress(OSError):
-                pipe.close()
-
-
 class _Greeting:
     """What a program says of itself before its line `ready`."""
 
-    def __init__(self, running: _Running, lines: bytes) -> None:
+    def __init__(self, running: Conversation, lines: bytes) -> None:
         first, *rest = lines.decode("utf-8", "backslashreplace").splitlines() or [""]
         if first != GREETING:
             raise running.failed(f"began with {first[:80]!r}; legal: {GREETING!r}")
         self.name = ""
         self.triples: list[Triple] = []
         self.declared: Semantics | None = None
+        self._said: set[str] = set()
         for line in rest:
             try:
                 self._hear(*line.partition(" ")[::2])
@@ -289,6 +155,9 @@ class _Greeting:
             raise running.failed("named no dtypes; legal: a line 'dtypes θ m g' for each triple")
 
     def _hear(self, key: str, value: str) -> None:
+        if key in self._said and key != "dtypes":
+            raise ValueError(f"a second line {key!r}; legal: one")
+        self._said.add(key)
         if key == "name":
             self.name = value.strip()
         elif key == "dtypes":
