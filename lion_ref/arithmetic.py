@@ -58,6 +58,17 @@ def same_bits(first: Array, second: Array) -> NDArray[np.bool_]:
     return equal
 
 
+def all_same_bits(first: Array, second: Array) -> bool:
+    """Whether two arrays have the same bits in every element, as `same_bits` compares them.
+
+    >>> all_same_bits(np.float32([1.0, np.nan]), np.float32([1.0, -np.nan]))
+    True
+    """
+    alike = first.dtype == second.dtype and first.shape == second.shape
+    # The bytes say it at once, unless there are NaNs.
+    return (alike and first.tobytes() == second.tobytes()) or bool(same_bits(first, second).all())
+
+
 def round_to(values: Array | np.generic, dtype: np.dtype[Any]) -> Array:
     """Round float32 or float64 values once, to nearest even, to any storage dtype (SPEC C9).
 

@@ -125,18 +125,17 @@ def round_scalars(values: Hyperparameters, dtype: DTypeLike) -> Scalars:
     ValueError: lr=1e+300 is not legal; legal: a finite number >= 0, finite also in float32
     """
     target = compute_dtype(dtype)
-
-    def rounded(value: float) -> Any:
-        return round_to(np.float64(value), target)[()]
-
-    scalars = Scalars(
-        lr=rounded(values.lr),
-        beta1=rounded(values.beta1),
-        one_minus_beta1=rounded(1.0 - values.beta1),
-        beta2=rounded(values.beta2),
-        one_minus_beta2=rounded(1.0 - values.beta2),
-        weight_decay=rounded(values.weight_decay),
+    wide = np.array(
+        [
+            values.lr,
+            values.beta1,
+            1.0 - values.beta1,
+            values.beta2,
+            1.0 - values.beta2,
+            values.weight_decay,
+        ]
     )
+    scalars = Scalars(*round_to(wide, target))
     for name in ("lr", "weight_decay"):
         if not np.isfinite(getattr(scalars, name)):
             legal = f"{NON_NEGATIVE}, finite also in {target.name}"

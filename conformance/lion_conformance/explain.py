@@ -27,7 +27,7 @@ from lion_conformance.port import PortError, run_once
 from lion_conformance.report.model import Value
 from lion_conformance.trajectory import answers
 from lion_ref.acceptance import Reason
-from lion_ref.arithmetic import same_bits
+from lion_ref.arithmetic import all_same_bits
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -155,7 +155,7 @@ def _contradiction(
 
     def fits(case: Case, got: tuple[Array, Array]) -> bool:
         expected = lion_ref.step(*case.arrays, **case.scalars, semantics=semantics)
-        if all(same_bits(a, b).all() for a, b in zip(got, expected, strict=True)):
+        if all(all_same_bits(a, b) for a, b in zip(got, expected, strict=True)):
             return True
         contradictions.append((case, got))
         return False

@@ -17,7 +17,7 @@ from lion_conformance.differences import sample
 from lion_conformance.port import ChangedAnswerError, ChangedResultError, Port, PortError, run_once
 from lion_ref import Semantics
 from lion_ref.acceptance import Reason, judge
-from lion_ref.arithmetic import same_bits
+from lion_ref.arithmetic import all_same_bits, same_bits
 
 if TYPE_CHECKING:
     from lion_conformance.cases import Case
@@ -113,7 +113,7 @@ class Tally:
         again = self._answer(port, case)
         if again is None:
             return False
-        if all(same_bits(*pair).all() for pair in zip(got, again, strict=True)):
+        if all(all_same_bits(*pair) for pair in zip(got, again, strict=True)):
             return True
         why = "a second call with the same inputs gave other bits; legal: the same bits"
         self.failure = Failure(case, got, why, error=ChangedAnswerError(why), alone=False)
@@ -129,7 +129,7 @@ class Tally:
             self.failure = Failure(case, None, str(error), error=error)
             return None
         self.port_seconds += time.perf_counter() - begin
-        if not all(same_bits(*pair).all() for pairs in self.returned for pair in pairs):
+        if not all(all_same_bits(*pair) for pairs in self.returned for pair in pairs):
             self._count(case)
             why = "the port changed a result that it had returned before; legal: new arrays"
             self.failure = Failure(case, None, why, error=ChangedResultError(why))
@@ -192,7 +192,7 @@ class Tally:
     @staticmethod
     def _equals(got: tuple[Array, Array], case: Case, semantics: Semantics) -> bool:
         expected = lion_ref.step(*case.arrays, **case.scalars, semantics=semantics)
-        return all(bool(same_bits(a, b).all()) for a, b in zip(got, expected, strict=True))
+        return all(all_same_bits(a, b) for a, b in zip(got, expected, strict=True))
 
     @property
     def verdict(self) -> Verdict:

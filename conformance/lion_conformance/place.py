@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from lion_conformance import battery
 from lion_conformance.port import run_once
-from lion_ref.arithmetic import same_bits
+from lion_ref.arithmetic import all_same_bits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -37,7 +37,7 @@ def depends_on_place(port: Port, triples: Sequence[Triple], scope: Callable[[Cas
             for move in _moves(compiles=port.compiles):
                 moved = case.with_arrays(move(x) for x in case.arrays)
                 alone = run_once(port, *moved.arrays, **case.scalars)
-                if not all(same_bits(move(a), b).all() for a, b in zip(whole, alone, strict=True)):
+                if not all(all_same_bits(move(a), b) for a, b in zip(whole, alone, strict=True)):
                     return True
     return False
 
@@ -50,7 +50,7 @@ def differs_alone(port: Port, evidence: Evidence) -> bool:
     for piece in () if port.compiles else (slice(None), slice(PIECE)):
         few = evidence.telling.with_arrays(x[piece] for x in evidence.telling.arrays)
         alone = run_once(port, *few.arrays, **few.scalars)
-        if not all(same_bits(a[piece], b).all() for a, b in zip(evidence.told, alone, strict=True)):
+        if not all(all_same_bits(a[piece], b) for a, b in zip(evidence.told, alone, strict=True)):
             return True
     return False
 
@@ -65,7 +65,7 @@ def differs_again(port: Port, evidence: Evidence) -> bool:
     case = evidence.case
     for _ in range(2):
         again = run_once(port, *case.arrays, **case.scalars)
-        if not all(same_bits(a, b).all() for a, b in zip(evidence.got, again, strict=True)):
+        if not all(all_same_bits(a, b) for a, b in zip(evidence.got, again, strict=True)):
             return True
     return False
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lion_ref.arithmetic import same_bits
+from lion_ref.arithmetic import all_same_bits
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -45,7 +45,5 @@ class State:
 def equal(first: Array, second: Array) -> bool:
     """Same shape, dtype and bits."""
     return (
-        first.shape == second.shape
-        and first.dtype == second.dtype
-        and bool(same_bits(first, second).all())
+        first.shape == second.shape and first.dtype == second.dtype and all_same_bits(first, second)
     )

@@ -104,6 +104,8 @@ def answers(
     walk = Walk(port, run.start, beta1=run.beta1, beta2=run.beta2)
     for event in run.events:
         answer = walk.apply(event)
+        if event is run.events[-1]:
+            walk.look_back()
         if shown is not None:
             shown.append(walk.state)
         yield answer

@@ -19,15 +19,17 @@ from lion_conformance.events import Step
 from lion_conformance.layouts import LAYOUTS
 from lion_conformance.port import Port, PortError, answering
 from lion_conformance.state import State
-from lion_ref.arithmetic import same_bits
+from lion_ref.arithmetic import all_same_bits
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from lion_conformance.events import Event
 
 Array = NDArray[Any]
 
-KEPT = 5
-"""States that are looked at again after each event: a session may show the same arrays in turn."""
+LATELY = 4
+"""States that are looked at again after each event, beside the first: arrays shown in turn."""
 
 NO_GRADIENT = np.zeros(0, np.float32)
 """Stands in a case for the gradient that there is none of."""
@@ -102,16 +104,22 @@ class Walk(Driven):
             )
         ]
 
+    def look_back(self) -> None:
+        """PortError if any state that was ever shown has changed, however long ago that was."""
+        self._check_shown(self._shown)
+
+    @staticmethod
+    def _check_shown(states: Iterable[list[tuple[Array, Array]]]) -> None:
+        if not all(all_same_bits(*pair) for pairs in states for pair in pairs):
+            raise PortError("the session changed arrays that read() had returned before")
+
     def _read(self, like: State) -> State:
         """The session's state, read twice."""
-        if not all(same_bits(*pair).all() for pairs in self._shown for pair in pairs):
-            raise PortError("the session changed arrays that read() had returned before")
+        self._check_shown([*self._shown[:1], *self._shown[1:][-LATELY:]])
         state, shown = read(self._session, like)
         with answering():
             again = State.of(*self._session.read())
         if not state.equals(again):
             raise PortError("the session shows another state when it is read a second time")
-        if len(self._shown) == KEPT:
-            del self._shown[1]  # the first is looked at until the end
         self._shown.append(list(zip(shown, (*state.params, *state.momenta), strict=True)))
         return state

@@ -16,7 +16,7 @@ from lion_conformance.judge import Verdict
 from lion_conformance.vectors.build import NAMES, run_long
 from lion_ref import CANONICAL, STORAGE_DTYPES, Semantics, legal_triples
 from lion_ref.acceptance import judge
-from lion_ref.arithmetic import same_bits
+from lion_ref.arithmetic import all_same_bits
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -158,7 +158,7 @@ def _case(arrays: Sequence[Array], scalars: dict[str, str]) -> Case:
 
 def _all_equal(pairs: Results, semantics: Semantics) -> bool:
     return all(
-        bool(same_bits(got, expected).all())
+        all_same_bits(got, expected)
         for case, results in pairs
         for got, expected in zip(
             results,
