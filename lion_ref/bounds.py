@@ -318,7 +318,8 @@ def _underflow_of_parameter(problem: Problem, scalars: _DecayScalars, *, flushin
     if flushing:
         one = _flushed(dtypes)
         operations = one * (8 + 4 * eta) * (1 + eta * weight)
-        lost = lost + operations + one * (weight + eta) * size
+        scalars_lost = weight * (0 < eta < one) + eta * (0 < weight < one)
+        lost = lost + operations + one * scalars_lost * size
     return lost
 
 

@@ -39,8 +39,14 @@ SCALARS: Final[tuple[tuple[float, float, float, float], ...]] = (
     (3e-39, 0.95, 0.7, 0.3),
     (1e4, 0.3, 0.6, 1e-5),
     (0.0, 0.9, 0.95, 1e10),
+    (1e4, 0.9, 0.99, 1024 / 3),
+    (3e-4, 0.9, 0.99, 1e4 / 3),
 )
-"""η, β1, β2, λ of one case each."""
+"""η, β1, β2, λ of one case each.
+
+In the last but one a step is large where u and λθ cancel, in the last ηλ is 1: what remains of a
+product's rounding shows in 16 bits too.
+"""
 
 
 def steady(case: Case) -> Mask:
@@ -88,6 +94,7 @@ def _case(triple: Triple, index: int) -> Case:
         _cancel_in_the_other(rng, arrays, (beta2, beta1)[index % 2])
         _steady(rng, arrays)
         _tiny(rng, arrays, (beta1, beta2, weight_decay))
+        _cancel_in_the_step(rng, arrays, weight_decay)
     theta, m, g = arrays
     return Case(theta, m, g, **scalars)
 
@@ -117,6 +124,17 @@ def _steady(rng: np.random.Generator, arrays: list[Array]) -> None:
     ordinary = rng.random(at.size) < 0.7
     wide = np.where(ordinary, sign * np.exp2(rng.uniform(-8, 5, at.size)), wide)
     theta[at] = round_to(wide, theta.dtype)
+
+
+def _cancel_in_the_step(rng: np.random.Generator, arrays: list[Array], decay: float) -> None:
+    """θ about -u/λ, so that u + λθ is what rounding leaves."""
+    at = _part(rng, 0.05)
+    if not decay:
+        return
+    sign = rng.choice([-1.0, 1.0], at.size)
+    for array in arrays[1:]:
+        array[at] = round_to(sign, array.dtype)
+    arrays[0][at] = round_to(-sign / decay, arrays[0].dtype)
 
 
 def _tiny(rng: np.random.Generator, arrays: list[Array], factors: tuple[float, ...]) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lion_conformance.offers import Offer
-from lion_conformance.port import Port, PortError, Session, check_unchanged
+from lion_conformance.port import LONGEST_NAME, Port, PortError, Session, check_unchanged
 from lion_ref.arithmetic import bits
 
 if TYPE_CHECKING:
@@ -165,7 +165,7 @@ def from_callable(
         raise TypeError(f"refuses={refuses!r} is not legal; legal: True or False")
     if name is None:
         module = getattr(step, "__module__", None) or "<unknown>"
-        name = f"{module}.{getattr(step, '__qualname__', type(step).__name__)}"
+        name = f"{module}.{getattr(step, '__qualname__', type(step).__name__)}"[-LONGEST_NAME:]
 
     def open_session(
         params: Sequence[Array], momenta: Sequence[Array], *, beta1: float, beta2: float

@@ -218,9 +218,16 @@ def _near_boundaries(rng: np.random.Generator, n: int, dtype: np.dtype[Any]) -> 
 def _cancelling(
     rng: np.random.Generator, momenta: Array, grads: Array, beta: float, share: float
 ) -> Array:
-    """Gradients with β·m + (1-β)·g at zero or a few units in the last place beside it."""
+    """Gradients with β·m + (1-β)·g at zero, a few units in the last place beside it, or farther.
+
+    Farther by a power of two: a sign that is found in less precision is wrong up to its own.
+    """
     balance = -beta * np.asarray(momenta, np.float64) / (1 - beta)
     precision = FORMATS[grads.dtype.name].precision
-    nudge = 1 + rng.integers(-3, 4, momenta.size) * 2.0 ** (1 - precision)
+    units = rng.integers(-3, 4, momenta.size) * 2.0 ** (1 - precision)
+    farther = np.exp2(-rng.integers(1, precision, momenta.size)) * rng.choice(
+        [-1.0, 1.0], momenta.size
+    )
+    nudge = 1 + np.where(rng.random(momenta.size) < 0.5, units, farther)
     chosen = rng.random(momenta.size) < share
     return np.where(chosen, round_to(balance * nudge, grads.dtype), grads)

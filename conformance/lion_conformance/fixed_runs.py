@@ -58,6 +58,9 @@ MANY_TENSORS: tuple[Shape, ...] = (
 LISTS_OF_ONE_SHAPE: tuple[tuple[Shape, ...], ...] = (((),) * 5, ((7,),) * 9, ((0, 3), (0, 3)))
 """Tensors that a port may stack; scalars alone, and nothing at all."""
 
+LARGE_TENSORS: tuple[Shape, ...] = ((131_073,), (3,), (131_073,), (5,), (40, 41))
+"""More elements in all than 18 bits count, before a list's end."""
+
 
 def illegal(triple: Triple) -> Iterator[Refuse]:
     """What SPEC C13 refuses, and C3 where the compute dtype is float32."""
@@ -114,9 +117,19 @@ def further_runs(port: Port, dtype: str) -> Iterator[Trajectory]:
     for other in others:
         yield _steps(Script(0, [other], TENSORS), STEPS)
     for alike in LISTS_OF_ONE_SHAPE:
-        yield Script(5, [triple], alike).step().step().written()
+        stacked = Script(5, [triple], alike, offers=port.offers).step().step()
+        if Offer.NO_GRADIENT in port.offers:
+            stacked.step(without=[0]).step(without=[1, 2], given=(0.02, 0.3)).step()
+        yield stacked.written()
+    large = Script(6, [triple], LARGE_TENSORS, offers=port.offers).step()
+    if Offer.NO_GRADIENT in port.offers:
+        large.step(without=[0, 2], given=(0.02, 0.3))
+    yield large.written()
     many = Script(3, [triple], MANY_TENSORS, OTHER_BETAS, port.offers)
-    yield many.step().then(Restore()).step(given=(0.02, 0.3)).written()
+    many.step().then(Restore()).step(given=(0.02, 0.3))
+    if Offer.NO_GRADIENT in port.offers:
+        many.step(without=range(2, len(MANY_TENSORS), 3))
+    yield many.written()
 
 
 def mixed_runs(port: Port, dtype: str) -> Iterator[Trajectory]:

@@ -63,6 +63,17 @@ class Opener(Protocol):
         """A session that starts with these parameters and momenta."""
 
 
+LONGEST_NAME: Final = 200
+
+
+def check_name(value: str) -> None:
+    """ValueError unless a port can be called so, in a table and in a file's name."""
+    if not 0 < len(value) <= LONGEST_NAME or not value.isprintable():
+        shown = repr(value if len(value) <= LONGEST_NAME else f"{value[:20]}…")
+        legal = f"1 to {LONGEST_NAME} printable characters"
+        raise ValueError(f"name={shown} is not legal; legal: {legal}")
+
+
 _FIELDS: Final[dict[str, tuple[Any, str]]] = {
     "name": (str, "a string"),
     "open": (Callable, "a callable open(params, momenta, *, beta1, beta2) -> session"),
@@ -77,6 +88,19 @@ _FIELDS: Final[dict[str, tuple[Any, str]]] = {
     "unavailable": (str, "a string"),
 }
 """What each field of a port has to be."""
+
+
+def _check_kinds(port: Port) -> None:
+    """TypeError for a field of another type, ValueError for words that no report can show."""
+    for name, (kinds, legal) in _FIELDS.items():
+        value = getattr(port, name)
+        if not isinstance(value, kinds):
+            raise TypeError(f"{name}={value!r} is not legal; legal: {legal}")
+    check_name(port.name)
+    for name in ("door", "device"):
+        value = getattr(port, name)
+        if not value.isprintable():
+            raise ValueError(f"{name}={value!r} is not legal; legal: printable characters")
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,10 +130,7 @@ class Port:
 
     def __post_init__(self) -> None:
         """TypeError or ValueError, in one line, for what no port can say of itself."""
-        for name, (kinds, legal) in _FIELDS.items():
-            value = getattr(self, name)
-            if not isinstance(value, kinds):
-                raise TypeError(f"{name}={value!r} is not legal; legal: {legal}")
+        _check_kinds(self)
         if not self.triples:
             raise ValueError(f"triples=() is not legal; legal: {_FIELDS['triples'][1]}")
         legal_here = legal_triples()

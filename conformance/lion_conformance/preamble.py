@@ -27,6 +27,7 @@ from lion_conformance.layouts import (
     shifted,
     transposed,
 )
+from lion_conformance.overflow import momentum_overflows, param_overflows
 from lion_ref import STORAGE_DTYPES
 
 if TYPE_CHECKING:
@@ -131,6 +132,8 @@ def preamble(triples: Sequence[Triple], *, compiles: bool) -> Iterator[Case]:
     for nothing in product((False, True), repeat=3):
         arrays = zip(whole.arrays, nothing, strict=True)
         yield whole.with_arrays(np.zeros_like(x) if zero else x for x, zero in arrays)
+    for triple in [alike] if compiles else triples:
+        yield from param_overflows(triple)
     for number, weight_decay in product((np.nan, np.inf), (0.1, 0.0)):
         nothing_finite = np.full_like(whole.grad, number)
         yield replace(whole, grad=nothing_finite, weight_decay=weight_decay)
@@ -190,6 +193,7 @@ def _of_each_triple(rng: np.random.Generator, triple: Triple) -> Iterator[Case]:
         yield Case(*small.arrays, *scalars)
     yield from _alone(small, every_second)
     yield from _alone(small, np.zeros_like)
+    yield from momentum_overflows(triple)
 
 
 def _alone(case: Case, lay: Callable[[Array], Array]) -> Iterator[Case]:

@@ -61,6 +61,7 @@ class LionPort(pytest.Collector):
 
     def __init__(self, name: str, parent: pytest.Session, **more: Any) -> None:
         super().__init__(name, parent, nodeid=f"lion-port/{name}", **more)
+        self.extra_keyword_matches.add("lion-port")  # for -k, which does not look at node ids
 
     def collect(self) -> Iterator[pytest.Collector]:
         """A node for each dtype."""

@@ -208,6 +208,14 @@ def test_the_page_is_well_formed_self_contained_and_escaped(reports: dict[str, R
     assert "a <port>" not in text
 
 
+def test_markdown_takes_no_name_for_its_own(reports: dict[str, Report]) -> None:
+    """Code apart, which shows characters as they are."""
+    *parts, _ = as_markdown.render(list(reports.values())).split("```")
+    prose = "".join(parts[::2])
+    assert "a &lt;port&gt;" in prose
+    assert "<port>" not in prose
+
+
 def test_the_page_can_be_heard(reports: dict[str, Report]) -> None:
     """No meaning by colour alone; headings in order, table heads with a scope, pictures named."""
     page = _Page(as_html.render(list(reports.values())))

@@ -260,6 +260,22 @@ def test_several_failures_are_several_files(tmp_path: Path) -> None:
 
 def test_a_name_of_a_file_has_no_odd_characters() -> None:
     assert file_name(judged(still, name="a/b c:d")) == "reproduce-a-b-c-d.py"
+    assert file_name(judged(still, name="Лев")) == "reproduce-port.py"
+
+
+def test_dtypes_that_fell_short_too_are_named(here: Path) -> None:
+    """It is about one case of one dtype, and right there does not mean right."""
+    port_module(here, "raise RuntimeError('no kernel')")
+    options = ["--max-examples", "1", "--dtype", "float16", "--dtype", "float32"]
+    assert main(["verify", "my_lion:step", *options, "--reproduction", "r.py"]) == 1
+    port_module(here, "m.shape if param.dtype == np.float16 else m.no_kernel")
+    mended = run(Path("r.py"), here)
+    assert mended.returncode == 0
+    last = mended.stdout.splitlines()[-2:]
+    assert last == [
+        "RIGHT: every result is accepted",
+        "float32 fell short too: judge the port again",
+    ]
 
 
 def test_a_folder_that_cannot_be_written_leaves_the_verdict(

@@ -270,7 +270,12 @@ def test_an_interrupt_is_the_user_s() -> None:
     [
         ({"open": 5}, TypeError, "open=5 is not legal; legal: a callable open(params, momenta"),
         ({"name": None}, TypeError, "name=None is not legal; legal: a string"),
+        ({"name": ""}, ValueError, "name='' is not legal; legal: 1 to 200 printable characters"),
+        ({"name": "a\nb"}, ValueError, "name='a\\nb' is not legal; legal: 1 to 200 printable"),
+        ({"name": "\ud800"}, ValueError, "name='\\ud800' is not legal; legal: 1 to 200 printable"),
+        ({"name": "a" * 201}, ValueError, "name='aaaaaaaaaaaaaaaaaaaa…' is not legal; legal: 1 to"),
         ({"door": 1}, TypeError, "door=1 is not legal; legal: a string"),
+        ({"door": "a\nb"}, ValueError, "door='a\\nb' is not legal; legal: printable characters"),
         ({"device": None}, TypeError, "device=None is not legal; legal: a string"),
         ({"compiles": "no"}, TypeError, "compiles='no' is not legal; legal: True or False"),
         ({"restore": 3}, TypeError, "restore=3 is not legal; legal: a callable restore(saved)"),

@@ -220,7 +220,10 @@ def test_a_wrong_port_is_rejected_and_so_is_a_broken_declaration(vectors: dict[s
     assert verdicts(vectors, answers(vectors, UNSCALED))["trajectory"] == {Verdict.REJECTED}
     broken = check(vectors, answers(vectors, FUSED, semantics={}))
     assert not all(result.ok for result in broken)
-    assert not all(r.ok for r in check(vectors, answers(vectors, semantics=FUSED.differences())))
+    other = check(vectors, answers(vectors, semantics=FUSED.differences()))
+    fell_short = [result for result in other if not result.ok]
+    assert fell_short
+    assert all(r.why.startswith("the bits are not those declared: ") for r in fell_short)
 
 
 def test_one_flipped_bit_in_any_group_is_found(vectors: dict[str, Any]) -> None:
@@ -285,6 +288,7 @@ def test_the_exit_status_and_the_message(
     [
         (lambda lines: lines[:-1], "lines; legal: "),
         (lambda lines: ["1.0 0.5", *lines[1:]], "line 1 is '1.0 0.5'; legal: <8 hexadecimal"),
+        (lambda lines: ["\n".join(lines[:2]), *lines[2:]], "; legal: one answer a string"),
     ],
 )
 def test_a_malformed_answer_rejects_its_group(

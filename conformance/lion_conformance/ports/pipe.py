@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from lion_conformance.declaration import semantics_of
 from lion_conformance.hexlines import decode, encode
-from lion_conformance.port import Port, PortError, Session
+from lion_conformance.port import LONGEST_NAME, Port, PortError, Session, check_name
 from lion_conformance.ports.conversation import Conversation, HungError
 from lion_ref import STORAGE_DTYPES, Semantics
 from lion_ref.dtypes import check_dtypes
@@ -91,7 +91,7 @@ class Program:
             return _Asked(self, params, momenta, beta1, beta2)
 
         return Port(
-            name=greeting.name or self._words[0],
+            name=greeting.name or self._words[0][-LONGEST_NAME:],
             open=open_session,
             door="pipe",
             declared=greeting.declared,
@@ -160,6 +160,7 @@ class _Greeting:
         self._said.add(key)
         if key == "name":
             self.name = value.strip()
+            check_name(self.name)
         elif key == "dtypes":
             self._add(*value.split())
         elif key == "semantics":

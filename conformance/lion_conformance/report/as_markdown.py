@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import re
 from typing import TYPE_CHECKING
 
 from lion_conformance.report.reproduction import SHOWN, reproduction
@@ -28,8 +30,8 @@ def render(reports: Sequence[Report]) -> str:
     lines.append("|" + "---|" * len(COLUMNS))
     for report in reports:
         cells = [cell.text + ("" if cell.ok else " **(!)**") for cell in row(report)]
-        lines.append("| " + " | ".join(map(_escaped, [*heads(report), *cells])) + " |")
-    lines += ["", *(f"- {note}" for note in notes(reports))]
+        lines.append("| " + " | ".join([*map(_escaped, heads(report)), *cells]) + " |")
+    lines += ["", *(f"- {_escaped(note)}" for note in notes(reports))]
     in_words = [line for report in reports for line in _cells(report)]
     if in_words:
         lines += ["", "## Each cell in words", "", *in_words]
@@ -46,12 +48,13 @@ def render(reports: Sequence[Report]) -> str:
 
 
 def _escaped(text: str) -> str:
-    return text.replace("|", "\\|")
+    """A name as text: whatever Markdown or HTML would make of its characters."""
+    return re.sub(r"([\\`*|\[])", r"\\\1", html.escape(text, quote=False))
 
 
 def _cells(report: Report) -> Iterator[str]:
     for result in report.results:
-        label = f"{report.port} ({report.door}, {report.device}), {result.dtype}"
+        label = _escaped(f"{report.port} ({report.door}, {report.device}), {result.dtype}")
         yield f"- **{label}**: {report.words(result.verdict)}. {meaning(report, result)}."
         reasons = ", ".join(f"{count:,} {reason}" for reason, count in result.reasons.items())
         if reasons:
@@ -64,5 +67,5 @@ def _reproduction(report: Report) -> list[str]:
     text = reproduction(report)
     if not text or len(text) > SHOWN:
         return []
-    title = f"## Reproduce {report.port} ({report.door})"
+    title = "## Reproduce " + _escaped(f"{report.port} ({report.door})")
     return ["", title, "", "```python", *text.rstrip().split("\n"), "```"]

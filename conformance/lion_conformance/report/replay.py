@@ -207,4 +207,6 @@ def replay(case: dict[str, Any], load_port: Callable[[], Any]) -> int:
             print("WRONG: the port gives what is not accepted")
             return 1
     print("RIGHT: every result is accepted")
+    if case["others"]:
+        print(f"{', '.join(case['others'])} fell short too: judge the port again")
     return 0

@@ -45,17 +45,19 @@ def reproduction(report: Report) -> str:
     """The file for the first part of a report that fell short; empty if none did."""
     if not report.fell_short:
         return ""
-    failed = next((r for r in report.results if not r.as_promised), None)
+    short = [r for r in report.results if not r.as_promised]
+    failed = short[0] if short else None
     found = None if failed is None else failed.counterexample
     part = "the recorded training run" if failed is None else failed.dtype
     title = f"{report.port} ({report.door}), {part}: {_why(report, found)}"
     parts = [_head(report, title, found)]
     if found is not None and found.case is not None and found.alone:
         parts += [report.origin.load_port(report.port, report.door, report.device)]
-        parts += [_case(found, report), *_machinery(report.origin.kind)]
+        others = [r.dtype for r in short[1:]]
+        parts += [_case(found, report, others), *_machinery(report.origin.kind)]
         parts += ["sys.exit(replay(CASE, load_port))\n"]
     else:
-        parts += [_judged_again(report, None if failed is None else failed.dtype)]
+        parts += [_judged_again(report, [r.dtype for r in short] or ["float32"])]
     return "\n\n".join(parts)
 
 
@@ -88,7 +90,8 @@ def file_name(report: Report) -> str:
     'reproduce-lion_ref-update-step.py'
     """
     door = "" if report.door == "step(...)" else f" {report.door}"
-    return "reproduce-" + re.sub(r"[^A-Za-z0-9_]+", "-", report.port + door).strip("-") + ".py"
+    words = re.sub(r"[^A-Za-z0-9_]+", "-", report.port + door).strip("-")
+    return f"reproduce-{words or 'port'}.py"
 
 
 def _why(report: Report, found: Counterexample | None) -> str:
@@ -119,7 +122,7 @@ def _head(report: Report, title: str, found: Counterexample | None) -> str:
     return "\n".join(commented)
 
 
-def _case(found: Counterexample, report: Report) -> str:
+def _case(found: Counterexample, report: Report, others: list[str]) -> str:
     case = found.case
     if case is None:
         raise ValueError("a counterexample without its case cannot be replayed")
@@ -139,6 +142,7 @@ def _case(found: Counterexample, report: Report) -> str:
         fields["outcomes"] = _dict({name: _outcomes(x) for name, x in sets.items()}, 8)
     known = {name: report.versions[name] for name in CASE_PACKAGES if name in report.versions}
     fields["versions"] = repr(known)
+    fields["others"] = repr(others)
     return (
         "# Numbers are bit patterns. A result is right if it is expected, or lies in one of the\n"
         "# accepted intervals, ends included; of the outcomes, 1 says where one is accepted.\n"
@@ -200,9 +204,8 @@ def _source(module: Any) -> str:
     return text[text.index("\nimport ") + 1 :]
 
 
-def _judged_again(report: Report, dtype: str | None) -> str:
+def _judged_again(report: Report, dtypes: list[str]) -> str:
     origin = report.origin
-    dtypes = ["float32"] if dtype is None else [dtype]
     if origin.kind == "exec":
         loading = "from lion_conformance.ports.pipe import Program\n"
         subject = f"Program({origin.name!r}, timeout={origin.timeout!r}).port"

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lion_conformance.hexlines import encode
+from lion_conformance.overflow import momentum_overflows, param_overflows
 from lion_conformance.vectors.flags import flags_of
 from lion_conformance.vectors.pool import SCALARS, pool
 from lion_conformance.vectors.splitmix import SplitMix
@@ -49,6 +50,12 @@ def groups(size: int) -> Iterator[Group]:
         for scalars in wanted:
             seed = 1_000 * index + SCALARS.index(scalars)
             yield steps(triple, scalars, seed, size=size, quota=4 if thorough else 1)
+        for name, cases in (
+            ("param", param_overflows(triple)),
+            ("momentum", momentum_overflows(triple)),
+        ):
+            for count, case in enumerate(cases, 1):
+                yield _of_case(f"{name}-overflows-{count}", triple, case, flags_of(case))
     for dtype in STORAGE_DTYPES:
         yield from canaries(dtype)
     for index, triple in enumerate(UNIFORM + MIXED):
@@ -95,14 +102,19 @@ def steps(
             chosen.append(i)
             seen.update(found)
     case = drawn.with_arrays(x[chosen] for x in drawn.arrays)
+    name = f"steps-{SCALARS.index(scalars) + 1}"
+    return _of_case(name, triple, case, [flags[i] for i in chosen])
+
+
+def _of_case(name: str, triple: Triple, case: Case, flags: list[list[str]]) -> Group:
     new_param, new_momentum = step(*case.arrays, **case.scalars)
     columns = [*map(hexed, case.arrays), hexed(new_param), hexed(new_momentum)]
     names = (*NAMES, "new_param", "new_momentum")
-    group = _group(f"steps-{SCALARS.index(scalars) + 1}", "steps", triple)
+    group = _group(name, "steps", triple)
     group["scalars"] = scalars_of(case)
     group["cases"] = [
-        dict(zip(names, row, strict=True)) | {"flags": flags[i]}
-        for i, row in zip(chosen, zip(*columns, strict=True), strict=True)
+        dict(zip(names, row, strict=True)) | {"flags": why}
+        for row, why in zip(zip(*columns, strict=True), flags, strict=True)
     ]
     return group
 

@@ -111,18 +111,29 @@ def _judged(
         return result(Verdict.REJECTED, str(error), ok=False)
     keeps = declared is not None and _all_equal(pairs, declared)
     if _all_equal(pairs, CANONICAL):
-        return result(Verdict.BIT_EXACT, ok=declared is None or keeps)
+        fine = declared is None or keeps
+        return result(Verdict.BIT_EXACT, "" if fine else _not_as(declared), ok=fine)
     if keeps and declared is not None and not declared.is_other_algorithm:
         return result(Verdict.BIT_EXACT_AS, declared.describe())
     outside = _first_outside(pairs)
     if outside:
         return result(Verdict.REJECTED, outside, ok=False)
-    return result(Verdict.ACCEPTED, _heard(group, lines), ok=declared is None)
+    if declared is not None:
+        return result(Verdict.ACCEPTED, _not_as(declared), ok=False)
+    return result(Verdict.ACCEPTED, _heard(group, lines))
+
+
+def _not_as(declared: Semantics | None) -> str:
+    words = "" if declared is None else declared.describe()
+    return f"the bits are not those declared: {words}"
 
 
 def _results(group: dict[str, Any], lines: list[str]) -> Results:
     """What the port was given at each step, and what it answered."""
     dtypes = [STORAGE_DTYPES[group["dtypes"][name]] for name in NAMES]
+    for index, line in enumerate(lines):
+        if "\n" in line:
+            raise ValueError(f"line {index + 1} is {line!r}; legal: one answer a string")
     text = "".join(f"{line}\n" for line in lines).encode()
     if group["kind"] != "trajectory":
         count = len(group["cases"])
@@ -208,7 +219,8 @@ def _judged_hashes(
     else:
         as_declared = exact
     if exact:
-        return GroupResult(group["id"], Verdict.BIT_EXACT, ok=as_declared)
+        why = "" if as_declared else _not_as(declared)
+        return GroupResult(group["id"], Verdict.BIT_EXACT, ok=as_declared, why=why)
     if declared is not None and as_declared and not declared.is_other_algorithm:
         return GroupResult(group["id"], Verdict.BIT_EXACT_AS, ok=True, why=declared.describe())
     first = next(t for t, a, c in zip(steps, answered, canonical, strict=True) if a != c)

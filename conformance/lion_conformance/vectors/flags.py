@@ -34,6 +34,7 @@ FLAGS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
     "subnormal-result": ("θ' or m' is subnormal in its dtype", ("C6", "C9")),
     "underflow": ("a result that is not 0 rounds to 0", ("C6", "C9")),
     "overflow": ("a finite result rounds to an infinity", ("C9", "C27")),
+    "stored-overflow": ("θ' or m' overflows in its storage dtype alone", ("C9",)),
     "infinity": ("θ, m or g is infinite", ("C11",)),
     "nan": ("θ, m or g is a NaN", ("C7", "C11")),
     "nan-made": ("θ' or m' is a NaN, though no input is", ("C11", "C27")),
@@ -104,6 +105,12 @@ def _masks(case: Case) -> dict[str, Array]:
             or [np.zeros(case.param.size, bool)]
         ),
     }
+    masks["stored-overflow"] = _any(
+        [
+            np.isfinite(wide) & np.isinf(kept)
+            for wide, kept in zip((new_theta, new_m), stored, strict=True)
+        ]
+    )
     masks["nan-made"] = _any([np.isnan(v) for v in stored]) & ~masks["nan"]
     exact = [
         *(_product(*pair) for pair in ((h.beta1, m, a), (h.one_minus_beta1, g, b))),

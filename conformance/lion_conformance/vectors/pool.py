@@ -55,8 +55,14 @@ def pool(
 
 
 def _cancelling(draw: SplitMix, momenta: Array, beta: float, dtype: str) -> Array:
-    """Gradients that bring β·m + (1-β)·g to 0, or a few units in the last place beside it."""
-    steps = (draw.indices(7, momenta.size) - 3) * 2.0 ** (1 - FORMATS[dtype].precision)
+    """Gradients that bring β·m + (1-β)·g to 0, a few units in the last place beside it, or farther.
+
+    Farther by a power of two, every second time.
+    """
+    precision = FORMATS[dtype].precision
+    units = (draw.indices(7, momenta.size) - 3) * 2.0 ** (1 - precision)
+    farther = np.exp2(-1.0 - draw.indices(precision - 1, momenta.size))
+    steps = np.where(np.arange(momenta.size) % 2, np.copysign(farther, units), units)
     balance = -beta * momenta.astype(np.float64) / (1 - beta)
     return round_to(balance * (1 + steps), STORAGE_DTYPES[dtype])
 
