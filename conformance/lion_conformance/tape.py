@@ -13,7 +13,7 @@ from lion_conformance.events import Step
 from lion_conformance.judge import Tally
 from lion_conformance.report.model import TapeResult
 from lion_conformance.state import State
-from lion_conformance.trajectory import Trajectory, follow
+from lion_conformance.trajectory import Trajectory, answers, judged
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -91,9 +91,12 @@ def load(path: Path = PATH) -> Tape:
 
 
 def replay(port: Port, tape: Tape) -> TapeResult:
-    """Run the tape through one session of the port and judge every step."""
-    tally = Tally(port.declared)
-    failure = tally.failure = follow(port, tape.as_run(), tally)
+    """Run the tape through one session of the port and judge every step.
+
+    It is not made once more, as other runs are: those have shown what a session keeps.
+    """
+    tally, run = Tally(port.declared), tape.as_run()
+    failure = tally.failure = judged(run, answers(port, run), tally)
     return TapeResult(
         verdict=tally.verdict,
         as_promised=tally.as_promised,

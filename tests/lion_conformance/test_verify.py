@@ -42,11 +42,16 @@ SEVERAL = pytest.mark.parametrize(
     [
         Semantics(momentum_fused="gradient"),
         Semantics(decay="factor", decay_scalar="compute"),
-        Semantics(sign_interpolation="lerp-from-momentum"),
         FLUSH,
         Semantics(nan_sign="zero"),
-        Semantics(decay_skipped_at_zero=True),
-        Semantics(zero_sign="kept"),
+        *(
+            pytest.param(semantics, marks=pytest.mark.slow)  # test_diagnose.py has them too
+            for semantics in (
+                Semantics(sign_interpolation="lerp-from-momentum"),
+                Semantics(decay_skipped_at_zero=True),
+                Semantics(zero_sign="kept"),
+            )
+        ),
     ],
     ids=lambda semantics: semantics.describe(),
 )
