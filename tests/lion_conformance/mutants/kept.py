@@ -60,26 +60,37 @@ def what_rounding_lost_is_added() -> Port:
     return rich.offering(Compensated)
 
 
-@mutant(makes=True)
-def shown_in_two_buffers() -> Port:
-    """read() fills two sets of arrays in turn: what it showed the time before last changes."""
+def shown_in_turn(count: int) -> Port:
+    """A port whose read() fills so many sets of arrays in turn."""
 
     class InTurn(rich.Rich):
         def __init__(self, params: Sequence[Any], momenta: Sequence[Any], **betas: float) -> None:
             super().__init__(params, momenta, **betas)
-            self.buffers = [self._copies(), self._copies()]
+            self.buffers = [self._copies() for _ in range(count)]
 
         def _copies(self) -> Any:
             return [x.copy() for x in self.params], [x.copy() for x in self.momenta]
 
         def read(self) -> Any:
-            self.buffers.reverse()
+            self.buffers.append(self.buffers.pop(0))
             for shown, now in zip(self.buffers[0], (self.params, self.momenta), strict=True):
                 for array, numbers in zip(shown, now, strict=True):
                     array[...] = numbers
             return self.buffers[0]
 
     return rich.offering(InTurn)
+
+
+@mutant(makes=True)
+def shown_in_two_buffers() -> Port:
+    """read() fills two sets of arrays in turn: what it showed the time before last changes."""
+    return shown_in_turn(2)
+
+
+@mutant(makes=True)
+def shown_in_a_hundred_buffers() -> Port:
+    """read() fills a hundred sets of arrays in turn: what it showed long before changes."""
+    return shown_in_turn(100)
 
 
 @mutant(makes=True)

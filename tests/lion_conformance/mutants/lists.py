@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+import lion_ref
+from lion_conformance import Offer
 from tests.lion_conformance import rich
 from tests.lion_conformance.mutants.catalogue import mutant
 
@@ -64,3 +66,69 @@ def nothing_to_gather() -> Port:
             super().step(grads, lr=lr, weight_decay=weight_decay)
 
     return rich.offering(Gathered)
+
+
+def _in_place_of(mine: Sequence[Any], other: int, own: int) -> int:
+    """The other tensor, where it could be taken for one's own."""
+    alike = mine[other].shape == mine[own].shape and mine[other].dtype == mine[own].dtype
+    return other if alike else own
+
+
+@mutant(makes=True)
+def gradients_are_counted_without_the_missing() -> Port:
+    """The k-th gradient that there is belongs to the k-th tensor, where their shapes agree."""
+
+    class Counted(rich.Rich):
+        def step(self, grads: Sequence[Any], *, lr: float, weight_decay: float) -> None:
+            shifted: list[Any] = [None] * len(grads)
+            there = [i for i, x in enumerate(grads) if x is not None]
+            for k, i in enumerate(there):
+                shifted[_in_place_of(self.params, k, i)] = grads[i]
+            super().step(shifted, lr=lr, weight_decay=weight_decay)
+
+    return rich.offering(Counted, Offer.NO_GRADIENT)
+
+
+@mutant(makes=True)
+def momenta_are_counted_without_the_missing() -> Port:
+    """The k-th tensor that has a gradient takes the k-th momentum, where their shapes agree."""
+
+    class Counted(rich.Rich):
+        def step(self, grads: Sequence[Any], *, lr: float, weight_decay: float) -> None:
+            scalars: Any = {"lr": lr, "weight_decay": weight_decay, **self.betas}
+            there = [i for i, x in enumerate(grads) if x is not None]
+            for k, i in enumerate(there):
+                j = _in_place_of(self.momenta, k, i)
+                self.params[i], self.momenta[j] = lion_ref.step(
+                    self.params[i], self.momenta[j], grads[i], **scalars
+                )
+
+    return rich.offering(Counted, Offer.NO_GRADIENT)
+
+
+@mutant(makes=True)
+def eighteen_bits_for_a_list() -> Port:
+    """Of a list that has more elements than 18 bits count, the tensors behind are left out."""
+
+    class Short(rich.Rich):
+        def step(self, grads: Sequence[Any], *, lr: float, weight_decay: float) -> None:
+            ends = np.cumsum([x.size for x in grads])
+            within = [x if end <= 2**18 else None for x, end in zip(grads, ends, strict=True)]
+            super().step([*grads[:1], *within[1:]], lr=lr, weight_decay=weight_decay)
+
+    return rich.offering(Short)
+
+
+@mutant(makes=True)
+def large_ones_decay_without_a_gradient() -> Port:
+    """A tensor of a thousand elements without a gradient decays all the same."""
+
+    class Decays(rich.Rich):
+        def step(self, grads: Sequence[Any], *, lr: float, weight_decay: float) -> None:
+            super().step(grads, lr=lr, weight_decay=weight_decay)
+            for i, grad in enumerate(grads):
+                if grad is None and self.params[i].size >= 1000:
+                    factor = self.params[i].dtype.type(1 - lr * weight_decay)
+                    self.params[i] = self.params[i] * factor
+
+    return rich.offering(Decays, Offer.NO_GRADIENT)

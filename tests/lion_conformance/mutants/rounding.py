@@ -10,6 +10,7 @@ import numpy as np
 import lion_ref
 from lion_ref import Semantics
 from lion_ref.arithmetic import round_to
+from lion_ref.rational import FORMATS
 from tests.lion_conformance.mutants.catalogue import mutant
 from tests.lion_conformance.mutants.formula import lion
 
@@ -206,6 +207,27 @@ class StochasticRounding:
             return np.where(np.isfinite(array), upper, round_to(array, dtype))
 
         return lion(*arrays, store=store, **scalars)
+
+
+def _saturated(array: Any, dtype: Any) -> Any:
+    """Rounded once, but what is finite stays finite."""
+    stored = round_to(array, dtype)
+    limits = FORMATS[stored.dtype.name]
+    largest = stored.dtype.type(2.0**limits.max_exponent * (2 - 2.0 ** (1 - limits.precision)))
+    beyond = np.isfinite(array) & np.isinf(stored)
+    return np.where(beyond, np.where(np.signbit(array), -largest, largest), stored)
+
+
+@mutant(dtype="bfloat16")
+def store_that_saturates(*arrays: Any, **scalars: Any) -> Any:
+    """A finite result beyond the numbers of its dtype is stored as the largest of them."""
+    return lion(*arrays, store=_saturated, **scalars)
+
+
+@mutant()
+def momentum_that_saturates(*arrays: Any, **scalars: Any) -> Any:
+    """The same beside a float32 θ, which has no number beyond itself."""
+    return lion(*arrays, store=_saturated, **scalars)
 
 
 def _tails(param: Any, momentum: Any, grad: Any, width: int, tail: Semantics, scalars: Any) -> Any:

@@ -176,3 +176,13 @@ def step_not_quite_one(*arrays: Any, **scalars: Any) -> Any:
 def just_below_one(*arrays: Any, **scalars: Any) -> Any:
     """u = ±(1 - 2⁻²⁴), less than a rounding away from ±1."""
     return lion_with_sign(lambda c: np.sign(c) * c.dtype.type(1 - 2.0**-24))(*arrays, **scalars)
+
+
+@mutant(dtype="float64")
+def sign_from_float32(param: Any, momentum: Any, grad: Any, **scalars: Any) -> Any:
+    """m and g are read as float32 where they are ordinary, for the sign of a float64 θ alone."""
+    new_param, new_momentum = step(param, momentum, grad, **scalars)
+    with np.errstate(all="ignore"):
+        m, g = (x.astype(np.float32).astype(x.dtype) for x in (momentum, grad))
+    ordinary = np.isfinite(m + g) & ((m != 0) | (momentum == 0)) & ((g != 0) | (grad == 0))
+    return np.where(ordinary, step(param, m, g, **scalars)[0], new_param), new_momentum
