@@ -86,7 +86,7 @@ gpu: $(DEV_READY) ## run the tests that need a GPU
 coverage: $(DEV_READY) ## run the tests and list the lines and branches they leave out
 	$(PYTEST) -m "not gpu and not slow" -n $(JOBS) --dist loadfile --cov --cov-report=term --cov-report=html:build/coverage $(ARGS)
 
-bench: $(DEV_READY) ## run every benchmark in turn
+bench: $(DEV_READY) ## run the benchmarks of the adapters, in turn
 	@scripts="$(sort $(wildcard benchmarks/*_step.py))"; \
 	test -n "$$scripts" || { echo "no benchmarks/*_step.py" >&2; exit 2; }; \
 	for script in $$scripts; do echo "== $$script"; $(PY) $$script $(ARGS) || exit $$?; done

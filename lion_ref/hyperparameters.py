@@ -29,8 +29,9 @@ def real_number(name: str, value: object, legal: str) -> float:
         value = value[()]
     # ml_dtypes' scalars are np.generic but register with no number class.
     is_bfloat16 = isinstance(value, np.generic) and value.dtype.name == "bfloat16"
-    is_bool = isinstance(value, (bool, np.bool_))
-    if is_bool or not (is_bfloat16 or isinstance(value, numbers.Real)):
+    # timedelta64 registers as an integer, and is a duration.
+    is_other = isinstance(value, (bool, np.bool_, np.timedelta64))
+    if is_other or not (is_bfloat16 or isinstance(value, numbers.Real)):
         raise TypeError(
             f"{name}={value!r} is not legal: it is of type {type(value).__name__}; legal: {legal}"
         )
@@ -110,11 +111,11 @@ class Scalars:
     weight_decay: Any
 
 
-def round_scalars(values: Hyperparameters, dtype: DTypeLike) -> Scalars:
+def round_scalars(values: Hyperparameters, dtype: DTypeLike, *, lr_name: str = "lr") -> Scalars:
     """Form the complements in binary64, then round each of the six once to dtype (SPEC C4).
 
     dtype is the compute dtype. The six are NumPy scalars of it, ready to be handed to a kernel; an
-    lr or weight_decay that overflows it is a ValueError (SPEC C13).
+    lr or weight_decay that overflows it is a ValueError (SPEC C13), which calls η by lr_name.
 
     >>> scalars = round_scalars(Hyperparameters(1e-4, 0.9, 0.99, 0.0), "float32")
     >>> scalars.one_minus_beta2
@@ -136,8 +137,8 @@ def round_scalars(values: Hyperparameters, dtype: DTypeLike) -> Scalars:
         ]
     )
     scalars = Scalars(*round_to(wide, target))
-    for name in ("lr", "weight_decay"):
-        if not np.isfinite(getattr(scalars, name)):
+    for field, name in (("lr", lr_name), ("weight_decay", "weight_decay")):
+        if not np.isfinite(getattr(scalars, field)):
             legal = f"{NON_NEGATIVE}, finite also in {target.name}"
-            raise _illegal(name, getattr(values, name), legal)
+            raise _illegal(name, getattr(values, field), legal)
     return scalars

@@ -71,7 +71,7 @@ def scalars_for(
     """The six scalars in the compute dtype, each rounded once."""
     given = {"lr": lr, "beta1": beta1, "beta2": beta2, "weight_decay": weight_decay}
     known = {name: 0.0 if is_traced(value) else value for name, value in given.items()}
-    rounded = round_scalars(Hyperparameters(**known), compute)
+    rounded = round_scalars(Hyperparameters(**known), compute, lr_name="learning_rate")
     fields = {name: getattr(rounded, name) for name in Scalars.__dataclass_fields__}
     for name, value in given.items():
         if is_traced(value):

@@ -5,13 +5,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from lion_torch.rounding import round_to
-from lion_torch.settings import Group, momentum_dtype
+from lion_torch.settings import Group, dtype_name, momentum_dtype
 
-# Options that no Lion has, and Adam's family, whose state has an exp_avg too, does.
-_FOREIGN = ("amsgrad",)
+# What no Lion keeps beside its momentum, and other optimizers of torch.optim do.
+_FOREIGN_STATE = (
+    "exp_avg_sq",
+    "exp_inf",
+    "momentum_buffer",
+    "square_avg",
+    "acc_delta",
+    "sum",
+    "prev",
+    "ax",
+)
 
 # Options of other Lions that make another update of it, and the values that do not.
 _OTHER_UPDATES: dict[str, tuple[Any, ...]] = {
@@ -65,15 +75,50 @@ def unwrap(groups: list[Group], state: dict[Any, Any]) -> None:
                 entry["exp_avg"] = round_to(moved, momentum_dtype(group, param))
 
 
-def check_is_lion(groups: list[Group]) -> None:
-    """ValueError for groups of another optimizer, or of a Lion that is another update."""
-    for group in groups:
-        foreign = [name for name in _FOREIGN if name in group]
-        if foreign:
-            raise ValueError(
-                f"the state dict has {foreign[0]!r} among its options, so it is another "
-                "optimizer's; legal: a state dict of a Lion"
+def filled(groups: list[Group], own: list[Group], defaults: Group) -> list[Group]:
+    """Loaded groups, with the options that they do not have from the groups that load them."""
+    return [
+        {**{name: mine[name] for name in defaults if name in mine}, **group}
+        for group, mine in zip(groups, own, strict=False)
+    ] + groups[len(own) :]
+
+
+def check_momenta(keys: list[Any], params: list[Tensor], state: dict[Any, Any]) -> None:
+    """Refuse what cannot be a parameter's momentum; keys are those of the parameters in state."""
+    for key, param in zip(keys, params, strict=False):
+        entry = state.get(key)
+        if not isinstance(entry, dict) or "exp_avg" not in entry:
+            continue
+        momentum = entry["exp_avg"]
+        name = f"the state dict's exp_avg of parameter {key!r}"
+        if not isinstance(momentum, Tensor):
+            raise TypeError(f"{name} is of type {type(momentum).__name__}; legal: a Tensor")
+        if momentum.layout is not torch.strided or not momentum.is_floating_point():
+            raise TypeError(
+                f"{name} is {dtype_name(momentum.dtype)} of layout {momentum.layout}; "
+                "legal: a dense tensor of a floating dtype"
             )
+        if momentum.shape != param.shape:
+            raise ValueError(
+                f"{name} has shape {tuple(momentum.shape)}; legal: {tuple(param.shape)}, the "
+                "parameter's"
+            )
+
+
+def check_is_lion(param_groups: list[Group], state: dict[Any, Any]) -> None:
+    """ValueError for a dict of another optimizer, or of a Lion that is another update."""
+    entries = [entry for entry in state.values() if isinstance(entry, dict)]
+    found = [f"{name!r} in its state" for name in _FOREIGN_STATE if any(name in x for x in entries)]
+    if any("amsgrad" in group for group in param_groups):
+        found.append("'amsgrad' among its options")
+    if not all("betas" in group for group in param_groups):
+        found.append("no 'betas' among its options")
+    if found:
+        raise ValueError(
+            f"the state dict has {found[0]}, so it is another optimizer's; legal: a state dict of "
+            "a Lion"
+        )
+    for group in param_groups:
         for name, legal in _OTHER_UPDATES.items():
             if name in group and group[name] not in legal:
                 listed = ", ".join(map(repr, legal))

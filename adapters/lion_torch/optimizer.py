@@ -9,7 +9,7 @@ from torch._compile import _disable_dynamo
 from torch.optim import Optimizer
 
 from lion_torch import amp
-from lion_torch.loading import check_is_lion, keep_tensors, unwrap
+from lion_torch.loading import check_is_lion, check_momenta, filled, keep_tensors, unwrap
 from lion_torch.paths import choose, skips_on_device
 from lion_torch.settings import check_distinct, check_group
 from lion_torch.work import plan, triples
@@ -108,20 +108,28 @@ class Lion(Optimizer):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Continue from a state dict of this class, lion-pytorch's or timm's.
 
-        Momenta keep their dtype: the loaded group's momentum_dtype if it has one, else this
-        optimizer's, else the parameter's; torch alone would cast them to the parameter's.
+        Options that a loaded group does not have stay those of the group here. A momentum takes its
+        group's momentum_dtype, else the parameter's; torch alone would cast it to the parameter's.
 
         Raises:
-            ValueError: groups that do not match, or whose options make another update of Lion.
+            TypeError: a momentum that is no dense tensor of real numbers, an illegal dtype.
+            ValueError: groups or shapes that do not match, another optimizer's dict, or options
+                that make another update of Lion.
         """
-        # Registered last, so that it sees what the other hooks have made of the state dict.
-        handle = self.register_load_state_dict_pre_hook(lambda _, given: keep_tensors(given))
-        try:
-            groups = state_dict["param_groups"]
-            check_is_lion(groups)
+
+        def completed(_: Optimizer, given: dict[str, Any]) -> dict[str, Any]:
+            own = {name: given[name] for name in ("param_groups", "state")}
+            check_is_lion(**own)
+            groups = filled(own["param_groups"], self.param_groups, self.defaults)
             # Before anything is loaded: a refused dict changes nothing. torch compares the lengths.
-            for group, own in zip(groups, self.param_groups, strict=False):
-                check_group({**self.defaults, **group, "params": own["params"]})
+            for group, mine in zip(groups, self.param_groups, strict=False):
+                check_group({**group, "params": mine["params"]})
+                check_momenta(group["params"], mine["params"], own["state"])
+            return keep_tensors({**given, "param_groups": groups})
+
+        # Registered last, so that it sees what the other hooks have made of the state dict.
+        handle = self.register_load_state_dict_pre_hook(completed)
+        try:
             super().load_state_dict(state_dict)
         finally:
             handle.remove()

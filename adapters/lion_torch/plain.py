@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import torch
+from torch import Tensor
 
 from lion_torch.rounding import round_to
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from lion_torch.settings import TorchScalars
 
 
@@ -22,6 +21,8 @@ def sign(c: Tensor) -> Tensor:
 def new_values(theta: Tensor, m: Tensor, g: Tensor, scalars: TorchScalars) -> tuple[Tensor, Tensor]:
     """(θ', m') in the compute dtype; every line is one rounding (SPEC C5)."""
     theta, m, g = (x.to(scalars.compute) for x in (theta, m, g))  # exact
+    if isinstance(scalars.weight_decay, Tensor) and scalars.weight_decay.requires_grad:
+        theta = theta.clone()  # its derivative is θ as it was, which the step overwrites
     a = m * scalars.beta1
     b = g * scalars.one_minus_beta1
     c = a + b

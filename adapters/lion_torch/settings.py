@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lion_ref.dtypes import check_dtypes
+from lion_ref.dtypes import STORAGE_DTYPES, check_dtypes
 from lion_ref.hyperparameters import Hyperparameters, round_scalars
 
 Group = dict[str, Any]
@@ -74,6 +74,9 @@ def check_group(group: Group, *, wait: bool = True) -> None:
     dtype = group["momentum_dtype"]
     if not (dtype is None or isinstance(dtype, torch.dtype)):
         raise TypeError(f"momentum_dtype={dtype!r} is not legal; legal: None or a torch.dtype")
+    if dtype is not None and dtype_name(dtype) not in STORAGE_DTYPES:
+        legal = ", ".join(STORAGE_DTYPES)
+        raise TypeError(f"momentum_dtype={dtype!r} is not legal; legal: None, {legal}")
     if group["fused"] and group["differentiable"]:
         raise RuntimeError("`fused` does not support `differentiable`")
     if group["fused"] and group["foreach"]:

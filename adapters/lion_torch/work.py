@@ -31,6 +31,13 @@ if TYPE_CHECKING:
     Item = tuple[Tensor, Tensor | None, Tensor]
 
 CAPTURABLE_DEVICES = ("cuda", "xpu", "hpu", "xla")
+SPARSE = (
+    torch.sparse_coo,
+    torch.sparse_csr,
+    torch.sparse_csc,
+    torch.sparse_bsr,
+    torch.sparse_bsc,
+)
 _NO_STATE: dict[str, Tensor] = {}
 
 
@@ -135,12 +142,14 @@ def _has_no_memory(tensor: Tensor) -> bool:
 
 def _check(group: Group, param: Tensor, momentum: Tensor | None, grad: Tensor) -> torch.dtype:
     """The compute dtype of a legal parameter."""
-    if grad.layout is not torch.strided:
+    if grad.layout in SPARSE:
         raise RuntimeError(
             f"Lion does not support sparse gradients (got {grad.layout}): every momentum decays "
             "and every parameter moves at each step, so nothing could be skipped; legal: dense "
             "gradients, as from Embedding(sparse=False), or param.grad = param.grad.to_dense()"
         )
+    _check_dense("param", param)
+    _check_dense("grad", grad)
     if group["capturable"] and param.device.type not in CAPTURABLE_DEVICES:
         raise RuntimeError(
             f"capturable=True with a param on {param.device.type}; legal: params on "
@@ -150,9 +159,18 @@ def _check(group: Group, param: Tensor, momentum: Tensor | None, grad: Tensor) -
     _check_beside(param, "grad", grad)
     if momentum is None:
         return compute_dtype(param.dtype, momentum_dtype(group, param), grad.dtype)
+    _check_dense("exp_avg", momentum)
     _check_beside(param, "exp_avg", momentum)
     _check_writable(group, "exp_avg", momentum)
     return compute_dtype(param.dtype, momentum.dtype, grad.dtype)
+
+
+def _check_dense(name: str, tensor: object) -> None:
+    """TypeError unless it is a tensor whose elements lie in memory one by one."""
+    if not isinstance(tensor, Tensor):
+        raise TypeError(f"{name} is of type {type(tensor).__name__}; legal: a Tensor")
+    if tensor.layout is not torch.strided:
+        raise TypeError(f"{name} has layout {tensor.layout}; legal: torch.strided")
 
 
 def _check_beside(param: Tensor, name: str, tensor: Tensor) -> None:

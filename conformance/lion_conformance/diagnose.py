@@ -145,7 +145,8 @@ class Search:
         """Where the elements do not stand for themselves, no semantics is to be looked for."""
         try:
             last = self._seen[-1:]  # the evidence that no semantics explains
-            if any(differs_again(self._port, x) for x in last):
+            # Any of them may be what a port gave by chance, or only once.
+            if any(differs_again(self._port, x) for x in reversed(self._seen)):
                 return Diagnosis(None, CALLS, parted_at=CALLS)
             if any(differs_alone(self._port, x) for x in last) or depends_on_place(
                 self._port, self._triples, self._scope

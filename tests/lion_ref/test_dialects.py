@@ -260,3 +260,31 @@ def test_a_scalar_that_is_subnormal_in_float32_is_flushed_there() -> None:
         semantics = Semantics(scalars="float32", subnormals=subnormals)  # type: ignore[arg-type]
         new, _ = step(zeros, zeros, ones, lr=3e-39, semantics=semantics)
         assert new[0] == -lr
+
+
+@pytest.mark.clause("C22")
+def test_the_sign_of_nan_is_a_zero_that_is_positive() -> None:
+    """Of a negative one, θ = -0 would become +0."""
+    theta, m, g = (np.array([x], np.float32) for x in (-0.0, np.nan, 1.0))
+    new_theta, _ = step(theta, m, g, lr=0.1, semantics=Semantics(nan_sign="zero"))
+    assert same_bits(new_theta, theta).all()
+
+
+@pytest.mark.clause("C21")
+def test_float16_beside_bfloat16_meets_in_float32() -> None:
+    """In float16 the first sum would be 0, in bfloat16 the second would lose its last bit."""
+    theta, m = np.zeros(2, np.float32), np.array([0.0, 1 + 2**-10], np.float16)
+    g = np.array([2.0**-30, 0.0]).astype(STORAGE_DTYPES["bfloat16"])
+    storage = Semantics(precision="storage")
+    new_theta, new_m = step(theta, m, g, lr=1.0, beta1=0.5, beta2=0.5, semantics=storage)
+    assert new_theta.tolist() == [-1.0, -1.0]
+    assert new_m.tolist() == [0.0, 0.5 + 2**-11]
+
+
+@pytest.mark.clause("C10")
+def test_a_decay_is_skipped_where_it_is_zero_before_it_is_rounded() -> None:
+    """λ = 10**-60 is 0 in float32; 0·inf is formed all the same."""
+    theta, m, g = (np.array([x], np.float32) for x in (np.inf, 1.0, 1.0))
+    skipping = Semantics(decay_skipped_at_zero=True)
+    assert step(theta, m, g, lr=0.1, weight_decay=0.0, semantics=skipping)[0].tolist() == [np.inf]
+    assert np.isnan(step(theta, m, g, lr=0.1, weight_decay=1e-60, semantics=skipping)[0]).all()

@@ -228,11 +228,22 @@ KNOWN: dict[str, tuple[tuple[Array, Array, Array], dict[str, float], Array, Arra
         f32(NAN, NAN, NAN),
         f32(0.5, 0.5, NAN),
     ),
-    "C13 a learning rate of -0": ((f32(0), f32(0), f32(1)), {"lr": -0.0}, f32(0), f32(0.01)),
+    "C4 a learning rate of -0": (
+        (f32(0, -0.0), f32(0, 0), f32(1, 1)),
+        {"lr": -0.0},
+        f32(0, 0),
+        f32(0.01, 0.01),
+    ),
+    "C4 a learning rate of 0": (
+        (f32(0, -0.0), f32(0, 0), f32(1, 1)),
+        {"lr": 0.0},
+        f32(0, -0.0),
+        f32(0.01, 0.01),
+    ),
 }
 
 
-@pytest.mark.clause("C1", "C5", "C6", "C7", "C8", "C9", "C10", "C11")
+@pytest.mark.clause("C1", "C4", "C5", "C6", "C7", "C8", "C9", "C10", "C11")
 @pytest.mark.parametrize(("arrays", "scalars", "param", "momentum"), KNOWN.values(), ids=KNOWN)
 @pytest.mark.parametrize("step", [oracle.step, lion_ref.step], ids=["oracle", "reference"])
 def test_results_worked_out_by_hand(

@@ -37,7 +37,19 @@ BAD_VALUES: list[tuple[str, object, str]] = [
     *((name, x, UNIT) for name in ("beta1", "beta2") for x in (np.float64(1), Fraction(3, 2))),
 ]
 BAD_TYPES: list[object] = [
-    *(True, np.bool_(False), "0.1", b"1", None, 1j, np.complex64(1), [0.1], (0.1,), {}),
+    *(
+        True,
+        np.bool_(False),
+        "0.1",
+        b"1",
+        None,
+        1j,
+        np.complex64(1),
+        np.timedelta64(1),
+        [0.1],
+        (0.1,),
+        {},
+    ),
     *(np.array([0.1]), np.array([[0.1]]), np.array([]), np.array("1"), np.array(True), Decimal(1)),
 ]
 

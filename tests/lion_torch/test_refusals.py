@@ -42,7 +42,11 @@ def ones(*shape: int, dtype: torch.dtype = torch.float32) -> torch.nn.Parameter:
             TypeError,
             "momentum has dtype float64, wider than float32, the compute dtype for a float32 param",
         ),
-        ({"momentum_dtype": torch.int32}, TypeError, "momentum has dtype int32; legal: float16"),
+        (
+            {"momentum_dtype": torch.int32},
+            TypeError,
+            "momentum_dtype=torch.int32 is not legal; leg",
+        ),
         (
             {"lr": torch.tensor(0.1), "foreach": True},
             ValueError,
@@ -106,6 +110,14 @@ def reshaped_momentum(optimizer: Lion, param: torch.nn.Parameter) -> None:
     optimizer.state[param]["exp_avg"] = torch.zeros(6)
 
 
+def listed_momentum(optimizer: Lion, param: torch.nn.Parameter) -> None:
+    optimizer.state[param]["exp_avg"] = [0.0] * 6
+
+
+def sparse_momentum(optimizer: Lion, param: torch.nn.Parameter) -> None:
+    optimizer.state[param]["exp_avg"] = torch.zeros(2, 3).to_sparse()
+
+
 def capturable_on_cpu(optimizer: Lion, param: torch.nn.Parameter) -> None:
     optimizer.param_groups[1]["capturable"] = True
 
@@ -125,6 +137,8 @@ def capturable_on_cpu(optimizer: Lion, param: torch.nn.Parameter) -> None:
         ),
         (overlapping, RuntimeError, "strides (2, 1) has elements that share memory"),
         (reshaped_momentum, ValueError, "exp_avg has shape (6,), but param has shape (2, 3)"),
+        (listed_momentum, TypeError, "exp_avg is of type list; legal: a Tensor"),
+        (sparse_momentum, TypeError, "exp_avg has layout torch.sparse_coo; legal: torch.strided"),
         (capturable_on_cpu, RuntimeError, "capturable=True with a param on cpu; legal: params on"),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import importlib
 import io
 import pickle
 from typing import Any
@@ -14,7 +15,11 @@ from lion_conformance.ports.published.timm import timm_lion
 from lion_torch import Lion
 from tests.lion_torch.support import to_numpy
 
-LION_PYTORCH = pytest.importorskip("lion_pytorch", reason="pip install lion-pytorch").Lion
+try:
+    LION_PYTORCH = importlib.import_module("lion_pytorch").Lion
+except ModuleNotFoundError:
+    LION_PYTORCH = None
+needs_lion_pytorch = pytest.mark.skipif(LION_PYTORCH is None, reason="pip install lion-pytorch")
 try:
     TIMM = timm_lion()
 except ModuleNotFoundError:
@@ -141,7 +146,16 @@ def theirs(name: str) -> Any:
     return {"lion-pytorch": LION_PYTORCH, "timm": TIMM}[name]
 
 
-@pytest.mark.parametrize("name", ["lion-pytorch", pytest.param("timm", marks=needs_timm)])
+both = pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param("lion-pytorch", marks=needs_lion_pytorch),
+        pytest.param("timm", marks=needs_timm),
+    ],
+)
+
+
+@both
 def test_their_state_dict_continues_here(name: str) -> None:
     params = start(torch.float32)
     other = theirs(name)(params, **OPTIONS)
@@ -158,7 +172,7 @@ def test_their_state_dict_continues_here(name: str) -> None:
     assert bits(ours, optimizer) == bits(continued, expected)
 
 
-@pytest.mark.parametrize("name", ["lion-pytorch", pytest.param("timm", marks=needs_timm)])
+@both
 def test_our_state_dict_continues_there(name: str) -> None:
     params = start(torch.float32)
     optimizer = Lion(params, **OPTIONS)
@@ -169,6 +183,71 @@ def test_our_state_dict_continues_there(name: str) -> None:
     assert [g["lr"] for g in other.param_groups] == [0.01]
     assert bits(params, optimizer) == bits(there, other)
     train(there, other, range(3, 5))
+
+
+OTHERS = ["SGD", "ASGD", "Rprop", "RMSprop", "Adagrad", "Adadelta", "RAdam", "NAdam", "Adamax"]
+
+
+@pytest.mark.parametrize("name", [*OTHERS, "Adam", "AdamW"])
+def test_another_optimizer_s_dict_is_refused(name: str) -> None:
+    """Most keep betas, or an exp_avg, or both, which are none of Lion's."""
+    params = start(torch.float32)
+    other = getattr(torch.optim, name)(params, lr=0.1)
+    train(params, other, range(1))
+    optimizer = Lion(copies(params), lr=0.5)
+    with pytest.raises(ValueError, match="so it is another optimizer's; legal: a state dict of a"):
+        optimizer.load_state_dict(other.state_dict())
+    assert optimizer.param_groups[0]["lr"] == 0.5
+    assert not optimizer.state
+
+
+@pytest.mark.clause("C14")
+@pytest.mark.parametrize(
+    ("momentum", "error", "message"),
+    [
+        (torch.ones(2, dtype=torch.int64), TypeError, "is int64 of layout torch.strided; legal:"),
+        (torch.ones(2, dtype=torch.complex64), TypeError, "is complex64 of layout torch.strided"),
+        (torch.ones(2).to_sparse(), TypeError, "is float32 of layout torch.sparse_coo; legal: a "),
+        ([0.5, 0.5], TypeError, "is of type list; legal: a Tensor"),
+        (torch.ones(3), ValueError, r"has shape \(3,\); legal: \(2,\), the parameter's"),
+    ],
+)
+def test_what_is_no_momentum_is_refused_before_anything_is_loaded(
+    momentum: Any, error: type[Exception], message: str
+) -> None:
+    param = torch.nn.Parameter(torch.ones(2))
+    optimizer = Lion([param], lr=0.5)
+    param.grad = torch.ones(2)
+    optimizer.step()
+    state_dict = copy.deepcopy(optimizer.state_dict())
+    state_dict["param_groups"][0]["lr"] = 0.25
+    state_dict["state"][0]["exp_avg"] = momentum
+    with pytest.raises(error, match=f"exp_avg of parameter 0 {message}"):
+        optimizer.load_state_dict(state_dict)
+    assert optimizer.param_groups[0]["lr"] == 0.5
+    assert optimizer.state[param]["exp_avg"].dtype == torch.float32
+
+
+def test_options_that_a_dict_does_not_have_stay_the_group_s_own() -> None:
+    """Not the optimizer's defaults: a group may have a momentum_dtype of its own."""
+    narrow, wide = (torch.nn.Parameter(torch.ones(2, dtype=torch.bfloat16)) for _ in range(2))
+    groups: list[dict[str, Any]] = [
+        {"params": [narrow]},
+        {"params": [wide], "momentum_dtype": torch.float32, "maximize": True},
+    ]
+    optimizer = Lion(groups)
+    momentum = torch.tensor([0.1, 0.2])
+    optimizer.load_state_dict(
+        {
+            "state": {i: {"exp_avg": momentum} for i in range(2)},
+            "param_groups": [{**OPTIONS, "params": [i]} for i in range(2)],
+        }
+    )
+    first, second = (optimizer.state[param]["exp_avg"] for param in (narrow, wide))
+    assert torch.equal(first, momentum.to(torch.bfloat16))
+    assert torch.equal(second, momentum)
+    loaded = [(g["momentum_dtype"], g["maximize"], g["lr"]) for g in optimizer.param_groups]
+    assert loaded == [(None, False, 0.01), (torch.float32, True, 0.01)]
 
 
 @needs_timm
@@ -182,6 +261,7 @@ def test_options_that_make_another_update_are_refused() -> None:
     assert optimizer.param_groups[0]["lr"] == 1e-4
 
 
+@needs_lion_pytorch
 def test_a_wide_momentum_is_kept_where_it_is_asked_for() -> None:
     """lion-pytorch has no momentum_dtype: this optimizer's own choice then holds."""
     params = start(torch.bfloat16)

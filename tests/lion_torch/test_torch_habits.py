@@ -258,6 +258,20 @@ def test_differentiable_lets_gradients_through_the_step() -> None:
     assert lr.grad.item() == -1.5
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+def test_differentiable_knows_the_derivative_in_the_decay(dtype: torch.dtype) -> None:
+    """dθ'/dλ = -ηθ, of θ as it was before the step."""
+    param = torch.tensor([2.0, -3.0], dtype=dtype)
+    decay = torch.tensor(0.25, requires_grad=True)
+    optimizer = Lion([param], lr=0.5, weight_decay=decay, differentiable=True)
+    param.grad = torch.ones(2, dtype=dtype)
+    optimizer.step()
+    assert param.tolist() == [1.25, -3.125]
+    torch.autograd.backward(param.sum())
+    assert decay.grad is not None
+    assert decay.grad.item() == 0.5
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
