@@ -81,8 +81,8 @@ def test_tensors_of_other_dtypes_are_judged_in_runs_of_their_own() -> None:
 
     triples = tuple((dtype,) * 3 for dtype in ("float32", "bfloat16"))
     port = rich.offering(InStorage, Offer.SEVERAL_DTYPES, triples=triples)
-    report = verify(port, max_examples=1)  # it is the fixed runs that have several dtypes
-    assert report.verdicts == {"float32": Verdict.BIT_EXACT, "bfloat16": Verdict.BIT_EXACT_AS}
+    report = verify(port, max_examples=1, explain=False)  # the fixed runs have several dtypes
+    assert report.verdicts == {"float32": Verdict.BIT_EXACT, "bfloat16": Verdict.ACCEPTED}
 
 
 def test_a_long_run_is_rejected_at_the_very_step() -> None:
