@@ -257,6 +257,22 @@ def test_an_answer_may_end_its_lines_as_windows_does() -> None:
     assert np.array_equal(got, TWO)
 
 
+def test_a_line_s_end_may_come_in_two_parts() -> None:
+    parts = """
+    import time
+    for line in sys.stdin:
+        for _ in range(int(line.split()[4])):
+            sys.stdin.readline()
+        for part in ("3f800000 3f800000", "\\r", "\\n", "end", "\\r", "\\n"):
+            print(part, end="", flush=True)
+            time.sleep(0.1)
+    """
+    one = np.ones(1, np.float32)
+    with Program(program(parts)) as running:
+        got, _ = run_once(running.port, one, one, one, **SCALARS)
+    assert np.array_equal(got, one)
+
+
 def test_a_batch_of_one_axis_and_its_shape_come_back() -> None:
     for shape in ((2, 3), (), (0,)):
         array = np.ones(shape, np.float32)

@@ -75,7 +75,8 @@ class Conversation:
             chunk = held + chunk
             # The second half of a line's end may still be to come.
             held = b"\r" if chunk.endswith(b"\r") else b""
-            self._out.put(chunk.removesuffix(held).replace(b"\r\n", b"\n"))
+            if complete := chunk.removesuffix(held).replace(b"\r\n", b"\n"):
+                self._out.put(complete)  # never empty, which is the end
         self._out.put(b"")
 
     def _read_errors(self, errors: IO[bytes]) -> None:
