@@ -59,6 +59,23 @@ def non_negative(name: str, value: object) -> float:
     return number
 
 
+def _beyond(name: str, value: object, dtype: np.dtype[Any]) -> ValueError:
+    return _illegal(name, value, f"{NON_NEGATIVE}, finite also in {dtype.name}")
+
+
+def finite_in(name: str, value: object, dtype: DTypeLike) -> None:
+    """ValueError unless value is legal, and still finite when rounded to the compute dtype.
+
+    >>> finite_in("rate", 1e300, "float32")
+    Traceback (most recent call last):
+        ...
+    ValueError: rate=1e+300 is not legal; legal: a finite number >= 0, finite also in float32
+    """
+    target = compute_dtype(dtype)
+    if not np.isfinite(round_to(np.float64(non_negative(name, value)), target)):
+        raise _beyond(name, value, target)
+
+
 def in_unit_interval(name: str, value: object) -> float:
     """value as binary64 in [0, 1): the rule for the betas.
 
@@ -111,11 +128,11 @@ class Scalars:
     weight_decay: Any
 
 
-def round_scalars(values: Hyperparameters, dtype: DTypeLike, *, lr_name: str = "lr") -> Scalars:
+def round_scalars(values: Hyperparameters, dtype: DTypeLike) -> Scalars:
     """Form the complements in binary64, then round each of the six once to dtype (SPEC C4).
 
     dtype is the compute dtype. The six are NumPy scalars of it, ready to be handed to a kernel; an
-    lr or weight_decay that overflows it is a ValueError (SPEC C13), which calls η by lr_name.
+    lr or weight_decay that overflows it is a ValueError (SPEC C13).
 
     >>> scalars = round_scalars(Hyperparameters(1e-4, 0.9, 0.99, 0.0), "float32")
     >>> scalars.one_minus_beta2
@@ -137,8 +154,7 @@ def round_scalars(values: Hyperparameters, dtype: DTypeLike, *, lr_name: str = "
         ]
     )
     scalars = Scalars(*round_to(wide, target))
-    for field, name in (("lr", lr_name), ("weight_decay", "weight_decay")):
-        if not np.isfinite(getattr(scalars, field)):
-            legal = f"{NON_NEGATIVE}, finite also in {target.name}"
-            raise _illegal(name, getattr(values, field), legal)
+    for name in ("lr", "weight_decay"):
+        if not np.isfinite(getattr(scalars, name)):
+            raise _beyond(name, getattr(values, name), target)
     return scalars

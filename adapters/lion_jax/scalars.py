@@ -14,6 +14,7 @@ from lion_ref.dtypes import STORAGE_DTYPES
 from lion_ref.hyperparameters import (
     Hyperparameters,
     Scalars,
+    finite_in,
     in_unit_interval,
     non_negative,
     round_scalars,
@@ -71,7 +72,8 @@ def scalars_for(
     """The six scalars in the compute dtype, each rounded once."""
     given = {"lr": lr, "beta1": beta1, "beta2": beta2, "weight_decay": weight_decay}
     known = {name: 0.0 if is_traced(value) else value for name, value in given.items()}
-    rounded = round_scalars(Hyperparameters(**known), compute, lr_name="learning_rate")
+    finite_in("learning_rate", known["lr"], compute)  # which round_scalars would call lr
+    rounded = round_scalars(Hyperparameters(**known), compute)
     fields = {name: getattr(rounded, name) for name in Scalars.__dataclass_fields__}
     for name, value in given.items():
         if is_traced(value):

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from lion_ref.dtypes import check_dtypes
-from lion_ref.hyperparameters import NON_NEGATIVE, non_negative
+from lion_ref.hyperparameters import non_negative
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,16 +26,6 @@ def number_or_schedule(name: str, value: Any) -> Any:
         raise TypeError(
             f"{error}, a LearningRateSchedule, or a callable without arguments that returns one"
         ) from None
-
-
-def finite_in(name: str, value: float, dtype: str) -> None:
-    """ValueError unless value is legal, and still finite when rounded to the compute dtype."""
-    with np.errstate(over="ignore"):
-        rounded = float(np.dtype(dtype).type(non_negative(name, value)))
-    if not math.isfinite(rounded):
-        raise ValueError(
-            f"{name}={value!r} is not legal; legal: {NON_NEGATIVE}, finite also in {dtype}"
-        )
 
 
 def as_gradient(gradient: Any) -> Any:

@@ -9,13 +9,12 @@ import numpy as np
 import tensorflow as tf
 
 from lion_ref.dtypes import compute_dtype
-from lion_ref.hyperparameters import in_unit_interval
+from lion_ref.hyperparameters import finite_in, in_unit_interval
 from lion_tf.checks import (
     Schedule,
     as_gradient,
     check_gradients,
     check_iterations,
-    finite_in,
     number_or_schedule,
 )
 from lion_tf.kernel import Tensor, update
