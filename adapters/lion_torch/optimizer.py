@@ -118,13 +118,12 @@ class Lion(Optimizer):
         """
 
         def completed(_: Optimizer, given: dict[str, Any]) -> dict[str, Any]:
-            own = {name: given[name] for name in ("param_groups", "state")}
-            check_is_lion(**own)
-            groups = filled(own["param_groups"], self.param_groups, self.defaults)
+            check_is_lion(given["param_groups"], given["state"])
+            groups = filled(given["param_groups"], self.param_groups, self.defaults)
             # Before anything is loaded: a refused dict changes nothing. torch compares the lengths.
             for group, mine in zip(groups, self.param_groups, strict=False):
                 check_group({**group, "params": mine["params"]})
-                check_momenta(group["params"], mine["params"], own["state"])
+                check_momenta(group["params"], mine["params"], given["state"])
             return keep_tensors({**given, "param_groups": groups})
 
         # Registered last, so that it sees what the other hooks have made of the state dict.

@@ -128,9 +128,9 @@ def _steady(rng: np.random.Generator, arrays: list[Array]) -> None:
 
 def _cancel_in_the_step(rng: np.random.Generator, arrays: list[Array], decay: float) -> None:
     """θ about -u/λ, so that u + λθ is what rounding leaves."""
-    at = _part(rng, 0.05)
     if not decay:
         return
+    at = _part(rng, 0.05)
     sign = rng.choice([-1.0, 1.0], at.size)
     for array in arrays[1:]:
         array[at] = round_to(sign, array.dtype)

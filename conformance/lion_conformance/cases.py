@@ -225,9 +225,8 @@ def _cancelling(
     balance = -beta * np.asarray(momenta, np.float64) / (1 - beta)
     precision = FORMATS[grads.dtype.name].precision
     units = rng.integers(-3, 4, momenta.size) * 2.0 ** (1 - precision)
-    farther = np.exp2(-rng.integers(1, precision, momenta.size)) * rng.choice(
-        [-1.0, 1.0], momenta.size
-    )
+    sizes = np.exp2(-rng.integers(1, precision, momenta.size))
+    farther = sizes * rng.choice([-1.0, 1.0], momenta.size)
     nudge = 1 + np.where(rng.random(momenta.size) < 0.5, units, farther)
     chosen = rng.random(momenta.size) < share
     return np.where(chosen, round_to(balance * nudge, grads.dtype), grads)

@@ -1,4 +1,4 @@
-"""The semantics that a port declares outside Python: choices by name, from a program or a file."""
+"""The semantics that a port declares: by name, from a program or a file; and not kept."""
 
 from __future__ import annotations
 
@@ -9,6 +9,15 @@ from lion_ref.semantics import choices
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+
+def not_as_declared(declared: Semantics) -> str:
+    """What is said of bits that are others than those that a port declares.
+
+    >>> not_as_declared(Semantics())
+    'the bits are not those declared: canonical'
+    """
+    return f"the bits are not those declared: {declared.describe()}"
 
 
 def semantics_of(named: Mapping[str, Any]) -> Semantics:

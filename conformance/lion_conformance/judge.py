@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 import lion_ref
 from lion_conformance.accepted_set import Measure
+from lion_conformance.declaration import not_as_declared
 from lion_conformance.differences import sample
 from lion_conformance.port import ChangedAnswerError, ChangedResultError, Port, PortError, run_once
 from lion_ref import Semantics
@@ -184,7 +185,7 @@ class Tally:
         if self._equals(got, case, self.declared):
             return True
         if self.as_declared:
-            why = f"the bits are not those declared: {self.declared.describe()}"
+            why = not_as_declared(self.declared)
             self.broken = Failure(case, got, why, promised=self.declared)
         self.as_declared = False
         return False

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from lion_conformance.cases import Case
 from lion_ref import STORAGE_DTYPES
 from lion_ref.arithmetic import round_to
+from lion_ref.bounds import maximum
 from lion_ref.dtypes import compute_dtype
 from lion_ref.rational import FORMATS
 
@@ -27,7 +28,7 @@ Array = NDArray[Any]
 PARTS: Final = (1 - 2.0**-10, 1.0, 1.5)
 """Of half a unit in the last place beyond the largest number: rounded down, a tie, beyond it.
 
-The tie tells what is to be bit-exact. Beyond it no rounding of Lion is finite (SPEC C22).
+The tie tells what is to be bit-exact. Beyond it no rounding of Lion is finite (SPEC C25, C26).
 """
 
 SIGNS: Final = np.array([1.0, -1.0])
@@ -60,8 +61,7 @@ def momentum_overflows(triple: Triple) -> Iterator[Case]:
 def _ends(dtype: str) -> tuple[float, float]:
     """The largest number, and half a unit in its last place."""
     limits = FORMATS[dtype]
-    half = 2.0 ** (limits.max_exponent - limits.precision)
-    return 2.0**limits.max_exponent * (2 - 2.0 ** (1 - limits.precision)), half
+    return maximum(STORAGE_DTYPES[dtype]), 2.0 ** (limits.max_exponent - limits.precision)
 
 
 def _case(

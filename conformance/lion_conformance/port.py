@@ -90,7 +90,7 @@ _FIELDS: Final[dict[str, tuple[Any, str]]] = {
 """What each field of a port has to be."""
 
 
-def _check_kinds(port: Port) -> None:
+def _check_fields(port: Port) -> None:
     """TypeError for a field of another type, ValueError for words that no report can show."""
     for name, (kinds, legal) in _FIELDS.items():
         value = getattr(port, name)
@@ -130,7 +130,7 @@ class Port:
 
     def __post_init__(self) -> None:
         """TypeError or ValueError, in one line, for what no port can say of itself."""
-        _check_kinds(self)
+        _check_fields(self)
         if not self.triples:
             raise ValueError(f"triples=() is not legal; legal: {_FIELDS['triples'][1]}")
         legal_here = legal_triples()

@@ -45,7 +45,7 @@ def ones(*shape: int, dtype: torch.dtype = torch.float32) -> torch.nn.Parameter:
         (
             {"momentum_dtype": torch.int32},
             TypeError,
-            "momentum_dtype=torch.int32 is not legal; leg",
+            "momentum_dtype=torch.int32 is not legal; legal: None, float16, bfloat16, float32",
         ),
         (
             {"lr": torch.tensor(0.1), "foreach": True},

@@ -116,9 +116,8 @@ class Conversation:
         deadline = time.monotonic() + timeout
         heard = _Heard(last, sizes)
         while True:
-            remaining = deadline - time.monotonic()
             try:
-                chunk = self._out.get(timeout=max(0.0, remaining))
+                chunk = self._out.get(timeout=max(0.0, deadline - time.monotonic()))
             except queue.Empty:
                 status = self._process.poll()
                 if status is not None:  # and what it has started holds its output

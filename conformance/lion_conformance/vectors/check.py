@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 import lion_ref
 from lion_conformance.cases import Case
-from lion_conformance.declaration import semantics_of
+from lion_conformance.declaration import not_as_declared, semantics_of
 from lion_conformance.hexlines import decode
 from lion_conformance.judge import Verdict
 from lion_conformance.vectors.build import NAMES, run_long
@@ -109,23 +109,17 @@ def _judged(
         pairs = _results(group, lines)
     except ValueError as error:
         return result(Verdict.REJECTED, str(error), ok=False)
-    keeps = declared is not None and _all_equal(pairs, declared)
+    broken = ""
+    if declared is not None and not _all_equal(pairs, declared):
+        broken = not_as_declared(declared)
     if _all_equal(pairs, CANONICAL):
-        fine = declared is None or keeps
-        return result(Verdict.BIT_EXACT, "" if fine else _not_as(declared), ok=fine)
-    if keeps and declared is not None and not declared.is_other_algorithm:
+        return result(Verdict.BIT_EXACT, broken, ok=not broken)
+    if declared is not None and not broken and not declared.is_other_algorithm:
         return result(Verdict.BIT_EXACT_AS, declared.describe())
     outside = _first_outside(pairs)
     if outside:
         return result(Verdict.REJECTED, outside, ok=False)
-    if declared is not None:
-        return result(Verdict.ACCEPTED, _not_as(declared), ok=False)
-    return result(Verdict.ACCEPTED, _heard(group, lines))
-
-
-def _not_as(declared: Semantics | None) -> str:
-    words = "" if declared is None else declared.describe()
-    return f"the bits are not those declared: {words}"
+    return result(Verdict.ACCEPTED, broken or _heard(group, lines), ok=declared is None)
 
 
 def _results(group: dict[str, Any], lines: list[str]) -> Results:
@@ -219,7 +213,7 @@ def _judged_hashes(
     else:
         as_declared = exact
     if exact:
-        why = "" if as_declared else _not_as(declared)
+        why = "" if declared is None or as_declared else not_as_declared(declared)
         return GroupResult(group["id"], Verdict.BIT_EXACT, ok=as_declared, why=why)
     if declared is not None and as_declared and not declared.is_other_algorithm:
         return GroupResult(group["id"], Verdict.BIT_EXACT_AS, ok=True, why=declared.describe())

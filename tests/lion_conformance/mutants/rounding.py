@@ -10,7 +10,7 @@ import numpy as np
 import lion_ref
 from lion_ref import Semantics
 from lion_ref.arithmetic import round_to
-from lion_ref.rational import FORMATS
+from lion_ref.bounds import maximum
 from tests.lion_conformance.mutants.catalogue import mutant
 from tests.lion_conformance.mutants.formula import lion
 
@@ -212,8 +212,7 @@ class StochasticRounding:
 def _saturated(array: Any, dtype: Any) -> Any:
     """Rounded once, but what is finite stays finite."""
     stored = round_to(array, dtype)
-    limits = FORMATS[stored.dtype.name]
-    largest = stored.dtype.type(2.0**limits.max_exponent * (2 - 2.0 ** (1 - limits.precision)))
+    largest = stored.dtype.type(maximum(stored.dtype))
     beyond = np.isfinite(array) & np.isinf(stored)
     return np.where(beyond, np.where(np.signbit(array), -largest, largest), stored)
 
