@@ -25,7 +25,14 @@ import numpy as np
 import optax
 
 import lion_jax
-from benchmarks.results import Report, add_save_option, in_rounds, ratio, seconds
+from benchmarks.results import (
+    Report,
+    add_save_option,
+    graphics_driver,
+    in_rounds,
+    ratio,
+    seconds,
+)
 from benchmarks.shapes import SETS
 
 if TYPE_CHECKING:
@@ -125,7 +132,9 @@ def main() -> None:
     parser.add_argument("--sets", nargs="+", default=DEFAULT_SETS, choices=SETS)
     add_save_option(parser, "jax_step")
     arguments = parser.parse_args()
-    report = Report("One step of lion_jax", ["jax", "optax"], str(jax.devices()[0]))
+    on_cpu = jax.default_backend() == "cpu"
+    where = str(jax.devices()[0]) if on_cpu else graphics_driver()
+    report = Report("One step of lion_jax", ["jax", "optax"], where)
     report.text("\nMedian milliseconds; ratios are medians within rounds; buffers are donated.")
     for name in arguments.sets:
         measure(report, name, arguments.dtype, arguments.rounds)

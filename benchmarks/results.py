@@ -17,6 +17,7 @@ from __future__ import annotations
 import os
 import platform
 import shlex
+import subprocess
 import sys
 import time
 from datetime import UTC, datetime
@@ -105,6 +106,14 @@ def setting(packages: Sequence[str]) -> list[str]:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     today = datetime.now(UTC).date().isoformat()
     return [today, *versions, f"Python {platform.python_version()}", f"{machine}, {cores} cores"]
+
+
+def graphics_driver() -> str:
+    """The first graphics card and its driver's version, as nvidia-smi names them."""
+    command = ["nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"]
+    found = subprocess.run(command, capture_output=True, text=True, check=True)
+    card, driver = found.stdout.splitlines()[0].split(", ")
+    return f"{card}, driver {driver}"
 
 
 def seconds(task: Callable[[], Any]) -> float:

@@ -21,7 +21,14 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from benchmarks.published_lions import installed, published
-from benchmarks.results import Report, add_save_option, in_rounds, ratio, seconds
+from benchmarks.results import (
+    Report,
+    add_save_option,
+    graphics_driver,
+    in_rounds,
+    ratio,
+    seconds,
+)
 from benchmarks.shapes import SETS
 from lion_torch import Lion
 
@@ -127,6 +134,9 @@ def main() -> None:
     torch.set_num_threads(arguments.threads)
     packages = ["torch", *installed()]
     where = f"{arguments.device}, {arguments.threads} threads"
+    if arguments.device != "cpu":
+        packages.insert(1, "triton")
+        where = f"{graphics_driver()}, CUDA {torch.version.cuda}"
     report = Report("One step of lion_torch", packages, where)
     for name, dtype in product(arguments.sets, arguments.dtypes):
         report.section(f"{name}, {dtype}")
