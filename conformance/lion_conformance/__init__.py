@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from lion_conformance.offers import Offer
     from lion_conformance.port import Port, PortError
     from lion_conformance.port_tests import PortTests
+    from lion_conformance.refusal import Refusal
     from lion_conformance.report.model import Report
     from lion_conformance.verify import verify
 
@@ -27,6 +28,7 @@ __all__ = [
     "Port",
     "PortError",
     "PortTests",
+    "Refusal",
     "Report",
     "Verdict",
     "diagnose",
@@ -41,6 +43,7 @@ _HOMES = {
     "Port": "port",
     "PortError": "port",
     "PortTests": "port_tests",
+    "Refusal": "refusal",
     "Report": "report.model",
     "Verdict": "judge",
     "diagnose": "diagnose",

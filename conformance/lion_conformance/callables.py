@@ -8,12 +8,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lion_conformance.offers import Offer
-from lion_conformance.port import LONGEST_NAME, Port, PortError, Session, check_unchanged
+from lion_conformance.port import (
+    LONGEST_NAME,
+    UNIFORM,
+    Port,
+    PortError,
+    Session,
+    check_unchanged,
+)
 from lion_ref.arithmetic import bits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from lion_conformance.port import Triple
+    from lion_conformance.refusal import Refusal
     from lion_ref import Semantics
 
 Array = NDArray[Any]
@@ -147,10 +156,18 @@ def from_callable(
     name: str | None = None,
     declared: Semantics | None = None,
     refuses: bool = False,
+    triples: tuple[Triple, ...] = UNIFORM,
+    declines: tuple[Refusal, ...] = (),
 ) -> Port:
     """A port from a callable with lion_ref.step's signature: NumPy arrays in, NumPy arrays out.
 
-    refuses: whether it is to be judged by its refusals too, as a port that offers REFUSAL.
+    Args:
+        step: the callable.
+        name: what it is called in reports; its module and name if omitted.
+        declared: the semantics whose bits it promises.
+        refuses: whether it is to be judged by its refusals too, as a port that offers REFUSAL.
+        triples: the dtypes (θ, m, g) that it takes, as of a `Port`.
+        declines: legal scalars that it does not take, and need not.
 
     >>> import lion_ref
     >>> from_callable(lion_ref.step).name
@@ -173,4 +190,11 @@ def from_callable(
         return _Stateless(step, params, momenta, beta1, beta2)
 
     offers = _OF_ANY_CALLABLE | ({Offer.REFUSAL} if refuses else set())
-    return Port(name=name, open=open_session, declared=declared, offers=offers)
+    return Port(
+        name=name,
+        open=open_session,
+        declared=declared,
+        offers=offers,
+        triples=triples,
+        declines=declines,
+    )

@@ -145,6 +145,15 @@ class Case:
         return Case(param, momentum, grad, **self.scalars)
 
 
+def ordinary(case: Case) -> bool:
+    """Hyperparameters of the kind that runs have: a port may treat others as cases of their own."""
+    return (
+        min(case.beta1, case.beta2) > 0.5
+        and case.lr * case.weight_decay < 1
+        and all(x == 0 or 1e-6 <= x <= 1e4 for x in (case.lr, case.weight_decay))
+    )
+
+
 def build(draw: Draw, triples: Sequence[Triple]) -> Case:
     """A case for one of the triples."""
     names = draw.pick(triples)

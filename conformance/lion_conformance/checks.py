@@ -11,6 +11,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from lion_conformance import tape
+from lion_conformance.asked import Asked, Dtypes, asked_for
 from lion_conformance.drive import drive_random, fixed
 from lion_conformance.explain import explained
 from lion_conformance.fresh import judge_elsewhere, why_not
@@ -21,19 +22,21 @@ from lion_conformance.port import (
     ChangedResultError,
     Port,
     PortError,
-    check_dtypes,
 )
+from lion_conformance.preamble import ordinary_case
 from lion_conformance.report.model import Counterexample, Report
+from lion_conformance.report.table import meaning
 from lion_conformance.runs import affordable, judge_runs
-from lion_conformance.shorten import smallest
+from lion_conformance.shorten import refused_alone, smallest
 from lion_conformance.sweep import sweep
-from lion_conformance.verify import check_budget, report_on, result_of
+from lion_conformance.verify import check_budget, report_on, result_of, with_refusals
 from lion_ref.acceptance import judge
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Sequence
 
     from lion_conformance.cases import Case
+    from lion_conformance.port import Triple
     from lion_conformance.report.model import DtypeResult, TapeResult
     from lion_conformance.report.origin import Origin
     from lion_conformance.trajectory import RunFailure
@@ -72,12 +75,48 @@ _BY_ERROR: dict[type[PortError | None], Check] = {
 class _Judged:
     """All checks of one dtype, after one pass over its cases."""
 
-    def __init__(self, port: Port, dtype: str, *, max_examples: int, seed: int) -> None:
+    def __init__(self, asked: Asked, dtype: str, *, max_examples: int, seed: int) -> None:
         self.failures: dict[Check, Failure | RunFailure] = {}
         self.unasked: dict[Check, str] = {}
-        self._port, self._tally = port, Tally(port.declared)
-        triples = [triple for triple in port.triples if triple[0] == dtype]
-        first: Failure | RunFailure | None = None
+        self._tally = tally = Tally(asked.port.declared)
+        triples = self._taken(asked, dtype)
+        port = self._port = asked.without(tally.not_taken)
+        if not triples:
+            self.result = result_of(port, dtype, tally)
+            return
+        first = self._first_failure(triples, max_examples=max_examples, seed=seed)
+        tally.go_on()
+        tally.find_refusals(port)
+        judge_runs(port, dtype, tally, drawn=affordable(port, max_examples), seed=seed)
+        if tally.failure is None and not why_not(port):
+            tally.failure = judge_elsewhere(port, {dtype: tally}).get(dtype)
+        run = tally.failure
+        if run is not None:
+            self.failures[Check.RUNS] = run
+        tally.failure = first or run
+        tally.find_refusals(port)
+        result = result_of(port, dtype, tally)
+        result = explained(port, [result], max_examples=max_examples, seed=seed)[0]
+        self.result = with_refusals(result, port.declared)
+        if tally.undeclared:
+            self.failures.setdefault(Check.ANSWERS, refused_alone(port, tally.scalars))
+        if tally.broken is not None:
+            self.failures[Check.DECLARED] = tally.broken
+
+    def _taken(self, asked: Asked, dtype: str) -> list[Triple]:
+        """The triples with this θ that the port takes, of those that nobody named."""
+        found = []
+        for triple in (x for x in asked.port.triples if x[0] == dtype):
+            if triple not in asked.tried or self._tally.takes(asked.port, triple):
+                found.append(triple)
+                self._note(ordinary_case(triple), "fixed")
+        return found
+
+    def _first_failure(
+        self, triples: Sequence[Triple], *, max_examples: int, seed: int
+    ) -> Failure | RunFailure | None:
+        """Judge all cases; what is wrong with the first that is rejected."""
+        first = self._tally.failure
 
         def judge_case(case: Case, stage: str) -> bool:
             nonlocal first
@@ -87,9 +126,9 @@ class _Judged:
             return True
 
         answered = dict.fromkeys(BY_STAGE, 0)
-        for case in fixed(tuple(triples), port.compiles):
+        for case in fixed(tuple(triples), self._port.compiles):
             judge_case(case, "fixed")
-        for case in sweep(triples, seed=seed, compiles=port.compiles):
+        for case in sweep(triples, seed=seed, compiles=self._port.compiles):
             judge_case(case, "random")
         drive_random(
             lambda case: judge_case(case, "random"), triples, max_examples=max_examples, seed=seed
@@ -97,23 +136,17 @@ class _Judged:
         for stage, checks in BY_STAGE.items():
             if not answered[stage]:
                 self.unasked |= dict.fromkeys(checks, "no case was answered")
-        self._tally.go_on()
-        judge_runs(port, dtype, self._tally, drawn=affordable(port, max_examples), seed=seed)
-        if self._tally.failure is None and not why_not(port):
-            self._tally.failure = judge_elsewhere(port, {dtype: self._tally}).get(dtype)
-        run = self._tally.failure
-        if run is not None:
-            self.failures[Check.RUNS] = run
-        self._tally.failure = first or run
-        result = result_of(port, dtype, self._tally)
-        self.result = explained(port, [result], max_examples=max_examples, seed=seed)[0]
-        if self._tally.broken is not None:
-            self.failures[Check.DECLARED] = self._tally.broken
+        return first
 
     def _judge(self, case: Case, stage: str) -> bool:
-        """Whether the port answered; what is wrong is noted under the check that it fails."""
+        """Judge a case; whether the port answered it."""
+        before = self._tally.cases
         self._tally.add(self._port, case)
         self._tally.widths.add(case)
+        return self._tally.cases > before and self._note(case, stage)
+
+    def _note(self, case: Case, stage: str) -> bool:
+        """Whether the port answered the case that was judged last; its failure, by its check."""
         failure = self._tally.failure
         if not isinstance(failure, Failure):
             return True
@@ -147,13 +180,14 @@ class Checklist:
         self,
         port: Port,
         *,
-        dtypes: Iterable[str] | None,
+        dtypes: Dtypes | None,
         max_examples: int,
         seed: int,
         origin: Origin,
     ) -> None:
-        self.port = port
-        self.dtypes = check_dtypes(port, dtypes)
+        self._asked = asked_for(port, dtypes)
+        self.port = self._asked.port
+        self.dtypes = self.port.params()
         check_budget(max_examples, seed)
         self._budget = {"max_examples": max_examples, "seed": seed}
         self._origin = origin
@@ -168,7 +202,10 @@ class Checklist:
         return [check for check in Check if check not in left_out]
 
     def shortfall(self, dtype: str, check: Check) -> Report | None:
-        """None if the check holds; else a report on it alone, with its own counterexample."""
+        """None if the check holds; else a report on it alone, with its own counterexample.
+
+        Of a dtype that is `not_taken` there is nothing to hold.
+        """
         if check is Check.TAPE:
             return self._tape_shortfall()
         judged = self._of(dtype)
@@ -180,9 +217,20 @@ class Checklist:
             return self._report(replace(judged.result, as_promised=False))
         return None
 
+    def not_taken(self, dtype: str) -> str:
+        """Why there is nothing to judge in a dtype that nobody named: the port's words."""
+        result = self._of(dtype).result
+        if result.verdict is not Verdict.NOT_TAKEN:
+            return ""
+        if all(self._of(x).result.verdict is Verdict.NOT_TAKEN for x in self.dtypes):
+            self._asked = replace(self._asked, tried=frozenset())
+            self._judged.clear()  # one that takes nothing has not passed
+            return ""
+        return f"{dtype} not taken: {meaning(self._report(), result)}"
+
     def _of(self, dtype: str) -> _Judged:
         if dtype not in self._judged:
-            self._judged[dtype] = _Judged(self.port, dtype, **self._budget)
+            self._judged[dtype] = _Judged(self._asked, dtype, **self._budget)
         return self._judged[dtype]
 
     def _tape_shortfall(self) -> Report | None:

@@ -99,8 +99,13 @@ def _ports(parsed: argparse.Namespace) -> list[Report]:
 
 def _verify(parsed: argparse.Namespace) -> list[Report]:
     def judged(port: Any, origin: Origin) -> list[Report]:
-        wanted = parsed.dtype or None
-        report = verify(port, dtypes=wanted, max_examples=parsed.max_examples, seed=parsed.seed)
+        report = verify(
+            port,
+            dtypes=parsed.dtype or None,
+            mixed=parsed.mixed,
+            max_examples=parsed.max_examples,
+            seed=parsed.seed,
+        )
         return [replace(report, origin=origin)]
 
     if (parsed.port is None) == (parsed.exec is None):
@@ -249,12 +254,17 @@ def _parser() -> argparse.ArgumentParser:
         metavar="SECONDS",
         help=f"for each batch that the program answers (default: {TIMEOUT:g})",
     )
+    verifies.add_argument(
+        "--mixed",
+        action="store_true",
+        help="of a callable, judge all triples of several dtypes too, as far as it takes them",
+    )
     verifies.set_defaults(command=_verify)
 
     diagnoses = commands.add_parser("diagnose", help="say which semantics a port's bits have")
     diagnoses.add_argument("port", metavar="MODULE:CALLABLE")
     diagnoses.add_argument(
-        "--dtype", action="append", metavar="DTYPE", help="dtype of the parameter; repeatable"
+        "--dtype", action="append", metavar="DTYPE", help="as for verify; repeatable"
     )
     diagnoses.set_defaults(action=_diagnose)
     vectors.add(commands)
@@ -267,7 +277,8 @@ def _common_arguments() -> argparse.ArgumentParser:
         "--dtype",
         action="append",
         metavar="DTYPE",
-        help=f"dtype of the parameter: {', '.join(STORAGE_DTYPES)}; repeatable",
+        help=f"dtype of the parameter: {', '.join(STORAGE_DTYPES)}; or of parameter, momentum and "
+        "gradient, as bfloat16/float32/bfloat16; repeatable",
     )
     common.add_argument(
         "--max-examples",

@@ -15,18 +15,23 @@ from typing import TYPE_CHECKING, Any, Final
 
 from lion_conformance import battery, canaries, corners
 from lion_conformance.alike import simplest_alike
+from lion_conformance.asked import asked_for, without_untaken
 from lion_conformance.callables import from_callable
+from lion_conformance.cases import ordinary
 from lion_conformance.evidence import Evidence, Part
 from lion_conformance.parting import Parting, parting
 from lion_conformance.place import depends_on_place, differs_again, differs_alone
-from lion_conformance.port import Port, PortError, check_dtypes, run_once
+from lion_conformance.port import Port, PortError, RaisedError, run_once
+from lion_conformance.refusals import Scalars, refusals_of, wherever_it_answers
 from lion_ref import CANONICAL, Semantics
 from lion_ref.semantics import choices
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
+    from lion_conformance.asked import Dtypes
     from lion_conformance.cases import Case
+    from lion_conformance.refusal import Refusal
 
     Scope = Callable[[Case], bool]
 
@@ -52,20 +57,12 @@ class Diagnosis:
     parted_at: str = ""
     undetermined: tuple[str, ...] = ()
     ordinarily: Semantics | None = None
+    refusals: tuple[Refusal, ...] = ()
 
 
 def any_case(_: Case) -> bool:
     """All hyperparameters that are legal."""
     return True
-
-
-def ordinary(case: Case) -> bool:
-    """Hyperparameters of the kind that runs have: a port may treat others as cases of their own."""
-    return (
-        min(case.beta1, case.beta2) > 0.5
-        and case.lr * case.weight_decay < 1
-        and all(x == 0 or 1e-6 <= x <= 1e4 for x in (case.lr, case.weight_decay))
-    )
 
 
 def in_widest_scope(explained: Callable[[Scope], Diagnosis]) -> Diagnosis:
@@ -80,15 +77,12 @@ def in_widest_scope(explained: Callable[[Scope], Diagnosis]) -> Diagnosis:
     return replace(found, sentence=words, ordinarily=narrower)
 
 
-def diagnose(
-    port: Port | Callable[..., Any], *, dtypes: Iterable[str] | None = None
-) -> Semantics | None:
+def diagnose(port: Port | Callable[..., Any], *, dtypes: Dtypes | None = None) -> Semantics | None:
     """The semantics under which lion_ref.step gives the port's bits; None if there is none.
 
     Args:
         port: as for `verify`.
-        dtypes: the storage dtypes of θ to look at; all that the port takes if omitted. One
-            semantics has to explain them all.
+        dtypes: as for `verify`. One semantics has to explain them all, wherever the port answers.
 
     Raises:
         TypeError, ValueError: an argument that is not legal, by name.
@@ -101,7 +95,7 @@ def diagnose(
     return diagnosis(port, dtypes=dtypes).semantics
 
 
-def diagnosis(port: Port | Callable[..., Any], *, dtypes: Iterable[str] | None = None) -> Diagnosis:
+def diagnosis(port: Port | Callable[..., Any], *, dtypes: Dtypes | None = None) -> Diagnosis:
     """As `diagnose`, in full: the semantics, a sentence, where the bits part, what stays open.
 
     >>> import functools, lion_ref
@@ -109,9 +103,17 @@ def diagnosis(port: Port | Callable[..., Any], *, dtypes: Iterable[str] | None =
     >>> diagnosis(port, dtypes=["float32"]).sentence
     "equals the reference in which m' = fma(1-β2, g, β2·m)"
     """
-    subject = port if isinstance(port, Port) else from_callable(port)
-    wanted = check_dtypes(subject, dtypes)
-    return in_widest_scope(lambda scope: Search(subject, wanted, scope).result())
+    given = port if isinstance(port, Port) else from_callable(port)
+    subject = without_untaken(asked_for(given, dtypes))
+
+    def searched(scope: Scope) -> Diagnosis:
+        search = Search(subject, subject.params(), scope)
+        result = search.result()
+        refusals = search.refusals()
+        words = wherever_it_answers(result.sentence, refusals)
+        return replace(result, sentence=words, refusals=refusals)
+
+    return in_widest_scope(searched)
 
 
 class Search:
@@ -123,6 +125,7 @@ class Search:
         self._simplest = partial(simplest_alike, triples=self._triples)
         self._unasked = filter(scope, self._inputs())
         self._seen: list[Evidence] = []
+        self._scalars = Scalars.none()
         self._survivors: list[Semantics] | None = None
         self._failed: Diagnosis | None = None
 
@@ -135,10 +138,10 @@ class Search:
             self._failed = Diagnosis(None, f"{UNKNOWN}: {error}", parted_at=str(error))
         while self._failed is None and self._survivors:
             best = min(self._survivors, key=_simplicity)
-            found = next(filter(None, (seen.contradiction(best) for seen in self._seen)), None)
-            if found is None:
+            differs = next(filter(None, (x.contradiction(best) for x in self._seen)), None)
+            if differs is None:
                 return self._explained(best)
-            self._add(found)
+            self._add(differs)
         return self._without_semantics(self._failed or Diagnosis(None, UNKNOWN))
 
     def _without_semantics(self, found: Diagnosis) -> Diagnosis:
@@ -184,9 +187,19 @@ class Search:
         """What was seen, then more, for as long as it is asked for."""
         yield from list(self._seen)
         for case in self._unasked:
-            got = run_once(self._port, *case.arrays, **case.scalars)
+            try:
+                got = run_once(self._port, *case.arrays, **case.scalars)
+            except RaisedError as error:
+                if not self._scalars.refuse(case, error):
+                    raise
+                continue
+            self._scalars.answer(case)
             self._seen.append(Evidence.of(case, got))
             yield self._seen[-1]
+
+    def refusals(self) -> tuple[Refusal, ...]:
+        """The legal scalars that the port refused on the way."""
+        return refusals_of(self._port, self._scalars)
 
     def _search(self) -> list[Semantics]:
         survivors = [CANONICAL]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
@@ -23,7 +24,8 @@ from lion_conformance.diagnose import (
 from lion_conformance.drive import drive
 from lion_conformance.fixed_runs import fixed_runs
 from lion_conformance.judge import Verdict
-from lion_conformance.port import PortError, run_once
+from lion_conformance.port import PortError, RaisedError, run_once
+from lion_conformance.refusals import avoiding, usual
 from lion_conformance.report.model import Value
 from lion_conformance.trajectory import answers
 from lion_ref.acceptance import Reason
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from lion_conformance.cases import Case
     from lion_conformance.diagnose import Scope
     from lion_conformance.port import Port
+    from lion_conformance.refusal import Refusal
     from lion_conformance.report.model import Counterexample, DtypeResult
     from lion_ref import Semantics
 
@@ -55,17 +58,19 @@ def explained(
     `bit-exact as` it (SPEC C29).
     """
     results = [_known(port, r) for r in results]
-    unexplained = [r for r in results if not r.sentence]
+    judged = [r for r in results if r.verdict is not Verdict.NOT_TAKEN]
+    refusals = [refusal for r in judged for refusal in r.refusals]
+    unexplained = [r for r in judged if not r.sentence]
     differ = [r.dtype for r in unexplained if r.verdict in (Verdict.ACCEPTED, Verdict.REJECTED)]
     if not differ:
         return results
     runs = not any(_only_in_a_run(r) for r in results)
 
     def confirmed(dtypes: Sequence[str], scope: Scope) -> Diagnosis:
-        return _confirmed(port, dtypes, max_examples, seed, runs=runs, scope=scope)
+        return _confirmed(port, dtypes, refusals, max_examples, seed, runs=runs, scope=scope)
 
-    if len(results) > 1:
-        together = confirmed([r.dtype for r in results], any_case)
+    if len(judged) > 1:
+        together = confirmed([r.dtype for r in judged], any_case)
         if together.semantics is not None:
             return [_with(port, r, together) if r.dtype in differ else r for r in results]
     found = {dtype: in_widest_scope(partial(confirmed, [dtype])) for dtype in differ}
@@ -120,7 +125,14 @@ def _was_otherwise(found: Counterexample | None, semantics: Semantics) -> bool:
 
 
 def _confirmed(
-    port: Port, dtypes: Sequence[str], max_examples: int, seed: int, *, runs: bool, scope: Scope
+    port: Port,
+    dtypes: Sequence[str],
+    refusals: Sequence[Refusal],
+    max_examples: int,
+    seed: int,
+    *,
+    runs: bool,
+    scope: Scope,
 ) -> Diagnosis:
     search = Search(port, dtypes, scope)
     for _ in range(ROUNDS):
@@ -129,7 +141,7 @@ def _confirmed(
             return found
         try:
             contradiction = _contradiction(
-                port, found.semantics, dtypes, max_examples, seed, runs=runs, scope=scope
+                port, found.semantics, dtypes, refusals, max_examples, seed, runs=runs, scope=scope
             )
         except PortError as error:
             return Diagnosis(None, f"{UNKNOWN}: {error}", parted_at=str(error))
@@ -143,6 +155,7 @@ def _contradiction(
     port: Port,
     semantics: Semantics,
     dtypes: Sequence[str],
+    refusals: Sequence[Refusal],
     max_examples: int,
     seed: int,
     *,
@@ -166,6 +179,8 @@ def _contradiction(
         try:
             return fits(case, run_once(port, *case.arrays, **case.scalars))
         except PortError as error:  # raised where it can be told from Hypothesis's own
+            if isinstance(error, RaisedError) and not usual(case):
+                return True
             errors.append(error)
             return False
 
@@ -176,8 +191,10 @@ def _contradiction(
             raise errors[0]
         for run in fixed_runs(port, dtype) if runs else ():
             if not contradictions:
-                steps = (x for event in answers(port, run) for x in event if x.expected is None)
-                all(fits(x.case, x.got) for x in steps if scope(x.case))
+                answered = answers(port, avoiding(run, refusals))
+                steps = (x for event in answered for x in event if x.expected is None)
+                with suppress(RaisedError):  # whatever it refuses has been judged
+                    all(fits(x.case, x.got) for x in steps if scope(x.case))
         if contradictions:
             return contradictions[0]
     return None

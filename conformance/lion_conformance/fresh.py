@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from lion_conformance.events import Freeze, Restore, Schedule, Step
 from lion_conformance.offers import Offer
 from lion_conformance.port import Port, PortError
+from lion_conformance.refusals import avoiding
 from lion_conformance.script import DECAYS, OTHER_BETAS, RATES, Script, triples_of
 from lion_conformance.trajectory import RunFailure, judged
 from lion_conformance.walk import Walk
@@ -86,7 +87,7 @@ def why_not(port: Port) -> str:
 def judge_elsewhere(port: Port, tallies: dict[str, Tally]) -> dict[str, RunFailure]:
     """Let a run of each dtype of θ go on in one fresh process; those that are rejected."""
     failures: dict[str, RunFailure] = {}
-    runs = {dtype: _run(port, dtype) for dtype in tallies}
+    runs = {dtype: avoiding(_run(port, dtype), x.refusals) for dtype, x in tallies.items()}
     shown: dict[str, list[Shown]] = {dtype: [] for dtype in tallies}
     walks: dict[str, Walk] = {}
     jobs: list[Job] = []

@@ -15,7 +15,17 @@ import lion_ref
 from lion_conformance.accepted_set import Measure
 from lion_conformance.declaration import not_as_declared
 from lion_conformance.differences import sample
-from lion_conformance.port import ChangedAnswerError, ChangedResultError, Port, PortError, run_once
+from lion_conformance.port import (
+    ChangedAnswerError,
+    ChangedResultError,
+    OtherDtypeError,
+    Port,
+    PortError,
+    RaisedError,
+    run_once,
+)
+from lion_conformance.preamble import ordinary_case
+from lion_conformance.refusals import Scalars, refusals_of, undeclared
 from lion_ref import Semantics
 from lion_ref.acceptance import Reason, judge
 from lion_ref.arithmetic import all_same_bits, same_bits
@@ -23,10 +33,15 @@ from lion_ref.arithmetic import all_same_bits, same_bits
 if TYPE_CHECKING:
     from lion_conformance.cases import Case
     from lion_conformance.differences import Difference
+    from lion_conformance.port import Triple
+    from lion_conformance.refusal import Refusal
     from lion_conformance.trajectory import RunFailure
 
 Array = NDArray[Any]
 
+
+NO_ANSWER = (RaisedError, OtherDtypeError)
+"""What a port does that does not take a dtype: it raises, or answers in another."""
 
 AGAIN = 3
 """Every so many cases, the first among them, the port is asked a second time (SPEC C12)."""
@@ -46,6 +61,8 @@ class Verdict(Enum):
     ACCEPTED = "accepted"
     REJECTED = "rejected"
     NOT_RUN = "not run"
+    NOT_TAKEN = "not taken"
+    """A dtype that nobody asked for by name, and that the port does not take."""
 
     @property
     def rank(self) -> int:
@@ -92,6 +109,13 @@ class Tally:
     """How wide the accepted sets of the cases are."""
     events: Counter[str] = field(default_factory=Counter)
     """Events of runs by their kind: SPEC C30."""
+    not_taken: dict[Triple, str] = field(default_factory=dict)
+    """Triples of dtypes that the port does not take, with its words; none of them was judged."""
+    scalars: Scalars = field(default_factory=Scalars.none)
+    """Which scalars the port has answered and refused."""
+    refusals: tuple[Refusal, ...] = ()
+    """What it refuses, and what of that it does not declare, once that has been found out."""
+    undeclared: tuple[Refusal, ...] = ()
     failure: Failure | RunFailure | None = None
     broken: Failure | None = None
     """The first case whose bits are accepted, but not those that the port declares."""
@@ -101,10 +125,10 @@ class Tally:
     judge_seconds: float = 0.0
 
     def add(self, port: Port, case: Case) -> bool:
-        """Judge one case; False if it is rejected."""
+        """Judge one case; False if it is rejected, not if its scalars are refused."""
         got = self._answer(port, case)
         if got is None:
-            return False
+            return self.failure is None
         why = self.take(case, got)
         if why:
             self.failure = Failure(case, got, why)
@@ -113,7 +137,7 @@ class Tally:
             return True
         again = self._answer(port, case)
         if again is None:
-            return False
+            return self.failure is None
         if all(all_same_bits(*pair) for pair in zip(got, again, strict=True)):
             return True
         why = "a second call with the same inputs gave other bits; legal: the same bits"
@@ -126,10 +150,13 @@ class Tally:
         try:
             got = run_once(port, *case.arrays, **case.scalars)
         except PortError as error:
+            if isinstance(error, RaisedError) and self.scalars.refuse(case, error):
+                return None
             self._count(case)
             self.failure = Failure(case, None, str(error), error=error)
             return None
         self.port_seconds += time.perf_counter() - begin
+        self.scalars.answer(case)
         if not all(all_same_bits(*pair) for pairs in self.returned for pair in pairs):
             self._count(case)
             why = "the port changed a result that it had returned before; legal: new arrays"
@@ -138,6 +165,24 @@ class Tally:
             return None
         self.returned.append([(x, x.copy()) for x in got])
         return got
+
+    def takes(self, port: Port, triple: Triple) -> bool:
+        """Judge an ordinary case; False, and no failure, if the port does not take its dtypes."""
+        before = self.cases, self.elements
+        if self.add(port, ordinary_case(triple)):
+            return True
+        error = self.failure.error if isinstance(self.failure, Failure) else None
+        asked_twice = self.cases > before[0] + 1
+        if asked_twice or not isinstance(error, NO_ANSWER):
+            return True
+        self.not_taken[triple] = str(error)
+        self.failure, (self.cases, self.elements) = None, before
+        return False
+
+    def find_refusals(self, port: Port) -> None:
+        """Find out which scalars the port refuses, from the cases so far."""
+        self.refusals = refusals_of(port, self.scalars)
+        self.undeclared = tuple(undeclared(port, self.refusals))
 
     def go_on(self) -> None:
         """Judge more, though something was rejected."""
@@ -200,6 +245,8 @@ class Tally:
         """The best verdict that all cases so far allow."""
         if self.failure is not None:
             return Verdict.REJECTED
+        if self.not_taken and not self.cases:
+            return Verdict.NOT_TAKEN
         if self.canonical:
             return Verdict.BIT_EXACT
         if self.declared is not None and self.as_declared:
@@ -209,7 +256,7 @@ class Tally:
     @property
     def as_promised(self) -> bool:
         """Whether the port keeps to its declaration, or is accepted where it has none."""
-        return self.shortfall is None
+        return self.shortfall is None and not self.undeclared
 
     @property
     def shortfall(self) -> Failure | RunFailure | None:

@@ -33,6 +33,7 @@ from lion_conformance.events import (
 )
 from lion_conformance.offers import Offer
 from lion_conformance.port import PortError
+from lion_conformance.refusals import avoided, avoiding
 from lion_conformance.script import FEW_TENSORS, TENSORS, Script, momenta_beside
 from lion_conformance.trajectory import RunFailure, Trajectory, judged, same_again
 from lion_conformance.walk import Walk
@@ -105,12 +106,13 @@ class Machine(RuleBasedStateMachine):
         self.triple = data.draw(st.sampled_from(self.triples))
         shapes = FEW_TENSORS if port.compiles else TENSORS
         self.start = Script(seed, [self.triple], shapes).state
-        self.betas = betas
+        run = avoiding(Trajectory(self.start, *betas, ()), self.tally.refusals)
+        self.betas = (run.beta1, run.beta2)
         self.events: list[Event] = []
         self.shown: list[State] = []
         self.scheduled = False
         try:
-            self.walk = Walk(port, self.start, beta1=betas[0], beta2=betas[1])
+            self.walk = Walk(port, self.start, beta1=run.beta1, beta2=run.beta2)
         except PortError as error:
             run = self.run_so_far()
             self.reject(RunFailure(run, run.unanswered(error)))
@@ -122,6 +124,7 @@ class Machine(RuleBasedStateMachine):
 
     def happen(self, event: Event) -> None:
         """Let an event happen and judge it."""
+        event = avoided(event, self.tally.refusals)
         self.events.append(event)
         answered = map(self.walk.apply, [event])
         last = len(self.events) - 1

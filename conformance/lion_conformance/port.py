@@ -7,9 +7,9 @@ A bare callable with lion_ref.step's signature is made one by `callables`.
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import NoneType
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -18,11 +18,12 @@ from numpy.typing import NDArray
 
 from lion_conformance.layouts import like
 from lion_conformance.offers import Offer
+from lion_conformance.refusal import Refusal
 from lion_ref import STORAGE_DTYPES, Semantics, legal_triples
 from lion_ref.arithmetic import bits, require_default_environment
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
 Array = NDArray[Any]
 Triple = tuple[str, str, str]
@@ -42,6 +43,14 @@ class ChangedResultError(PortError):
 
 class ChangedAnswerError(PortError):
     """A port gave other bits for the same inputs."""
+
+
+class RaisedError(PortError):
+    """A port raised, or said in its own way that it does not take what it was given."""
+
+
+class OtherDtypeError(PortError):
+    """A port returned a result of another dtype than the array it was made from."""
 
 
 class Session(Protocol):
@@ -74,12 +83,16 @@ def check_name(value: str) -> None:
         raise ValueError(f"name={shown} is not legal; legal: {legal}")
 
 
+UNIFORM: Final[tuple[Triple, ...]] = tuple((name, name, name) for name in STORAGE_DTYPES)
+"""The triples of one dtype: what is judged of a port that says nothing of its dtypes."""
+
 _FIELDS: Final[dict[str, tuple[Any, str]]] = {
     "name": (str, "a string"),
     "open": (Callable, "a callable open(params, momenta, *, beta1, beta2) -> session"),
     "door": (str, "a string"),
     "declared": ((Semantics, NoneType), "a lion_ref.Semantics, or None"),
     "triples": (tuple, "a tuple of one or more of lion_ref.legal_triples()"),
+    "declines": (tuple, "a tuple of lion_conformance.Refusal"),
     "device": (str, "a string"),
     "compiles": (bool, "True or False"),
     "offers": (frozenset, "a frozenset of lion_conformance.Offer"),
@@ -115,7 +128,11 @@ class Port:
     open: Opener
     door: str = "step(...)"
     declared: Semantics | None = None
-    triples: tuple[Triple, ...] = field(default_factory=legal_triples)
+    triples: tuple[Triple, ...] = UNIFORM
+    """The dtypes (θ, m, g) that it takes, and so has to be right in. If left out, nothing is said
+    of them: those of one dtype are tried, and any other may be asked for (SPEC C29)."""
+    declines: tuple[Refusal, ...] = ()
+    """Legal scalars that it says it does not take: refusing these is no shortfall."""
     device: str = "cpu"
     compiles: bool = False
     """Whether each new shape costs a compilation: then fewer sizes are tried."""
@@ -140,6 +157,12 @@ class Port:
                     f"triples holds {triple!r}, which is not legal; legal: those of "
                     "lion_ref.legal_triples(), the dtypes (param, momentum, grad)"
                 )
+        for refusal in self.declines:
+            if not isinstance(refusal, Refusal):
+                raise TypeError(
+                    f"declines holds {refusal!r}, which is not legal; legal: "
+                    f"{_FIELDS['declines'][1]}"
+                )
         for offer in self.offers:
             if not isinstance(offer, Offer):
                 raise TypeError(
@@ -160,6 +183,11 @@ class Port:
                 f"restore={self.restore!r} is not legal with Offer.RESTORE; legal: a callable that "
                 "makes a session of what another saved"
             )
+
+    @property
+    def dtypes_unsaid(self) -> bool:
+        """Whether `triples` was left out, so that one which it does not take is no shortfall."""
+        return self.triples is UNIFORM
 
     def params(self) -> tuple[str, ...]:
         """The dtypes of θ that the port takes, in the order of `triples`."""
@@ -202,28 +230,6 @@ def shown_by_read(shown: object, count: int) -> tuple[Sequence[Array], Sequence[
     return params, momenta
 
 
-def check_dtypes(port: Port, dtypes: Iterable[str] | None) -> tuple[str, ...]:
-    """The dtypes of θ to judge; ValueError for none, or one that no port or not this port takes."""
-    if dtypes is None:
-        return port.params()
-    known = ", ".join(STORAGE_DTYPES)
-    if not isinstance(dtypes, Iterable):
-        raise TypeError(f"dtypes={dtypes!r} is not legal; legal: some of {known}")
-    wanted = (dtypes,) if isinstance(dtypes, str) else tuple(dtypes)
-    for dtype in wanted:
-        if dtype not in list(STORAGE_DTYPES):  # it need not be hashable
-            raise ValueError(f"dtype={dtype!r} is not legal; legal: {known}")
-        if dtype not in port.params():
-            raise ValueError(
-                f"dtype={dtype!r} is not taken by {port.name}; legal: {', '.join(port.params())}"
-            )
-    if not wanted:  # nothing judged is no port that passed
-        raise ValueError(
-            f"dtypes={dtypes!r} is not legal; legal: one or more of {', '.join(port.params())}"
-        )
-    return wanted
-
-
 @contextmanager
 def answering() -> Iterator[None]:
     """Around calls of a port: whatever it raises becomes a PortError in one line.
@@ -239,7 +245,7 @@ def answering() -> Iterator[None]:
         raise
     except BaseException as error:  # a port that exits or skips must not end the judging as passed
         text = " ".join(str(error).split()) or "it does not say why"
-        raise PortError(f"the port raised {type(error).__name__}: {text[:300]}") from error
+        raise RaisedError(f"the port raised {type(error).__name__}: {text[:300]}") from error
 
 
 def check_environment() -> None:
@@ -283,7 +289,7 @@ def run_once(
     results = (params[0], momenta[0])
     for name, result, given in zip(("param", "momentum"), results, (param, momentum), strict=True):
         if result.dtype != given.dtype:
-            raise PortError(
+            raise OtherDtypeError(
                 f"the port returned {name} as {result.dtype}; legal: {given.dtype}, as given"
             )
         if result.shape != given.shape:

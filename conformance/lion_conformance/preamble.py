@@ -106,6 +106,11 @@ of 0 costs a compilation, and no row of SPEC C16 has what Keras makes of λ = -0
 """
 
 
+def ordinary_case(triple: Triple) -> Case:
+    """The case by which a port may say that it does not take a triple of dtypes."""
+    return _case(np.random.default_rng(0), triple, (257,))
+
+
 def preamble(triples: Sequence[Triple], *, compiles: bool) -> Iterator[Case]:
     """The fixed cases for ports that take these triples."""
     rng = np.random.default_rng(0)

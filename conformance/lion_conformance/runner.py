@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lion_conformance import tape
-from lion_conformance.port import check_dtypes
+from lion_conformance.asked import asked_for, check_names, spelled, takes_some
 from lion_conformance.ports import BACKENDS, NotRunnable, backend, load
 from lion_conformance.report.model import Report, versions
 from lion_conformance.report.origin import Origin
@@ -29,7 +29,7 @@ from lion_ref import STORAGE_DTYPES
 if TYPE_CHECKING:
     import queue as queues
 
-    from lion_conformance.port import Port
+    from lion_conformance.port import Port, Triple
     from lion_conformance.ports import Backend
     from lion_ref import Semantics
 
@@ -82,9 +82,7 @@ def judge_backends(
     on_event: Events | None = None,
 ) -> list[Report]:
     """As `run`, for any backends: those of `BACKENDS`, of `published.FAMILIES`, or others."""
-    for dtype in options.dtypes:
-        if dtype not in STORAGE_DTYPES:
-            raise ValueError(f"dtype={dtype!r} is not legal; legal: {', '.join(STORAGE_DTYPES)}")
+    check_names(options.dtypes)
     if options.device not in DEVICES:
         raise ValueError(f"device={options.device!r} is not legal; legal: {', '.join(DEVICES)}")
     check_budget(options.max_examples, options.seed)
@@ -135,13 +133,14 @@ def judge_backend(one: Backend, options: Options, events: queues.Queue[Any]) -> 
     recorded = tape.load()
 
     def judged(index: int, port: Port) -> Report:
-        dtypes = [dtype for dtype in port.params() if dtype in options.dtypes]
+        wanted = takes_some(port, options.dtypes)
+        params = asked_for(port, wanted).port.params() if wanted else ()
 
         def progress(dtype: str, done: int, of: int) -> None:
-            share = (dtypes.index(dtype) + done / of) / len(dtypes)
+            share = (params.index(dtype) + done / of) / len(params)
             events.put(Event(one.name, f"{port.door}, {dtype}", (index + share) / len(ports)))
 
-        return judge_port(port, dtypes, options, recorded, progress)
+        return judge_port(port, wanted, options, recorded, progress)
 
     origin = Origin("backend", one.module)
     return [replace(judged(index, port), origin=origin) for index, port in enumerate(ports)]
@@ -167,7 +166,7 @@ def _without_chatter() -> Iterator[None]:
 
 def judge_port(
     port: Port,
-    dtypes: Sequence[str],
+    dtypes: Sequence[str | Triple],
     options: Options,
     recorded: tape.Tape,
     progress: Callable[[str, int, int], None] | None = None,
@@ -179,12 +178,13 @@ def judge_port(
         return _not_run(port.name, options, "", door=port.door)
     report = verify(
         port,
-        dtypes=check_dtypes(port, dtypes),
+        dtypes=dtypes,
         max_examples=options.max_examples,
         seed=options.seed,
         progress=progress,
     )
-    if tape.TRIPLE in port.triples and "float32" in report.verdicts:
+    judged = {triple for result in report.results for triple in result.triples}
+    if spelled(tape.TRIPLE) in judged:
         promised = replace(port, declared=port.declared or _known(report, "float32"))
         return replace(report, tape=tape.replay(promised, recorded))
     return report

@@ -6,15 +6,16 @@ from typing import TYPE_CHECKING
 
 from lion_conformance.crossed_runs import crossed_runs, hops
 from lion_conformance.fixed_runs import further_runs, long_run, mixed_runs, whole_runs
+from lion_conformance.refusals import avoiding
 from lion_conformance.to_the_end import follow_to_the_end
 from lion_conformance.trajectory import answers, follow, judged
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from lion_conformance.judge import Tally
     from lion_conformance.port import Port
-    from lion_conformance.trajectory import RunFailure
+    from lion_conformance.trajectory import RunFailure, Trajectory
 
 
 EXAMPLES_A_RUN = 8
@@ -51,12 +52,13 @@ def judge_runs(port: Port, dtype: str, tally: Tally, *, drawn: int, seed: int | 
 
 
 def _of_fixed_runs(port: Port, dtype: str, tally: Tally) -> Iterator[RunFailure | None]:
-    for run in whole_runs(port, dtype):
+    def taken(runs: Iterable[Trajectory]) -> Iterator[Trajectory]:
+        return (avoiding(run, tally.refusals) for run in runs)
+
+    for run in taken((*whole_runs(port, dtype), *crossed_runs(port, dtype))):
         yield follow(port, run, tally)
-    for run in crossed_runs(port, dtype):
-        yield follow(port, run, tally)
-    for run in (*hops(port, dtype), *further_runs(port, dtype)):
+    for run in taken((*hops(port, dtype), *further_runs(port, dtype))):
         yield judged(run, answers(port, run), tally)
-    for run in mixed_runs(port, dtype):
+    for run in taken(mixed_runs(port, dtype)):
         yield follow(port, run, tally, dtype=dtype)
-    yield follow_to_the_end(port, long_run(port, dtype), tally)
+    yield follow_to_the_end(port, avoiding(long_run(port, dtype), tally.refusals), tally)

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING
 
 from lion_conformance.events import Freeze, Merge, Schedule, Split, Step, Thaw
 from lion_conformance.judge import Failure, Tally, first_difference
+from lion_conformance.port import RaisedError, run_once
 from lion_conformance.reduce import reduced
+from lion_conformance.refusals import Scalars
 from lion_conformance.state import State
 from lion_conformance.trajectory import RunFailure, Trajectory, follow
 
@@ -38,6 +40,22 @@ def smallest(port: Port, failure: Failure | RunFailure) -> Failure | RunFailure:
     if stepped and not tally.add(port, failure.last.case) and isinstance(tally.failure, Failure):
         return reduced(port, tally.failure)
     return shortened(port, failure)
+
+
+def refused_alone(port: Port, scalars: Scalars) -> Failure:
+    """A refused case as a failure without an answer: of one element, if that is refused too."""
+    example = scalars.example()
+    if example is None:
+        raise ValueError("no case was refused")
+    case, words = example
+    alone = Scalars.none()
+    for simpler in (case.at(0),) if case.param.size else ():
+        try:
+            run_once(port, *simpler.arrays, **simpler.scalars)
+        except RaisedError as error:
+            alone.refuse(simpler, error)
+    case, words = alone.example() or (case, words)
+    return Failure(case, None, words, error=RaisedError(words))
 
 
 def shortened(port: Port, failure: RunFailure) -> RunFailure:

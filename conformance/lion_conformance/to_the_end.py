@@ -12,7 +12,7 @@ import numpy as np
 
 from lion_conformance.judge import Tally
 from lion_conformance.port import PortError
-from lion_conformance.trajectory import RunFailure, answers, judged
+from lion_conformance.trajectory import RunFailure, answers, judged, refused
 
 if TYPE_CHECKING:
     from lion_conformance.port import Port
@@ -28,7 +28,9 @@ def follow_to_the_end(port: Port, run: Trajectory, tally: Tally) -> RunFailure |
             answered.append(of_event)  # noqa: PERF402 - kept when a later one fails
     except PortError as error:
         run = run.until(len(answered))
-        return RunFailure(run, run.unanswered(error))
+        failure = RunFailure(run, run.unanswered(error))
+        if not refused(failure, tally):
+            return failure
     tally.events["step"] += len(answered)
     alike: dict[tuple[float, float], list[Answer]] = {}
     for (answer,) in answered:

@@ -19,7 +19,7 @@ from lion_conformance.cases import Case
 from lion_conformance.events import Restore, Step, spelled
 from lion_conformance.judge import Failure, Tally
 from lion_conformance.once_more import once_more
-from lion_conformance.port import Port, PortError
+from lion_conformance.port import Port, PortError, RaisedError
 from lion_conformance.walk import Walk
 from lion_ref.arithmetic import same_bits
 
@@ -59,9 +59,8 @@ class Trajectory:
         if grad.shape != param.shape:  # the tensors were cut or joined since
             grad = np.zeros(param.shape, param.dtype)
         betas = (self.beta1, self.beta2)
-        return Failure(
-            Case(param, momentum, grad, lr or 0.0, *betas, weight_decay or 0.0), None, str(error)
-        )
+        case = Case(param, momentum, grad, lr or 0.0, *betas, weight_decay or 0.0)
+        return Failure(case, None, str(error), error=error)
 
     def lines(self) -> list[str]:
         """The run as text, one event a line; small tensors as their bits."""
@@ -131,6 +130,15 @@ def same_again(port: Port, run: Trajectory, shown: Sequence[State]) -> RunFailur
     return judged(run, once_more(port, run.start, betas, run.events, shown), Tally(None))
 
 
+def refused(failure: RunFailure, tally: Tally) -> bool:
+    """Whether a run ended at scalars that the port refuses, which is told apart."""
+    last, error = failure.run.events[-1], failure.last.error
+    given = isinstance(last, Step) and last.lr is not None
+    return (
+        given and isinstance(error, RaisedError) and tally.scalars.refuse(failure.last.case, error)
+    )
+
+
 def judged(
     run: Trajectory, answered: Iterator[list[Answer]], tally: Tally, first: int = 0
 ) -> RunFailure | None:
@@ -141,7 +149,8 @@ def judged(
             answer = next(answered)
         except PortError as error:
             run = run.until(t)
-            return RunFailure(run, run.unanswered(error))
+            failure = RunFailure(run, run.unanswered(error))
+            return None if refused(failure, tally) else failure
         tally.port_seconds += time.perf_counter() - begin
         tally.events[_kind(run.events[t])] += 1
         for part in answer:

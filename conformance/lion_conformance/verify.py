@@ -6,20 +6,25 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from lion_conformance.asked import Asked, Dtypes, asked_for, spelled
 from lion_conformance.callables import from_callable
+from lion_conformance.diagnose import sentence
 from lion_conformance.drive import drive
 from lion_conformance.explain import explained
 from lion_conformance.fresh import judge_elsewhere, why_not
-from lion_conformance.judge import Tally
+from lion_conformance.judge import Tally, Verdict
 from lion_conformance.offers import Offer
-from lion_conformance.port import Port, check_dtypes
+from lion_conformance.port import Port
+from lion_conformance.refusals import wherever_it_answers
 from lion_conformance.report.model import Counterexample, DtypeResult, Report, versions
 from lion_conformance.report.origin import Origin
 from lion_conformance.runs import affordable, judge_runs
-from lion_conformance.shorten import smallest
+from lion_conformance.shorten import refused_alone, smallest
+from lion_ref import CANONICAL
 
 if TYPE_CHECKING:
     from lion_conformance.cases import Case
+    from lion_ref import Semantics
 
 MAX_EXAMPLES = 25
 """Cases for each dtype of θ; each holds tens of thousands of elements."""
@@ -30,7 +35,8 @@ Progress = Callable[[str, int, int], None]
 def verify(
     port: Port | Callable[..., Any],
     *,
-    dtypes: Iterable[str] | None = None,
+    dtypes: Dtypes | None = None,
+    mixed: bool = False,
     max_examples: int = MAX_EXAMPLES,
     seed: int = 0,
     explain: bool = True,
@@ -41,7 +47,12 @@ def verify(
     Args:
         port: a callable with lion_ref.step's signature (NumPy arrays in, new NumPy arrays out), or
             a `Port`, which can say more: its name, the dtypes it takes, the semantics it declares.
-        dtypes: the storage dtypes of θ to judge; all that the port takes if omitted.
+        dtypes: what to judge it in. A dtype of θ stands for every triple (θ, m, g) with it that a
+            `Port` names, and for the one of a single dtype where none is named; a triple for
+            itself, as ("bfloat16", "float32", "bfloat16") or "bfloat16/float32/bfloat16". If
+            omitted: all that a `Port` names; of a callable, float16, bfloat16, float32 and float64,
+            as far as it takes them.
+        mixed: of a callable, judge every triple with one of these dtypes of θ.
         max_examples: random cases for each of them, after the fixed ones of `preamble`.
         seed: the same seed gives the same cases.
         explain: whether to look, where bits differ, for the semantics that has them: some seconds.
@@ -62,27 +73,54 @@ def verify(
     >>> report.ok, report.verdict.value
     (True, 'bit-exact')
     """
-    subject = port if isinstance(port, Port) else from_callable(port)
-    wanted = check_dtypes(subject, dtypes)
+    given = port if isinstance(port, Port) else from_callable(port)
+    asked = asked_for(given, dtypes, mixed=mixed)
     check_budget(max_examples, seed)
     _check_options(explain, progress)
-    tallies = {
-        dtype: judge_dtype(subject, dtype, max_examples=max_examples, seed=seed, progress=progress)
-        for dtype in wanted
-    }
+    budget = {"max_examples": max_examples, "seed": seed}
+    tallies = _tallies(asked, **budget, progress=progress)
+    if all(tally.verdict is Verdict.NOT_TAKEN for tally in tallies.values()):
+        asked = replace(asked, tried=frozenset())  # one that takes nothing has not passed
+        tallies = _tallies(asked, **budget, progress=progress)
+    subject = asked.without(x for tally in tallies.values() for x in tally.not_taken)
     if not why_not(subject):
-        passed = {dtype: tally for dtype, tally in tallies.items() if tally.failure is None}
+        passed = {dtype: tallies[dtype] for dtype in subject.params()}
+        passed = {dtype: tally for dtype, tally in passed.items() if tally.failure is None}
         for dtype, failure in judge_elsewhere(subject, passed).items():
             tallies[dtype].failure = failure
     results = [result_of(subject, dtype, tally) for dtype, tally in tallies.items()]
     if explain:
-        results = explained(subject, results, max_examples=max_examples, seed=seed)
+        results = explained(subject, results, **budget)
+    results = [with_refusals(result, subject.declared) for result in results]
     command = (
-        f"lion_conformance.verify(port, dtypes={list(wanted)!r}, "
+        f"lion_conformance.verify(port, {_in_words(dtypes, mixed)}"
         f"max_examples={max_examples}, seed={seed})"
     )
     origin = replace(Origin.of(port), command=command)
-    return report_on(subject, results, max_examples=max_examples, seed=seed, origin=origin)
+    report = report_on(subject, results, **budget, origin=origin)
+    unasked = given.dtypes_unsaid and all(len(set(x)) == 1 for x in asked.port.triples)
+    return replace(report, mixed_unasked=unasked)
+
+
+def _tallies(asked: Asked, **budget: Any) -> dict[str, Tally]:
+    """Each dtype of θ judged, as far as the port takes it."""
+    return {dtype: judge_dtype(asked, dtype, **budget) for dtype in asked.port.params()}
+
+
+def _in_words(dtypes: Dtypes | None, mixed: bool) -> str:
+    """The arguments that ask for the same dtypes again."""
+    named = [dtypes] if isinstance(dtypes, str) else list(dtypes or ())
+    words = [x if isinstance(x, str) else spelled(x) for x in named]
+    return (f"dtypes={words!r}, " if words else "") + ("mixed=True, " if mixed else "")
+
+
+def with_refusals(result: DtypeResult, declared: Semantics | None) -> DtypeResult:
+    """The result whose sentence says what was refused, if anything was."""
+    if not result.refusals:
+        return result
+    exact = {Verdict.BIT_EXACT: CANONICAL, Verdict.BIT_EXACT_AS: declared}.get(result.verdict)
+    words = result.sentence or ("" if exact is None else sentence(exact))
+    return replace(result, sentence=wherever_it_answers(words, result.refusals))
 
 
 def report_on(
@@ -129,11 +167,15 @@ def _check_options(explain: object, progress: object) -> None:
 
 
 def judge_dtype(
-    port: Port, dtype: str, *, max_examples: int, seed: int, progress: Progress | None = None
+    asked: Asked, dtype: str, *, max_examples: int, seed: int, progress: Progress | None = None
 ) -> Tally:
     """Judge a port on cases whose θ has one dtype, and if they pass, on runs of many events."""
-    triples = tuple(triple for triple in port.triples if triple[0] == dtype)
-    tally = Tally(port.declared)
+    tally = Tally(asked.port.declared)
+    triples = [x for x in asked.port.triples if x[0] == dtype]
+    tried = [x for x in triples if x in asked.tried]
+    untaken = [x for x in tried if tally.failure is None and not tally.takes(asked.port, x)]
+    triples = [x for x in triples if x not in untaken]
+    port = asked.without(untaken)
 
     def judge_case(case: Case) -> bool:
         passed = tally.add(port, case)
@@ -142,9 +184,12 @@ def judge_dtype(
             progress(dtype, min(tally.cases, max_examples), max_examples)
         return passed
 
-    drive(judge_case, triples, max_examples=max_examples, seed=seed, compiles=port.compiles)
-    if tally.failure is None:
+    if triples and tally.failure is None:
+        drive(judge_case, triples, max_examples=max_examples, seed=seed, compiles=port.compiles)
+    tally.find_refusals(port)
+    if triples and tally.failure is None:
         judge_runs(port, dtype, tally, drawn=affordable(port, max_examples), seed=seed)
+        tally.find_refusals(port)  # in runs, others may have been found
     if progress is not None:
         progress(dtype, max_examples, max_examples)
     return tally
@@ -155,8 +200,14 @@ def result_of(port: Port, dtype: str, tally: Tally) -> DtypeResult:
     counterexample = None
     if tally.shortfall is not None:
         counterexample = Counterexample.of(smallest(port, tally.shortfall))
+    elif tally.undeclared:
+        counterexample = Counterexample.of(refused_alone(port, tally.scalars))
     return DtypeResult(
         dtype=dtype,
+        triples=tuple(spelled(x) for x in port.triples if x[0] == dtype),
+        not_taken={spelled(triple): words for triple, words in tally.not_taken.items()},
+        refusals=tally.refusals,
+        undeclared=tally.undeclared,
         verdict=tally.verdict,
         as_promised=tally.as_promised,
         cases=tally.cases,

@@ -64,7 +64,8 @@ def differing_bits(first: Semantics, second: Semantics, dtype: str, *, seed: int
 
 
 def check_recovered(semantics: Semantics, dtype: str, seed: int) -> None:
-    found = diagnosis(partial(lion_ref.step, semantics=semantics), dtypes=[dtype])
+    port = from_callable(partial(lion_ref.step, semantics=semantics), triples=legal_triples())
+    found = diagnosis(port, dtypes=[dtype])
     assert found.semantics is not None, found.sentence
     assert differing_bits(semantics, found.semantics, dtype, seed=seed) == 0
 

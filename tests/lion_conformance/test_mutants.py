@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 import lion_ref
-from lion_conformance import Port, Verdict, from_callable, verify
+from lion_conformance import Port, Verdict, verify
+from lion_conformance.asked import asked_for
 from lion_conformance.explain import NOT_ALWAYS
 from lion_conformance.judge import Tally
 from lion_conformance.runs import judge_runs
@@ -39,9 +40,8 @@ def test_the_default_budget_tells_a_wrong_port(mutant: Mutant) -> None:
         judge_runs(made, mutant.dtype, tally, drawn=0)
         if tally.failure is not None:
             return  # the runs are in the budget; its cases alone would take most of the time
-        made = mutant.make()
-    port = made if isinstance(made, Port) else from_callable(made)
-    tally = judge_dtype(port, mutant.dtype, max_examples=MAX_EXAMPLES, seed=0)
+    asked = asked_for(mutant.port(), [mutant.dtype])
+    tally = judge_dtype(asked, mutant.dtype, max_examples=MAX_EXAMPLES, seed=0)
     unexplained = {Verdict.BIT_EXACT_AS: Verdict.ACCEPTED}
     assert tally.verdict is unexplained.get(mutant.verdict, mutant.verdict)
 
@@ -50,7 +50,7 @@ def test_the_default_budget_tells_a_wrong_port(mutant: Mutant) -> None:
 @pytest.mark.parametrize("mutant", CATALOGUE, ids=str)
 def test_verify_says_what_a_wrong_port_is(mutant: Mutant) -> None:
     """And names no semantics for a port that has none."""
-    report = verify(mutant.make(), dtypes=[mutant.dtype])
+    report = verify(mutant.port(), dtypes=[mutant.dtype])
     assert (report.verdict, report.semantics) == (mutant.verdict, mutant.semantics)
     assert (report.counterexample is not None) == (mutant.verdict is Verdict.REJECTED)
 
@@ -58,7 +58,7 @@ def test_verify_says_what_a_wrong_port_is(mutant: Mutant) -> None:
 @pytest.mark.parametrize("name", ["decay coupled"])
 def test_verify_names_the_row_that_a_port_is(name: str) -> None:
     mutant = next(m for m in CATALOGUE if m.name == name)
-    report = verify(mutant.make(), dtypes=["float32"], max_examples=2)
+    report = verify(mutant.port(), dtypes=["float32"], max_examples=2)
     assert (report.verdict, report.semantics) == (mutant.verdict, mutant.semantics)
 
 
@@ -88,7 +88,7 @@ def test_the_page_says_what_is_wrong_as_the_catalogue_does() -> None:
 @pytest.mark.parametrize("name", ["tails fused"])
 def test_bits_that_depend_on_the_place_are_diagnosed_as_such(name: str) -> None:
     mutant = next(m for m in CATALOGUE if m.name == name)
-    report = verify(mutant.make(), dtypes=["float32"], max_examples=1)
+    report = verify(mutant.port(), dtypes=["float32"], max_examples=1)
     assert report.verdict is Verdict.ACCEPTED
     assert report.sentence.endswith("depend on where it stands in its array (SPEC C12)")
 
@@ -109,7 +109,7 @@ CALLS = "the same inputs have other bits at another call (SPEC C12)"
 )
 def test_bits_that_depend_on_the_calls_before_are_diagnosed_as_such(name: str, ending: str) -> None:
     mutant = next(m for m in CATALOGUE if m.name == name)
-    report = verify(mutant.make(), dtypes=["float32"], max_examples=1)  # the fixed cases show it
+    report = verify(mutant.port(), dtypes=["float32"], max_examples=1)  # the fixed cases show it
     assert (report.verdict, report.semantics) == (Verdict.REJECTED, None)
     assert report.sentence.endswith(ending)
 

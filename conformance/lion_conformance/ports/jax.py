@@ -18,6 +18,7 @@ from lion_conformance.offers import Offer
 from lion_conformance.port import Port, Session
 from lion_conformance.ports import NotRunnable
 from lion_conformance.ports.archive import pack, unpack
+from lion_ref import legal_triples
 
 Array = NDArray[Any]
 TrainStep = Callable[..., Any]
@@ -38,6 +39,7 @@ def ports(device: str) -> list[Port]:
             door=door,
             open=partial(JaxSession, train_step=train_step, device=chosen),
             declared=declared,
+            triples=legal_triples(),
             device=device,
             compiles=True,
             offers=OFFERS | ({Offer.DEVICE} if len(devices) > 1 else set()),

@@ -11,7 +11,7 @@ import lion_ref
 from lion_conformance.callables import from_callable
 from lion_conformance.port import Port
 from lion_conformance.ports import only_cpu
-from lion_ref import CANONICAL, oracle
+from lion_ref import CANONICAL, legal_triples, oracle
 
 if TYPE_CHECKING:
     from lion_conformance.cases import ScalarArguments
@@ -30,7 +30,7 @@ def ports(device: str) -> list[Port]:
 
 def _named(name: str, door: str) -> Port:
     port = from_callable(sampled_oracle, name=name, declared=CANONICAL)
-    return Port(name=port.name, open=port.open, door=door, declared=port.declared)
+    return Port(port.name, port.open, door, declared=port.declared, triples=legal_triples())
 
 
 def sampled_oracle(

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from lion_conformance.report.model import Accepted, Counterexample, DtypeResult, Report
     from lion_ref import Semantics
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 SCHEMA = "lion-report.schema.json"
 
 
@@ -45,6 +45,7 @@ def as_dict(report: Report) -> dict[str, Any]:
         "sentence": report.sentence or None,
         "not_run": report.not_run or None,
         "not_offered": list(report.not_offered),
+        "mixed_unasked": report.mixed_unasked,
         "seed": report.seed,
         "max_examples": report.max_examples,
         "command": report.origin.command or None,
@@ -71,6 +72,9 @@ def _dtype(report: Report, result: DtypeResult) -> dict[str, Any]:
     found = result.counterexample
     return {
         "dtype": result.dtype,
+        "triples": list(result.triples),
+        "not_taken": result.not_taken,
+        "refusals": [asdict(x) | {"declared": x not in result.undeclared} for x in result.refusals],
         "verdict": result.verdict.value,
         "as_promised": result.as_promised,
         "cases": result.cases,

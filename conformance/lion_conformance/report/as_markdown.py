@@ -12,6 +12,7 @@ from lion_conformance.report.table import (
     heads,
     meaning,
     notes,
+    refused,
     row,
     shortfalls,
     totals,
@@ -55,10 +56,11 @@ def _escaped(text: str) -> str:
 def _cells(report: Report) -> Iterator[str]:
     for result in report.results:
         label = _escaped(f"{report.port} ({report.door}, {report.device}), {result.dtype}")
-        yield f"- **{label}**: {report.words(result.verdict)}. {meaning(report, result)}."
+        yield f"- **{label}**: {report.words(result.verdict)}. {_escaped(meaning(report, result))}."
         reasons = ", ".join(f"{count:,} {reason}" for reason, count in result.reasons.items())
         if reasons:
             yield f"  - results that differ: {reasons}"
+        yield from (f"  - {_escaped(line)}" for line in refused(result))
         if result.width is not None:
             yield f"  - {width_in_words(result.width)}"
 

@@ -28,6 +28,7 @@ _MARKS = {
     Verdict.ACCEPTED: "~",
     Verdict.REJECTED: "x",
     Verdict.NOT_RUN: "?",
+    Verdict.NOT_TAKEN: "–",
 }
 
 
@@ -85,6 +86,8 @@ def show(reports: Sequence[Report]) -> None:
 def _styled(cell: Cell) -> str:
     if cell.verdict is None:
         return cell.text
+    if cell.verdict is Verdict.NOT_TAKEN:
+        return f"[dim]{cell.text}[/dim]"
     colour = "green" if cell.ok else ("yellow" if cell.verdict is Verdict.NOT_RUN else "red")
     text = cell.text + ("" if cell.ok else " (!)")
     return f"[{colour}]{text}[/{colour}]"

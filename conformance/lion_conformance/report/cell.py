@@ -9,7 +9,7 @@ from lion_conformance.judge import Verdict
 from lion_conformance.report import plot
 from lion_conformance.report.reproduction import SHOWN, reproduction
 from lion_conformance.report.style import CLASSES, MARKS
-from lion_conformance.report.table import meaning, width_in_words
+from lion_conformance.report.table import meaning, refused, width_in_words
 
 if TYPE_CHECKING:
     from lion_conformance.report.model import Counterexample, DtypeResult, Report, TapeResult
@@ -62,10 +62,15 @@ def _folded(anchor: str, label: str, verdict: Verdict, body: str, *, ok: bool) -
 
 def _dtype(number: int, report: Report, result: DtypeResult) -> str:
     body = [f"<p>{escape(_sentence(meaning(report, result)))}</p>"]
+    label = f"{result.dtype}: {report.words(result.verdict)}"
+    anchor = _anchor(number, result.dtype)
+    if result.verdict is Verdict.NOT_TAKEN:
+        return _folded(anchor, label, result.verdict, "".join(body), ok=True)
     cases = "1 case" if result.cases == 1 else f"{result.cases:,} cases"
     facts = [f"{result.elements:,} elements in {cases}"]
     facts += [f"{count:,} {reason}" for reason, count in result.reasons.items()]
     body.append(f'<p class="soft">{escape("; ".join(facts))}.</p>')
+    body += [f"<p>{escape(_sentence(line))}</p>" for line in refused(result)]
     if result.width is not None:
         body.append(f'<p class="soft">{escape(_sentence(width_in_words(result.width)))}</p>')
     if result.counterexample is not None:
@@ -75,8 +80,6 @@ def _dtype(number: int, report: Report, result: DtypeResult) -> str:
         plot.svg(result.differences, title)
         or '<p class="soft">No finite θ\' differs: there is nothing to draw.</p>'
     )
-    label = f"{result.dtype}: {report.words(result.verdict)}"
-    anchor = _anchor(number, result.dtype)
     return _folded(anchor, label, result.verdict, "".join(body), ok=result.as_promised)
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from lion_conformance.cases import Case, ScalarArguments
     from lion_conformance.differences import Difference
+    from lion_conformance.refusal import Refusal
     from lion_conformance.trajectory import RunFailure
 
     Array = NDArray[Any]
@@ -241,6 +242,7 @@ class DtypeResult:
     """The verdict on one port for one dtype of θ."""
 
     dtype: str
+    """That of θ."""
     verdict: Verdict
     as_promised: bool
     cases: int
@@ -260,6 +262,14 @@ class DtypeResult:
     """Events of runs that were judged (SPEC C30), by their kind."""
     width: Width | None = None
     """How wide the accepted sets were."""
+    triples: tuple[str, ...] = ()
+    """The triples (θ, m, g) that were judged, as in bfloat16/float32/bfloat16."""
+    not_taken: dict[str, str] = field(default_factory=dict)
+    """Triples that the port does not take, with its words: not judged, and no shortfall."""
+    refusals: tuple[Refusal, ...] = ()
+    """Legal scalars at which the port raises; all else is said of the cases that it answered."""
+    undeclared: tuple[Refusal, ...] = ()
+    """Those that it does not declare: they are a shortfall."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,6 +298,8 @@ class Report:
     tape: TapeResult | None = None
     not_offered: tuple[str, ...] = ()
     """Events that the port does not take part in (docs/trajectories.md), and so not judged."""
+    mixed_unasked: bool = False
+    """Whether the port says nothing of its dtypes, and no triple of several was asked for."""
     not_run: str = ""
     origin: Origin = field(default_factory=Origin)
 
@@ -298,10 +310,10 @@ class Report:
 
     @property
     def verdict(self) -> Verdict:
-        """The worst of all."""
+        """The worst of all that was judged."""
         parts = [result.verdict for result in self.results]
-        if self.tape is not None:
-            parts.append(self.tape.verdict)
+        parts += [] if self.tape is None else [self.tape.verdict]
+        parts = [verdict for verdict in parts if verdict is not Verdict.NOT_TAKEN]
         if self.not_run or not parts:
             return Verdict.NOT_RUN
         return max(parts, key=lambda verdict: verdict.rank)
@@ -331,7 +343,8 @@ class Report:
             return Semantics()
         if self.verdict is Verdict.BIT_EXACT_AS and self.declared is not None:
             return self.declared
-        found = {result.semantics for result in self.results if result.sentence}
+        differ = [x for x in self.results if x.verdict is not Verdict.BIT_EXACT]
+        found = {result.semantics for result in differ if result.sentence}
         return found.pop() if len(found) == 1 else None
 
     @property

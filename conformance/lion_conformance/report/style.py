@@ -15,6 +15,7 @@ CLASSES: Final = {
     Verdict.ACCEPTED: "accepted",
     Verdict.REJECTED: "rejected",
     Verdict.NOT_RUN: "not-run",
+    Verdict.NOT_TAKEN: "none",
 }
 MARKS: Final = {
     Verdict.BIT_EXACT: "✓",
@@ -22,6 +23,7 @@ MARKS: Final = {
     Verdict.ACCEPTED: "≈",
     Verdict.REJECTED: "✗",
     Verdict.NOT_RUN: "?",
+    Verdict.NOT_TAKEN: "–",
 }
 
 LIGHT: Final = {

@@ -68,6 +68,8 @@ def short(report: Report, verdict: Verdict) -> str:
 
 def meaning(report: Report, result: DtypeResult) -> str:
     """The semantics of one cell in a sentence."""
+    if result.verdict is Verdict.NOT_TAKEN:
+        return "; ".join(dict.fromkeys(result.not_taken.values()))
     if result.sentence:
         return result.sentence
     if result.verdict is Verdict.BIT_EXACT:
@@ -98,6 +100,12 @@ def notes(reports: Sequence[Report]) -> list[str]:
     for words, ports in declared.items():
         lines.append(f"declared “{words}”: {', '.join(ports)}")
     lines += [f"{r.port} ({r.door}): {r.sentence}" for r in reports if r.sentence]
+    lines += [line for report in reports for line in untaken(report)]
+    unasked = [f"{r.port} ({r.door})" for r in reports if r.mixed_unasked]
+    if unasked:
+        lines.append(
+            f"triples of several dtypes were not asked for (--mixed asks): {', '.join(unasked)}"
+        )
     if any(cell.text == "–" for report in reports for cell in row(report)):
         lines.append("–: the port does not take this dtype, or it was not asked for")
     lacking: dict[str, list[str]] = {}
@@ -114,6 +122,24 @@ def notes(reports: Sequence[Report]) -> list[str]:
     return lines
 
 
+def untaken(report: Report) -> list[str]:
+    """The dtypes that a port does not take, those of one reason together, in its own words."""
+    shared: dict[str, list[str]] = {}
+    for result in report.results:
+        for triple, words in result.not_taken.items():
+            shared.setdefault(words, []).append(triple)
+    named = f"{report.port} ({report.door})"
+    return [f"{named}, {', '.join(x)} not taken: {words}" for words, x in shared.items()]
+
+
+def refused(result: DtypeResult) -> list[str]:
+    """Which legal scalars a port refuses without saying so, in how many cases, and its words."""
+    return [
+        f"refuses {x.describe()} ({x.cases} {'case' if x.cases == 1 else 'cases'}): {x.words}"
+        for x in result.undeclared
+    ]
+
+
 def shortfalls(reports: Sequence[Report]) -> list[str]:
     """For each part that falls short, what and why, with its counterexample."""
     lines = []
@@ -125,6 +151,7 @@ def shortfalls(reports: Sequence[Report]) -> list[str]:
                 f"{report.port} ({report.door}), {result.dtype}: {report.words(result.verdict)}"
                 + ("" if report.declared is None else f"; declared: {report.declared.describe()}")
             )
+            lines += [f"    {line}" for line in refused(result)]
             if result.counterexample is not None:
                 lines += [f"    {line}" for line in result.counterexample.lines()]
         if report.tape is not None and not report.tape.as_promised:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 import lion_ref
-from lion_conformance import Port, Verdict
+from lion_conformance import Port, Verdict, from_callable
 from lion_ref import Semantics
 
 Step = Callable[..., Any]
@@ -57,6 +57,12 @@ class Mutant:
 
     def __str__(self) -> str:
         return self.name
+
+    def port(self) -> Port:
+        """A new one that says it takes every triple of dtypes: some are wrong in few of them."""
+        made = self.make()
+        triples = lion_ref.legal_triples()
+        return made if isinstance(made, Port) else from_callable(made, triples=triples)
 
 
 _CATALOGUE: dict[str, Mutant] = {}

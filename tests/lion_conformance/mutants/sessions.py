@@ -38,7 +38,7 @@ class Session:
 
 
 def _port(session: type[Session]) -> Port:
-    return Port(name=session.__name__, open=session)
+    return Port(name=session.__name__, open=session, triples=lion_ref.legal_triples())
 
 
 def right_session() -> Port:

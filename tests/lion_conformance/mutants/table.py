@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from lion_conformance import Port, Verdict, from_callable, verify
+from lion_conformance import Verdict, verify
+from lion_conformance.asked import asked_for
 from lion_conformance.verify import MAX_EXAMPLES, judge_dtype
 from tests.lion_conformance.mutants.catalogue import Mutant, load
 
@@ -38,9 +39,10 @@ WORDS: Final = {
 BEFORE: Final = """# Wrong ports, and what the judge says
 
 {count} ports with one mistake each, all judged by `lion_conformance.verify` in its default budget
-and in the one dtype of θ that is named. {rejected} are rejected. {exact} are no mistakes but other
-roundings that have a name, and are told by it. {accepted} are roundings of Lion that no row of
-[SPEC C16](../SPEC.md) has: each of their elements is one that some row gives, so C23 accepts it.
+and in every triple of dtypes with the θ that is named. {rejected} are rejected. {exact} are no
+mistakes but other roundings that have a name, and are told by it. {accepted} are roundings of Lion
+that no row of [SPEC C16](../SPEC.md) has: each of their elements is one that some row gives, so C23
+accepts it.
 
 *cases* is how many it took until the first rejection; a case has up to 262,145 elements. The ports
 are in [tests/lion_conformance/mutants](../tests/lion_conformance/mutants), and `make test` judges
@@ -72,14 +74,13 @@ class Row:
     @classmethod
     def of(cls, mutant: Mutant) -> Row:
         """Judge it, and explain it where it is not simply rejected."""
-        made = mutant.make()
-        port = made if isinstance(made, Port) else from_callable(made)
-        tally = judge_dtype(port, mutant.dtype, max_examples=MAX_EXAMPLES, seed=0)
+        asked = asked_for(mutant.port(), [mutant.dtype])
+        tally = judge_dtype(asked, mutant.dtype, max_examples=MAX_EXAMPLES, seed=0)
         verdict, reason, cases = tally.verdict, "", "–"
         if tally.failure is not None:
             reason, cases = tally.failure.why, str(tally.cases)
         if mutant.semantics is not None or tally.failure is None:
-            report = verify(mutant.make(), dtypes=[mutant.dtype])
+            report = verify(mutant.port(), dtypes=[mutant.dtype])
             verdict = report.verdict
             said = report.sentence.partition("; they part at")[0]
             reason = "; ".join(filter(None, (reason, said)))

@@ -1,0 +1,203 @@
+"""Which legal scalars a port refuses, found from the cases that it did not answer."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from itertools import groupby
+from typing import TYPE_CHECKING, Any, Final
+
+from lion_conformance.cases import ORDINARY, ordinary
+from lion_conformance.events import Schedule, Step
+from lion_conformance.port import PortError, RaisedError, run_once
+from lion_conformance.refusal import SCALARS, Refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from lion_conformance.cases import Case
+    from lion_conformance.events import Event
+    from lion_conformance.port import Port
+    from lion_conformance.trajectory import Trajectory
+
+PROBES: Final = 60
+"""Sets of scalars for which it is found out which scalar is refused; the others are like them."""
+
+_USUAL: Final = dict(zip(("lr", "beta1", "beta2", "weight_decay"), ORDINARY, strict=True))
+
+_INSTEAD: Final = {"lr": 0.07, "weight_decay": 0.07, "beta1": 0.93, "beta2": 0.985}
+"""What a run takes in the place of a refused scalar; no other step has it."""
+
+Point = tuple[float, float]
+"""A value and the sign of it, which tells -0 from 0."""
+
+
+def usual(case: Case) -> bool:
+    """Scalars that no port may refuse: ordinary ones, an η that is not 0, a λ that is not -0."""
+    return ordinary(case) and case.lr > 0 and math.copysign(1, case.weight_decay) > 0
+
+
+@dataclass(slots=True)
+class Scalars:
+    """Which scalars a port answered, and the cases that it refused for theirs."""
+
+    answered: set[tuple[Point, ...]]
+    refused: dict[tuple[Point, ...], tuple[Case, str, int]]
+    """For each set of scalars the smallest case, the port's words, and how many cases."""
+
+    @classmethod
+    def none(cls) -> Scalars:
+        """Nothing was asked yet."""
+        return cls(set(), {})
+
+    def answer(self, case: Case) -> None:
+        """The port took these scalars."""
+        self.answered.add(_points(case))
+
+    def refuse(self, case: Case, error: RaisedError) -> bool:
+        """Take note that the port raised; False where the scalars are no reason to."""
+        if usual(case):
+            return False
+        smallest, words, count = self.refused.get(_points(case), (case, str(error), 0))
+        smaller = case.param.size < smallest.param.size
+        kept = (case, str(error)) if smaller else (smallest, words)
+        self.refused[_points(case)] = (*kept, count + 1)
+        return True
+
+    def example(self) -> tuple[Case, str] | None:
+        """The smallest case that was refused, and the port's words."""
+        if not self.refused:
+            return None
+        case, words, _ = min(
+            self.refused.values(), key=lambda x: (not x[0].param.size, x[0].param.size)
+        )
+        return case, words
+
+
+def refusals_of(port: Port, scalars: Scalars) -> tuple[Refusal, ...]:
+    """The values of each scalar that the port refuses, as intervals between those it takes."""
+    if not scalars.refused:
+        return ()
+    blamed: dict[str, dict[Point, tuple[str, int]]] = {}
+    together: list[tuple[str, int]] = []
+    for number, (points, (case, words, count)) in enumerate(scalars.refused.items()):
+        argument = _known(case, blamed) or (_blame(port, case) if number < PROBES else "")
+        at = dict(zip(SCALARS, points, strict=True)).get(argument)
+        if at is None or at in _answered(scalars, argument):
+            together.append((words, count))
+            continue
+        first, so_far = blamed.setdefault(argument, {}).get(at, (words, 0))
+        blamed[argument][at] = (first, so_far + count)
+    refusals = [
+        refusal
+        for argument in SCALARS
+        if argument in blamed
+        for refusal in _intervals(argument, blamed[argument], _answered(scalars, argument))
+    ]
+    if together:
+        count = sum(count for _, count in together)
+        refusals.append(Refusal("", 0.0, 0.0, cases=count, words=together[0][0]))
+    return tuple(refusals)
+
+
+def undeclared(port: Port, refusals: Iterable[Refusal]) -> list[Refusal]:
+    """Those that the port does not say of itself."""
+    return [x for x in refusals if not any(said.covers(x) for said in port.declines)]
+
+
+def in_words(refusals: Sequence[Refusal]) -> str:
+    """What is refused, without the port's words.
+
+    >>> in_words([Refusal("lr", 0.0, 0.0), Refusal("beta1", 0.0, 0.25)])
+    'refuses lr = 0, beta1 from 0 to 0.25'
+    """
+    return f"refuses {', '.join(dict.fromkeys(x.describe() for x in refusals))}"
+
+
+def wherever_it_answers(sentence: str, refusals: Sequence[Refusal]) -> str:
+    """A sentence about all cases, for a port that did not answer some."""
+    if not refusals:
+        return sentence
+    if not sentence:
+        return in_words(refusals)
+    wherever = ", wherever it answers" if sentence.startswith("equals") else ""
+    return f"{sentence}{wherever}; {in_words(refusals)}"
+
+
+def avoiding(run: Trajectory, refusals: Sequence[Refusal]) -> Trajectory:
+    """The run with other scalars where the port would refuse those that it has."""
+    if not refusals:
+        return run
+    return replace(
+        run,
+        beta1=_instead("beta1", run.beta1, refusals),
+        beta2=_instead("beta2", run.beta2, refusals),
+        events=tuple(avoided(event, refusals) for event in run.events),
+    )
+
+
+def avoided(event: Event, refusals: Sequence[Refusal]) -> Event:
+    """The event with other scalars where the port would refuse those that it has."""
+    if isinstance(event, Step) and event.lr is not None and event.weight_decay is not None:
+        lr = _instead("lr", event.lr, refusals)
+        return replace(
+            event, lr=lr, weight_decay=_instead("weight_decay", event.weight_decay, refusals)
+        )
+    if isinstance(event, Schedule):
+        lrs = tuple(_instead("lr", x, refusals) for x in event.lr)
+        decays = tuple(_instead("weight_decay", x, refusals) for x in event.weight_decay)
+        return Schedule(lrs, decays)
+    return event
+
+
+def _instead(name: str, value: float, refusals: Sequence[Refusal]) -> float:
+    return _INSTEAD[name] if any(x.holds(name, value) for x in refusals) else value
+
+
+def _points(case: Case) -> tuple[Point, ...]:
+    return tuple(_point(getattr(case, name)) for name in SCALARS)
+
+
+def _point(value: float) -> Point:
+    return value, math.copysign(1, value)
+
+
+def _answered(scalars: Scalars, argument: str) -> set[Point]:
+    place = SCALARS.index(argument)
+    return {points[place] for points in scalars.answered}
+
+
+def _known(case: Case, blamed: dict[str, dict[Point, Any]]) -> str:
+    """A scalar of the case whose value is known to be refused."""
+    return next((x for x, at in blamed.items() if _point(getattr(case, x)) in at), "")
+
+
+def _blame(port: Port, case: Case) -> str:
+    """The scalar without whose value the port takes the case; nothing if it is not one alone."""
+    for name in SCALARS:
+        usual_there: dict[str, Any] = {name: _USUAL[name]}
+        changed = replace(case, **usual_there)
+        try:
+            run_once(port, *changed.arrays, **changed.scalars)
+        except RaisedError:
+            continue
+        except PortError:
+            return name
+        return name
+    return ""
+
+
+def _intervals(
+    argument: str, blamed: dict[Point, tuple[str, int]], answered: set[Point]
+) -> list[Refusal]:
+    """Neighbouring refused values as one interval, where no answered value lies between them."""
+    points = sorted({*blamed, *answered})
+    runs: Callable[[Point], bool] = blamed.__contains__
+    intervals = []
+    for refused, group in groupby(points, runs):
+        if refused:
+            among = list(group)
+            words, _ = blamed[among[0]]
+            count = sum(blamed[x][1] for x in among)
+            intervals.append(Refusal(argument, among[0][0], among[-1][0], count, words))
+    return intervals
