@@ -20,6 +20,7 @@ PLUGIN = (
 QUICK = ("--lion-dtype", "float32", "--lion-max-examples", "2")
 
 PORTS = """
+import numpy as np
 import lion_ref
 from lion_conformance import from_callable
 
@@ -42,6 +43,15 @@ def shares(param, momentum, grad, **s):
     for name, x in zip("pm", results):
         kept.setdefault((name, x.shape, x.dtype), x.copy())[...] = x
     return tuple(kept[name, x.shape, x.dtype] for name, x in zip("pm", results))
+
+chance = np.random.default_rng(0)
+def by_chance(param, momentum, grad, **s):
+    p, m = lion_ref.step(param, momentum, grad, **s)
+    up = chance.random(p.shape) < 0.5
+    return np.where(up & (abs(p) < 1e30), np.float32(1.001) * p, p), m
+
+def by_chance_and_unmoved(param, momentum, grad, **s):
+    return by_chance(param, momentum, grad, **s)[0], momentum.copy()
 
 def mute(*_, **__):
     raise RuntimeError("no kernel")

@@ -11,7 +11,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 import lion_ref
-from lion_conformance.checks import Check
+from lion_conformance.checks import BY_STAGE, Check
 from lion_conformance.port_tests import PortTests
 from tests.lion_conformance.plugged import PLUGIN, QUICK, prepared
 
@@ -60,6 +60,16 @@ FALLS = [
     ("mute", {Check.ANSWERS, Check.PARAM_FIXED, Check.MOMENTUM_RANDOM}, {Check.READS}),
     ("unscaled", {Check.SEMANTICS, Check.PARAM_FIXED, Check.TAPE}, {Check.MOMENTUM_FIXED}),
     ("declared", {Check.DECLARED}, {Check.SEMANTICS, Check.PARAM_FIXED}),
+    (
+        "by_chance",
+        {Check.REPEATS, Check.RUNS, Check.TAPE},
+        {check for pair in BY_STAGE.values() for check in pair},
+    ),
+    (
+        "by_chance_and_unmoved",
+        {Check.REPEATS, Check.MOMENTUM_FIXED, Check.MOMENTUM_RANDOM},
+        {Check.PARAM_FIXED, Check.PARAM_RANDOM},
+    ),
     ("forgets", {Check.RUNS}, {Check.SEMANTICS, Check.MOMENTUM_RANDOM}),
 ]
 
