@@ -45,6 +45,8 @@ PACKAGES = (
     "torch-optimi",
     "timm",
     "bitsandbytes",
+    "adv_optm",
+    "mlx",
 )
 
 
