@@ -28,7 +28,7 @@ else
   PY := $(VENV)/bin/python
   ALL_READY := $(VENV)/.all-installed
   DEV_READY := $(VENV)/.dev-installed
-  PORTS := lion-pytorch pytorch_optimizer torch-optimi timm bitsandbytes
+  PORTS := lion-pytorch pytorch_optimizer torch-optimi timm bitsandbytes adv_optm mlx mlx-cpu
   CONFORMANCE := $(VENV)/bin/lion-conformance
 endif
 

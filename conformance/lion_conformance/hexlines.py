@@ -27,11 +27,11 @@ _BLANK, _NEWLINE = b" "[0], b"\n"[0]
 
 
 class MalformedLine(ValueError):
-    """A line that is not what the format says; `index` counts from 0."""
+    """A line that is not what the format says, and what it says; `index` counts from 0."""
 
     def __init__(self, index: int, line: str, legal: str) -> None:
         super().__init__(f"line {index + 1} is {line!r}; legal: {legal}")
-        self.index = index
+        self.index, self.line, self.legal = index, line, legal
 
 
 def digits(dtype: np.dtype[Any]) -> int:
@@ -93,15 +93,29 @@ def decode(text: bytes, dtypes: Sequence[np.dtype[Any]], count: int) -> list[Arr
 
 def _refuse(text: bytes, dtypes: Sequence[np.dtype[Any]], count: int) -> None:
     """Say which line is at fault, the first of them; else that their number is."""
+    fault = malformed(text, dtypes)
+    if fault is not None and fault.index < count:
+        raise fault
+    raise ValueError(f"{len(_lines(text))} lines; legal: {count}, one an element")
+
+
+def malformed(text: bytes, dtypes: Sequence[np.dtype[Any]]) -> MalformedLine | None:
+    """The first line that is none of such numbers; None if all are.
+
+    >>> print(malformed(b"3f800000\\nhere\\n", [np.dtype(np.float32)]))
+    line 2 is 'here'; legal: <8 hexadecimal digits>
+    """
     widths = [digits(dtype) for dtype in dtypes]
     legal = " ".join(f"<{width} hexadecimal digits>" for width in widths)
-    lines = text.split(b"\n")
-    if lines and not lines[-1]:
-        lines.pop()
-    for index, line in enumerate(lines[:count]):
+    for index, line in enumerate(_lines(text)):
         words = line.split(b" ")
         if [len(word) for word in words] != widths or any(
             _NO_DIGIT in _VALUES[list(word)] for word in words
         ):
-            raise MalformedLine(index, line.decode("ascii", "backslashreplace")[:80], legal)
-    raise ValueError(f"{len(lines)} lines; legal: {count}, one an element")
+            return MalformedLine(index, line.decode("ascii", "backslashreplace")[:80], legal)
+    return None
+
+
+def _lines(text: bytes) -> list[bytes]:
+    lines = text.split(b"\n")
+    return lines if lines[-1] else lines[:-1]

@@ -1,18 +1,29 @@
 """The pytest plugin: `pytest --lion-port MODULE:CALLABLE` judges a port, each check a test.
 
-Nothing but pytest is imported until that option is given.
+The id of a test, or the beginning of one, asks for it alone: `pytest lion-port/MODULE:CALLABLE`.
+Nothing but pytest is imported until a port is asked for.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import re
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Generator, Iterable, Iterator
 
     from lion_conformance.checks import Check, Checklist
+
+Names = tuple[str, ...]
+"""What is left of an id below a node; all that there is, if nothing."""
+
+ID: Final = re.compile(r"(?:\.\./)*lion-port/([^:/]+:[^:].*)", re.DOTALL)
+"""A test's id, which no file's path is; behind dots where pytest was started below its root."""
+
+ASKED: Final = pytest.StashKey[dict[str, list[Names]]]()
+"""For each port that is to be judged, the ids below it that were asked for."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -43,6 +54,23 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Take the ids of checks out of the arguments, since pytest would look for files."""
+    asked: dict[str, list[Names]] = {}
+    paths = []
+    for argument in config.args:
+        found = ID.fullmatch(argument)
+        if found is None:
+            paths.append(argument)
+        else:
+            port, *names = found[1].split("::")
+            asked.setdefault(port, []).append(tuple(names))
+    for port in config.getoption("--lion-port"):
+        asked.setdefault(port, [()])
+    config.args = paths
+    config.stash[ASKED] = asked
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_make_collect_report(
     collector: pytest.Collector,
@@ -50,13 +78,33 @@ def pytest_make_collect_report(
     """Beside what a session collects: a node for each port that was asked for."""
     report = yield
     if isinstance(collector, pytest.Session):
-        specs = collector.config.getoption("--lion-port")
-        ports = [LionPort.from_parent(collector, name=spec) for spec in specs]
+        asked = collector.config.stash[ASKED].items()
+        ports = [LionPort.from_parent(collector, name=name, ids=ids) for name, ids in asked]
         report.result = [*(report.result or ()), *ports]
     return report
 
 
-class LionPort(pytest.Collector):
+class LionNode(pytest.Collector):
+    """A node below which some ids were asked for."""
+
+    def __init__(self, name: str, parent: pytest.Collector, ids: list[Names], **more: Any) -> None:
+        super().__init__(name, parent, **more)
+        self._ids = ids
+
+    def _chosen(self, names: Iterable[str]) -> Iterator[tuple[str, list[Names]]]:
+        """Of the names below this node those that were asked for, each with what is below it."""
+        there = list(names)
+        for name in (ids[0] for ids in self._ids if ids):
+            if name not in there:
+                legal = ", ".join(there)
+                raise self.CollectError(f"{self.nodeid}::{name}: there is none; legal: {legal}")
+        for name in there:
+            below = [ids[1:] for ids in self._ids if ids[:1] in ((), (name,))]
+            if below:
+                yield name, below
+
+
+class LionPort(LionNode):
     """A port that was named on the command line."""
 
     def __init__(self, name: str, parent: pytest.Session, **more: Any) -> None:
@@ -66,8 +114,8 @@ class LionPort(pytest.Collector):
     def collect(self) -> Iterator[pytest.Collector]:
         """A node for each dtype."""
         checklist = self._checklist()
-        for dtype in checklist.dtypes:
-            yield LionDtype.from_parent(self, name=dtype, checklist=checklist)
+        for dtype, ids in self._chosen(checklist.dtypes):
+            yield LionDtype.from_parent(self, name=dtype, ids=ids, checklist=checklist)
 
     def _checklist(self) -> Checklist:
         from lion_conformance.callables import from_callable
@@ -95,7 +143,7 @@ class LionPort(pytest.Collector):
             raise self.CollectError(str(error)) from error
 
 
-class LionDtype(pytest.Collector):
+class LionDtype(LionNode):
     """The checks of a port in one dtype of its parameters."""
 
     def __init__(self, name: str, parent: LionPort, checklist: Checklist, **more: Any) -> None:
@@ -104,9 +152,10 @@ class LionDtype(pytest.Collector):
 
     def collect(self) -> Iterator[pytest.Item]:
         """A test for each check."""
-        for check in self._checklist.checks(self.name):
+        checks = {check.value: check for check in self._checklist.checks(self.name)}
+        for name, _ in self._chosen(checks):
             yield LionCheck.from_parent(
-                self, name=check.value, checklist=self._checklist, check=check
+                self, name=name, checklist=self._checklist, check=checks[name]
             )
 
 

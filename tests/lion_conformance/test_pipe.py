@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import sys
-import textwrap
-import time
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,22 +11,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import lion_ref
-from lion_conformance import PortError, verify
+from lion_conformance import verify
 from lion_conformance.cli import main
 from lion_conformance.hexlines import MalformedLine, decode, encode
 from lion_conformance.port import run_once
 from lion_conformance.ports.pipe import Program, parse_semantics
 from lion_ref import CANONICAL, STORAGE_DTYPES, Semantics
 from lion_ref.arithmetic import bits
+from tests.lion_conformance.piped import ANSWER, F32, SCALARS, TWO, program
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 pytestmark = pytest.mark.clause("C29")
-
-SCALARS = {"lr": 0.1, "beta1": 0.9, "beta2": 0.99, "weight_decay": 0.0}
-F32 = "dtypes float32 float32 float32"
-TWO = np.ones(2, np.float32)
 
 
 # --- lines of bits -----------------------------------------------------------------------------
@@ -69,177 +64,7 @@ def test_a_malformed_line_is_quoted(text: bytes, message: str) -> None:
     assert isinstance(error.value, MalformedLine) == message.startswith("line ")
 
 
-# --- programs that break the format ------------------------------------------------------------
-
-
-def program(body: str, *, greeting: str = f"lion-pipe 1\n{F32}\nready") -> list[str]:
-    """A program that greets and then runs body."""
-    script = f"import sys\nprint({greeting!r}, flush=True)\n" + textwrap.dedent(body)
-    return [sys.executable, "-S", "-c", script]
-
-
-ANSWER = """
-for line in sys.stdin:
-    n = int(line.split()[4])
-    rows = [sys.stdin.readline().split() for _ in range(n)]
-    print(*(f"{theta} {m}" for theta, m, g in rows), "end", sep="\\n", flush=True)
-"""
-
-
-@pytest.mark.parametrize(
-    ("greeting", "message"),
-    [
-        ("hello\nready", "the program began with 'hello'; legal: 'lion-pipe 1'"),
-        ("lion-pipe 2\nready", "the program began with 'lion-pipe 2'; legal: 'lion-pipe 1'"),
-        ("lion-pipe 1\nready", "the program named no dtypes; legal: a line 'dtypes θ m g'"),
-        (
-            "lion-pipe 1\ncolour red\nready",
-            "greeted with 'colour red': legal: name, dtypes, semantics, ready",
-        ),
-        (
-            "lion-pipe 1\ndtypes float32\nready",
-            "greeted with 'dtypes float32': legal: three dtypes, those of θ, m and g",
-        ),
-        (
-            "lion-pipe 1\ndtypes f4 f4 f4\nready",
-            "dtype 'f4' is not legal; legal: float16, bfloat16, float32, float64",
-        ),
-        (
-            "lion-pipe 1\ndtypes float32 float64 float32\nready",
-            "momentum has dtype float64, wider than float32, the compute dtype",
-        ),
-        (
-            "lion-pipe 1\nsemantics flush\nready",
-            "greeted with 'semantics flush': choice 'flush' is not legal; legal: sign_interp",
-        ),
-        (
-            "lion-pipe 1\nsemantics subnormals=none\nready",
-            "subnormals='none' is not legal; legal: 'keep', 'flush', 'flush-before-rounding'",
-        ),
-        (
-            "lion-pipe 1",
-            "the program ended with status 0: no line 'ready' after 1 other",
-        ),
-        (
-            "lion-pipe 1\nsemantics canonical\nsemantics subnormals=flush\nready",
-            "greeted with 'semantics subnormals=flush': a second line 'semantics'; legal: one",
-        ),
-        ("lion-pipe 1\n" * 1002, "the program wrote line 1001 as 'lion-pipe 1'; legal: 'ready'"),
-    ],
-)
-def test_a_wrong_greeting_is_named(greeting: str, message: str) -> None:
-    with pytest.raises(PortError) as error, Program(program("", greeting=greeting)):
-        pass
-    assert message in str(error.value)
-    assert "\n" not in str(error.value)
-
-
-@pytest.mark.parametrize(
-    ("body", "message"),
-    [
-        ("sys.exit(3)", "the program ended with status 3: 0 of 2 answers and no line 'end'"),
-        (
-            "print('no memory', file=sys.stderr)\nsys.exit(1)",
-            "ended with status 1: 0 of 2 answers and no line 'end'; its stderr: no memory",
-        ),
-        (
-            "sys.stdin.readline()\nprint('00000000 00000000', flush=True)\nsys.exit(1)",
-            "ended with status 1: 1 of 2 answers and no line 'end'",
-        ),
-        (
-            "sys.stdin.readline()\nprint('00000000 00000000\\nend', flush=True)\ninput()",
-            "the program answered 1 lines; legal: 2, one an element",
-        ),
-        (
-            "sys.stdin.readline()\nprint('0 0\\n' * 2 + 'end', flush=True)\ninput()",
-            "answered line 1 is '0 0'; legal: <8 hexadecimal digits> <8 hexadecimal digits>",
-        ),
-        (
-            "sys.stdin.readline()\nprint('error no float32\\there', flush=True)\ninput()",
-            "the program refused: no float32 here",
-        ),
-        (
-            "sys.stdin.readline()\nprint('error', flush=True)\ninput()",
-            "the program refused: it does not say why",
-        ),
-        (
-            "sys.stdin.readline()\nprint('0 0\\n' * 2 + 'END', flush=True)\ninput()",
-            "the program wrote line 3 as 'END'; legal: 'end'",
-        ),
-        (
-            "sys.stdin.readline()\nprint('0 0\\n' * 3 + 'end', flush=True)\ninput()",
-            "the program wrote line 3 as '0 0'; legal: 'end'",
-        ),
-        (
-            "sys.stdin.readline()\nprint('3f8\\r00000 0\\n' * 2 + 'end', flush=True)\ninput()",
-            "answered line 1 is '3f8\\r00000 0'; legal: <8 hex",
-        ),
-        (
-            "sys.stdin.readline()\nwhile True: sys.stdout.write('00000000 00000000\\n' * 1000)",
-            "the program wrote line 3 as '00000000 00000000'; legal: 'end'",
-        ),
-        (
-            "sys.stdin.readline()\nwhile True: sys.stdout.write('00000000' * 1000)",
-            "the program wrote a line of more than 10000 characters",
-        ),
-        ("raise RuntimeError('lost')", "its stderr: Traceback"),
-    ],
-)
-def test_a_program_that_breaks_off_or_answers_wrongly_is_named(body: str, message: str) -> None:
-    with Program(program(body)) as running:
-        port = running.port
-        for _ in range(2):  # the second time with a program started anew
-            with pytest.raises(PortError) as error:
-                run_once(port, TWO, TWO, TWO, **SCALARS)
-            assert message in str(error.value)
-            assert "\n" not in str(error.value)
-
-
-def test_a_program_that_hangs_is_given_up() -> None:
-    hangs = "print('thinking', file=sys.stderr, flush=True)\nfor _ in sys.stdin: pass"
-    with Program(program(hangs), timeout=0.5) as running, pytest.raises(PortError) as error:
-        run_once(running.port, TWO, TWO, TWO, **SCALARS)
-    assert str(error.value) == (
-        "the program hung: 0 of 2 answers and no line 'end' within 0.5 s; its stderr: thinking"
-    )
-
-
-@pytest.mark.parametrize(
-    ("body", "message"),
-    [
-        ("os.close(1)\ntime.sleep(60)", "the program closed its output: 0 of 2 answers"),
-        ("os.system('sleep 60')", "the program hung: 0 of 2 answers"),
-        (
-            "subprocess.Popen(['sleep', '60'])\nos._exit(3)",
-            "the program ended with status 3: 0 of 2 answers",
-        ),
-    ],
-    ids=["closes its output", "a child that hangs", "a child that outlives it"],
-)
-def test_what_a_program_leaves_behind_holds_nobody_up(body: str, message: str) -> None:
-    """A shell that runs the program is such a parent: its child holds the pipe."""
-    wrapped = program(f"import os, subprocess, time\nsys.stdin.readline()\n{body}")
-    begin = time.monotonic()
-    with Program(wrapped, timeout=0.5) as running, pytest.raises(PortError) as error:
-        run_once(running.port, TWO, TWO, TWO, **SCALARS)
-    assert str(error.value).startswith(message)
-    assert time.monotonic() - begin < 20
-
-
-def test_a_program_that_does_not_read_is_given_up() -> None:
-    """The batch is larger than what a pipe holds, so that writing it blocks."""
-    many = np.ones(100_000, np.float32)
-    sleeps = program("import time\ntime.sleep(60)")
-    with Program(sleeps, timeout=0.5) as running, pytest.raises(PortError) as error:
-        run_once(running.port, many, many, many, **SCALARS)
-    assert "the program hung: 0 of 100000 answers" in str(error.value)
-
-
-def test_words_that_nobody_asked_for_are_refused() -> None:
-    chatty = program(ANSWER, greeting=f"lion-pipe 1\n{F32}\nready\nmore")
-    with Program(chatty) as running, pytest.raises(PortError) as error:
-        run_once(running.port, TWO, TWO, TWO, **SCALARS)
-    assert str(error.value) == "the program spoke without being asked: 'more'"
+# --- programs ----------------------------------------------------------------------------------
 
 
 def test_a_program_that_answers_while_it_is_asked_does_not_block() -> None:

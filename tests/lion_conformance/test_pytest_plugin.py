@@ -10,76 +10,18 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-import lion_conformance
 import lion_ref
-from lion_conformance.checks import Check
+from lion_conformance.checks import BY_STAGE, Check
 from lion_conformance.port_tests import PortTests
+from tests.lion_conformance.plugged import PLUGIN, QUICK, prepared
 
 pytestmark = pytest.mark.clause("C29")
 pytest_plugins = ["pytester"]
 
-PLUGIN = (
-    *("-p", "no:lion-conformance"),  # where it is installed, pytest has it from there too
-    *("-p", "lion_conformance.pytest_plugin"),
-    *("-p", "no:cacheprovider"),
-)
-QUICK = ("--lion-dtype", "float32", "--lion-max-examples", "2")
-
-PORTS = """
-import lion_ref
-from lion_conformance import from_callable
-
-right = lion_ref.step
-
-def unmoved_momentum(param, momentum, grad, **s):
-    return lion_ref.step(param, momentum, grad, **s)[0], momentum.copy()
-
-def unmoved_param(param, momentum, grad, **s):
-    return param.copy(), lion_ref.step(param, momentum, grad, **s)[1]
-
-def writes(param, momentum, grad, **s):
-    results = lion_ref.step(param, momentum, grad, **s)
-    grad *= 2
-    return results
-
-kept = {}
-def shares(param, momentum, grad, **s):
-    results = lion_ref.step(param, momentum, grad, **s)
-    for name, x in zip("pm", results):
-        kept.setdefault((name, x.shape, x.dtype), x.copy())[...] = x
-    return tuple(kept[name, x.shape, x.dtype] for name, x in zip("pm", results))
-
-def mute(*_, **__):
-    raise RuntimeError("no kernel")
-
-def unscaled(*a, **s):
-    return lion_ref.step(*a, **s, semantics=lion_ref.Semantics(decay="unscaled"))
-
-def fused(*a, **s):
-    return lion_ref.step(*a, **s, semantics=lion_ref.Semantics(momentum_fused="gradient"))
-
-declared = from_callable(fused, declared=lion_ref.CANONICAL)
-
-def forgets(param, momentum, grad, *, lr, **s):
-    # Right in a single step from any state, and when asked twice; wrong once it is given the
-    # momentum that it moved to (one that stays would be known at the second call already).
-    known = momentum.tobytes() == forgets.returned
-    p, m = lion_ref.step(param, momentum * 0 if known else momentum, grad, lr=lr, **s)
-    forgets.returned = None if m.tobytes() == momentum.tobytes() else m.tobytes()
-    return p, m
-forgets.returned = None
-"""
-
 
 @pytest.fixture
 def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
-    """An empty project beside a module of ports; warnings are errors in it."""
-    checkout = [Path(lion_ref.__file__).parents[1], Path(lion_conformance.__file__).parents[1]]
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(map(str, checkout)))
-    monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
-    pytester.makeini("[pytest]\nfilterwarnings = error\n")
-    pytester.makepyfile(ports=PORTS)
-    return pytester
+    return prepared(pytester, monkeypatch)
 
 
 def judged(project: pytest.Pytester, port: str, *arguments: str) -> pytest.RunResult:
@@ -118,6 +60,16 @@ FALLS = [
     ("mute", {Check.ANSWERS, Check.PARAM_FIXED, Check.MOMENTUM_RANDOM}, {Check.READS}),
     ("unscaled", {Check.SEMANTICS, Check.PARAM_FIXED, Check.TAPE}, {Check.MOMENTUM_FIXED}),
     ("declared", {Check.DECLARED}, {Check.SEMANTICS, Check.PARAM_FIXED}),
+    (
+        "by_chance",
+        {Check.REPEATS, Check.RUNS, Check.TAPE},
+        {check for pair in BY_STAGE.values() for check in pair},
+    ),
+    (
+        "by_chance_and_unmoved",
+        {Check.REPEATS, Check.MOMENTUM_FIXED, Check.MOMENTUM_RANDOM},
+        {Check.PARAM_FIXED, Check.PARAM_RANDOM},
+    ),
     ("forgets", {Check.RUNS}, {Check.SEMANTICS, Check.MOMENTUM_RANDOM}),
 ]
 

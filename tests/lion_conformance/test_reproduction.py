@@ -188,7 +188,10 @@ for head in sys.stdin:
 """
 
 
-def test_a_program_behind_a_pipe_is_asked_again(here: Path) -> None:
+def test_a_program_behind_a_pipe_is_asked_again(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
     program = here / "port.py"
     program.write_text(ANSWER.replace("# here", "m = -m"))
     command = f"{sys.executable} port.py"
@@ -203,6 +206,12 @@ def test_a_program_behind_a_pipe_is_asked_again(here: Path) -> None:
     silent = run(Path("piped.py"), here)
     assert silent.returncode == 1
     assert "the program gave no answer, status 0" in silent.stdout
+    program.write_text(ANSWER.replace("sys.stdout.flush()", "pass"))
+    text = Path("piped.py").read_text(encoding="utf-8").replace("timeout=60.0", "timeout=2.0")
+    Path("piped.py").write_text(text, encoding="utf-8")
+    buffered = run(Path("piped.py"), here)
+    assert buffered.returncode == 1, "it answers only at the end of its input"
+    assert "gave no answer, in 2 s, with its input open" in buffered.stdout
 
 
 def still(param: Any, momentum: Any, grad: Any, **_: Any) -> Any:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Callable
 from functools import partial
+from types import NoneType
 from typing import Any
 
 import numpy as np
@@ -12,9 +14,12 @@ import pytest
 
 import lion_ref
 from lion_conformance import Port, PortError, Verdict, from_callable, verify
-from lion_conformance.port import run_once
+from lion_conformance.cases import Case
+from lion_conformance.judge import Failure, Tally
+from lion_conformance.port import ChangedAnswerError, run_once
 from lion_conformance.verify import MAX_EXAMPLES
 from lion_ref import CANONICAL, Semantics
+from tests.lion_conformance.mutants.rounding import StochasticRounding
 
 pytestmark = pytest.mark.clause("C29")
 
@@ -87,6 +92,49 @@ def test_a_port_that_breaks_its_declaration_is_not_ok() -> None:
         port = from_callable(step, name="port", declared=declared)
         report = verify(port, dtypes=["float32"], explain=False)
         assert not report.ok
+
+
+def test_what_rounds_by_chance_is_said_to_and_not_to_lie_outside() -> None:
+    """Even in a case of which a result that is accepted would not be asked for again."""
+    steps = itertools.count(1)
+
+    def drifts(param: Any, momentum: Any, grad: Any, **scalars: Any) -> Any:
+        p, m = lion_ref.step(param, momentum, grad, **scalars)
+        p.reshape(-1)[-1:] += next(steps)
+        return p, m
+
+    def stays(param: Any, momentum: Any, grad: Any, **scalars: Any) -> Any:
+        p, m = lion_ref.step(param, momentum, grad, **scalars)
+        return p + p.dtype.type(1), m
+
+    def raises_next(param: Any, momentum: Any, grad: Any, **scalars: Any) -> Any:
+        if next(steps) % 2:
+            return stays(param, momentum, grad, **scalars)
+        raise RuntimeError("no kernel")
+
+    outside = "θ': 3 of 3 elements lie outside the accepted set"
+    for step, why, error in (
+        (drifts, "a second call with the same inputs gave other bits", ChangedAnswerError),
+        (stays, outside, NoneType),
+        (raises_next, outside, NoneType),
+    ):
+        steps = itertools.count(1)
+        tally = Tally(None, cases=1)
+        assert not tally.add(from_callable(step), Case(ONE, ONE, ONE, 0.5, 0.5, 0.5, 0.0))
+        failure = tally.failure
+        assert isinstance(failure, Failure)
+        assert failure.why.startswith(why)
+        assert isinstance(failure.error, error)
+
+
+def test_of_bits_that_vary_both_are_shown() -> None:
+    report = verify(StochasticRounding(), dtypes=["bfloat16"], max_examples=1, explain=False)
+    found = report.counterexample
+    assert found is not None
+    assert found.why == "a second call with the same inputs gave other bits; legal: the same bits"
+    assert found.got["param"] != found.again["param"]
+    assert found.lines()[-2].startswith("then     param    bfloat16 0x")
+    assert not any("no single call" in line for line in found.lines())
 
 
 def test_the_same_seed_gives_the_same_cases_and_another_seed_others() -> None:

@@ -18,15 +18,13 @@ from collections import deque
 from typing import IO, Final
 
 from lion_conformance.port import PortError
-
-MORE_LINES: Final = 1000
-"""Lines that may come before the last where their number is not known."""
-
-LONGEST_LINE: Final = 10_000
-"""Bytes that a line may have; those of an answer have 33 at most."""
+from lion_conformance.ports.heard import ELSEWHERE, LONGEST_LINE, Form, Heard, quoted
 
 _GRACE: Final = 2.0
 """Seconds for a program to end by itself, and for its last words to arrive."""
+
+_MOMENT: Final = 1.0
+"""Seconds in which an answer that was held back arrives, once the program's input is closed."""
 
 _CHUNK: Final = 1 << 20
 _CHUNKS: Final = 16
@@ -57,6 +55,8 @@ class Conversation:
         self._errors: deque[bytes] = deque(maxlen=8)
         self._pending = b""
         self._stopped = False
+        self._form: Form | None = None
+        self.requests = 0
         into, out, errors = self._pipes = _pipes(self._process)
         self._threads = [
             threading.Thread(target=target, args=(pipe,), daemon=True)
@@ -105,32 +105,59 @@ class Conversation:
             if not said:
                 self._out.put(b"")  # the end stays the end
         if self._pending:
-            raise self.failed(f"spoke without being asked: {_quoted(self._pending)}")
+            after = "" if self._form is None else f" after {self._form.what}"
+            legal = f"legal: nothing until it is asked; {ELSEWHERE}"
+            raise self.failed(f"wrote {quoted(self._pending)}{after}, unasked; {legal}")
+        self.requests += 1
         self._to_write.put(data)
 
-    def until(self, last: str, timeout: float, *, sizes: int | None = None) -> bytes:
-        """The lines before the line `last`; a PortError if they do not come.
+    def until(self, form: Form, timeout: float) -> bytes:
+        """The lines before the one that closes what is said; a PortError if they do not come."""
+        self._form, heard = form, Heard(form)
+        if self._closes(heard, timeout):
+            return heard.lines
+        status = self._process.poll()
+        if status is not None:  # and what it has started holds its output
+            raise self.failed(f"ended with status {status}: {heard.so_far()}")
+        raise self._hung(heard, timeout)
 
-        sizes: how many lines there have to be; unknown if omitted.
-        """
-        deadline = time.monotonic() + timeout
-        heard = _Heard(last, sizes)
+    def _closes(self, heard: Heard, within: float) -> bool:
+        """Whether the closing line comes in time; a PortError if it cannot come."""
+        deadline = time.monotonic() + within
         while True:
             try:
                 chunk = self._out.get(timeout=max(0.0, deadline - time.monotonic()))
             except queue.Empty:
-                status = self._process.poll()
-                if status is not None:  # and what it has started holds its output
-                    raise self.failed(f"ended with status {status}: {heard}") from None
-                raise HungError(str(self.failed(f"hung: {heard} within {timeout:g} s"))) from None
+                return False
             if not chunk:
                 self._out.put(b"")  # the end stays the end
-                raise self.failed(f"{self._how_it_ended()}: {heard}")
+                raise self.failed(f"{self._how_it_ended()}: {heard.so_far()}")
             if heard.closes(chunk):
                 self._pending = heard.rest
-                return heard.lines
+                return True
             if heard.problem:
                 raise self.failed(heard.problem)
+
+    def _hung(self, heard: Heard, timeout: float) -> HungError:
+        """Why the program is silent: one that answers once its input is closed kept its answer."""
+        errors = self._errors_in_words()  # before it says anything of its closed input
+        self._to_write.put(None)
+        try:
+            late = self._closes(heard, _MOMENT)
+        except PortError:
+            late = False  # it ended, as it has to when its input does
+        if late:
+            last = repr(heard.form.last)
+            what = (
+                f"wrote its line {last} only when its input was closed, after {timeout:g} s: most "
+                f"likely its output is buffered; legal: flushed after each line {last}, as with "
+                "fflush(stdout), setvbuf or flush=True"
+            )
+        elif self._threads[0].is_alive():
+            what = "hung: " + heard.so_far(f" within {timeout:g} s; it has not read all its input")
+        else:
+            what = "hung: " + heard.so_far(f" within {timeout:g} s, nor when its input was closed")
+        return HungError(f"the program {what}{errors}")
 
     def _how_it_ended(self) -> str:
         try:
@@ -140,9 +167,12 @@ class Conversation:
 
     def failed(self, what: str) -> PortError:
         """What the program did wrong, in one line, with the last that it wrote to stderr."""
+        return PortError(f"the program {what}{self._errors_in_words()}")
+
+    def _errors_in_words(self) -> str:
         self._threads[-1].join(0.2 if self._process.poll() is None else _GRACE)
         said = " ".join(b" ".join(self._errors).decode("utf-8", "backslashreplace").split())
-        return PortError(f"the program {what}" + (f"; its stderr: {said[-300:]}" if said else ""))
+        return f"; its stderr: {said[-300:]}" if said else ""
 
     def stop(self, *, kill: bool) -> None:
         """End the process, what it has started, and the threads."""
@@ -171,66 +201,6 @@ class Conversation:
                         self._out.get_nowait()
                 thread.join(0.02)
         return not any(thread.is_alive() for thread in self._threads)
-
-
-class _Heard:
-    """What a program has said since it was asked, up to the line that closes it."""
-
-    def __init__(self, last: str, sizes: int | None) -> None:
-        self._last, self._sizes = last, sizes
-        self._text = bytearray(b"\n")  # so that the closing line may also be the first
-        self._newline = 0
-        """Where the newline before the first incomplete line is."""
-        self._count = 0
-        self.lines = b""
-        self.rest = b""
-        self.problem = ""
-
-    def closes(self, chunk: bytes) -> bool:
-        """Take more; whether the closing line has come. If it cannot come, `problem` says so."""
-        self._text += chunk
-        if b"\n" not in chunk:
-            if len(self._text) - self._newline > LONGEST_LINE:
-                self.problem = f"wrote a line of more than {LONGEST_LINE} characters"
-            return False
-        closing = f"\n{self._last}\n".encode()
-        at = self._text.find(closing, self._newline)
-        stop = at if at >= 0 else self._text.rfind(b"\n")
-        fresh = bytes(self._text[self._newline + 1 : stop + 1])
-        self._newline = stop
-        self._count += fresh.count(b"\n")
-        self.problem = self._refusal(fresh) or self._too_many(fresh)
-        if at < 0 or self.problem:
-            return False
-        self.lines = bytes(self._text[1 : at + 1])
-        self.rest = bytes(self._text[at + len(closing) :])
-        return True
-
-    def _refusal(self, fresh: bytes) -> str:
-        """The program's own refusal: a line `error`, with words behind it or none."""
-        for line in fresh.split(b"\n") if b"error" in fresh else ():
-            if line == b"error" or line.startswith(b"error "):
-                words = " ".join(line[5:].decode("utf-8", "backslashreplace").split())
-                return f"refused: {words[:200] or 'it does not say why'}"
-        return ""
-
-    def _too_many(self, fresh: bytes) -> str:
-        most = MORE_LINES if self._sizes is None else self._sizes
-        if self._count <= most:
-            return ""
-        line = fresh.split(b"\n")[most - self._count + fresh.count(b"\n")]
-        return f"wrote line {most + 1} as {_quoted(line)}; legal: {self._last!r}"
-
-    def __str__(self) -> str:
-        if self._sizes is not None:
-            return f"{self._count} of {self._sizes} answers and no line {self._last!r}"
-        others = "other" if self._count == 1 else "others"
-        return f"no line {self._last!r} after {self._count} {others}"
-
-
-def _quoted(line: bytes) -> str:
-    """The first line of what was said, as text to be read."""
-    return repr(line.split(b"\n")[0].decode("ascii", "backslashreplace")[:80])
 
 
 def _pipes(process: subprocess.Popen[bytes]) -> tuple[IO[bytes], IO[bytes], IO[bytes]]:

@@ -6,15 +6,17 @@ The program says what it is, then answers batches: a line an element, as hexadec
 from __future__ import annotations
 
 import shlex
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lion_conformance.declaration import semantics_of
-from lion_conformance.hexlines import decode, encode
+from lion_conformance.hexlines import MalformedLine, decode, encode, malformed
 from lion_conformance.port import LONGEST_NAME, Port, PortError, Session, check_name
 from lion_conformance.ports.conversation import Conversation, HungError
+from lion_conformance.ports.heard import ELSEWHERE, Form
 from lion_ref import STORAGE_DTYPES, Semantics
 from lion_ref.dtypes import check_dtypes
 
@@ -102,13 +104,19 @@ class Program:
         """One batch: θ, m and g of one shape in, θ' and m' out."""
         running = self._running or self._start()
         param, momentum, grad = (x.dtype for x in arrays)
+        size, answer = arrays[0].size, [param, momentum]
         numbers = encode([np.array([x], np.float64) for x in scalars]).decode().strip()
-        head = f"step {param} {momentum} {grad} {arrays[0].size} {numbers}\n"
+        head = f"step {param} {momentum} {grad} {size}"
         try:
-            running.send(head.encode() + encode(arrays))
-            lines = running.until("end", self._timeout, sizes=arrays[0].size)
+            running.send(f"{head} {numbers}\n".encode() + encode(arrays))
+            what = f"its answer to request {running.requests}, {head!r}"
+            form = Form(what, "end", partial(malformed, dtypes=answer), size)
+            lines = running.until(form, self._timeout)
             try:
-                flat = decode(lines, [param, momentum], arrays[0].size)
+                flat = decode(lines, answer, size)
+            except MalformedLine as error:
+                words = form.misplaced(error.index, error.line, error.legal)
+                raise running.failed(words) from error
             except ValueError as error:
                 raise running.failed(f"answered {error}") from error
         except PortError as error:
@@ -122,7 +130,8 @@ class Program:
         running = Conversation(self._words)
         self._running = running
         try:
-            lines = running.until("ready", max(self._timeout, TIMEOUT_AFTER_A_HANG))
+            form = Form("its greeting", "ready", _not_greeting)
+            lines = running.until(form, max(self._timeout, TIMEOUT_AFTER_A_HANG))
             self._greeting = _Greeting(running, lines)
         except PortError:
             self._stop(kill=True)
@@ -135,13 +144,20 @@ class Program:
             running.stop(kill=kill)
 
 
+def _not_greeting(lines: bytes) -> MalformedLine | None:
+    """The first line, if it does not say that the program speaks this format."""
+    first = lines.partition(b"\n")[0].decode("utf-8", "backslashreplace")
+    return None if first == GREETING else MalformedLine(0, first[:80], repr(GREETING))
+
+
 class _Greeting:
     """What a program says of itself before its line `ready`."""
 
     def __init__(self, running: Conversation, lines: bytes) -> None:
-        first, *rest = lines.decode("utf-8", "backslashreplace").splitlines() or [""]
-        if first != GREETING:
-            raise running.failed(f"began with {first[:80]!r}; legal: {GREETING!r}")
+        fault = _not_greeting(lines)
+        if fault is not None:
+            raise running.failed(f"began with {fault.line!r}; legal: {fault.legal}; {ELSEWHERE}")
+        _, *rest = lines.decode("utf-8", "backslashreplace").splitlines()
         self.name = ""
         self.triples: list[Triple] = []
         self.declared: Semantics | None = None
@@ -166,7 +182,7 @@ class _Greeting:
         elif key == "semantics":
             self.declared = parse_semantics(value)
         else:
-            raise ValueError("legal: name, dtypes, semantics, ready")
+            raise ValueError(f"legal: name, dtypes, semantics, ready; {ELSEWHERE}")
 
     def _add(self, *names: str) -> None:
         if len(names) != 3:

@@ -105,6 +105,7 @@ def _counterexample(found: Counterexample) -> dict[str, Any]:
         "expected": {name: asdict(x) for name, x in found.expected.items()},
         "accepted": {name: _accepted(x) for name, x in found.accepted.items()},
         "got": {name: asdict(x) for name, x in found.got.items()},
+        "again": {name: asdict(x) for name, x in found.again.items()},
     }
 
 

@@ -108,6 +108,7 @@ def _counterexample(found: Counterexample) -> str:
         ("given", found.inputs, ""),
         ("expected", found.expected, "′"),
         ("got", found.got, "′"),
+        ("then", found.again, "′"),
     ):
         rows += [
             f'<tr class="{kind}"><th scope="row">{kind} {SYMBOLS[name]}{mark}</th>'
@@ -124,7 +125,7 @@ def _counterexample(found: Counterexample) -> str:
     heads = "".join(f'<th scope="col">{x}</th>' for x in ("", "dtype", "bits", "decimal"))
     heads = heads.replace('<th scope="col"></th>', '<th scope="col">what</th>')
     run = f"<pre tabindex='0'>{escape(chr(10).join(found.run))}</pre>" if found.run else ""
-    kept = "" if found.alone or found.run else "<p>Alone, this case is right.</p>"
+    kept = "" if found.alone or found.again or found.run else "<p>Alone, this case is right.</p>"
     return (
         f"<h4>Counterexample</h4><p>{escape(_sentence(found.why))}</p>{kept}{run}"
         f'<p class="soft">{escape(", ".join(where))}; {escape(scalars)}</p>'

@@ -46,6 +46,8 @@ PACKAGES = (
     "torch-optimi",
     "timm",
     "bitsandbytes",
+    "adv_optm",
+    "mlx",
 )
 
 
@@ -122,6 +124,8 @@ class Counterexample:
     """The bits that the port promises, or the reference's."""
     got: dict[str, Value]
     """Empty where the port returned nothing."""
+    again: dict[str, Value] = field(default_factory=dict)
+    """What a second call with the same inputs returned, where it returned other bits."""
     run: tuple[str, ...] = ()
     """A run as text: where each tensor starts, then each event; empty for a single step."""
     accepted: dict[str, Accepted] = field(default_factory=dict)
@@ -152,15 +156,6 @@ class Counterexample:
         index = first_difference(failure) or 0
         at = case.at(index) if case.param.size else case
         expected = failure.expected_at(index) or _expected(at, failure.promised)
-        got = (
-            {}
-            if failure.got is None
-            else {
-                name: Value.of(x.reshape(-1)[index : index + 1])
-                for name, x in zip(names[:2], failure.got, strict=True)
-                if x.size
-            }
-        )
         accepted = {}
         if failure.promised is None and failure.expected is None and case.param.size:
             sets = zip(names[:2], accepted_sets(at), strict=True)
@@ -172,7 +167,8 @@ class Counterexample:
             shape=tuple(case.param.shape),
             inputs={n: Value.of(x) for n, x in zip(names, at.arrays, strict=True) if x.size},
             expected={n: Value.of(x) for n, x in zip(names[:2], expected, strict=True) if x.size},
-            got=got,
+            got=_values(failure.got, index),
+            again=_values(failure.again, index),
             accepted=accepted,
             index=index,
             layout=_layout(case),
@@ -197,7 +193,7 @@ class Counterexample:
         where = "".join(f", {words}" for words in self.layout_words())
         which = "" if self.shape in ((), (1,)) else f", element {self.index}"
         lines = [self.why, *self.run, f"shape {self.shape}{where}{which}, {scalars}"]
-        if not self.alone and not self.run:
+        if not (self.alone or self.again or self.run):
             lines.append(
                 "no single call shows it: the port keeps something between calls, or its bits vary"
             )
@@ -205,6 +201,7 @@ class Counterexample:
             ("given", self.inputs),
             ("expected", self.expected),
             ("got", self.got),
+            ("then", self.again),
         ):
             for name, value in values.items():
                 dtype = self.dtypes[name]
@@ -231,6 +228,14 @@ def _layout(case: Case) -> dict[str, str]:
     names = zip(("param", "momentum", "grad"), case.arrays, strict=True)
     found = {name: layout_of(array).__name__ for name, array in names}
     return {name: layout for name, layout in found.items() if layout in LAYOUTS}
+
+
+def _values(results: tuple[Array, Array] | None, index: int) -> dict[str, Value]:
+    """θ' and m' of one element; empty where there is none."""
+    if results is None:
+        return {}
+    named = zip(("param", "momentum"), results, strict=True)
+    return {name: Value.of(x.reshape(-1)[index : index + 1]) for name, x in named if x.size}
 
 
 def _expected(case: Case, promised: Semantics | None) -> tuple[Array, Array]:

@@ -1,7 +1,10 @@
 """A program behind a pipe, for a reproduction; its source is copied as that of `replay` is."""
 
+import contextlib
 import struct
 import subprocess
+import tempfile
+import threading
 from typing import Any
 
 import numpy as np
@@ -37,22 +40,51 @@ class PipedProgram:
             " ".join(f"{x:0{n}x}" for x, n in zip(element, digits, strict=True))
             for element in zip(*patterns, strict=True)
         ]
-        ran = subprocess.run(
-            self.words,
-            input="\n".join(lines) + "\n",
-            capture_output=True,
-            text=True,
-            timeout=self.timeout,
-            check=False,
-        )
-        _, _, answer = ran.stdout.partition("\nready\n")
+        said, how_it_ended = self.asked("\n".join(lines) + "\n")
+        _, _, answer = said.partition("\nready\n")
         pairs = [line.split() for line in answer.splitlines()]
         if not pairs or pairs.pop() != ["end"] or [len(x) for x in pairs] != [2] * param.size:
-            said = (ran.stdout[-300:] + ran.stderr[-300:]).strip()
-            raise RuntimeError(f"the program gave no answer, status {ran.returncode}: {said}")
+            raise RuntimeError(f"the program gave no answer, {how_it_ended}")
         results = []
         for i, given in enumerate((param, momentum)):
             words = [int(pair[i], 16) for pair in pairs]
             unsigned = np.array(words, f"u{given.dtype.itemsize}")
             results.append(unsigned.view(given.dtype).reshape(given.shape))
         return results[0], results[1]
+
+    def asked(self, request: str) -> tuple[str, str]:
+        """What the program says while its input is open, as the judge leaves it; how it ended."""
+        said: list[str] = []
+
+        def write() -> None:
+            with contextlib.suppress(OSError):  # one that has ended says so by its silence
+                process.stdin.write(request)
+                process.stdin.flush()
+
+        def listen() -> None:
+            for line in process.stdout:
+                said.append(line)
+                if line == "end\n":
+                    return
+
+        with tempfile.TemporaryFile("w+", errors="backslashreplace") as errors:
+            pipe = subprocess.PIPE
+            process: Any = subprocess.Popen(
+                self.words, stdin=pipe, stdout=pipe, stderr=errors, text=True
+            )
+            listener, writer = (threading.Thread(target=x, daemon=True) for x in (listen, write))
+            listener.start()
+            writer.start()
+            listener.join(self.timeout)
+            ended = "but other lines"
+            if listener.is_alive():
+                ended = f"in {self.timeout:g} s, with its input open"
+            elif said[-1:] != ["end\n"]:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(2)
+                ended = f"status {process.poll()}"
+            process.kill()
+            process.wait()
+            errors.seek(0)
+            text = "".join(said)
+            return text, f"{ended}: {(text[-300:] + errors.read()[-300:]).strip()}"

@@ -105,7 +105,7 @@ th { font-weight: 600; } thead th { white-space: nowrap; }
 td.short { outline: 2px solid var(--red); outline-offset: -2px; }
 .bits { width: auto; font-size: .9rem; } .bits td, .hex { font-family: ui-monospace, monospace; }
 .bits td { white-space: nowrap; } .bits td.wide { white-space: normal; min-width: 12rem; }
-.bits tr.got { background: var(--rejected); }
+.bits tr.got, .bits tr.then { background: var(--rejected); }
 details { border: 1px solid var(--rule); border-radius: .5rem; margin: .5rem 0; }
 details > :not(summary) { margin-left: .9rem; margin-right: .9rem; }
 details > :last-child:not(summary) { margin-bottom: .9rem; }

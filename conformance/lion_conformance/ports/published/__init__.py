@@ -28,6 +28,8 @@ FAMILIES: Final = {
         Backend(
             "bitsandbytes", f"{__name__}.bitsandbytes", ("torch", "bitsandbytes"), "bitsandbytes"
         ),
+        Backend("adv_optm", f"{__name__}.adv_optm", ("torch", "adv_optm"), "adv_optm"),
+        Backend("mlx", f"{__name__}.mlx", ("mlx",), "'mlx[cpu]'"),
         Backend("optax", f"{__name__}.optax", ("jax", "optax"), "optax"),
         Backend("keras", f"{__name__}.keras", ("tensorflow", "keras"), "'lion-ref[tensorflow]'"),
     )
