@@ -145,7 +145,8 @@ def test_torchs_lerp_is_one_operation_in_half_precision(
     found: Any = {**PLAIN, **LERPED, "precision": "storage-whole-lerp", "scalars": scalars}
     port = port_of(lion, dtype)
     assert has_bits(port, Semantics(**found), dtype)
-    assert not has_bits(port, Semantics(**found | {"precision": "storage"}), dtype)
+    for name in ("precision", "momentum_precision"):
+        assert not has_bits(port, Semantics(**found | {name: "storage"}), dtype)
     other = {"compute": "storage", "storage": "compute"}[scalars]
     assert not has_bits(port, Semantics(**found | {"scalars": other}), dtype)
 
@@ -243,7 +244,8 @@ OPTAX: Any = {"decay_skipped_at_zero": True, "subnormals": "flush", "zero_sign":
 KERAS: Any = {
     "decay": "product",
     "decay_scalar": "left-to-right",
-    "complement": "compute",
+    "sign_complement": "compute",
+    "momentum_complement": "compute",
     "subnormals": "flush",
 }
 
