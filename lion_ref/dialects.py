@@ -6,7 +6,6 @@ rounds as told are put together as the Semantics says.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from lion_ref.hyperparameters import Hyperparameters
-    from lion_ref.semantics import Semantics
+    from lion_ref.semantics import Precision, Semantics, Where
 
 Array = NDArray[Any]
 Dtype = np.dtype[Any]
@@ -29,28 +28,29 @@ Scalar = Any  # NumPy scalars of the compute dtype, whose operators have no type
 
 
 class Arithmetic:
-    """⊗, ⊕, ⊖ and fma as a Semantics rounds and flushes them.
+    """⊗, ⊕, ⊖ and fma as a Semantics rounds and flushes them, in one of its precisions.
 
     Operands are arrays, or scalars (0-d results of `scalar`) that never widen a result. With
     precision="compute" arrays are held in the compute dtype; otherwise each is held in the dtype
     that its operation was rounded to.
     """
 
-    def __init__(self, semantics: Semantics, compute: Dtype) -> None:
+    def __init__(self, semantics: Semantics, compute: Dtype, precision: Precision) -> None:
         self.semantics = semantics
         self.compute = compute
+        self.precision = precision
         self.flush = Flush(semantics.subnormals, compute)
 
     def load(self, array: Array) -> Array:
         """An input as the operations take it."""
-        if self.semantics.precision == "compute":
+        if self.precision == "compute":
             return self.flush.widened(array)
         return array
 
     def scalar(self, value: float, meets: Dtype) -> Scalar:
         """A binary64 value as the scalar that multiplies an array of dtype `meets`."""
         rounded: Scalar = np.float64(value)
-        if self.semantics.scalars == "storage":
+        if self.semantics.scalars == "storage" and meets != self.compute:
             rounded = round_to(rounded, meets)[()]
         elif self.semantics.scalars == "float32":
             rounded = self.flush.narrowed(np.asarray(rounded), _FLOAT32)
@@ -89,7 +89,7 @@ class Arithmetic:
 
     def stored(self, result: Array, *operands: Array | Scalar) -> Array:
         """A result as it is held: rounded to the dtype that its operands have together."""
-        if self.semantics.precision == "compute":
+        if self.precision == "compute":
             return result
         arrays = [x.dtype for x in operands if isinstance(x, np.ndarray)]
         target = arrays[0] if arrays else self.compute
@@ -106,20 +106,33 @@ def dialect(
     m_dtype: Dtype,
 ) -> Callable[[Array, Array, Array], tuple[Array, Array]]:
     """The update of flat blocks under any Semantics; results are yet to be stored."""
-    ops = Arithmetic(semantics, compute)
+    stepping = Arithmetic(semantics, compute, semantics.precision)
+    keeping = stepping
+    if semantics.momentum_precision != semantics.precision:
+        keeping = Arithmetic(semantics, compute, semantics.momentum_precision)
 
-    def update(theta: Array, m: Array, g: Array) -> tuple[Array, Array]:
-        theta, m, g = ops.load(theta), ops.load(m), ops.load(g)
+    def loaded(ops: Arithmetic, *inputs: Array) -> tuple[Array, Array, Array]:
+        """θ, m and g as the operations take them, with the decay in g where it is coupled."""
+        theta, m, g = map(ops.load, inputs)
         if semantics.decay == "coupled" and not skips_decay(semantics, values):
-            weight = ops.scalar(values.weight_decay, theta_dtype)
+            weight = ops.scalar(values.weight_decay, theta.dtype)
             if semantics.decay_fused:
                 g = ops.fma(weight, theta, g)
             else:
                 g = ops.add(g, ops.multiply(weight, theta))
-        c = interpolate(ops, "sign", values.beta1, m, g)
-        new_m = interpolate(ops, "momentum", values.beta2, m, g)
-        new_theta = move(ops, values, theta, ops.sign(c))
-        return ops.flush.narrowed(new_theta, theta_dtype), ops.flush.narrowed(new_m, m_dtype)
+        return theta, m, g
+
+    def update(*inputs: Array) -> tuple[Array, Array]:
+        theta, m, g = loaded(stepping, *inputs)
+        c = interpolate(stepping, "sign", values.beta1, m, g)
+        new_theta = move(stepping, values, theta, stepping.sign(c))
+        if keeping is not stepping:
+            _, m, g = loaded(keeping, *inputs)
+        new_m = interpolate(keeping, "momentum", values.beta2, m, g)
+        return (
+            stepping.flush.narrowed(new_theta, theta_dtype),
+            keeping.flush.narrowed(new_m, m_dtype),
+        )
 
     return update
 
@@ -133,35 +146,36 @@ def interpolate(ops: Arithmetic, part: str, beta: float, m: Array, g: Array) -> 
     """β·m + (1-β)·g in the form that the Semantics gives to c ("sign") or m' ("momentum")."""
     form = getattr(ops.semantics, f"{part}_interpolation")
     fused = getattr(ops.semantics, f"{part}_fused")
-    if form != "weighted" and ops.semantics.precision == "storage-whole-lerp":
-        wide = "compute" if ops.semantics.scalars == "storage" else ops.semantics.scalars
-        inside = replace(ops.semantics, precision="compute", scalars=wide)
-        within = Arithmetic(inside, ops.compute)
+    formed = getattr(ops.semantics, f"{part}_complement")
+    if form != "weighted" and ops.precision == "storage-whole-lerp":
+        within = Arithmetic(ops.semantics, ops.compute, "compute")
         whole = interpolate(within, part, beta, within.load(m), within.load(g))
         return ops.stored(whole, m, g)
     if form == "weighted":
-        b, w = ops.scalar(beta, m.dtype), complement(ops, beta, g.dtype)
+        b, w = ops.scalar(beta, m.dtype), complement(ops, formed, beta, g.dtype)
         if fused == "momentum":
             return ops.fma(b, m, ops.multiply(w, g))
         if fused == "gradient":
             return ops.fma(w, g, ops.multiply(b, m))
         return ops.add(ops.multiply(b, m), ops.multiply(w, g))
-    near, far = (g, m) if form == "lerp-from-gradient" else (m, g)
+    nearer = form == "lerp-from-nearer"
+    toward_m = form == "lerp-from-gradient" or (nearer and formed == "compute")
+    near, far = (g, m) if toward_m else (m, g)
     difference = ops.subtract(far, near)
-    if form == "lerp-from-gradient":
+    if toward_m:
         weight = ops.scalar(beta, difference.dtype)
     else:
-        weight = complement(ops, beta, difference.dtype)
-        if form == "lerp-from-nearer" and weight >= 0.5:
-            near, weight = g, -(ops.compute.type(1) - weight)  # exact; -0 where γ is 1
+        weight = complement(ops, formed, beta, difference.dtype)
+    if nearer and weight >= 0.5:
+        near, weight = far, -(ops.compute.type(1) - weight)  # exact; -0 where the weight is 1
     if fused == "difference":
         return ops.fma(weight, difference, near)
     return ops.add(near, ops.multiply(weight, difference))
 
 
-def complement(ops: Arithmetic, beta: float, meets: Dtype) -> Scalar:
+def complement(ops: Arithmetic, formed: Where, beta: float, meets: Dtype) -> Scalar:
     """1-β as SPEC C4, C20 and C21 form it."""
-    if ops.semantics.complement == "wide":
+    if formed == "wide":
         return ops.scalar(1.0 - beta, meets)
     difference = ops.subtract(ops.compute.type(1), np.asarray(ops.scalar(beta, meets)))
     return _rounded_for(ops, difference, meets)

@@ -93,11 +93,14 @@ def interpolations(problem: Problem, part: str) -> Iterator[Array]:
     forms = choices()["sign_interpolation"]
     narrow = _narrow(problem, problem.m_dtype, problem.g_dtype)
     for arithmetic in _arithmetics():
-        if arithmetic["precision"] == "storage" and not narrow:
+        precision, flush = arithmetic["precision"], {"subnormals": arithmetic["subnormals"]}
+        if precision == "storage" and not narrow:
             continue
-        for form, complement in itertools.product(forms, ("wide", "compute")):
-            row: dict[str, Any] = {f"{part}_interpolation": form, "complement": complement}
-            ops = Arithmetic(Semantics(**row, **arithmetic), problem.compute)
+        for form, formed in itertools.product(forms, ("wide", "compute")):
+            if form == "lerp-from-gradient" and formed == "compute":
+                continue  # it forms no complement
+            row: dict[str, Any] = {f"{part}_interpolation": form, f"{part}_complement": formed}
+            ops = Arithmetic(Semantics(**row, **flush), problem.compute, precision)
             yield interpolate(ops, part, beta, ops.load(m), ops.load(g))
 
 
@@ -161,7 +164,7 @@ def parameters(problem: Problem, signs_held: dict[int, Mask], nan_held: Mask) ->
             continue  # the same as without
         if semantics.precision == "storage" and not narrow:
             continue
-        ops = Arithmetic(semantics, problem.compute)
+        ops = Arithmetic(semantics, problem.compute, semantics.precision)
         of_row = in_storage if semantics.precision == "storage" else u
         new_theta = move(ops, problem.values, ops.load(theta[at]), of_row)
         outcomes.include(round_to(new_theta, problem.theta_dtype), at)

@@ -13,6 +13,7 @@ DecayScalar = Literal["wide", "compute", "left-to-right"]
 DecayOrder = Literal["decay-first", "step-first"]
 Where = Literal["wide", "compute"]
 Precision = Literal["compute", "storage", "storage-whole-lerp"]
+MomentumPrecision = Literal["compute", "storage"]
 Scalars = Literal["compute", "float32", "storage"]
 Subnormals = Literal["keep", "flush", "flush-before-rounding"]
 ZeroSign = Literal["positive", "kept"]
@@ -57,8 +58,10 @@ class Semantics:
     decay_fused: bool = False
     step_fused: bool = False
     decay_skipped_at_zero: bool = False
-    complement: Where = "wide"
+    sign_complement: Where = "wide"
+    momentum_complement: Where = "wide"
     precision: Precision = "compute"
+    momentum_precision: MomentumPrecision = "compute"
     scalars: Scalars = "compute"
     subnormals: Subnormals = "keep"
     zero_sign: ZeroSign = "positive"
@@ -69,12 +72,13 @@ class Semantics:
             _require(name, getattr(self, name), legal)
         for part in ("sign", "momentum"):
             interpolation = getattr(self, f"{part}_interpolation")
-            _require(
-                f"{part}_fused",
-                getattr(self, f"{part}_fused"),
-                _FUSIBLE[interpolation],
-                f" with {part}_interpolation={interpolation!r}",
-            )
+            beside = f" with {part}_interpolation={interpolation!r}"
+            fused, complement = f"{part}_fused", f"{part}_complement"
+            _require(fused, getattr(self, fused), _FUSIBLE[interpolation], beside)
+            if interpolation == "lerp-from-gradient":
+                _require(complement, getattr(self, complement), ("wide",), beside)
+            if part == "sign" and interpolation == "weighted":
+                _require("precision", self.precision, ("compute", "storage"), beside)
         beside = f" with decay={self.decay!r}"
         _require("decay_scalar", self.decay_scalar, _SCALARS_OF.get(self.decay, ("wide",)), beside)
         orders: tuple[str, ...] = ("decay-first",)
@@ -84,11 +88,9 @@ class Semantics:
         if self.decay == "factor" and self.decay_order == "step-first":
             # The factor then comes last: there is no addition left to take its product.
             _require("decay_fused", self.decay_fused, (False,), f"{beside}, 'step-first'")
-        if self.sign_interpolation == self.momentum_interpolation == "weighted":
-            _require("precision", self.precision, ("compute", "storage"), " without a lerp")
-        if self.scalars == "storage":
-            legal = ("storage", "storage-whole-lerp")
-            _require("precision", self.precision, legal, " with scalars='storage'")
+        if self.precision == self.momentum_precision == "compute":
+            beside = " with precision='compute' and momentum_precision='compute'"
+            _require("scalars", self.scalars, ("compute", "float32"), beside)
 
     @property
     def is_other_algorithm(self) -> bool:
@@ -120,17 +122,13 @@ class Semantics:
                 parts.append(f"{target} = {form}")
         if self.decay != "sum" or self.decay_fused or self.step_fused:
             parts.append(f"θ' = {_decay_text(self)}")
+        skipped = ["the decay is skipped at λ = 0"] if self.decay_skipped_at_zero else []
+        parts += [*skipped, *_complement_text(self), *_precision_text(self)]
         parts += [text for (name, value), text in _PHRASES.items() if getattr(self, name) == value]
         return "; ".join(parts) or "canonical"
 
 
 _PHRASES: Final[dict[tuple[str, Any], str]] = {
-    ("decay_skipped_at_zero", True): "the decay is skipped at λ = 0",
-    ("complement", "compute"): "1-β formed in the precision of the steps",
-    ("precision", "storage"): "every operation rounded to the storage dtype",
-    ("precision", "storage-whole-lerp"): (
-        "every operation rounded to the storage dtype, a lerp as one operation"
-    ),
     ("scalars", "float32"): "scalars rounded to float32",
     ("scalars", "storage"): "scalars rounded to the storage dtype",
     ("subnormals", "flush"): "subnormals flushed",
@@ -177,10 +175,31 @@ def _interpolation_text(semantics: Semantics, part: str) -> tuple[str, str]:
     elif interpolation in ("lerp-from-momentum", "lerp-from-nearer"):
         form = f"fma(1-{beta}, g-m, m)" if fused == "difference" else f"m + (1-{beta})·(g-m)"
         if interpolation == "lerp-from-nearer":
-            form += f" (from g where 1-{beta} >= 1/2)"
+            wide = getattr(semantics, f"{part}_complement") == "wide"
+            form += f" (from g where {f'1-{beta} >= 1/2' if wide else f'{beta} < 1/2'})"
     else:
         form = f"fma({beta}, m-g, g)" if fused == "difference" else f"g + {beta}·(m-g)"
     return beta, form
+
+
+def _complement_text(semantics: Semantics) -> list[str]:
+    """One phrase where 1-β1 and 1-β2 are formed alike."""
+    found = {"1-β1": semantics.sign_complement, "1-β2": semantics.momentum_complement}
+    formed = [name for name, where in found.items() if where == "compute"]
+    what = "1-β" if len(formed) == len(found) else "".join(formed)
+    return [f"{what} formed in the precision of the steps"] if formed else []
+
+
+def _precision_text(semantics: Semantics) -> list[str]:
+    """One phrase where c and θ' are rounded as m' is."""
+    found = {"c and θ'": semantics.precision, "m'": semantics.momentum_precision}
+    rounded = [f" of {name}" for name, precision in found.items() if precision != "compute"]
+    if not rounded:
+        return []
+    of = "" if len(rounded) == len(found) else rounded[0]
+    whole = semantics.precision == "storage-whole-lerp"
+    lerp = ", the lerp of c as one operation" if whole else ""
+    return [f"every operation{of} rounded to the storage dtype{lerp}"]
 
 
 def _decay_text(semantics: Semantics) -> str:

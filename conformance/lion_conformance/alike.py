@@ -1,11 +1,12 @@
 """Semantics that give the same bits in given dtypes, whatever the input: one stands for all.
 
-    every dtype float32, or every one float64: storage is the compute dtype, so rounding to it
-        again changes nothing. `precision="storage"` and `scalars="storage"` say the same as
-        `compute`.
+    every dtype the compute dtype: rounding to storage changes nothing, so `precision`,
+        `momentum_precision` and `scalars` say by `storage` the same as by `compute`. For m' it is
+        enough if those of m and g are, unless a coupled decay brings θ in.
     no θ float64: the compute dtype is float32, so `scalars="float32"` says the same as `compute`.
     θ float64, scalars kept wide: the compute dtype is binary64, where SPEC C4 forms 1-β; so 1 ⊖ β
-        is that number, and `complement` says the same as `wide`.
+        is that number, and a complement of `compute` says the same as `wide`. Not so in
+        `lerp-from-nearer`, where it is another formula.
 
 The search of a diagnosis need not tell them apart, and could not.
 """
@@ -13,7 +14,9 @@ The search of a diagnosis need not tell them apart, and could not.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from lion_ref.dtypes import compute_dtype
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,12 +35,26 @@ def simplest_alike(semantics: Semantics, triples: Sequence[Triple]) -> Semantics
     >>> simplest_alike(stored, [("float32", "float16", "float32")]) == stored
     True
     """
-    dtypes = {dtype for triple in triples for dtype in triple}
-    if dtypes in ({"float32"}, {"float64"}):
-        scalars = "compute" if semantics.scalars == "storage" else semantics.scalars
-        semantics = replace(semantics, precision="compute", scalars=scalars)
-    if semantics.scalars == "float32" and all(triple[0] != "float64" for triple in triples):
-        semantics = replace(semantics, scalars="compute")
-    if semantics.scalars == "compute" and all(triple[0] == "float64" for triple in triples):
-        semantics = replace(semantics, complement="wide")
-    return semantics
+
+    def kept(roles: Sequence[int]) -> bool:
+        """Whether these of θ, m and g are stored in the compute dtype."""
+        return all(triple[i] == compute_dtype(triple[0]).name for triple in triples for i in roles)
+
+    simpler: dict[str, Any] = {}
+    if kept((0, 1, 2) if semantics.decay == "coupled" else (1, 2)):
+        simpler["momentum_precision"] = "compute"
+    if kept((0, 1, 2)):
+        simpler["precision"] = "compute"
+    scalars = semantics.scalars
+    precisions = {
+        simpler.get(name, getattr(semantics, name)) for name in ("precision", "momentum_precision")
+    }
+    if (scalars == "storage" and precisions == {"compute"}) or (
+        scalars == "float32" and all(triple[0] != "float64" for triple in triples)
+    ):
+        scalars = simpler["scalars"] = "compute"
+    if scalars == "compute" and all(triple[0] == "float64" for triple in triples):
+        for part in ("sign", "momentum"):
+            if getattr(semantics, f"{part}_interpolation") != "lerp-from-nearer":
+                simpler[f"{part}_complement"] = "wide"
+    return replace(semantics, **simpler)

@@ -34,6 +34,7 @@ COMPANIONS: Final[tuple[dict[str, Any], ...]] = (
     {"decay": "unscaled"},
     {"decay": "coupled"},
     {"precision": "storage"},
+    {"momentum_precision": "storage"},
     *(
         {f"{part}_interpolation": form}
         for part in ("sign", "momentum")
@@ -44,13 +45,11 @@ COMPANIONS: Final[tuple[dict[str, Any], ...]] = (
 
 INSTEAD: Final[tuple[tuple[dict[str, Any], dict[str, Any]], ...]] = (
     ({"subnormals": "flush"}, {"subnormals": "flush-before-rounding"}),
-    ({"scalars": "float32"}, {"complement": "compute"}),
-    *(
-        (
-            {"precision": "storage", f"{part}_interpolation": "lerp-from-momentum"},
-            {"precision": "storage-whole-lerp"},
-        )
-        for part in ("sign", "momentum")
+    ({"scalars": "float32"}, {"sign_complement": "compute"}),
+    ({"scalars": "float32"}, {"momentum_complement": "compute"}),
+    (
+        {"precision": "storage", "sign_interpolation": "lerp-from-momentum"},
+        {"precision": "storage-whole-lerp"},
     ),
 )
 """Where two values of a choice that are not canonical have to be told apart."""
@@ -117,8 +116,10 @@ def _matters(beside: dict[str, Any], choice: dict[str, Any]) -> bool:
         Semantics(**(beside | choice))
     except ValueError:
         return False
-    about = {name.split("_")[0] for name in beside} - {"precision"}
-    return not about or next(iter(choice)).split("_")[0] in about
+    about, part = {name.split("_")[0] for name in beside}, next(iter(choice)).split("_")[0]
+    if about == {"precision"}:
+        return part != "momentum"
+    return not about or part in about
 
 
 @lru_cache(maxsize=1)

@@ -39,7 +39,6 @@ UNKNOWN: Final = "no semantics of SPEC C16 gives these bits"
 PLACE: Final = f"{UNKNOWN}: an element's bits depend on where it stands in its array (SPEC C12)"
 CALLS: Final = f"{UNKNOWN}: the same inputs have other bits at another call (SPEC C12)"
 ORDINARY: Final = "β1 and β2 above 1/2, ηλ below 1, and η and λ each 0 or from 10⁻⁶ to 10⁴"
-SHARED: Final = ("complement", "precision", "scalars", "subnormals")
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,7 +278,8 @@ def _options(*names: str) -> dict[str, tuple[Any, ...]]:
 
 def _with_momentum(base: Semantics) -> Iterator[Semantics]:
     """All that m' depends on; of the decay, only whether it is coupled into g, and how."""
-    rows = _options("momentum_interpolation", "momentum_fused", *SHARED)
+    rows = _options("momentum_interpolation", "momentum_fused", "momentum_complement")
+    rows |= _options("momentum_precision", "scalars", "subnormals")
     yield from _legal(base, rows)
     coupled = {"decay": ("coupled",)} | _options("decay_fused", "decay_skipped_at_zero")
     yield from _legal(base, rows | coupled)
@@ -287,18 +287,19 @@ def _with_momentum(base: Semantics) -> Iterator[Semantics]:
 
 def _with_decay(base: Semantics) -> Iterator[Semantics]:
     """All that θ' depends on beside u; a decay that is coupled is known from m' already."""
-    if base.decay == "coupled":
-        yield from _legal(base, _options("step_fused"))
-        return
-    forms = _options("decay", "decay_scalar", "decay_order", "decay_fused", "step_fused")
-    forms |= _options("decay_skipped_at_zero")
-    forms["decay"] = tuple(decay for decay in forms["decay"] if decay != "coupled")
-    yield from _legal(base, forms)
+    rows = _options("step_fused") | {"precision": ("compute", "storage")}
+    if base.momentum_precision == base.scalars == "compute":
+        rows["scalars"] = ("compute", "storage")  # m' met none that were rounded to storage
+    if base.decay != "coupled":
+        rows |= _options("decay", "decay_scalar", "decay_order", "decay_fused")
+        rows |= _options("decay_skipped_at_zero")
+        rows["decay"] = tuple(decay for decay in rows["decay"] if decay != "coupled")
+    yield from _legal(base, rows)
 
 
 def _with_sign(base: Semantics) -> Iterator[Semantics]:
-    """All that u depends on; where m' is no lerp, c alone tells whether a lerp is whole."""
-    rows = _options("sign_interpolation", "sign_fused", "zero_sign", "nan_sign")
-    if base.momentum_interpolation == "weighted" and base.precision == "storage":
+    """All that u depends on; c alone tells whether its lerp is whole."""
+    rows = _options("sign_interpolation", "sign_fused", "sign_complement", "zero_sign", "nan_sign")
+    if base.precision == "storage":
         rows["precision"] = ("storage", "storage-whole-lerp")
     yield from _legal(base, rows | _options("decay_skipped_at_zero"))

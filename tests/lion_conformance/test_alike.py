@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -23,12 +23,18 @@ F32: Triple = ("float32", "float32", "float32")
 F64: Triple = ("float64", "float64", "float64")
 MIXED: Triple = ("float32", "float16", "bfloat16")
 MIXED64: Triple = ("float64", "bfloat16", "float32")
-STORED = Semantics(precision="storage")
-SCALED = Semantics(precision="storage", scalars="storage", complement="compute")
+HALF: Triple = ("bfloat16", "float32", "float32")
+STORED = Semantics(precision="storage", momentum_precision="storage")
+KEPT = Semantics(momentum_precision="storage")
+KEPT_SCALED = Semantics(momentum_precision="storage", scalars="storage")
+COUPLED = Semantics(momentum_precision="storage", decay="coupled")
+COMPLEMENTS: Any = {"sign_complement": "compute", "momentum_complement": "compute"}
+SCALED = replace(STORED, scalars="storage", **COMPLEMENTS)
 WHOLE = Semantics(sign_interpolation="lerp-from-momentum", precision="storage-whole-lerp")
-SINGLE = Semantics(scalars="float32", complement="compute")
-COMPLEMENT = Semantics(complement="compute")
-FLUSHED = Semantics(complement="compute", subnormals="flush", momentum_fused="gradient")
+SINGLE = Semantics(scalars="float32", **COMPLEMENTS)
+COMPLEMENT = Semantics(**COMPLEMENTS)
+FLUSHED = Semantics(**COMPLEMENTS, subnormals="flush", momentum_fused="gradient")
+NEARER = Semantics(sign_interpolation="lerp-from-nearer", sign_complement="compute")
 
 
 def same(first: Semantics, second: Semantics, triple: Triple) -> bool:
@@ -54,6 +60,9 @@ def same(first: Semantics, second: Semantics, triple: Triple) -> bool:
         (COMPLEMENT, F64),
         (COMPLEMENT, MIXED64),
         (FLUSHED, MIXED64),
+        (KEPT, HALF),
+        (KEPT_SCALED, HALF),
+        (COUPLED, F32),
     ],
 )
 def test_what_is_taken_for_the_same_has_the_same_bits(semantics: Semantics, triple: Triple) -> None:
@@ -72,6 +81,9 @@ def test_what_is_taken_for_the_same_has_the_same_bits(semantics: Semantics, trip
         (COMPLEMENT, F32),
         (SINGLE, F64),
         (SINGLE, MIXED64),
+        (KEPT, MIXED),
+        (KEPT_SCALED, MIXED),
+        (COUPLED, HALF),
     ],
 )
 def test_what_differs_is_not_taken_for_the_same(semantics: Semantics, triple: Triple) -> None:
@@ -80,10 +92,15 @@ def test_what_differs_is_not_taken_for_the_same(semantics: Semantics, triple: Tr
     assert not same(semantics, CANONICAL, triple)
 
 
+def test_a_lerp_from_the_nearer_end_that_takes_beta_is_another_formula_in_float64_too() -> None:
+    assert simplest_alike(NEARER, [F64]) == NEARER
+    assert not same(NEARER, replace(NEARER, sign_complement="wide"), F64)
+
+
 def test_what_several_dtypes_share_is_said_of_each_in_its_simplest_words() -> None:
     """In half precision it is another algorithm; in float32 its bits are the reference's own."""
     half: Triple = ("bfloat16", "bfloat16", "bfloat16")
-    semantics = Semantics(precision="storage", scalars="storage", nan_sign="zero")
+    semantics = replace(STORED, scalars="storage", nan_sign="zero")
     one = from_callable(partial(lion_ref.step, semantics=semantics))
     report = verify(replace(one, triples=(half, F32)), max_examples=1)
     found = {result.dtype: (result.verdict, result.semantics) for result in report.results}

@@ -96,8 +96,10 @@ def test_any_semantics_is_recovered_widely(dtype: str, semantics: Semantics, see
     [
         # Seen in θ = m = -0 alone, beside a g whose product underflows.
         {"sign_interpolation": "lerp-from-momentum", "subnormals": "flush", "zero_sign": "kept"},
-        # m' cannot tell whether lerps are whole: c alone can.
+        # c alone tells whether its lerp is whole.
         {"sign_interpolation": "lerp-from-momentum", "precision": "storage-whole-lerp"},
+        # m' is in the compute dtype, and has no scalars that are rounded to storage.
+        {"precision": "storage", "scalars": "storage"},
     ],
     ids=str,
 )
@@ -134,9 +136,12 @@ def test_the_reference_is_canonical() -> None:
 
 
 def test_one_semantics_for_several_dtypes_and_its_sentence() -> None:
-    port = _as(complement="compute", momentum_fused="gradient")
+    expected = Semantics(
+        sign_complement="compute", momentum_complement="compute", momentum_fused="gradient"
+    )
+    port = partial(lion_ref.step, semantics=expected)
     found = diagnosis(port, dtypes=["bfloat16", "float32"])
-    assert found.semantics == Semantics(complement="compute", momentum_fused="gradient")
+    assert found.semantics == expected
     assert found.sentence == (
         "equals the reference in which m' = fma(1-β2, g, β2·m), "
         "and 1-β formed in the precision of the steps"

@@ -72,7 +72,7 @@ def test_tensors_of_other_dtypes_are_judged_in_runs_of_their_own() -> None:
     class InStorage(rich.Rich):
         def step(self, grads: Any, *, lr: float, weight_decay: float) -> None:
             scalars: Any = {"lr": lr, "weight_decay": weight_decay, **self.betas}
-            stored = lion_ref.Semantics(precision="storage")
+            stored = lion_ref.Semantics(precision="storage", momentum_precision="storage")
             for i, grad in enumerate(grads):
                 semantics = stored if grad.dtype.itemsize == 2 else lion_ref.CANONICAL
                 self.params[i], self.momenta[i] = lion_ref.step(

@@ -140,7 +140,8 @@ def test_torchs_lerp_is_one_operation_in_half_precision(
     found: Any = {**PLAIN, **LERPED, "precision": "storage-whole-lerp", "scalars": scalars}
     port = port_of(lion, dtype)
     assert has_bits(port, Semantics(**found), dtype)
-    assert not has_bits(port, Semantics(**found | {"precision": "storage"}), dtype)
+    for name in ("precision", "momentum_precision"):
+        assert not has_bits(port, Semantics(**found | {name: "storage"}), dtype)
     other = {"compute": "storage", "storage": "compute"}[scalars]
     assert not has_bits(port, Semantics(**found | {"scalars": other}), dtype)
 
@@ -169,9 +170,9 @@ def test_the_momentum_that_is_given_is_the_one_that_steps() -> None:
 @pytest.fixture
 def stand_ins(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Modules in place of the libraries, whose Lions are the stand-in."""
-    names = ("lion_pytorch", "lion_pytorch.foreach", "pytorch_optimizer", "optimi", "bitsandbytes")
-    names += ("adv_optm", "timm.optim.lion", "timm.optim", "timm")
-    made = {name: ModuleType(name) for name in names}
+    names = "lion_pytorch lion_pytorch.foreach pytorch_optimizer optimi bitsandbytes adv_optm"
+    submodules = ("timm.optim.lion", "timm.optim", "timm")
+    made = {name: ModuleType(name) for name in (*names.split(), *submodules)}
     for module in made.values():
         module.Lion = StandIn  # type: ignore[attr-defined]
     made["lion_pytorch"].foreach = made["lion_pytorch.foreach"]  # type: ignore[attr-defined]
@@ -271,7 +272,8 @@ OPTAX: Any = {"decay_skipped_at_zero": True, "subnormals": "flush", "zero_sign":
 KERAS: Any = {
     "decay": "product",
     "decay_scalar": "left-to-right",
-    "complement": "compute",
+    "sign_complement": "compute",
+    "momentum_complement": "compute",
     "subnormals": "flush",
 }
 

@@ -60,10 +60,11 @@ def interpolated(
     ops: Exact, s: Semantics, part: str, beta: float, m: Fraction, g: Fraction
 ) -> Fraction:
     form, fused = getattr(s, f"{part}_interpolation"), getattr(s, f"{part}_fused")
-    b = ops.rounded(Fraction(beta))
-    w = ops.rounded(Fraction(1 - beta)) if s.complement == "wide" else ops.plus(Fraction(1), -b)
-    if form == "lerp-from-nearer" and w >= Fraction(1, 2):
-        return ops.fma(1 - w, ops.plus(m, -g), g, fused=fused == "difference")
+    b, wide = ops.rounded(Fraction(beta)), getattr(s, f"{part}_complement") == "wide"
+    w = ops.rounded(Fraction(1 - beta)) if wide else ops.plus(Fraction(1), -b)
+    if form == "lerp-from-nearer" and (w >= Fraction(1, 2) if wide else b < Fraction(1, 2)):
+        from_g = 1 - w if wide else b
+        return ops.fma(from_g, ops.plus(m, -g), g, fused=fused == "difference")
     if form in ("lerp-from-momentum", "lerp-from-nearer"):
         return ops.fma(w, ops.plus(g, -m), m, fused=fused == "difference")
     if form == "lerp-from-gradient":
@@ -120,7 +121,7 @@ def test_dialects_are_the_formulas_in_exact_arithmetic(name: str) -> None:
     rng = np.random.default_rng(17)
     wrong_is_found = 0
     for _ in range(250):
-        semantics = random_semantics(rng, precision="compute")
+        semantics = random_semantics(rng, precision="compute", momentum_precision="compute")
         scalars = hyperparameters(rng) | {"lr": float(rng.choice([1e-4, 0.1, 0.5, 2.0**-149]))}
         scalars["weight_decay"] = float(rng.choice([0.0, 1e-40, 0.1, 3.0]))
         arrays = elements(rng, (name,) * 3, 60, beta1=scalars["beta1"], beta2=scalars["beta2"])
@@ -146,7 +147,7 @@ def test_storage_precision_rounds_every_operation() -> None:
 
     rng = np.random.default_rng(3)
     theta, m, g = (rng.standard_normal(200).astype(dtype) for _ in range(3))
-    stepwise, canonical = Semantics(precision="storage"), CANONICAL
+    stepwise, canonical = Semantics(momentum_precision="storage"), CANONICAL
     new = {s: step(theta, m, g, lr=0.0, beta2=0.75, semantics=s)[1] for s in (stepwise, canonical)}
     expected = [
         rounded(rounded(0.75 * float(a)) + rounded(0.25 * float(b)))
@@ -163,19 +164,21 @@ def test_a_whole_lerp_is_rounded_to_storage_once(name: str, part: str) -> None:
     """In exact arithmetic: float32 inside, scalars too, then one rounding to storage."""
     rng = np.random.default_rng(5)
     forms = ("lerp-from-momentum", "lerp-from-gradient", "lerp-from-nearer")
+    row, once = {"sign": ("precision", "storage-whole-lerp")}.get(
+        part, ("momentum_precision", "compute")
+    )
     stepwise_differs = 0
     for form, fused, scalars in itertools.product(
         forms, ("none", "difference"), ("compute", "storage")
     ):
         fields: dict[str, Any] = {f"{part}_interpolation": form, f"{part}_fused": fused}
-        fields |= {"scalars": scalars}
+        fields |= {"precision": "storage", "scalars": scalars}
         _, m, g = elements(rng, (name,) * 3, 300, beta1=0.3, beta2=0.3)
         with np.errstate(invalid="ignore"):  # signalling NaNs
             keep = _moderate(m.astype(float)) & _moderate(g.astype(float))
         m, g = m[keep], g[keep]
         whole, stepwise = (
-            Semantics(precision=precision, **fields)
-            for precision in ("storage-whole-lerp", "storage")
+            Semantics(**fields | {row: precision}) for precision in (once, "storage")
         )
         betas: dict[str, float] = {"lr": 1.0, "beta1": 0.3, "beta2": 0.3}
         results = [
@@ -239,7 +242,9 @@ def test_scalars_in_float32_are_hyperparameters_that_float32_has(
     given = {"lr": 0.1, "beta1": 0.3, "beta2": 0.99, "weight_decay": 0.7}
     rounded = {name: float(np.float32(x)) for name, x in given.items()}
     plain = Semantics(subnormals=subnormals, **fields)
-    single = replace(plain, scalars="float32", complement="compute")
+    single = replace(
+        plain, scalars="float32", sign_complement="compute", momentum_complement="compute"
+    )
     results = (
         step(*arrays, **given, semantics=single),
         step(*arrays, **rounded, semantics=plain),
@@ -249,7 +254,9 @@ def test_scalars_in_float32_are_hyperparameters_that_float32_has(
         assert same_bits(got, wanted).all()
         assert not same_bits(got, wide).all()
     zeros, ones = np.zeros(1), np.ones(1)
-    _, new = step(zeros, zeros, ones, **given, semantics=replace(single, complement="wide"))
+    _, new = step(
+        zeros, zeros, ones, **given, semantics=replace(single, momentum_complement="wide")
+    )
     assert new[0] == np.float32(1 - 0.99)
 
 
@@ -275,7 +282,7 @@ def test_float16_beside_bfloat16_meets_in_float32() -> None:
     """In float16 the first sum would be 0, in bfloat16 the second would lose its last bit."""
     theta, m = np.zeros(2, np.float32), np.array([0.0, 1 + 2**-10], np.float16)
     g = np.array([2.0**-30, 0.0]).astype(STORAGE_DTYPES["bfloat16"])
-    storage = Semantics(precision="storage")
+    storage = Semantics(precision="storage", momentum_precision="storage")
     new_theta, new_m = step(theta, m, g, lr=1.0, beta1=0.5, beta2=0.5, semantics=storage)
     assert new_theta.tolist() == [-1.0, -1.0]
     assert new_m.tolist() == [0.0, 0.5 + 2**-11]

@@ -92,12 +92,24 @@ ILLEGAL: list[tuple[dict[str, Any], str]] = [
         "decay_fused=True is not legal with decay='factor', 'step-first'; legal: False",
     ),
     (
+        {"sign_interpolation": "lerp-from-gradient", "sign_complement": "compute"},
+        "sign_complement='compute' is not legal with sign_interpolation='lerp-from-gradient'; legal: 'wide'",
+    ),
+    (
+        {"momentum_interpolation": "lerp-from-gradient", "momentum_complement": "compute"},
+        "momentum_complement='compute' is not legal with momentum_interpolation='lerp-from-gradient'; legal: 'wide'",
+    ),
+    (
         {"scalars": "storage"},
-        "precision='compute' is not legal with scalars='storage'; legal: 'storage', 'storage-whole-lerp'",
+        "scalars='storage' is not legal with precision='compute' and momentum_precision='compute'; legal: 'compute', 'float32'",
     ),
     (
         {"precision": "storage-whole-lerp"},
-        "precision='storage-whole-lerp' is not legal without a lerp; legal: 'compute', 'storage'",
+        "precision='storage-whole-lerp' is not legal with sign_interpolation='weighted'; legal: 'compute', 'storage'",
+    ),
+    (
+        {"momentum_interpolation": "lerp-from-nearer", "momentum_precision": "storage-whole-lerp"},
+        "momentum_precision='storage-whole-lerp' is not legal; legal: 'compute', 'storage'",
     ),
 ]
 
@@ -148,13 +160,25 @@ DESCRIBED: list[tuple[dict[str, Any], str]] = [
     ),
     ({"zero_sign": "kept", "nan_sign": "zero"}, "sign(-0) = -0; sign(NaN) = 0"),
     (
-        {"precision": "storage", "scalars": "storage"},
+        {"sign_complement": "compute", "momentum_complement": "compute"},
+        "1-β formed in the precision of the steps",
+    ),
+    ({"sign_complement": "compute"}, "1-β1 formed in the precision of the steps"),
+    ({"momentum_complement": "compute"}, "1-β2 formed in the precision of the steps"),
+    (
+        {"sign_interpolation": "lerp-from-nearer", "sign_complement": "compute"},
+        "c = m + (1-β1)·(g-m) (from g where β1 < 1/2); 1-β1 formed in the precision of the steps",
+    ),
+    (
+        {"precision": "storage", "momentum_precision": "storage", "scalars": "storage"},
         "every operation rounded to the storage dtype; scalars rounded to the storage dtype",
     ),
+    ({"precision": "storage"}, "every operation of c and θ' rounded to the storage dtype"),
+    ({"momentum_precision": "storage"}, "every operation of m' rounded to the storage dtype"),
     ({"scalars": "float32"}, "scalars rounded to float32"),
     (
-        {"momentum_interpolation": "lerp-from-gradient", "precision": "storage-whole-lerp"},
-        "m' = g + β2·(m-g); every operation rounded to the storage dtype, a lerp as one operation",
+        {"sign_interpolation": "lerp-from-gradient", "precision": "storage-whole-lerp"},
+        "c = g + β1·(m-g); every operation of c and θ' rounded to the storage dtype, the lerp of c as one operation",
     ),
 ]
 

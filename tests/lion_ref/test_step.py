@@ -263,7 +263,9 @@ def test_complements_are_formed_in_binary64() -> None:
     zero, one = f32(0.0), f32(1.0)
     canonical = step(zero, zero, one, lr=0.0, beta2=0.99)[1]
     assert bits(canonical)[0] == bits(f32(0.01))[0]
-    in_float32 = step(zero, zero, one, lr=0.0, semantics=Semantics(complement="compute"))[1]
+    in_float32 = step(zero, zero, one, lr=0.0, semantics=Semantics(momentum_complement="compute"))[
+        1
+    ]
     assert bits(in_float32)[0] != bits(canonical)[0]
 
 

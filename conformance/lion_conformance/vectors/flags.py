@@ -44,6 +44,7 @@ FLAGS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
 }
 """For each flag the reason, and the clauses of SPEC.md that it is about."""
 
+_COMPLEMENTS: Final = Semantics(sign_complement="compute", momentum_complement="compute")
 _FUSED: Final = (
     Semantics(sign_fused="momentum"),
     Semantics(sign_fused="gradient"),
@@ -87,7 +88,7 @@ def _masks(case: Case) -> dict[str, Array]:
         "no-step": c == 0,
         "exact-cancellation": (c == 0) & (a != 0) & (b != 0),
         "cancellation": (c != 0) & (b != 0) & (np.abs(c) <= 8 * np.spacing(np.abs(a))),
-        "complement": _differs(case, stored, (Semantics(complement="compute"),)),
+        "complement": _differs(case, stored, (_COMPLEMENTS,)),
         "contraction": _differs(case, stored, _FUSED),
         "subnormal-input": _any([_subnormal(v) for v in inputs]),
         "subnormal-intermediate": _any([_subnormal(v) for v in (a, b, c, d, s, e, x, y)]),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import ml_dtypes
@@ -13,9 +14,11 @@ from tests.lion_conformance.mutants.catalogue import mutant
 
 step = lion_ref.step
 
-IN_STORAGE = Semantics(precision="storage")
+IN_STORAGE = Semantics(precision="storage", momentum_precision="storage")
 IN_FLOAT32 = Semantics(scalars="float32")
-KERAS_LIKE = Semantics(precision="storage", scalars="storage", complement="compute")
+KERAS_LIKE = replace(
+    IN_STORAGE, scalars="storage", sign_complement="compute", momentum_complement="compute"
+)
 
 
 @mutant(dtype="float64")

@@ -13,7 +13,7 @@ from tests.lion_conformance.mutants.catalogue import changed, mutant
 
 step = lion_ref.step
 
-COMPLEMENT = Semantics(complement="compute")
+COMPLEMENT = Semantics(sign_complement="compute", momentum_complement="compute")
 
 
 def _bfloat16(value: float) -> float:
