@@ -20,10 +20,15 @@ Dtypes = Iterable["str | Triple"]
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A port whose triples are those to judge, and those of them that nobody named."""
+    """What is to be judged of a port: in these dtypes of θ, the triples that it has of them.
+
+    Those with another θ are left to it, for tensors of several dtypes beside one another.
+    """
 
     port: Port
+    dtypes: tuple[str, ...]
     tried: frozenset[Triple]
+    """Triples that nobody named: one that the port does not take is no shortfall."""
 
     def without(self, not_taken: Iterable[Triple]) -> Port:
         """The port with the triples that it takes; with all of them if it takes none."""
@@ -46,18 +51,21 @@ def asked_for(port: Port, dtypes: Dtypes | None, *, mixed: bool = False) -> Aske
     named = list(dict.fromkeys(port.triples if dtypes is None else _named(port, dtypes)))
     chosen = named
     if mixed and port.dtypes_unsaid:
-        params = {param for param, *_ in named}
-        chosen = list(dict.fromkeys([*named, *(x for x in legal_triples() if x[0] in params)]))
+        of_these = {param for param, *_ in named}
+        chosen = list(dict.fromkeys([*named, *(x for x in legal_triples() if x[0] in of_these)]))
     by_name = named if dtypes is not None else []
     tried = set(chosen) - set(by_name) if port.dtypes_unsaid else set()
-    return Asked(replace(port, triples=tuple(chosen)), frozenset(tried))
+    params = tuple(dict.fromkeys(param for param, *_ in chosen))
+    others = () if port.dtypes_unsaid else (x for x in port.triples if x[0] not in params)
+    return Asked(replace(port, triples=(*chosen, *others)), params, frozenset(tried))
 
 
-def without_untaken(asked: Asked) -> Port:
-    """The port in the triples that it takes of those that were asked for."""
+def without_untaken(asked: Asked) -> tuple[Port, list[str]]:
+    """The port in the triples that it takes, and the dtypes of θ that are left to judge."""
     tally = Tally(None)
     untaken = [x for x in asked.port.triples if x in asked.tried and not tally.takes(asked.port, x)]
-    return asked.without(untaken)
+    port = asked.without(untaken)
+    return port, [dtype for dtype in asked.dtypes if dtype in port.params()]
 
 
 def spelled(triple: Sequence[str]) -> str:

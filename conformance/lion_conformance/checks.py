@@ -196,7 +196,7 @@ class Checklist:
     ) -> None:
         self._asked = asked_for(port, dtypes)
         self.port = self._asked.port
-        self.dtypes = self.port.params()
+        self.dtypes = self._asked.dtypes
         check_budget(max_examples, seed)
         self._budget = {"max_examples": max_examples, "seed": seed}
         self._origin = origin

@@ -103,10 +103,10 @@ def diagnosis(port: Port | Callable[..., Any], *, dtypes: Dtypes | None = None) 
     "equals the reference in which m' = fma(1-β2, g, β2·m)"
     """
     given = port if isinstance(port, Port) else from_callable(port)
-    subject = without_untaken(asked_for(given, dtypes))
+    subject, wanted = without_untaken(asked_for(given, dtypes))
 
     def searched(scope: Scope) -> Diagnosis:
-        search = Search(subject, subject.params(), scope)
+        search = Search(subject, wanted, scope)
         result = search.result()
         refusals = search.refusals()
         words = wherever_it_answers(result.sentence, refusals)

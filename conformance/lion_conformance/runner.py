@@ -134,7 +134,7 @@ def judge_backend(one: Backend, options: Options, events: queues.Queue[Any]) -> 
 
     def judged(index: int, port: Port) -> Report:
         wanted = takes_some(port, options.dtypes)
-        params = asked_for(port, wanted).port.params() if wanted else ()
+        params = asked_for(port, wanted).dtypes if wanted else ()
 
         def progress(dtype: str, done: int, of: int) -> None:
             share = (params.index(dtype) + done / of) / len(params)

@@ -84,8 +84,11 @@ def verify(
         tallies = _tallies(asked, **budget, progress=progress)
     subject = asked.without(x for tally in tallies.values() for x in tally.not_taken)
     if not why_not(subject):
-        passed = {dtype: tallies[dtype] for dtype in subject.params()}
-        passed = {dtype: tally for dtype, tally in passed.items() if tally.failure is None}
+        passed = {
+            dtype: tally
+            for dtype, tally in tallies.items()
+            if tally.verdict not in (Verdict.REJECTED, Verdict.NOT_TAKEN)
+        }
         for dtype, failure in judge_elsewhere(subject, passed).items():
             tallies[dtype].failure = failure
     results = [result_of(subject, dtype, tally) for dtype, tally in tallies.items()]
@@ -104,7 +107,7 @@ def verify(
 
 def _tallies(asked: Asked, **budget: Any) -> dict[str, Tally]:
     """Each dtype of θ judged, as far as the port takes it."""
-    return {dtype: judge_dtype(asked, dtype, **budget) for dtype in asked.port.params()}
+    return {dtype: judge_dtype(asked, dtype, **budget) for dtype in asked.dtypes}
 
 
 def _in_words(dtypes: Dtypes | None, mixed: bool) -> str:

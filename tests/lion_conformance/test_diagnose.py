@@ -104,7 +104,8 @@ def test_any_semantics_is_recovered_widely(dtype: str, semantics: Semantics, see
     ids=str,
 )
 def test_what_few_elements_show_is_recovered(fields: dict[str, Any]) -> None:
-    assert diagnose(_as(**fields), dtypes=["float16"]) == Semantics(**fields)
+    port = from_callable(_as(**fields), triples=legal_triples())
+    assert diagnose(port, dtypes=["float16"]) == Semantics(**fields)
 
 
 def test_a_step_that_is_fused_where_the_decay_is_skipped_is_recovered() -> None:

@@ -17,7 +17,7 @@ import time
 from collections import deque
 from typing import IO, Final
 
-from lion_conformance.port import PortError
+from lion_conformance.port import PortError, RaisedError
 from lion_conformance.ports.heard import ELSEWHERE, LONGEST_LINE, Form, Heard, quoted
 
 _GRACE: Final = 2.0
@@ -136,7 +136,8 @@ class Conversation:
                 self._pending = heard.rest
                 return True
             if heard.problem:
-                raise self.failed(heard.problem)
+                failed = self.failed(heard.problem)
+                raise RaisedError(str(failed)) if heard.refused else failed
 
     def _hung(self, heard: Heard, timeout: float) -> HungError:
         """Why the program is silent: one that answers once its input is closed kept its answer."""

@@ -56,6 +56,8 @@ class Heard:
         self.lines = b""
         self.rest = b""
         self.problem = ""
+        self.refused = False
+        """Whether the problem is that the program said it does not take what it was given."""
 
     def closes(self, chunk: bytes) -> bool:
         """Take more; whether the closing line has come. If it cannot come, `problem` says so."""
@@ -86,6 +88,7 @@ class Heard:
         """The program's own refusal: a line `error`, with words behind it or none."""
         for line in fresh.split(b"\n") if b"error" in fresh else ():
             if line == b"error" or line.startswith(b"error "):
+                self.refused = True
                 words = " ".join(line[5:].decode("utf-8", "backslashreplace").split())
                 return f"refused: {words[:200] or 'it does not say why'}"
         return ""

@@ -17,6 +17,7 @@ from lion_conformance.hexlines import MalformedLine, decode, encode, malformed
 from lion_conformance.port import LONGEST_NAME, Port, PortError, Session, check_name
 from lion_conformance.ports.conversation import Conversation, HungError
 from lion_conformance.ports.heard import ELSEWHERE, Form
+from lion_conformance.refusal import Refusal
 from lion_ref import STORAGE_DTYPES, Semantics
 from lion_ref.dtypes import check_dtypes
 
@@ -98,6 +99,7 @@ class Program:
             door="pipe",
             declared=greeting.declared,
             triples=tuple(greeting.triples),
+            declines=tuple(greeting.declines),
         )
 
     def ask(self, arrays: Sequence[Array], scalars: Sequence[float]) -> list[Array]:
@@ -161,6 +163,7 @@ class _Greeting:
         self.name = ""
         self.triples: list[Triple] = []
         self.declared: Semantics | None = None
+        self.declines: list[Refusal] = []
         self._said: set[str] = set()
         for line in rest:
             try:
@@ -171,7 +174,7 @@ class _Greeting:
             raise running.failed("named no dtypes; legal: a line 'dtypes θ m g' for each triple")
 
     def _hear(self, key: str, value: str) -> None:
-        if key in self._said and key != "dtypes":
+        if key in self._said and key not in ("dtypes", "declines"):
             raise ValueError(f"a second line {key!r}; legal: one")
         self._said.add(key)
         if key == "name":
@@ -181,8 +184,10 @@ class _Greeting:
             self._add(*value.split())
         elif key == "semantics":
             self.declared = parse_semantics(value)
+        elif key == "declines":
+            self.declines.append(parse_refusal(value))
         else:
-            raise ValueError(f"legal: name, dtypes, semantics, ready; {ELSEWHERE}")
+            raise ValueError(f"legal: name, dtypes, semantics, declines, ready; {ELSEWHERE}")
 
     def _add(self, *names: str) -> None:
         if len(names) != 3:
@@ -194,6 +199,18 @@ class _Greeting:
         param, momentum, grad = names
         if (param, momentum, grad) not in self.triples:
             self.triples.append((param, momentum, grad))
+
+
+def parse_refusal(text: str) -> Refusal:
+    """The Refusal that a scalar's name and one or two numbers tell.
+
+    >>> parse_refusal("lr 0").describe(), parse_refusal("beta1 0 0.25").describe()
+    ('lr = 0', 'beta1 from 0 to 0.25')
+    """
+    argument, *numbers = text.split() or [""]
+    if len(numbers) not in (1, 2):
+        raise ValueError("legal: a scalar's name, the least value that is refused, the greatest")
+    return Refusal(argument, float(numbers[0]), float(numbers[-1]))
 
 
 def parse_semantics(text: str) -> Semantics:

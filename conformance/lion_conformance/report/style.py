@@ -15,7 +15,7 @@ CLASSES: Final = {
     Verdict.ACCEPTED: "accepted",
     Verdict.REJECTED: "rejected",
     Verdict.NOT_RUN: "not-run",
-    Verdict.NOT_TAKEN: "none",
+    Verdict.NOT_TAKEN: "not-run",
 }
 MARKS: Final = {
     Verdict.BIT_EXACT: "✓",
