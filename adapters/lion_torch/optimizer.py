@@ -69,6 +69,10 @@ class Lion(Optimizer):
     ([1.375, 1.75], [-0.029999999329447746, 0.0])
     """
 
+    # GradScaler then leaves the gradients scaled and sets grad_scale and found_inf here. Every step
+    # looks at these, so that an assigned value decides who unscales and skips, and no bit.
+    _step_supports_amp_scaling: Any = amp.WhereFused()
+
     def __init__(
         self,
         params: ParamsT,
@@ -142,6 +146,10 @@ class Lion(Optimizer):
         finally:
             handle.remove()
 
+    def __getstate__(self) -> dict[str, Any]:
+        assigned = {k: v for k, v in vars(self).items() if k == "_step_supports_amp_scaling"}
+        return {**super().__getstate__(), **assigned}
+
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
         for group in self.param_groups:
@@ -150,11 +158,6 @@ class Lion(Optimizer):
         for group in (self.defaults, *self.param_groups):
             settle(group)
         unwrap(self.param_groups, self.state)
-
-    @property
-    def _step_supports_amp_scaling(self) -> bool:
-        """GradScaler then leaves the gradients scaled and sets grad_scale and found_inf here."""
-        return any(group["fused"] for group in self.param_groups)
 
     @overload
     def step(self, closure: None = None) -> None: ...
