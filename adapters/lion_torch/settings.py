@@ -90,11 +90,13 @@ def settle(group: Group) -> None:
 
 
 def _settled(value: Any) -> Any:
+    if type(value) is float or isinstance(value, Tensor):  # as at nearly every step
+        return value
     if isinstance(value, (tuple, list)):
         return tuple(map(_settled, value))
     try:
         return real_number("", value, "")
-    except TypeError:  # a tensor, or what the next step will refuse
+    except TypeError:  # the next step will refuse it
         return value
 
 

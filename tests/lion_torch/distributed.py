@@ -166,6 +166,7 @@ def zero(kind: str, world: int) -> list[str]:
     found = differences(model.parameters(), None, expected(world, dtype, options))
     if dist.get_rank() == 0:
         state = optimizer.state_dict()["state"]
+        json.dumps(optimizer.state_dict()["param_groups"])  # a TypeError, were a dtype in it
         for i, (_, m) in enumerate(expected(world, dtype, options)):
             if not same_bits(to_numpy(state[i]["exp_avg"]), m).all():
                 found.append(f"m of parameter {i}")
