@@ -27,8 +27,10 @@ _POSSIBLE: Final = (
 def declared_semantics(array: Any) -> Semantics:
     """The Semantics that `step` has for arrays like this one: its namespace, device and dtype.
 
-    Canonical, or canonical with subnormals flushed: JAX flushes them on a CPU. The step is taken on
-    numbers that tell these apart, so this also holds for devices that nobody has tried.
+    Canonical, or canonical with subnormals flushed: JAX flushes them on a CPU, and CuPy those of
+    float32, also where it widens a float32 m or g beside a float64 θ or stores such an m, which the
+    array alone cannot tell. The step is taken on numbers that tell these apart, so this also holds
+    for devices that nobody has tried.
 
     Args:
         array: an array that `step` takes; its values do not matter.

@@ -33,7 +33,8 @@ def step(
     Nothing is compiled and nothing is changed in place. On a Dask array the step is lazy. A traced
     JAX array is refused, since XLA contracts products and sums; use lion_jax under jit. PyTorch
     arrays that require gradients are differentiated through, unless under `torch.no_grad()`. Where
-    a namespace flushes subnormals (JAX on a CPU), so does the step: `declared_semantics` says so.
+    a namespace flushes subnormals (JAX on a CPU; CuPy, those of float32), so does the step:
+    `declared_semantics` says so.
 
     Args:
         param: θ, of any shape; float16, bfloat16, float32 or float64, as far as there are such.

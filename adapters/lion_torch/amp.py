@@ -1,9 +1,9 @@
-"""Gradients that a GradScaler left scaled for a fused optimizer."""
+"""What a GradScaler leaves to a fused optimizer: whether it does, and the gradients left scaled."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -11,6 +11,17 @@ from lion_torch.work import local
 
 if TYPE_CHECKING:
     from lion_torch.settings import Group
+
+
+class WhereFused:
+    """True as long as a group is fused, until another value is assigned.
+
+    Python lets an attribute take the place of what has no __set__; deleted, it makes way again.
+    """
+
+    def __get__(self, optimizer: Any, _: type) -> bool:
+        """Of the class itself, which has no groups: False."""
+        return any(group["fused"] for group in getattr(optimizer, "param_groups", ()))
 
 
 def unscale(groups: list[Group], grad_scale: torch.Tensor) -> None:

@@ -11,7 +11,7 @@ from torch.optim import Optimizer
 from lion_torch import amp
 from lion_torch.loading import check_is_lion, check_momenta, filled, keep_tensors, unwrap
 from lion_torch.paths import choose, skips_on_device
-from lion_torch.settings import check_distinct, check_group
+from lion_torch.settings import check_distinct, check_group, settle
 from lion_torch.work import plan, triples
 
 if TYPE_CHECKING:
@@ -47,8 +47,9 @@ class Lion(Optimizer):
         differentiable: let autograd see the step.
         fused: True for one pass over memory. On a CPU, by a C++ kernel that the first step on a
             machine compiles, in about two seconds, and that is then kept.
-        momentum_dtype: dtype of the momentum; None for each parameter's own. A float32 momentum
-            beside bfloat16 parameters keeps what bfloat16 rounds away.
+        momentum_dtype: dtype of the momentum, or its name, which is what a group keeps; None for
+            each parameter's own. A float32 momentum beside bfloat16 parameters keeps what bfloat16
+            rounds away.
 
     Each parameter's state is its momentum m, `exp_avg`, of the parameter's shape; zeros at first.
 
@@ -68,6 +69,10 @@ class Lion(Optimizer):
     ([1.375, 1.75], [-0.029999999329447746, 0.0])
     """
 
+    # GradScaler then leaves the gradients scaled and sets grad_scale and found_inf here. Every step
+    # looks at these, so that an assigned value decides who unscales and skips, and no bit.
+    _step_supports_amp_scaling: Any = amp.WhereFused()
+
     def __init__(
         self,
         params: ParamsT,
@@ -80,7 +85,7 @@ class Lion(Optimizer):
         capturable: bool = False,
         differentiable: bool = False,
         fused: bool | None = None,
-        momentum_dtype: torch.dtype | None = None,
+        momentum_dtype: torch.dtype | str | None = None,
     ) -> None:
         defaults = {
             "lr": lr,
@@ -94,6 +99,7 @@ class Lion(Optimizer):
             "momentum_dtype": momentum_dtype,
         }
         super().__init__(params, defaults)
+        settle(self.defaults)
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Add a group; its options are checked, here and again at every step."""
@@ -104,6 +110,13 @@ class Lion(Optimizer):
         except (TypeError, ValueError, RuntimeError):
             del self.param_groups[-1]
             raise
+        settle(self.param_groups[-1])
+
+    def state_dict(self) -> dict[str, Any]:
+        """State and options, these as numbers and strings alone unless a tensor was given."""
+        for group in self.param_groups:
+            settle(group)
+        return super().state_dict()
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Continue from a state dict of this class, lion-pytorch's or timm's.
@@ -133,17 +146,18 @@ class Lion(Optimizer):
         finally:
             handle.remove()
 
+    def __getstate__(self) -> dict[str, Any]:
+        assigned = {k: v for k, v in vars(self).items() if k == "_step_supports_amp_scaling"}
+        return {**super().__getstate__(), **assigned}
+
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
         for group in self.param_groups:
             for name, default in self.defaults.items():
                 group.setdefault(name, default)
+        for group in (self.defaults, *self.param_groups):
+            settle(group)
         unwrap(self.param_groups, self.state)
-
-    @property
-    def _step_supports_amp_scaling(self) -> bool:
-        """GradScaler then leaves the gradients scaled and sets grad_scale and found_inf here."""
-        return any(group["fused"] for group in self.param_groups)
 
     @overload
     def step(self, closure: None = None) -> None: ...

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from lion_ref.dtypes import STORAGE_DTYPES, check_dtypes
-from lion_ref.hyperparameters import Hyperparameters, round_scalars
+from lion_ref.hyperparameters import Hyperparameters, real_number, round_scalars
 
 Group = dict[str, Any]
 
@@ -38,11 +38,11 @@ class TorchScalars:
     skip: Tensor | None = None
 
 
-def dtype_name(dtype: torch.dtype) -> str:
-    """lion_ref's name of a torch dtype.
+def dtype_name(dtype: torch.dtype | str) -> str:
+    """lion_ref's name of a torch dtype, or of its name.
 
-    >>> dtype_name(torch.bfloat16)
-    'bfloat16'
+    >>> dtype_name(torch.bfloat16), dtype_name("torch.bfloat16"), dtype_name("bfloat16")
+    ('bfloat16', 'bfloat16', 'bfloat16')
     """
     return str(dtype).removeprefix("torch.")
 
@@ -56,8 +56,48 @@ def compute_dtype(param: torch.dtype, momentum: torch.dtype, grad: torch.dtype) 
 
 def momentum_dtype(group: Group, param: Tensor) -> torch.dtype:
     """The dtype of a parameter's momentum: the group's choice, else the parameter's own."""
-    chosen: torch.dtype | None = group["momentum_dtype"]
-    return param.dtype if chosen is None else chosen
+    return _chosen_dtype(group) or param.dtype
+
+
+def _chosen_dtype(group: Group) -> torch.dtype | None:
+    """TypeError unless momentum_dtype is None, or one of SPEC C2 or its name."""
+    chosen = group["momentum_dtype"]
+    if chosen is None:
+        return None
+    if not isinstance(chosen, (str, torch.dtype)) or dtype_name(chosen) not in STORAGE_DTYPES:
+        legal = ", ".join(STORAGE_DTYPES)
+        raise TypeError(f"momentum_dtype={chosen!r} is not legal; legal: None, {legal}")
+    dtype: torch.dtype = getattr(torch, dtype_name(chosen))
+    return dtype
+
+
+def settle(group: Group) -> None:
+    """Keep the options as types that every checkpoint carries; the values stay what they are.
+
+    torch's checkpoints of sharded runs take no dtype, torch.load(weights_only=True) no NumPy
+    number, JSON neither. A tensor stays one, as a CUDA graph may read it.
+
+    >>> import numpy as np
+    >>> group = {"lr": np.float64(0.5), "betas": [0.9, 0.99], "momentum_dtype": torch.float32}
+    >>> settle(group); group
+    {'lr': 0.5, 'betas': (0.9, 0.99), 'momentum_dtype': 'float32'}
+    """
+    if isinstance(group.get("momentum_dtype"), (str, torch.dtype)):
+        group["momentum_dtype"] = dtype_name(group["momentum_dtype"])
+    for name in ("lr", "betas", "weight_decay"):
+        if name in group:
+            group[name] = _settled(group[name])
+
+
+def _settled(value: Any) -> Any:
+    if type(value) is float or isinstance(value, Tensor):  # as at nearly every step
+        return value
+    if isinstance(value, (tuple, list)):
+        return tuple(map(_settled, value))
+    try:
+        return real_number("", value, "")
+    except TypeError:  # the next step will refuse it
+        return value
 
 
 def check_group(group: Group, *, wait: bool = True) -> None:
@@ -71,12 +111,7 @@ def check_group(group: Group, *, wait: bool = True) -> None:
     for name in CHOICES:
         if not (group[name] is None or isinstance(group[name], bool)):
             raise TypeError(f"{name}={group[name]!r} is not legal; legal: None, True, False")
-    dtype = group["momentum_dtype"]
-    if not (dtype is None or isinstance(dtype, torch.dtype)):
-        raise TypeError(f"momentum_dtype={dtype!r} is not legal; legal: None or a torch.dtype")
-    if dtype is not None and dtype_name(dtype) not in STORAGE_DTYPES:
-        legal = ", ".join(STORAGE_DTYPES)
-        raise TypeError(f"momentum_dtype={dtype!r} is not legal; legal: None, {legal}")
+    chosen = _chosen_dtype(group)
     if group["fused"] and group["differentiable"]:
         raise RuntimeError("`fused` does not support `differentiable`")
     if group["fused"] and group["foreach"]:
@@ -87,7 +122,6 @@ def check_group(group: Group, *, wait: bool = True) -> None:
         _check_tensor(group, name)
     values = read_values(group, wait=wait)
     # A set of dtypes, as there may be many parameters.
-    chosen = group["momentum_dtype"]
     for param in {param.dtype for param in group["params"]}:
         _rounded(_packed(values), compute_dtype(param, chosen or param, param))
 

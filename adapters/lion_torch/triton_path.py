@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections import OrderedDict, defaultdict
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 import triton.language as tl
 
 from lion_torch import foreach
 from lion_torch.layout import flat_views
+from lion_torch.ordinary import Alike
 from lion_torch.triton_kernel import BLOCK, OPTIONS, lion_kernel
 
 if TYPE_CHECKING:
@@ -17,9 +19,8 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from lion_torch.ordinary import Triple
     from lion_torch.settings import TorchScalars
-
-    Triple = tuple[Tensor, Tensor, Tensor]
 
 _TYPES = {
     torch.float16: tl.float16,
@@ -32,36 +33,49 @@ _HALF = (torch.float16, torch.bfloat16)
 
 def update(triples: Iterable[Triple], scalars: TorchScalars) -> None:
     """One step of many tensors on one kind of device, in place."""
-    alike: defaultdict[tuple[Any, ...], list[Triple]] = defaultdict(list)
+    alike, others = _sorted(triples)
+    for some in alike:
+        _launch(some, scalars)
+    if others and not (scalars.skip is not None and scalars.skip.item()):
+        foreach.update(others, scalars)
+
+
+def _sorted(triples: Iterable[Triple]) -> tuple[list[Alike], list[Triple]]:
+    """What one launch each can step, and the others; what has no elements is neither."""
+    if (
+        isinstance(triples, Alike)
+        and _aligned(triples)
+        and all(triples.sizes)
+        and not _would_round_twice(*triples.dtypes)
+    ):
+        return [triples], []
+    dense: defaultdict[tuple[Any, ...], list[Triple]] = defaultdict(list)
     others = []
     for triple in triples:
         theta, m, g = triple
         if not theta.numel():
             continue
-        # Storing float64 as 16 bits by way of float32 would round twice.
-        twice = theta.dtype == torch.float64 and m.dtype in _HALF
-        if twice or flat_views(triple) is None:
+        if _would_round_twice(theta.dtype, m.dtype) or flat_views(triple) is None:
             others.append(triple)
             continue
         aligned = not (theta.data_ptr() | m.data_ptr() | g.data_ptr()) % 16
-        alike[theta.device, theta.dtype, m.dtype, g.dtype, aligned].append(triple)
-    for (device, *dtypes, aligned), some in alike.items():
-        _launch(some, scalars, device, dtypes, aligned=aligned)
-    if others and not (scalars.skip is not None and scalars.skip.item()):
-        foreach.update(others, scalars)
+        dense[theta.device, theta.dtype, m.dtype, g.dtype, aligned].append(triple)
+    return [Alike([*zip(*some, strict=True)]) for some in dense.values()], others
 
 
-def _launch(
-    triples: list[Triple],
-    scalars: TorchScalars,
-    device: torch.device,
-    dtypes: list[torch.dtype],
-    *,
-    aligned: bool,
-) -> None:
-    columns = list(zip(*triples, strict=True))
-    sizes, tensor_of_block, first_block = _blocks(device, tuple(x.numel() for x in columns[0]))
-    addresses = _addresses(device, tuple(x.data_ptr() for column in columns for x in column))
+def _would_round_twice(theta: torch.dtype, m: torch.dtype, *_: torch.dtype) -> bool:
+    """Whether float64 would be stored as 16 bits, by way of float32."""
+    return theta == torch.float64 and m in _HALF
+
+
+def _aligned(some: Alike) -> bool:
+    return not any(np.bitwise_or.reduce(np.asarray(x)) % 16 for x in some.pointers)
+
+
+def _launch(some: Alike, scalars: TorchScalars) -> None:
+    device = some[0][0].device
+    sizes, tensor_of_block, first_block = _blocks(device, some.sizes.tobytes())
+    addresses = _addresses(device, b"".join(x.tobytes() for x in some.pointers))
     lr, weight_decay = scalars.lr, scalars.weight_decay
     on_device = {
         name: value.to(device) if isinstance(value, torch.Tensor) else None
@@ -70,7 +84,7 @@ def _launch(
     with _on(device):
         lion_kernel[(tensor_of_block.numel(),)](
             addresses,
-            len(triples),
+            len(some),
             sizes,
             tensor_of_block,
             first_block,
@@ -83,14 +97,14 @@ def _launch(
             on_device["lr"],
             on_device["weight_decay"],
             None if scalars.skip is None else scalars.skip.to(device),
-            *(_TYPES[dtype] for dtype in dtypes),
+            *(_TYPES[dtype] for dtype in some.dtypes),
             _TYPES[scalars.compute],
-            aligned,
+            _aligned(some),
             BLOCK,
             **OPTIONS,
         )
     # Autograd does not see what happens through pointers.
-    torch.autograd.graph.increment_version(columns[0] + columns[1])
+    torch.autograd.graph.increment_version(some.written)
 
 
 # Tables on the device, the ones used last: addresses and sizes seldom change from step to step.
@@ -121,24 +135,24 @@ def _kept(key: tuple[Any, ...], device: torch.device, make: Callable[[], _Tables
     return tables
 
 
-def _blocks(device: torch.device, sizes: tuple[int, ...]) -> _Tables:
-    """Which program works on what: it depends on the sizes alone."""
+def _blocks(device: torch.device, sizes: bytes) -> _Tables:
+    """Which program works on what: it depends on the sizes alone, int64 each."""
 
     def make() -> _Tables:
-        size = torch.tensor(sizes, dtype=torch.int64)
+        size = torch.frombuffer(bytearray(sizes), dtype=torch.int64)
         count = (size + BLOCK - 1).div(BLOCK, rounding_mode="floor")
-        order = torch.arange(len(sizes), dtype=torch.int32)
+        order = torch.arange(len(size), dtype=torch.int32, device="cpu")
         first = (count.cumsum(0) - count).to(torch.int32)
         return size, torch.repeat_interleave(order, count), first
 
     return _kept((device, "sizes", sizes), device, make)
 
 
-def _addresses(device: torch.device, addresses: tuple[int, ...]) -> Tensor:
-    """Where the tensors lie."""
+def _addresses(device: torch.device, addresses: bytes) -> Tensor:
+    """Where the tensors lie, int64 each."""
 
     def make() -> _Tables:
-        return (torch.tensor(addresses, dtype=torch.int64),)
+        return (torch.frombuffer(bytearray(addresses), dtype=torch.int64),)
 
     (table,) = _kept((device, "addresses", addresses), device, make)
     return table

@@ -21,6 +21,7 @@ from lion_torch.settings import (
     momentum_dtype,
     read_values,
     scalars_of,
+    settle,
 )
 
 if TYPE_CHECKING:
@@ -70,6 +71,7 @@ def plan(groups: list[Group], state: Mapping[Any, Any]) -> list[Work]:
     works = []
     for group in groups:
         check_group(group, wait=not group["capturable"])
+        settle(group)
         items = [
             (param, (state.get(param) or _NO_STATE).get("exp_avg"), grad)
             for param in group["params"]

@@ -15,7 +15,13 @@ from typing import Any
 import numpy as np
 import torch
 import torch.distributed as dist
-from torch.distributed.checkpoint.state_dict import get_state_dict, set_state_dict
+from torch.distributed.checkpoint.state_dict import (
+    StateDictOptions,
+    get_state_dict,
+    set_model_state_dict,
+    set_optimizer_state_dict,
+    set_state_dict,
+)
 from torch.distributed.checkpoint.state_dict_loader import load
 from torch.distributed.checkpoint.state_dict_saver import save
 from torch.distributed.device_mesh import init_device_mesh
@@ -26,6 +32,7 @@ from torch.nn.parallel import DistributedDataParallel
 import lion_ref
 from lion_ref.arithmetic import same_bits
 from lion_torch import Lion
+from tests.lion_torch.runs import saved as through_a_file
 from tests.lion_torch.support import to_numpy
 
 # Rows that divide by neither 2 nor 4, and fewer rows than processes: some shards are empty.
@@ -38,6 +45,14 @@ KINDS: dict[str, tuple[torch.dtype, dict[str, Any]]] = {
     "float32": (torch.float32, {}),
     "fused": (torch.float32, {"fused": True}),
     "bfloat16": (torch.bfloat16, {"momentum_dtype": torch.float32}),
+}
+# How torch hands a state from one run to another, beside a checkpoint in shards.
+HANDED: dict[str, dict[str, Any]] = {
+    "sharded": {},
+    "offloaded": {"cpu_offload": True},
+    "full": {"full_state_dict": True},
+    "broadcast": {"full_state_dict": True, "cpu_offload": True, "broadcast_from_rank0": True},
+    "flat": {"flatten_optimizer_state_dict": True},
 }
 
 
@@ -151,6 +166,7 @@ def zero(kind: str, world: int) -> list[str]:
     found = differences(model.parameters(), None, expected(world, dtype, options))
     if dist.get_rank() == 0:
         state = optimizer.state_dict()["state"]
+        json.dumps(optimizer.state_dict()["param_groups"])  # a TypeError, were a dtype in it
         for i, (_, m) in enumerate(expected(world, dtype, options)):
             if not same_bits(to_numpy(state[i]["exp_avg"]), m).all():
                 found.append(f"m of parameter {i}")
@@ -181,6 +197,25 @@ def resume(kind: str, world: int, folder: Path) -> list[str]:
     return differences(model.parameters(), optimizer, expected(world, dtype, options))
 
 
+def handed(kind: str, world: int, how: dict[str, Any]) -> list[str]:
+    """Continue with a new model from the state of another, through the options as JSON."""
+    model, optimizer, dtype, options = sharded(kind)
+    train(model, optimizer, dtype, range(SAVED_AFTER), world)
+    ways = StateDictOptions(**how)
+    model_state, optimizer_state = get_state_dict(model, optimizer, options=ways)
+    if "full_state_dict" in how:
+        optimizer_state = through_a_file(optimizer_state)
+    if "param_groups" in optimizer_state:
+        groups = json.loads(json.dumps(optimizer_state["param_groups"]))
+        optimizer_state = {**optimizer_state, "param_groups": groups}
+    again, other, *_ = sharded(kind)
+    # Apart: set_state_dict does not take part in a broadcast where it has no model's state.
+    set_model_state_dict(again, model_state, options=ways)
+    set_optimizer_state_dict(again, other, optimizer_state, options=ways)
+    train(again, other, dtype, range(SAVED_AFTER, STEPS), world)
+    return differences(again.parameters(), other, expected(world, dtype, options))
+
+
 def run(folder: Path, world: int, rank: int) -> None:
     """One process of a world of them; writes what it found."""
     torch.set_num_threads(1)
@@ -196,6 +231,8 @@ def run(folder: Path, world: int, rank: int) -> None:
             results[f"checkpoint {kind}"] = saved(kind, world, folder)
         else:
             results[f"checkpoint {kind}"] = resume(kind, WORLDS[0], folder)
+        for name, how in HANDED.items():
+            results[f"{name} {kind}"] = handed(kind, world, how)
     # A check that compares with other steps must find something.
     model, optimizer, dtype, options = sharded("float32")
     train(model, optimizer, dtype, range(STEPS), world)

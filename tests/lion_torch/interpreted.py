@@ -42,9 +42,9 @@ def main(mistake: str) -> None:
         # As if every block of a tensor were its first.
         blocks = triton_path._blocks
 
-        def wrong(device: torch.device, sizes: tuple[int, ...]) -> Any:
-            size, owner, _ = blocks(device, sizes)
-            return size, owner, torch.arange(len(owner), dtype=torch.int32)[: len(size)] * 0
+        def wrong(device: torch.device, sizes: bytes) -> Any:
+            size, owner, first = blocks(device, sizes)
+            return size, owner, first * 0
 
         triton_path._blocks = wrong
     with mock.patch("lion_torch.optimizer.choose", return_value=update), np.errstate(all="ignore"):
@@ -53,12 +53,16 @@ def main(mistake: str) -> None:
             for maker in (make, make_with_tensors):
                 for difference in compare_with_reference(maker, case):
                     sys.stdout.write(f"{dtypes}: {difference}\n")
-        param = torch.nn.Parameter(torch.ones(5))
+        param = torch.nn.Parameter(torch.ones(6)[1:])  # not where sixteen bytes begin
         param.grad = torch.ones(5)
-        optimizer = Lion([param])
+        optimizer = Lion([param], lr=0.5)
+        with torch.device("meta"):  # a default device that is another
+            optimizer.step()
+        if param.tolist() != [0.5] * 5:
+            sys.stdout.write("a step under another default device went wrong\n")
         optimizer.found_inf = torch.ones(())  # type: ignore[attr-defined]
         optimizer.step()
-        if not torch.equal(param.detach(), torch.ones(5)):
+        if param.tolist() != [0.5] * 5:
             sys.stdout.write("a step that was to be skipped was made\n")
     sys.stdout.write("done\n")
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 from typing import Any
+from unittest import mock
 
 import pytest
 import torch
@@ -134,3 +137,125 @@ def test_training_under_autocast() -> None:
     loss.backward()
     optimizer.step()
     assert optimizer.state[model.weight]["exp_avg"].dtype == torch.float32
+
+
+# --- who unscales: an attribute that may be assigned, as torch's own fused optimizers have it ----
+
+GIVES_WAY = "_step_supports_amp_scaling"
+
+
+def clipped(optimizer: Any, scale: Any, params: list[torch.nn.Parameter]) -> bool:
+    """A step as Lightning's MixedPrecision plugin makes it; whether gradients were clipped."""
+    handles_unscaling = getattr(optimizer, GIVES_WAY, False)
+    if not handles_unscaling:
+        scale.unscale_(optimizer)
+        torch.nn.utils.clip_grad_norm_(params, 0.1)
+    scale.step(optimizer)
+    scale.update()
+    return not handles_unscaling
+
+
+def run_of_clipped_steps(
+    path: str, assigned: Any, *, infinite_at: int = 2
+) -> tuple[list[bool], Any]:
+    """Which of some steps were clipped, and the bits in the end."""
+    torch.manual_seed(0)
+    params = [torch.nn.Parameter(torch.randn(n)) for n in (5, 3)]
+    optimizer = Lion(params, lr=0.1, weight_decay=0.1, **PATHS[path])
+    if assigned is not None:
+        optimizer._step_supports_amp_scaling = assigned
+    scale, clips = scaler(3000.0), []
+    scale.scale(torch.zeros(()))
+    for step in range(5):
+        for param in params:
+            param.grad = torch.randn_like(param) * scale.get_scale()
+            if step == infinite_at:
+                param.grad[0] = torch.inf
+        clips.append(clipped(optimizer, scale, params))
+    momenta = [optimizer.state[param]["exp_avg"] for param in params]
+    return clips, [to_numpy(x).tobytes() for x in (*params, *momenta)] + [scale.get_scale()]
+
+
+def test_gradients_of_a_fused_optimizer_are_clipped_where_it_gives_way() -> None:
+    expected = run_of_clipped_steps("default", None)
+    assert expected[0] == [True] * 5
+    for path in PATHS:
+        assert run_of_clipped_steps(path, False) == expected
+    # The check can fail: without the assignment Lightning's pattern does not clip.
+    assert run_of_clipped_steps("fused", None)[0] == [False] * 5
+    assert run_of_clipped_steps("fused", None)[1] != expected[1]
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_whoever_unscales_the_bits_are_the_same(path: str) -> None:
+    """True where nothing is fused, too: the step undoes the scaling, and skips what is infinite."""
+    runs = []
+    for assigned in (None, False, True):
+        torch.manual_seed(0)
+        param = torch.nn.Parameter(torch.randn(5))
+        optimizer = Lion([param], lr=0.1, weight_decay=0.1, **PATHS[path])
+        if assigned is not None:
+            optimizer._step_supports_amp_scaling = assigned
+        scale = scaler(3000.0)
+        scale.scale(torch.zeros(()))
+        for factor in (1.0, torch.inf, 2.0):
+            param.grad = torch.randn(5) * scale.get_scale() * factor
+            scale.step(optimizer)
+            scale.update()
+        momentum = optimizer.state[param]["exp_avg"]
+        gradient: Any = param.grad
+        runs.append([to_numpy(x).tobytes() for x in (param, momentum, gradient)])
+    assert runs[0] == runs[1] == runs[2]
+
+
+def test_what_is_not_assigned_follows_the_groups() -> None:
+    first, second = (torch.nn.Parameter(torch.ones(1)) for _ in range(2))
+    unfused = Lion([{"params": [first]}, {"params": [second]}]).state_dict()
+    optimizer = Lion([first])
+    found = [getattr(optimizer, GIVES_WAY)]
+    optimizer.add_param_group({"params": [second], "fused": True})
+    found.append(getattr(optimizer, GIVES_WAY))
+    for fused in (False, True):
+        optimizer.param_groups[1]["fused"] = fused
+        found.append(getattr(optimizer, GIVES_WAY))
+    optimizer.load_state_dict(unfused)
+    assert [*found, getattr(optimizer, GIVES_WAY)] == [False, True, False, True, False]
+    assert getattr(Lion, GIVES_WAY) is False  # it has no groups
+
+
+@pytest.mark.parametrize("assigned", [False, True])
+def test_what_is_assigned_stays(assigned: bool) -> None:
+    """Whatever becomes of the groups, and in copies too, until it is deleted."""
+    first, second = (torch.nn.Parameter(torch.ones(1)) for _ in range(2))
+    optimizer = Lion([first], fused=not assigned)
+    optimizer._step_supports_amp_scaling = assigned
+    optimizer.add_param_group({"params": [second], "fused": not assigned})
+    optimizer.load_state_dict(optimizer.state_dict())
+    optimizer.param_groups[0]["fused"] = not assigned
+    for one in (optimizer, copy.deepcopy(optimizer), pickle.loads(pickle.dumps(optimizer))):
+        assert one._step_supports_amp_scaling is assigned
+        del one._step_supports_amp_scaling
+        assert one._step_supports_amp_scaling is not assigned
+    assert Lion([first], fused=True)._step_supports_amp_scaling is True  # each has its own
+    with mock.patch.object(optimizer, GIVES_WAY, assigned):
+        assert optimizer._step_supports_amp_scaling is assigned
+    assert optimizer._step_supports_amp_scaling is not assigned
+
+
+def test_torch_s_own_fused_optimizers_let_it_be_assigned() -> None:
+    """What this follows: a plain attribute, there in fused ones alone."""
+    param = torch.nn.Parameter(torch.ones(1))
+    for optimizer in (torch.optim.AdamW([param], fused=True), Lion([param], fused=True)):
+        assert getattr(optimizer, GIVES_WAY) is True
+        setattr(optimizer, GIVES_WAY, False)
+        assert getattr(optimizer, GIVES_WAY) is False
+
+
+def test_a_property_would_not_let_it_be_assigned() -> None:
+    """The checks above can fail: on what was here before."""
+
+    class Fixed(Lion):
+        _step_supports_amp_scaling = property(lambda self: True)
+
+    with pytest.raises(AttributeError, match="no setter"):
+        Fixed([torch.nn.Parameter(torch.ones(1))])._step_supports_amp_scaling = False

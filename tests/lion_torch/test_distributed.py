@@ -21,6 +21,7 @@ pytestmark = [
 WORLDS = (2, 4)
 KINDS = ("float32", "fused", "bfloat16")
 WAYS = ("ddp", "fsdp", "zero", "checkpoint")
+HANDED = ("sharded", "offloaded", "full", "broadcast", "flat")
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +50,16 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> dict[int, list[dict[str, 
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("world", WORLDS)
 def test_every_shard_has_the_reference_bits(
+    found: dict[int, list[dict[str, Any]]], world: int, way: str, kind: str
+) -> None:
+    assert [results[f"{way} {kind}"] for results in found[world]] == [[]] * world
+
+
+@pytest.mark.clause("C30")
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("way", HANDED)
+@pytest.mark.parametrize("world", WORLDS)
+def test_a_state_that_torch_hands_on_continues(
     found: dict[int, list[dict[str, Any]]], world: int, way: str, kind: str
 ) -> None:
     assert [results[f"{way} {kind}"] for results in found[world]] == [[]] * world

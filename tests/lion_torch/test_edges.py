@@ -107,7 +107,10 @@ def test_a_grad_scaler_under_another_default_dtype() -> None:
     ("option", "message"),
     [
         ({"lr": -3}, "lr=-3 is not legal"),
-        ({"momentum_dtype": "float32"}, "momentum_dtype='float32' is not legal"),
+        (
+            {"momentum_dtype": "float8"},
+            "momentum_dtype='float8' is not legal; legal: None, float16",
+        ),
         ({"amsgrad": False}, "another optimizer's; legal: a state dict of a Lion"),
     ],
 )

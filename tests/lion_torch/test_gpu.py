@@ -48,6 +48,16 @@ def test_a_thousand_tensors_are_one_launch() -> None:
     assert sum("lion_kernel" in x.name for x in kernels) == 1
 
 
+@pytest.mark.parametrize("path", PATHS)
+def test_a_gpu_may_be_the_default_device(path: dict[str, Any]) -> None:
+    with torch.device("cuda"):
+        params = [torch.nn.Parameter(torch.ones(n)) for n in (5, 5000)]
+        for param in params:
+            param.grad = torch.ones_like(param)
+        Lion(params, lr=0.5, **path).step()
+    assert all((param == 0.5).all() for param in params)
+
+
 @pytest.mark.parametrize("path", [{"fused": True}, {"foreach": True}])
 def test_a_graph_replays_the_step_with_new_rates(path: dict[str, Any]) -> None:
     torch.manual_seed(0)

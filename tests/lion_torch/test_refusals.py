@@ -36,7 +36,13 @@ def ones(*shape: int, dtype: torch.dtype = torch.float32) -> torch.nn.Parameter:
         ({"weight_decay": None}, TypeError, "weight_decay=None is not legal"),
         ({"maximize": 1}, TypeError, "maximize=1 is not legal; legal: True, False"),
         ({"foreach": "yes"}, TypeError, "foreach='yes' is not legal; legal: None, True, False"),
-        ({"momentum_dtype": "bfloat16"}, TypeError, "momentum_dtype='bfloat16' is not legal"),
+        (
+            {"momentum_dtype": "half"},
+            TypeError,
+            "momentum_dtype='half' is not legal; legal: None, float16, bfloat16, float32, float64",
+        ),
+        ({"momentum_dtype": 32}, TypeError, "momentum_dtype=32 is not legal; legal: None, float16"),
+        ({"momentum_dtype": float}, TypeError, "momentum_dtype=<class 'float'> is not legal"),
         (
             {"momentum_dtype": torch.float64},
             TypeError,

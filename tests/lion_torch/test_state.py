@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import importlib
-import io
 import pickle
 from typing import Any
 
@@ -13,7 +12,7 @@ import torch
 
 from lion_conformance.ports.published.timm import timm_lion
 from lion_torch import Lion
-from tests.lion_torch.support import to_numpy
+from tests.lion_torch.runs import bits, copies, saved, start, train
 
 try:
     LION_PYTORCH = importlib.import_module("lion_pytorch").Lion
@@ -35,42 +34,6 @@ KINDS = [
     (torch.float64, torch.float16),
 ]
 ids = [f"{p}-{m}".replace("torch.", "") for p, m in KINDS]
-
-
-def start(dtype: torch.dtype) -> list[torch.nn.Parameter]:
-    torch.manual_seed(0)
-    return [torch.nn.Parameter(torch.randn(shape).to(dtype)) for shape in [(5,), (3, 4), ()]]
-
-
-def train(params: list[torch.nn.Parameter], optimizer: Any, steps: range) -> None:
-    for step in steps:
-        torch.manual_seed(100 + step)
-        for param in params:
-            param.grad = torch.randn(param.shape).to(param.dtype)
-        optimizer.step()
-
-
-def bits(params: list[torch.nn.Parameter], optimizer: Any) -> list[Any]:
-    return [
-        (
-            to_numpy(p).tobytes(),
-            optimizer.state[p]["exp_avg"].dtype,
-            to_numpy(optimizer.state[p]["exp_avg"]).tobytes(),
-        )
-        for p in params
-    ]
-
-
-def saved(state_dict: Any) -> Any:
-    """The state dict after torch.save and the safe torch.load."""
-    buffer = io.BytesIO()
-    torch.save(state_dict, buffer)
-    buffer.seek(0)
-    return torch.load(buffer, weights_only=True)
-
-
-def copies(params: list[torch.nn.Parameter]) -> list[torch.nn.Parameter]:
-    return [torch.nn.Parameter(p.detach().clone()) for p in params]
 
 
 @pytest.mark.parametrize(("dtype", "momentum_dtype"), KINDS, ids=ids)
@@ -247,7 +210,7 @@ def test_options_that_a_dict_does_not_have_stay_the_group_s_own() -> None:
     assert torch.equal(first, momentum.to(torch.bfloat16))
     assert torch.equal(second, momentum)
     loaded = [(g["momentum_dtype"], g["maximize"], g["lr"]) for g in optimizer.param_groups]
-    assert loaded == [(None, False, 0.01), (torch.float32, True, 0.01)]
+    assert loaded == [(None, False, 0.01), ("float32", True, 0.01)]
 
 
 @needs_timm
