@@ -56,6 +56,7 @@ class Semantics:
     decay_order: DecayOrder = "decay-first"
     decay_fused: bool = False
     step_fused: bool = False
+    step_stored: bool = False
     decay_skipped_at_zero: bool = False
     complement: Where = "wide"
     precision: Precision = "compute"
@@ -84,6 +85,10 @@ class Semantics:
         if self.decay == "factor" and self.decay_order == "step-first":
             # The factor then comes last: there is no addition left to take its product.
             _require("decay_fused", self.decay_fused, (False,), f"{beside}, 'step-first'")
+        if self.step_stored:
+            _require("decay", self.decay, ("sum",), " with step_stored=True")
+            _require("step_fused", self.step_fused, (False,), " with step_stored=True")
+            _require("precision", self.precision, ("compute",), " with step_stored=True")
         if self.sign_interpolation == self.momentum_interpolation == "weighted":
             _require("precision", self.precision, ("compute", "storage"), " without a lerp")
         if self.scalars == "storage":
@@ -126,6 +131,7 @@ class Semantics:
 
 _PHRASES: Final[dict[tuple[str, Any], str]] = {
     ("decay_skipped_at_zero", True): "the decay is skipped at λ = 0",
+    ("step_stored", True): "η·(u + λ·θ) rounded to θ's storage dtype",
     ("complement", "compute"): "1-β formed in the precision of the steps",
     ("precision", "storage"): "every operation rounded to the storage dtype",
     ("precision", "storage-whole-lerp"): (

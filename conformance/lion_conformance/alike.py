@@ -3,6 +3,7 @@
     every dtype float32, or every one float64: storage is the compute dtype, so rounding to it
         again changes nothing. `precision="storage"` and `scalars="storage"` say the same as
         `compute`.
+    every θ float32 or float64: the step is in θ's dtype already, so `step_stored` changes nothing.
     no θ float64: the compute dtype is float32, so `scalars="float32"` says the same as `compute`.
     θ float64, scalars kept wide: the compute dtype is binary64, where SPEC C4 forms 1-β; so 1 ⊖ β
         is that number, and `complement` says the same as `wide`.
@@ -36,6 +37,8 @@ def simplest_alike(semantics: Semantics, triples: Sequence[Triple]) -> Semantics
     if dtypes in ({"float32"}, {"float64"}):
         scalars = "compute" if semantics.scalars == "storage" else semantics.scalars
         semantics = replace(semantics, precision="compute", scalars=scalars)
+    if all(triple[0] in ("float32", "float64") for triple in triples):
+        semantics = replace(semantics, step_stored=False)
     if semantics.scalars == "float32" and all(triple[0] != "float64" for triple in triples):
         semantics = replace(semantics, scalars="compute")
     if semantics.scalars == "compute" and all(triple[0] == "float64" for triple in triples):

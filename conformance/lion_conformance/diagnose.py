@@ -278,7 +278,7 @@ def _with_decay(base: Semantics) -> Iterator[Semantics]:
         yield from _legal(base, _options("step_fused"))
         return
     forms = _options("decay", "decay_scalar", "decay_order", "decay_fused", "step_fused")
-    forms |= _options("decay_skipped_at_zero")
+    forms |= _options("step_stored", "decay_skipped_at_zero")
     forms["decay"] = tuple(decay for decay in forms["decay"] if decay != "coupled")
     yield from _legal(base, forms)
 

@@ -17,17 +17,19 @@ from lion_ref.arithmetic import same_bits
 if TYPE_CHECKING:
     from lion_conformance.port import Triple
 
-pytestmark = pytest.mark.clause("C16", "C20", "C21")
+pytestmark = pytest.mark.clause("C16", "C20", "C21", "C31")
 
 F32: Triple = ("float32", "float32", "float32")
 F64: Triple = ("float64", "float64", "float64")
 MIXED: Triple = ("float32", "float16", "bfloat16")
 MIXED64: Triple = ("float64", "bfloat16", "float32")
+NARROW: Triple = ("bfloat16", "float32", "float32")
 STORED = Semantics(precision="storage")
 SCALED = Semantics(precision="storage", scalars="storage", complement="compute")
 WHOLE = Semantics(sign_interpolation="lerp-from-momentum", precision="storage-whole-lerp")
 SINGLE = Semantics(scalars="float32", complement="compute")
 COMPLEMENT = Semantics(complement="compute")
+STEP = Semantics(step_stored=True)
 FLUSHED = Semantics(complement="compute", subnormals="flush", momentum_fused="gradient")
 
 
@@ -54,6 +56,8 @@ def same(first: Semantics, second: Semantics, triple: Triple) -> bool:
         (COMPLEMENT, F64),
         (COMPLEMENT, MIXED64),
         (FLUSHED, MIXED64),
+        (STEP, MIXED),
+        (STEP, MIXED64),
     ],
 )
 def test_what_is_taken_for_the_same_has_the_same_bits(semantics: Semantics, triple: Triple) -> None:
@@ -72,6 +76,7 @@ def test_what_is_taken_for_the_same_has_the_same_bits(semantics: Semantics, trip
         (COMPLEMENT, F32),
         (SINGLE, F64),
         (SINGLE, MIXED64),
+        (STEP, NARROW),
     ],
 )
 def test_what_differs_is_not_taken_for_the_same(semantics: Semantics, triple: Triple) -> None:

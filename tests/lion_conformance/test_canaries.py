@@ -22,6 +22,8 @@ NOT_FOUND = {
     ("float16", "{}", "decay_fused"),
     ("bfloat16", "{}", "decay_fused"),
     ("float16", "{}", "step_fused"),
+    ("float32", "{}", "step_stored"),
+    ("float64", "{}", "step_stored"),
     ("float64", "{}", "complement"),
     ("float32", "{}", "precision"),
     ("float64", "{}", "precision"),

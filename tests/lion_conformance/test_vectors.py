@@ -73,7 +73,7 @@ def answers(vectors: dict[str, Any], how: Semantics = CANONICAL, /, **more: Any)
     groups = [g for g in vectors["groups"] if list(g["dtypes"].values()) == F32]
     return {
         "format": "lion-answers",
-        "version": 3,
+        "version": 4,
         "dtypes": [F32],
         "answers": {group["id"]: answered(group, how) for group in groups},
     } | more
@@ -140,11 +140,11 @@ def test_every_choice_that_can_be_heard_has_its_canary(vectors: dict[str, Any], 
         "bfloat16": {"decay_fused=True", "scalars=float32"},
         "float32": {
             "precision=storage", "precision=storage-whole-lerp", "scalars=storage",
-            "scalars=float32",
+            "scalars=float32", "step_stored=True",
         },
         "float64": {
             "precision=storage", "precision=storage-whole-lerp", "scalars=storage",
-            "complement=compute", "decay_scalar=compute",
+            "complement=compute", "decay_scalar=compute", "step_stored=True",
         },
     }  # fmt: skip
     assert {g["choice"] for g in groups} == set(single_choices()) - unheard[dtype]
@@ -269,7 +269,7 @@ def _is_nan(line: str) -> bool:
             '"semantics" is not legal; legal: an object {choice: value}',
         ),
         ({"semantics": {"subnormals": "drop"}}, 2, "subnormals='drop' is not legal; legal: 'keep'"),
-        ({"version": 1}, 2, 'legal: a JSON object with "format": "lion-answers", "version": 3'),
+        ({"version": 1}, 2, 'legal: a JSON object with "format": "lion-answers", "version": 4'),
         ({"colour": 1}, 2, "'colour' is not legal in answers; legal: format, version, port"),
     ],
 )

@@ -12,7 +12,7 @@ SCHEMA: Final = "lion-vectors.schema.json"
 ANSWERS_SCHEMA: Final = "lion-answers.schema.json"
 FORMAT: Final = "lion-vectors"
 ANSWERS_FORMAT: Final = "lion-answers"
-VERSION: Final = 3
+VERSION: Final = 4
 """Raised whenever a reader of an older file would misread a newer one, or bits change."""
 
 SIZE: Final = 10
