@@ -31,6 +31,7 @@ def train_step(data: Any, model: Any, state: Any) -> Any:
     # Activation functions are leaves of an Equinox model too: only arrays are optimized, and what
     # is left is None in both trees.
     params, static = eqx.partition(model, eqx.is_inexact_array)
+    # In half precision eqx.apply_updates needs lion(..., update_dtype="params"); step does not.
     params, state = tx.step(grads, state, params)
     return eqx.combine(params, static), state, value
 

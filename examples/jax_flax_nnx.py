@@ -56,6 +56,7 @@ def main() -> None:
     model = Classifier(nnx.Rngs(0))
     schedule = optax.cosine_decay_schedule(1e-2, STEPS)
     tx = lion_jax.lion(schedule, weight_decay=0.1, mask=matrices)
+    # It adds by optax.apply_updates, which rounds exact updates once, in half precision too.
     optimizer = nnx.Optimizer(model, tx, wrt=nnx.Param)
     data = jnp.asarray(x), jnp.asarray(label)
     for _ in range(STEPS - 1):

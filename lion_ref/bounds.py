@@ -210,7 +210,8 @@ class _DecayScalars:
 
     lr: float
     steps: tuple[float, ...]
-    """|η·u| under the rows: η; η rounded to the dtype that m and g have together; 0 if flushed."""
+    """|η·u| under the rows: η; η rounded to the dtype that m and g have together, or to θ's; 0 if
+    flushed."""
     weight: float
     product_max: float
     product_error: float
@@ -227,14 +228,15 @@ class _DecayScalars:
 
 @lru_cache(maxsize=CASES)
 def _decay_scalars(
-    values: Hyperparameters, compute: Dtype, u_dtype: Dtype, *, flushing: bool
+    values: Hyperparameters, theta_dtype: Dtype, u_dtype: Dtype, *, flushing: bool
 ) -> _DecayScalars:
     """u_dtype: that which m and g have together."""
+    compute = compute_dtype(theta_dtype)
     lr = _rounded(values.lr, compute)
     weight = _rounded(values.weight_decay, compute)
     shrink = lr * weight
-    in_u = round_fraction(lr, name_of(u_dtype))
-    steps = [lr, *([in_u] if isinstance(in_u, Fraction) else [])]
+    stored = [round_fraction(lr, name_of(dtype)) for dtype in (u_dtype, theta_dtype)]
+    steps = [lr, *(x for x in stored if isinstance(x, Fraction))]
     if flushing:
         for dtype in {x for x in (compute, u_dtype) if name_of(x) != "float16"}:
             steps = _with_flushed(steps, dtype)
@@ -269,7 +271,7 @@ def parameter(problem: Problem, sign: int, *, flushing: bool) -> tuple[Interval,
     Almost always one; several where rows round η·u to different numbers (`_DecayScalars.steps`).
     """
     u_dtype = promoted(problem.m_dtype, problem.g_dtype)
-    scalars = _decay_scalars(problem.values, problem.compute, u_dtype, flushing=flushing)
+    scalars = _decay_scalars(problem.values, problem.theta_dtype, u_dtype, flushing=flushing)
     steps = scalars.steps if sign else (0.0,)
     return tuple(_around(problem, scalars, sign * step, flushing=flushing) for step in steps)
 

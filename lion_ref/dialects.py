@@ -125,7 +125,7 @@ def dialect(
     def update(*inputs: Array) -> tuple[Array, Array]:
         theta, m, g = loaded(stepping, *inputs)
         c = interpolate(stepping, "sign", values.beta1, m, g)
-        new_theta = move(stepping, values, theta, stepping.sign(c))
+        new_theta = move(stepping, values, theta, stepping.sign(c), theta_dtype)
         if keeping is not stepping:
             _, m, g = loaded(keeping, *inputs)
         new_m = interpolate(keeping, "momentum", values.beta2, m, g)
@@ -181,8 +181,10 @@ def complement(ops: Arithmetic, formed: Where, beta: float, meets: Dtype) -> Sca
     return _rounded_for(ops, difference, meets)
 
 
-def move(ops: Arithmetic, values: Hyperparameters, theta: Array, u: Array) -> Array:
-    """θ' from θ and u, in the form of the decay that the Semantics has (SPEC C19)."""
+def move(
+    ops: Arithmetic, values: Hyperparameters, theta: Array, u: Array, theta_dtype: Dtype
+) -> Array:
+    """θ' from θ and u, in the form of the decay that the Semantics has (SPEC C19, C31)."""
     semantics = ops.semantics
 
     def less_step(base: Array, amount: Array) -> Array:
@@ -190,7 +192,7 @@ def move(ops: Arithmetic, values: Hyperparameters, theta: Array, u: Array) -> Ar
         lr = ops.scalar(values.lr, amount.dtype)
         if semantics.step_fused:
             return ops.fma(-lr, amount, base)
-        return ops.subtract(base, ops.multiply(lr, amount))
+        return ops.subtract(base, _as_step(ops, ops.multiply(lr, amount), theta_dtype))
 
     if semantics.decay == "coupled" or skips_decay(semantics, values):
         return less_step(theta, u)
@@ -218,6 +220,11 @@ def move(ops: Arithmetic, values: Hyperparameters, theta: Array, u: Array) -> Ar
     if semantics.decay_order == "step-first":
         return less_decay(less_step(theta, u))
     return less_step(less_decay(theta), u)
+
+
+def _as_step(ops: Arithmetic, product: Array, theta_dtype: Dtype) -> Array:
+    """η ⊗ s as it is subtracted: in θ's dtype where the Semantics stores it there (SPEC C31)."""
+    return ops.flush.narrowed(product, theta_dtype) if ops.semantics.step_stored else product
 
 
 def _decay_product(

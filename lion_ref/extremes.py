@@ -137,6 +137,7 @@ def _moves() -> tuple[Semantics, ...]:
         "decay_order",
         "decay_fused",
         "step_fused",
+        "step_stored",
         "decay_skipped_at_zero",
     )
     found = []
@@ -166,6 +167,6 @@ def parameters(problem: Problem, signs_held: dict[int, Mask], nan_held: Mask) ->
             continue
         ops = Arithmetic(semantics, problem.compute, semantics.precision)
         of_row = in_storage if semantics.precision == "storage" else u
-        new_theta = move(ops, problem.values, ops.load(theta[at]), of_row)
+        new_theta = move(ops, problem.values, ops.load(theta[at]), of_row, problem.theta_dtype)
         outcomes.include(round_to(new_theta, problem.theta_dtype), at)
     return outcomes

@@ -57,6 +57,7 @@ class Semantics:
     decay_order: DecayOrder = "decay-first"
     decay_fused: bool = False
     step_fused: bool = False
+    step_stored: bool = False
     decay_skipped_at_zero: bool = False
     sign_complement: Where = "wide"
     momentum_complement: Where = "wide"
@@ -91,6 +92,10 @@ class Semantics:
         if self.precision == self.momentum_precision == "compute":
             beside = " with precision='compute' and momentum_precision='compute'"
             _require("scalars", self.scalars, ("compute", "float32"), beside)
+        if self.step_stored:
+            _require("decay", self.decay, ("sum",), " with step_stored=True")
+            _require("step_fused", self.step_fused, (False,), " with step_stored=True")
+            _require("precision", self.precision, ("compute",), " with step_stored=True")
 
     @property
     def is_other_algorithm(self) -> bool:
@@ -129,6 +134,7 @@ class Semantics:
 
 
 _PHRASES: Final[dict[tuple[str, Any], str]] = {
+    ("step_stored", True): "η·(u + λ·θ) rounded to θ's storage dtype",
     ("scalars", "float32"): "scalars rounded to float32",
     ("scalars", "storage"): "scalars rounded to the storage dtype",
     ("subnormals", "flush"): "subnormals flushed",

@@ -21,12 +21,15 @@ from lion_jax.fence import computed_once, fence, fence_after
 from lion_jax.rounding import load, store
 
 
-@partial(jax.jit, inline=True)
-def update(theta: jax.Array, m: jax.Array, g: jax.Array, scalars: Any) -> tuple[Any, Any]:
+@partial(jax.jit, inline=True, static_argnames="stored")
+def update(
+    theta: jax.Array, m: jax.Array, g: jax.Array, scalars: Any, *, stored: bool
+) -> tuple[Any, Any]:
     """(-e, m'): what to add to θ, in the compute dtype, and the new momentum.
 
-    -e is not narrowed to θ's dtype: θ ⊕ (-e) in the compute dtype, rounded once, is the canonical
-    θ' (SPEC C9), and that is what optax.apply_updates forms.
+    Unless stored, -e is not narrowed to θ's dtype: θ ⊕ (-e) in the compute dtype, rounded once, is
+    the canonical θ' (SPEC C9), and that is what optax.apply_updates forms. Stored it is narrowed
+    (SPEC C31), and fenced, lest XLA add it as it was before: the sum widens both again.
 
     The caller forms θ', so m' waits for u. bfloat16 holds u's four values, and a conversion to it
     is what XLA's CPU compiler would rather store than repeat: θ' then reads u, and no m.
@@ -35,7 +38,10 @@ def update(theta: jax.Array, m: jax.Array, g: jax.Array, scalars: Any) -> tuple[
     wide_theta, wide_m, wide_g = load(theta, compute), load(m, compute), load(g, compute)
     u = _direction(wide_m, wide_g, scalars).astype(jnp.float32).astype(jnp.bfloat16)
     e = _decrement(load(u, compute), wide_theta, scalars)
-    return -e, store(_new_momentum(wide_m, wide_g, scalars, after=u), m.dtype)
+    new_m = store(_new_momentum(wide_m, wide_g, scalars, after=u), m.dtype)
+    if stored and theta.dtype != compute:
+        return fence(store(-e, theta.dtype)), new_m
+    return -e, new_m
 
 
 @partial(jax.jit, inline=True, static_argnames="sharded")

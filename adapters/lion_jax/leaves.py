@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from lion_jax.mask import as_boolean, is_none, spread
 from lion_ref.dtypes import check_dtypes, storage_name
 from lion_ref.update import check_shapes
 
@@ -38,8 +39,8 @@ def aligned(params: Tree, mu: Tree, grads: Tree, mask: Tree) -> tuple[Any, list[
 
     Every leaf is checked before any is updated; an error names the leaf by its path.
     """
-    with_paths, structure = jax.tree_util.tree_flatten_with_path(params, is_leaf=_is_none)
-    trees = {"state.mu": mu, "grads": grads, "mask": _spread(mask, params)}
+    with_paths, structure = jax.tree_util.tree_flatten_with_path(params, is_leaf=is_none)
+    trees = {"state.mu": mu, "grads": grads, "mask": spread(mask, params)}
     columns = (_leaves_like(structure, name, tree) for name, tree in trees.items())
     leaves = []
     for (path, theta), m, g, decays in zip(with_paths, *columns, strict=True):
@@ -61,23 +62,43 @@ def naming(path: Any) -> Iterator[None]:
 def as_array(argument: str, x: Any) -> jax.Array:
     """x as JAX has it, unless JAX would narrow it on the way (SPEC C3).
 
-    It does so, without a word, to NumPy's float64 while x64 is off, and has no integers for the
-    bits of its own. Python's own numbers have no width there, and what is passed *through* a
-    jitted function is narrowed before it gets here.
+    Python's own numbers have no width there, and what is passed *through* a jitted function is
+    narrowed before it gets here.
     """
+    if is_abstract(x):
+        raise TypeError(
+            f"{argument} is abstract, a {type(x).__name__} without values; "
+            "legal: an array, or the same call inside jax.eval_shape"
+        )
     if isinstance(x, (np.ndarray, np.generic, jax.Array)):
-        name = storage_name(x.dtype, argument)
-        if not x.dtype.isnative:
-            raise TypeError(
-                f"{argument} has dtype {x.dtype.str}, bytes that JAX cannot read; "
-                f"legal: {name} in this machine's byte order"
-            )
-        if jax.dtypes.canonicalize_dtype(x.dtype) != x.dtype:
-            raise TypeError(
-                f"{argument} has dtype float64, which JAX narrows to float32 while jax_enable_x64 "
-                "is off; legal: float16, bfloat16, float32"
-            )
+        check_as_stored(argument, x.dtype)
     return jnp.asarray(x)
+
+
+def is_abstract(x: Any) -> bool:
+    """Whether x says what an array is to be like, and has no values: a jax.ShapeDtypeStruct."""
+    described = hasattr(x, "shape") and hasattr(x, "dtype")
+    valued = isinstance(x, jax.Array) or hasattr(x, "__array__") or hasattr(x, "__jax_array__")
+    return described and not valued
+
+
+def check_as_stored(argument: str, dtype: Any) -> None:
+    """TypeError unless JAX keeps an array of this dtype as it is.
+
+    It narrows NumPy's float64, without a word, while x64 is off, and has no integers for the bits
+    of its own.
+    """
+    name = storage_name(dtype, argument)
+    if not dtype.isnative:
+        raise TypeError(
+            f"{argument} has dtype {dtype.str}, bytes that JAX cannot read; "
+            f"legal: {name} in this machine's byte order"
+        )
+    if jax.dtypes.canonicalize_dtype(dtype) != dtype:
+        raise TypeError(
+            f"{argument} has dtype float64, which JAX narrows to float32 while jax_enable_x64 "
+            "is off; legal: float16, bfloat16, float32"
+        )
 
 
 def _leaves_like(structure: Any, name: str, tree: Tree) -> list[Any]:
@@ -91,34 +112,8 @@ def _leaves_like(structure: Any, name: str, tree: Tree) -> list[Any]:
 def _leaf(theta: Any, m: Any, g: Any, decays: Any) -> Leaf:
     if theta is None or g is None:
         return Leaf(theta, m, g, decays=False, compute=None)
-    if isinstance(decays, (jax.Array, np.ndarray)):
-        if decays.ndim:
-            raise TypeError(f"mask has a leaf of shape {decays.shape}; legal: True, False")
-        if not isinstance(decays, jax.core.Tracer):
-            decays = np.asarray(decays)[()]
-    if not isinstance(decays, (bool, np.bool_)):
-        raise TypeError(f"mask has the leaf {decays!r}; legal: True, False")
+    decays = as_boolean(decays)
     theta, m, g = as_array("param", theta), as_array("momentum", m), as_array("grad", g)
     compute = check_dtypes(theta.dtype.name, m.dtype.name, g.dtype.name)
     check_shapes(theta.shape, m.shape, g.shape)
-    return Leaf(theta, m, g, bool(decays), compute)
-
-
-def _spread(mask: Tree, params: Tree) -> Tree:
-    """A boolean for every parameter, from a mask that may be None, a prefix or a callable."""
-    if mask is None:
-        mask = True
-    elif callable(mask):
-        mask = mask(params)
-    try:
-        return jax.tree.map(
-            lambda decays, part: jax.tree.map(lambda _: decays, part, is_leaf=_is_none),
-            mask,
-            params,
-        )
-    except ValueError as error:
-        raise ValueError(f"mask is no prefix of params: {error}") from None
-
-
-def _is_none(x: Any) -> bool:
-    return x is None
+    return Leaf(theta, m, g, decays, compute)

@@ -10,9 +10,10 @@ import optax
 
 from lion_jax import kernel
 from lion_jax.leaves import Leaf, aligned
+from lion_jax.mask import check_mask
 from lion_jax.scalars import beta, rate, rate_at, scalars_for
-from lion_jax.state import LionState, from_optax, initial_state
-from lion_ref.dtypes import STORAGE_DTYPES, storage_name
+from lion_jax.semantics import check_update_dtype
+from lion_jax.state import LionState, initial_state, lion_state, momentum_dtype
 
 Tree = Any
 Kernel = Callable[[Any, Any, Any, Any], tuple[Any, Any]]
@@ -37,6 +38,8 @@ def lion(
     mu_dtype: Any = None,
     weight_decay: Any = 1e-3,
     mask: Any = None,
+    *,
+    update_dtype: Any = "compute",
 ) -> LionTransformation:
     r"""Lion, with optax.lion's arguments and lion_ref's bits, inside jit and outside.
 
@@ -52,7 +55,8 @@ def lion(
     `update` returns -e in the compute dtype, so float32 for a bfloat16 or float16 parameter:
     `optax.apply_updates` then rounds θ' once. `step(grads, state, params) -> (params, state)` forms
     θ' itself: the same bits, in about half the time on a CPU, when params and state are
-    donated.
+    donated. With `update_dtype="params"` updates have their parameters' dtypes, as optax asks, and
+    θ' is rounded twice (SPEC C31); `step` is as before.
 
     Args:
         learning_rate: η: a number, a schedule (called with the count of steps done), or a traced
@@ -63,15 +67,20 @@ def lion(
         mu_dtype: dtype of the momentum; each parameter's own if None.
         weight_decay: λ: like learning_rate. It is multiplied by η.
         mask: a tree of booleans, a prefix of the parameters', or a callable that gives one for the
-            parameters; False means λ = 0 for that leaf.
+            parameters; False means λ = 0 for that leaf. Name it in inject_hyperparams' static_args.
+        update_dtype: "compute": exact updates, float32 for 16-bit parameters; "params": each of its
+            parameter's dtype, for `optax.apply_if_finite`, a `lax.cond` that skips a step, strict
+            promotion, `equinox.apply_updates`.
 
     Returns:
         A transformation whose state is a `LionState(count, mu)`, or optax.lion's, continued. Leaves
         may be of any shape; None leaves are passed over.
 
     Raises:
-        TypeError: a dtype that SPEC C2 and C3 refuse, a scalar that is no real number.
-        ValueError: a scalar outside its range, unless it is traced; shapes that differ; no params.
+        TypeError: a dtype that SPEC C2 and C3 refuse, a scalar that is no real number, a mask or a
+            mu_dtype that optax.inject_hyperparams has made a number of.
+        ValueError: a scalar outside its range, unless it is traced; shapes that differ; no params;
+            an update_dtype that there is not.
 
     Source: Chen et al., "Symbolic Discovery of Optimization Algorithms", arXiv 2302.06675.
 
@@ -87,8 +96,9 @@ def lion(
     """
     lr_given, decay_given = rate("learning_rate", learning_rate), rate("weight_decay", weight_decay)
     beta1, beta2 = beta("b1", b1), beta("b2", b2)
-    if mu_dtype is not None:
-        mu_dtype = STORAGE_DTYPES[storage_name(mu_dtype, "mu_dtype")]
+    mu_dtype = momentum_dtype(mu_dtype)
+    check_mask(mask, learning_rate, weight_decay)
+    check_update_dtype(update_dtype)
 
     def init(params: Tree) -> Any:
         return initial_state(params, mu_dtype)
@@ -101,7 +111,7 @@ def lion(
                 "params is None, but Lion needs them; legal: the parameters, as in "
                 "update(grads, state, params)"
             )
-        state = from_optax(state)
+        state = lion_state(state)
         structure, leaves = aligned(params, state.mu, grads, mask)
         lr = rate_at("learning_rate", lr_given, state.count)
         decay = rate_at("weight_decay", decay_given, state.count)
@@ -121,7 +131,13 @@ def lion(
 
     # Named as optax names them, for who passes them by name; what is theirs is no extra argument.
     def update(updates: Tree, state: Any, params: Tree = None, **_: Any) -> tuple[Tree, Any]:
-        return over_leaves(kernel.update, lambda _: None, updates, state, params)
+        def run(theta: Any, m: Any, g: Any, scalars: Any) -> tuple[Any, Any]:
+            updated: tuple[Any, Any] = kernel.update(
+                theta, m, g, scalars, stored=update_dtype == "params"
+            )
+            return updated
+
+        return over_leaves(run, lambda _: None, updates, state, params)
 
     def step(grads: Tree, state: Any, params: Tree) -> tuple[Tree, Any]:
         def run(theta: Any, m: Any, g: Any, scalars: Any) -> tuple[Any, Any]:

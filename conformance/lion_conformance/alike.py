@@ -3,6 +3,7 @@
     every dtype the compute dtype: rounding to storage changes nothing, so `precision`,
         `momentum_precision` and `scalars` say by `storage` the same as by `compute`. For m' it is
         enough if those of m and g are, unless a coupled decay brings θ in.
+    every θ float32 or float64: the step is in θ's dtype already, so `step_stored` changes nothing.
     no θ float64: the compute dtype is float32, so `scalars="float32"` says the same as `compute`.
     θ float64, scalars kept wide: the compute dtype is binary64, where SPEC C4 forms 1-β; so 1 ⊖ β
         is that number, and a complement of `compute` says the same as `wide`. Not so in
@@ -45,6 +46,8 @@ def simplest_alike(semantics: Semantics, triples: Sequence[Triple]) -> Semantics
         simpler["momentum_precision"] = "compute"
     if kept((0, 1, 2)):
         simpler["precision"] = "compute"
+    if kept((0,)):
+        simpler["step_stored"] = False
     scalars = semantics.scalars
     precisions = {
         simpler.get(name, getattr(semantics, name)) for name in ("precision", "momentum_precision")

@@ -292,7 +292,7 @@ def _with_decay(base: Semantics) -> Iterator[Semantics]:
         rows["scalars"] = ("compute", "storage")  # m' met none that were rounded to storage
     if base.decay != "coupled":
         rows |= _options("decay", "decay_scalar", "decay_order", "decay_fused")
-        rows |= _options("decay_skipped_at_zero")
+        rows |= _options("step_stored", "decay_skipped_at_zero")
         rows["decay"] = tuple(decay for decay in rows["decay"] if decay != "coupled")
     yield from _legal(base, rows)
 

@@ -17,7 +17,7 @@ from lion_ref.arithmetic import same_bits
 if TYPE_CHECKING:
     from lion_conformance.port import Triple
 
-pytestmark = pytest.mark.clause("C16", "C20", "C21")
+pytestmark = pytest.mark.clause("C16", "C20", "C21", "C31")
 
 F32: Triple = ("float32", "float32", "float32")
 F64: Triple = ("float64", "float64", "float64")
@@ -31,6 +31,7 @@ COUPLED = Semantics(momentum_precision="storage", decay="coupled")
 COMPLEMENTS: Any = {"sign_complement": "compute", "momentum_complement": "compute"}
 SCALED = replace(STORED, scalars="storage", **COMPLEMENTS)
 WHOLE = Semantics(sign_interpolation="lerp-from-momentum", precision="storage-whole-lerp")
+STEP = Semantics(step_stored=True)
 SINGLE = Semantics(scalars="float32", **COMPLEMENTS)
 COMPLEMENT = Semantics(**COMPLEMENTS)
 FLUSHED = Semantics(**COMPLEMENTS, subnormals="flush", momentum_fused="gradient")
@@ -63,6 +64,8 @@ def same(first: Semantics, second: Semantics, triple: Triple) -> bool:
         (KEPT, HALF),
         (KEPT_SCALED, HALF),
         (COUPLED, F32),
+        (STEP, MIXED),
+        (STEP, MIXED64),
     ],
 )
 def test_what_is_taken_for_the_same_has_the_same_bits(semantics: Semantics, triple: Triple) -> None:
@@ -84,6 +87,7 @@ def test_what_is_taken_for_the_same_has_the_same_bits(semantics: Semantics, trip
         (KEPT, MIXED),
         (KEPT_SCALED, MIXED),
         (COUPLED, HALF),
+        (STEP, HALF),
     ],
 )
 def test_what_differs_is_not_taken_for_the_same(semantics: Semantics, triple: Triple) -> None:

@@ -23,6 +23,8 @@ NOT_FOUND = {
     ("float64", "{}", "momentum_complement"),
     *((dtype, "{}", "precision") for dtype in ("float32", "float64")),
     *((dtype, "{}", "momentum_precision") for dtype in ("float32", "float64")),
+    ("float32", "{}", "step_stored"),
+    ("float64", "{}", "step_stored"),
     ("float64", "{'decay': 'factor'}", "decay_scalar"),
     ("float16", "{'decay': 'product'}", "decay_scalar"),
     ("bfloat16", "{'decay': 'product'}", "decay_scalar"),

@@ -140,11 +140,11 @@ def test_every_choice_that_can_be_heard_has_its_canary(vectors: dict[str, Any], 
         "bfloat16": {"decay_fused=True", "scalars=float32"},
         "float32": {
             "precision=storage", "precision=storage-whole-lerp", "momentum_precision=storage",
-            "scalars=storage", "scalars=float32",
+            "scalars=storage", "scalars=float32", "step_stored=True",
         },
         "float64": {
             "precision=storage", "precision=storage-whole-lerp", "momentum_precision=storage",
-            "scalars=storage", "decay_scalar=compute",
+            "scalars=storage", "decay_scalar=compute", "step_stored=True",
             "sign_complement=compute", "momentum_complement=compute",
         },
     }  # fmt: skip

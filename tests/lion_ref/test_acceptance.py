@@ -12,6 +12,7 @@ import hypothesis.strategies as st
 import numpy as np
 import pytest
 from hypothesis import given, settings
+from ml_dtypes import bfloat16
 from numpy.typing import NDArray
 
 from lion_ref import CANONICAL, STORAGE_DTYPES, Semantics, accepts, bounds, legal_triples, step
@@ -123,6 +124,11 @@ FOUND: dict[str, tuple[list[Array], dict[str, float], dict[str, Any]]] = {
         {"lr": 2.0**-53 * (1 + 2.0**-25)},
         {"precision": "storage", "decay_skipped_at_zero": True},
     ),
+    "η is stored in a θ that is narrower than m and g": (
+        [np.array([1.0], bfloat16), f32(0.0), f32(1.0)],
+        {"lr": 0.00196},
+        {"step_stored": True},
+    ),
     "ηλ overflows binary64": (
         [np.array([1e-300]), np.array([0.0]), np.array([1.0])],
         {"lr": 1e200, "weight_decay": 1e200},
@@ -136,7 +142,7 @@ FOUND: dict[str, tuple[list[Array], dict[str, float], dict[str, Any]]] = {
 }
 
 
-@pytest.mark.clause("C23", "C27")
+@pytest.mark.clause("C23", "C27", "C31")
 @pytest.mark.parametrize("name", FOUND)
 def test_what_an_earlier_bound_refused(name: str) -> None:
     arrays, scalars, choice = FOUND[name]

@@ -137,6 +137,60 @@ def test_dialects_are_the_formulas_in_exact_arithmetic(name: str) -> None:
     assert wrong_is_found > 100
 
 
+@pytest.mark.clause("C31")
+@pytest.mark.parametrize("triple", [("bfloat16",) * 3, ("float16", "float32", "bfloat16")])
+@pytest.mark.parametrize("decay", [0.0, 0.1])
+def test_a_stored_step_is_rounded_to_the_dtype_of_theta(triple: Any, decay: float) -> None:
+    """By hand: C5's operations in float32, but e is rounded to θ's dtype before θ ⊖ e."""
+    rng = np.random.default_rng(31)
+    arrays = [rng.standard_normal(400).astype(STORAGE_DTYPES[name]) for name in triple]
+    scalars: dict[str, Any] = {"lr": 0.1, "weight_decay": decay}
+    semantics = Semantics(step_stored=True)
+    got, momentum = step(*arrays, **scalars, semantics=semantics)
+
+    def rounded(x: Fraction, name: str) -> Fraction:
+        return Fraction(round_fraction(x, name))
+
+    eta, weight = (rounded(Fraction(scalars[x]), "float32") for x in ("lr", "weight_decay"))
+    unit = np.float32(1)
+    signs = -step(np.zeros_like(arrays[0], np.float32), *arrays[1:], lr=1.0)[0] * unit
+    for theta, u, new in zip(arrays[0], signs, got, strict=True):
+        t = Fraction(float(theta))
+        s = rounded(Fraction(float(u)) + rounded(weight * t, "float32"), "float32")
+        e = rounded(rounded(eta * s, "float32"), triple[0])
+        assert Fraction(float(new)) == rounded(rounded(t - e, "float32"), triple[0])
+    canonical, same_momentum = step(*arrays, **scalars)
+    assert not same_bits(got, canonical).all()
+    assert same_bits(momentum, same_momentum).all()
+
+
+@pytest.mark.clause("C31")
+@pytest.mark.parametrize("name", ["float32", "float64"])
+def test_a_step_in_the_compute_dtype_has_nothing_to_be_rounded_to(name: str) -> None:
+    rng = np.random.default_rng(32)
+    scalars = hyperparameters(rng)
+    arrays = elements(rng, (name,) * 3, 300, beta1=scalars["beta1"], beta2=scalars["beta2"])
+    keywords: dict[str, Any] = scalars
+    stored = step(*arrays, **keywords, semantics=Semantics(step_stored=True))
+    for a, b in zip(stored, step(*arrays, **keywords), strict=True):
+        assert same_bits(a, b).all()
+
+
+@pytest.mark.clause("C18", "C31")
+def test_a_stored_step_that_is_subnormal_is_kept_or_flushed_as_others_are() -> None:
+    """2**-130 as a step of bfloat16's 2**-126; float16's subnormals are kept everywhere."""
+    bf16, f16 = STORAGE_DTYPES["bfloat16"], STORAGE_DTYPES["float16"]
+    for dtype, theta, lr, kept, flushed in (
+        (bf16, 2.0**-126, 2.0**-130, 2.0**-126 - 2.0**-130, 2.0**-126),
+        (f16, 2.0**-14, 2.0**-24, 2.0**-14 - 2.0**-24, 2.0**-14 - 2.0**-24),
+        (f16, 0.0, 2.0**-26, 0.0, 0.0),
+    ):
+        arrays = [np.array([x]).astype(dtype) for x in (theta, 0.0, 1.0)]
+        for subnormals, wanted in (("keep", kept), ("flush", flushed)):
+            semantics = Semantics(step_stored=True, subnormals=subnormals)  # type: ignore[arg-type]
+            assert float(step(*arrays, lr=lr, semantics=semantics)[0][0]) == wanted
+
+
 @pytest.mark.clause("C21")
 def test_storage_precision_rounds_every_operation() -> None:
     """By hand, in bfloat16: each product and sum is rounded to 8 bits; the scalars are not."""

@@ -111,6 +111,18 @@ ILLEGAL: list[tuple[dict[str, Any], str]] = [
         {"momentum_interpolation": "lerp-from-nearer", "momentum_precision": "storage-whole-lerp"},
         "momentum_precision='storage-whole-lerp' is not legal; legal: 'compute', 'storage'",
     ),
+    (
+        {"step_stored": True, "decay": "factor"},
+        "decay='factor' is not legal with step_stored=True; legal: 'sum'",
+    ),
+    (
+        {"step_stored": True, "step_fused": True},
+        "step_fused=True is not legal with step_stored=True; legal: False",
+    ),
+    (
+        {"step_stored": True, "precision": "storage"},
+        "precision='storage' is not legal with step_stored=True; legal: 'compute'",
+    ),
 ]
 
 
@@ -158,6 +170,7 @@ DESCRIBED: list[tuple[dict[str, Any], str]] = [
         {"decay_fused": True, "step_fused": True},
         "θ' = θ - η·(u + λ·θ), fused: the product with θ and η·(…)",
     ),
+    ({"step_stored": True}, "η·(u + λ·θ) rounded to θ's storage dtype"),
     ({"zero_sign": "kept", "nan_sign": "zero"}, "sign(-0) = -0; sign(NaN) = 0"),
     (
         {"sign_complement": "compute", "momentum_complement": "compute"},

@@ -32,13 +32,14 @@ def ports(device: str) -> list[Port]:
     except RuntimeError as error:
         raise NotRunnable(f"jax has no device {device!r} here; legal: cpu") from error
     chosen = devices[0]
-    declared = lion_jax.declared_semantics(chosen.platform)
     return [
         Port(
             name="lion_jax",
             door=door,
             open=partial(JaxSession, train_step=train_step, device=chosen),
-            declared=declared,
+            declared=lion_jax.declared_semantics(
+                chosen.platform, update_dtype="params" if door in NARROWED else "compute"
+            ),
             triples=legal_triples(),
             device=device,
             compiles=True,
@@ -51,9 +52,16 @@ def ports(device: str) -> list[Port]:
 
 
 def _through_update(
-    params: Any, state: Any, grads: Any, lr: Any, weight_decay: Any, beta1: float, beta2: float
+    params: Any,
+    state: Any,
+    grads: Any,
+    lr: Any,
+    weight_decay: Any,
+    beta1: float,
+    beta2: float,
+    update_dtype: lion_jax.UpdateDtype = "compute",
 ) -> Any:
-    tx = lion_jax.lion(lr, b1=beta1, b2=beta2, weight_decay=weight_decay)
+    tx = lion_jax.lion(lr, b1=beta1, b2=beta2, weight_decay=weight_decay, update_dtype=update_dtype)
     # optax's apply_updates passes a parameter over only if that is None itself.
     taking_part = [None if g is None else p for p, g in zip(params, grads, strict=True)]
     updates, state = tx.update(grads, state, taking_part)
@@ -96,7 +104,10 @@ DOORS: dict[str, TrainStep] = {
     "tx.update, jit": _inside_jit(_through_update),
     "tx.step, jit": _inside_jit(_through_step),
     "tx.update": _through_update,
+    "tx.update in θ's dtype, jit": _inside_jit(partial(_through_update, update_dtype="params")),
 }
+NARROWED = {"tx.update in θ's dtype, jit"}
+"""Where updates are rounded to their parameters' dtypes (SPEC C31)."""
 
 
 OFFERS = frozenset(Offer) - {Offer.DEVICE, Offer.REFUSAL}
