@@ -97,6 +97,8 @@ def test_any_semantics_is_recovered_widely(dtype: str, semantics: Semantics, see
         {"sign_interpolation": "lerp-from-momentum", "subnormals": "flush", "zero_sign": "kept"},
         # m' cannot tell whether lerps are whole: c alone can.
         {"sign_interpolation": "lerp-from-momentum", "precision": "storage-whole-lerp"},
+        # In θ alone, and there in few elements.
+        {"step_stored": True},
     ],
     ids=str,
 )
