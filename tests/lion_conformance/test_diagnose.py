@@ -100,6 +100,8 @@ def test_any_semantics_is_recovered_widely(dtype: str, semantics: Semantics, see
         {"sign_interpolation": "lerp-from-momentum", "precision": "storage-whole-lerp"},
         # m' is in the compute dtype, and has no scalars that are rounded to storage.
         {"precision": "storage", "scalars": "storage"},
+        # In θ alone, and there in few elements.
+        {"step_stored": True},
     ],
     ids=str,
 )
