@@ -170,8 +170,8 @@ def test_the_momentum_that_is_given_is_the_one_that_steps() -> None:
 def stand_ins(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Modules in place of the libraries, whose Lions are the stand-in."""
     names = ("lion_pytorch", "lion_pytorch.foreach", "pytorch_optimizer", "optimi", "bitsandbytes")
-    names += ("adv_optm", "timm.optim.lion", "timm.optim", "timm")
-    made = {name: ModuleType(name) for name in names}
+    others = ("adv_optm", "timm.optim.lion", "timm.optim", "timm")
+    made = {name: ModuleType(name) for name in (*names, *others)}
     for module in made.values():
         module.Lion = StandIn  # type: ignore[attr-defined]
     made["lion_pytorch"].foreach = made["lion_pytorch.foreach"]  # type: ignore[attr-defined]
