@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import shutil
 import subprocess
@@ -16,7 +17,7 @@ import numpy as np
 import pytest
 
 import lion_ref
-from lion_conformance import Report, Verdict, from_callable
+from lion_conformance import Report, Verdict, from_callable, verify
 from lion_conformance.report import as_html, as_json, as_markdown, as_text
 from lion_conformance.report.as_json import SCHEMA
 from lion_conformance.report.style import CLASSES, DARK, LIGHT, MARKS
@@ -115,6 +116,27 @@ def test_json_follows_its_schema(
     document = json.loads(as_json.dumps(list(reports.values())))
     schema.validate(document)
     assert document["reports"][4]["reproduction"].startswith("# a <port>")
+
+
+def test_of_bits_that_vary_every_format_shows_both(
+    schema: jsonschema.Draft202012Validator,
+) -> None:
+    calls = itertools.count(1)
+
+    def counts(param: Any, momentum: Any, grad: Any, **_: Any) -> Any:
+        return np.full_like(param, next(calls)), momentum.copy()
+
+    report = verify(counts, dtypes=["float32"], max_examples=1, explain=False)
+    document = json.loads(report.to_json())
+    schema.validate(document)
+    found = document["reports"][0]["dtypes"][0]["counterexample"]
+    first, second = (found[kind]["param"] for kind in ("got", "again"))
+    assert float(second["decimal"]) == float(first["decimal"]) + 1
+    for text in (as_text.render([report]), report.to_markdown(), report.to_html()):
+        assert first["hex"] in text
+        assert second["hex"] in text
+        assert "no single call" not in text
+        assert "Alone, this case is right" not in text
 
 
 @pytest.mark.parametrize(
