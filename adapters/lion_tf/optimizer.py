@@ -12,9 +12,9 @@ from lion_ref.dtypes import compute_dtype
 from lion_ref.hyperparameters import finite_in, in_unit_interval
 from lion_tf.checks import (
     Schedule,
-    as_gradient,
     check_gradients,
     check_iterations,
+    is_known,
     number_or_schedule,
 )
 from lion_tf.kernel import Tensor, update
@@ -86,11 +86,12 @@ class Lion(keras.optimizers.Optimizer):
 
     Raises:
         TypeError: a scalar that is no real number; a gradient wider than the compute dtype, or one
-            or a variable that is not float16, bfloat16, float32 or float64.
+            or a variable that is not float16, bfloat16, float32 or float64; a gradient, or a part
+            of IndexedSlices, that no tensor can be made of; indices that are no integers.
         ValueError: η or λ negative or not finite, β outside [0, 1), gradient and variable of
             different shapes, an index of IndexedSlices that is no row of the variable, `iterations`
-            negative. A refused step changes nothing. η and λ from a schedule, the indices and
-            `iterations` are checked in eager mode only.
+            negative. A refused step changes nothing. η and λ from a schedule, `iterations` and
+            indices that are not constant are checked in eager mode only.
         tf.errors.InvalidArgumentError: in a graph, a gradient whose shape is known only as the
             graph runs, and then differs from the variable's. Nothing is changed either.
 
@@ -183,15 +184,18 @@ class Lion(keras.optimizers.Optimizer):
 
     def apply(self, grads: Iterable[Any], trainable_variables: Iterable[Any] | None = None) -> None:
         """Update the variables; refuse what is not legal before anything is changed."""
-        given = [as_gradient(gradient) for gradient in grads]
-        gradients = given
+        gradients = given = list(grads)
         if trainable_variables is not None:
             trainable_variables = list(trainable_variables)
             gradients = check_gradients(given, trainable_variables)
         elif self.built and len(given) == len(self._trainable_variables):
             gradients = check_gradients(given, self._trainable_variables)
         # In a graph, nothing else orders the checks that are left for the run before the writes.
-        late = [new for new, old in zip(gradients, given, strict=True) if new is not old]
+        late = [
+            new
+            for new, old in zip(gradients, given, strict=True)
+            if new is not old and not is_known(old)
+        ]
         with tf.control_dependencies(late):
             super().apply(gradients, trainable_variables)
 
