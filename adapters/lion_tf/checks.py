@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from lion_ref.dtypes import check_dtypes
@@ -28,18 +29,11 @@ def number_or_schedule(name: str, value: Any) -> Any:
         ) from None
 
 
-def as_gradient(gradient: Any) -> Any:
-    """The gradient as a Tensor or IndexedSlices; None stays None, for Keras to filter."""
-    if gradient is None or isinstance(gradient, (tf.Tensor, tf.IndexedSlices)):
-        return gradient
-    return tf.convert_to_tensor(gradient)
-
-
 def check_gradients(gradients: Sequence[Any], variables: Sequence[Any]) -> list[Any]:
     """The gradients, dense; TypeError or ValueError that names the first pair that is not legal.
 
-    In a graph, a shape that is not known yet is checked as the graph runs: what writes must wait
-    for the gradients that are not the ones that were given.
+    In a graph, what is not known yet is checked as the graph runs: what writes must wait for the
+    gradients that `is_known` is not true of.
     """
     if len(gradients) != len(variables):
         raise ValueError(
@@ -54,6 +48,13 @@ def check_gradients(gradients: Sequence[Any], variables: Sequence[Any]) -> list[
     ]
 
 
+def is_known(gradient: Any) -> bool:
+    """Whether a gradient, as it was given, can be refused before a graph runs."""
+    if isinstance(gradient, tf.IndexedSlices):
+        return False  # its rows may be any
+    return not isinstance(gradient, tf.Tensor) or gradient.shape.is_fully_defined()
+
+
 def check_iterations(iterations: int) -> None:
     """ValueError unless the number of steps done is one; the kernel's fences rely on it."""
     if iterations < 0:
@@ -62,45 +63,100 @@ def check_iterations(iterations: int) -> None:
 
 def _checked(gradient: Any, variable: Any) -> Any:
     """The gradient of one variable, dense and of the variable's shape."""
+    if isinstance(gradient, tf.IndexedSlices):
+        gradient = _dense(gradient, variable)
+    else:
+        gradient = _tensor("grad", gradient, variable)
+        _check_dtype(gradient, variable)
+    _check_shape(gradient.shape, variable)
+    # Of an unknown shape, a single row would be broadcast. Of a known one, this is an operation for
+    # tf.debugging.enable_check_numerics to find a NaN in, before anything is changed.
+    return tf.ensure_shape(gradient, variable.shape)
+
+
+def _check_dtype(gradient: Any, variable: Any) -> None:
     dtype = tf.as_dtype(variable.dtype).name
     try:
         check_dtypes(dtype, dtype, gradient.dtype.name)
     except TypeError as error:
-        raise TypeError(f"variable {_name(variable)!r}: {error}") from None
-    _check_shape(gradient, variable)
-    if isinstance(gradient, tf.IndexedSlices):
-        gradient = _dense(gradient, variable)
-        _check_shape(gradient, variable)
-    if gradient.shape.is_fully_defined():
-        return gradient
-    return tf.ensure_shape(gradient, variable.shape)  # a single row would be broadcast
+        raise TypeError(f"variable {path(variable)!r}: {error}") from None
 
 
-def _check_shape(gradient: Any, variable: Any) -> None:
-    if not gradient.shape.is_compatible_with(variable.shape):
+def _check_shape(shape: Any, variable: Any) -> None:
+    if not shape.is_compatible_with(variable.shape):
         raise ValueError(
-            f"variable {_name(variable)!r}: grad has shape {tuple(gradient.shape)}, but the "
+            f"variable {path(variable)!r}: grad has shape {tuple(shape)}, but the "
             f"variable has shape {tuple(variable.shape)}; legal: the variable's shape"
         )
 
 
-def _dense(gradient: Any, variable: Any) -> Any:
-    """IndexedSlices as a Tensor; slices that do not know their dense shape are the variable's."""
-    if tf.executing_eagerly():  # TensorFlow drops negative rows, and on a GPU rows beyond the last
-        rows = variable.shape[0] if variable.shape else 0
-        indices = gradient.indices.numpy()
-        outside = indices[(indices < 0) | (indices >= rows)]
+def _tensor(what: str, value: Any, variable: Any) -> Any:
+    """What a Tensor can be made of, as Keras would: an array, a list, a variable."""
+    try:
+        return tf.convert_to_tensor(value)
+    except (TypeError, ValueError):
+        raise TypeError(
+            f"variable {path(variable)!r}: {what} is of type {type(value).__name__}; legal: a "
+            "Tensor, or what TensorFlow can make one of"
+        ) from None
+
+
+def _dense(slices: Any, variable: Any) -> Any:
+    """IndexedSlices of whatever can be made a Tensor, as the Tensor that they stand for."""
+    values = _tensor("the values of grad", slices.values, variable)
+    _check_dtype(values, variable)
+    rows = _rows(slices.dense_shape, variable)
+    indices = _indices(slices.indices, variable, variable.shape[0] if variable.shape else 0)
+    ranks = values.shape.rank, indices.shape.rank
+    if None not in ranks and not values.shape[: ranks[1]].is_compatible_with(indices.shape):
+        raise ValueError(
+            f"variable {path(variable)!r}: grad has values of shape {tuple(values.shape)} for "
+            f"indices of shape {tuple(indices.shape)}; legal: one row of values for each index"
+        )
+    return tf.math.unsorted_segment_sum(values, indices, rows)
+
+
+def _indices(given: Any, variable: Any, rows: int) -> Any:
+    """Indices as int32 or int64, which TensorFlow has operations for on every device."""
+    indices = _tensor("the indices of grad", given, variable)
+    if indices.shape.num_elements() == 0:
+        return tf.zeros(indices.shape, tf.int64)  # an empty list does not say of what
+    if not indices.dtype.is_integer:
+        raise TypeError(
+            f"variable {path(variable)!r}: grad has indices of dtype {indices.dtype.name}; legal: "
+            f"integers in range({rows})"
+        )
+    known = tf.get_static_value(indices)
+    if known is not None:  # TensorFlow drops negative rows, and on a GPU rows beyond the last
+        outside = known[(known < 0) | (known >= rows)]
         if outside.size:
             raise ValueError(
-                f"variable {_name(variable)!r}: grad has the index {outside[0]}; legal: an "
+                f"variable {path(variable)!r}: grad has the index {outside[0]}; legal: an "
                 f"integer in range({rows})"
             )
-    if gradient.dense_shape is None:
-        shape = tf.constant(list(variable.shape), gradient.indices.dtype)
-        gradient = tf.IndexedSlices(gradient.values, gradient.indices, shape)
-    return tf.convert_to_tensor(gradient)
+    return indices if indices.dtype in {tf.int32, tf.int64} else tf.cast(indices, tf.int64)
 
 
-def _name(variable: Any) -> str:
+def _rows(dense_shape: Any, variable: Any) -> Any:
+    """The number of rows: the variable's, unless a graph has yet to compute the dense shape."""
+    rows, known = variable.shape[0] if variable.shape else 0, dense_shape
+    if dense_shape is None:
+        return rows
+    if tf.is_tensor(dense_shape):
+        dense_shape = tf.convert_to_tensor(dense_shape)  # of a variable
+        known = tf.get_static_value(dense_shape, partial=True)
+    try:
+        shape = tf.TensorShape(known)
+    except (TypeError, ValueError):
+        raise TypeError(
+            f"variable {path(variable)!r}: grad has the dense_shape {np.asarray(known).tolist()}; "
+            f"legal: the variable's shape, {tuple(variable.shape)}, or None"
+        ) from None
+    _check_shape(shape, variable)
+    return rows if shape.is_fully_defined() or not tf.is_tensor(dense_shape) else dense_shape[0]
+
+
+def path(variable: Any) -> str:
+    """What Keras calls a variable in its model; a variable of TensorFlow's own has a name."""
     name: str = getattr(variable, "path", variable.name)
-    return name
+    return name.partition(":")[0]

@@ -14,6 +14,7 @@ min(iterations, 0), which is read from a variable.
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache, partial
 from typing import Any, Final, TypeAlias
 
@@ -95,7 +96,12 @@ def update(
 
 @cache
 def compiled(dtype: tf.DType, gradient: tf.DType, rate: tf.DType, decay: tf.DType) -> Any:
-    """`update` for arguments of these dtypes: one trace, which XLA compiles for each shape."""
+    """`update` for arguments of these dtypes: one trace, which XLA compiles for each shape.
+
+    It is traced in a thread of its own. TensorFlow's debuggers (`enable_check_numerics`,
+    `enable_dump_debug_info`) put operations, which XLA cannot compile, into all that is traced in
+    the thread that has switched them on, and in no other.
+    """
     handle, scalar = tf.TensorSpec([], tf.resource), tf.TensorSpec([], tf.int64)
     signature = [
         handle,
@@ -106,12 +112,14 @@ def compiled(dtype: tf.DType, gradient: tf.DType, rate: tf.DType, decay: tf.DTyp
         tf.TensorSpec([4], tf.float64),
         scalar,
     ]
-    return tf.function(
+    function = tf.function(
         partial(_update, dtype),
         input_signature=signature,
         jit_compile=True,
         autograph=False,
     )
+    with ThreadPoolExecutor(max_workers=1) as elsewhere:
+        return elsewhere.submit(function.get_concrete_function).result()
 
 
 def _update(

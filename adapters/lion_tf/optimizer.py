@@ -12,15 +12,16 @@ from lion_ref.dtypes import compute_dtype
 from lion_ref.hyperparameters import finite_in, in_unit_interval
 from lion_tf.checks import (
     Schedule,
-    as_gradient,
     check_gradients,
     check_iterations,
+    is_known,
     number_or_schedule,
 )
+from lion_tf.excluded import Excluded
 from lion_tf.kernel import Tensor, update
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
 
 class Rates(NamedTuple):
@@ -86,11 +87,13 @@ class Lion(keras.optimizers.Optimizer):
 
     Raises:
         TypeError: a scalar that is no real number; a gradient wider than the compute dtype, or one
-            or a variable that is not float16, bfloat16, float32 or float64.
+            or a variable that is not float16, bfloat16, float32 or float64; a gradient, or a part
+            of IndexedSlices, that no tensor can be made of; indices that are no integers.
         ValueError: η or λ negative or not finite, β outside [0, 1), gradient and variable of
             different shapes, an index of IndexedSlices that is no row of the variable, `iterations`
-            negative. A refused step changes nothing. η and λ from a schedule, the indices and
-            `iterations` are checked in eager mode only.
+            negative; at `build`, a variable that a config excludes from the decay and that cannot
+            be told. A refused step changes nothing. η and λ from a schedule, `iterations` and
+            indices that are not constant are checked in eager mode only.
         tf.errors.InvalidArgumentError: in a graph, a gradient whose shape is known only as the
             graph runs, and then differs from the variable's. Nothing is changed either.
 
@@ -105,6 +108,9 @@ class Lion(keras.optimizers.Optimizer):
     """
 
     _learning_rate: Any  # Keras': a variable, a schedule or a callable
+    _excluded = Excluded()
+    # What a config says, until there are variables to find; behind a call, as Keras tracks dicts.
+    _excluded_config: Callable[[], Mapping[str, Any]] | None = None
 
     def __init__(
         self,
@@ -172,6 +178,8 @@ class Lion(keras.optimizers.Optimizer):
             return
         self._check_finite(self._last_learning_rate, "learning_rate", var_list)
         self._check_finite(self.weight_decay, "weight_decay", var_list)
+        if self._excluded_config and var_list:  # Keras builds what it loads from .h5 for none
+            self._exclude(Excluded.found(self._excluded_config(), var_list))
         if any(tf.as_dtype(variable.dtype) == tf.float64 for variable in var_list):
             self._widen_learning_rate("float64")
         elif tf.as_dtype(keras.config.floatx()).size < tf.float32.size:
@@ -183,15 +191,18 @@ class Lion(keras.optimizers.Optimizer):
 
     def apply(self, grads: Iterable[Any], trainable_variables: Iterable[Any] | None = None) -> None:
         """Update the variables; refuse what is not legal before anything is changed."""
-        given = [as_gradient(gradient) for gradient in grads]
-        gradients = given
+        gradients = given = list(grads)
         if trainable_variables is not None:
             trainable_variables = list(trainable_variables)
             gradients = check_gradients(given, trainable_variables)
         elif self.built and len(given) == len(self._trainable_variables):
             gradients = check_gradients(given, self._trainable_variables)
         # In a graph, nothing else orders the checks that are left for the run before the writes.
-        late = [new for new, old in zip(gradients, given, strict=True) if new is not old]
+        late = [
+            new
+            for new, old in zip(gradients, given, strict=True)
+            if new is not old and not is_known(old)
+        ]
         with tf.control_dependencies(late):
             super().apply(gradients, trainable_variables)
 
@@ -211,13 +222,25 @@ class Lion(keras.optimizers.Optimizer):
             tf.as_dtype(variable.dtype),
         )
 
+    def exclude_from_weight_decay(
+        self, var_list: Iterable[Any] | None = None, var_names: Iterable[str] | None = None
+    ) -> None:
+        """Keras': λ is 0 for these variables, and for those in whose name a pattern is found.
+
+        The config keeps both, so that a model which is loaded excludes the same variables.
+        """
+        self._exclude(Excluded(list(var_list or ()), list(var_names or ())))
+
     def get_config(self) -> dict[str, Any]:
-        """The arguments that make this optimizer anew, without its state."""
+        """What `from_config` makes this optimizer anew of, without its state."""
         config: dict[str, Any] = super().get_config()
         if isinstance(self._learning_rate, keras.Variable):
             config["learning_rate"] = self._exact_learning_rate()
         if callable(self.weight_decay):
             config["weight_decay"] = keras.saving.serialize_keras_object(self.weight_decay)
+        excluded = self._config_of_excluded()
+        if excluded["var_list"] or excluded["var_names"]:
+            config["exclude_from_weight_decay"] = excluded
         return config | {"beta_1": self.beta_1, "beta_2": self.beta_2}
 
     @classmethod
@@ -230,7 +253,10 @@ class Lion(keras.optimizers.Optimizer):
             config["weight_decay"] = keras.saving.deserialize_keras_object(
                 config["weight_decay"], custom_objects=custom_objects
             )
+        excluded = config.pop("exclude_from_weight_decay", None)
         optimizer: Lion = super().from_config(config, custom_objects=custom_objects)
+        if excluded is not None:
+            optimizer._excluded_config = lambda: excluded
         return optimizer
 
     # The hooks of Keras that are overridden.
@@ -244,6 +270,23 @@ class Lion(keras.optimizers.Optimizer):
         """Evaluate the scalars once for all variables; Keras reduces and distributes."""
         rates = self._rates(learning_rate, trainable_variables)
         super()._backend_update_step(grads, trainable_variables, rates)
+
+    # Variables without a decay.
+
+    def _exclude(self, excluded: Excluded) -> None:
+        super().exclude_from_weight_decay(*excluded.arguments)
+        self._excluded, self._excluded_config = excluded, None
+
+    def _config_of_excluded(self) -> Mapping[str, Any]:
+        if self._excluded_config:
+            return self._excluded_config()
+        if not self.built:
+            return self._excluded.config(None, (), self._var_key)
+        variables = self._trainable_variables
+        # A pattern is looked for in the name that `update_step` sees, which is TensorFlow's.
+        own = [x.value if isinstance(x, keras.Variable) else x for x in variables]
+        excluded = [not self._use_weight_decay(x) for x in own]
+        return self._excluded.config(variables, excluded, self._var_key)
 
     # The step's scalars.
 

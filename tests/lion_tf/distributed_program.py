@@ -52,8 +52,17 @@ def data() -> tuple[Array, Array]:
     return theta, gradients.astype(np.float32)
 
 
+def slices(gradient: Any) -> Any:
+    """The same gradient, as slices of tuples."""
+    return tf.IndexedSlices(tf.reverse(gradient, [0]), tuple(reversed(range(SIZE))), (SIZE, 1))
+
+
 def by_custom_loop(
-    devices: Any, kind: str, wrap: Callable[..., Any], **more: Any
+    devices: Any,
+    kind: str,
+    wrap: Callable[..., Any],
+    form: Callable[..., Any] = tf.identity,
+    **more: Any,
 ) -> list[tuple[Any, Any]]:
     """apply() in strategy.run; the variable's and the momentum's copies on this worker."""
     theta, gradients = data()
@@ -64,7 +73,7 @@ def by_custom_loop(
     @wrap
     def step(gradient: Any) -> None:
         # A gradient is reduced to where it was computed; the function's own argument is nowhere.
-        devices.run(lambda g: opt.apply([tf.identity(g)], [variable]), args=(gradient,))
+        devices.run(lambda g: opt.apply([form(g)], [variable]), args=(gradient,))
 
     for pair in gradients:
 
@@ -73,6 +82,14 @@ def by_custom_loop(
 
         step(devices.experimental_distribute_values_from_function(own))
     return local(devices, variable, opt)
+
+
+def under_a_debugger(devices: Any, kind: str) -> list[tuple[Any, Any]]:
+    tf.debugging.enable_check_numerics()
+    try:
+        return by_custom_loop(devices, kind, tf.function)
+    finally:
+        tf.debugging.disable_check_numerics()
 
 
 def by_fit(devices: Any, kind: str) -> list[tuple[Any, Any]]:
@@ -99,9 +116,12 @@ def local(devices: Any, variable: Any, opt: Any) -> list[tuple[Any, Any]]:
 def main(where: str, kind: str) -> None:
     devices = strategy(where)
     ways: dict[str, Callable[[], list[tuple[Any, Any]]]] = {
+        "debugged": lambda: under_a_debugger(devices, kind),  # first: nothing is traced yet
         "custom loop": lambda: by_custom_loop(devices, kind, tf.function),
         "clipped": lambda: by_custom_loop(devices, kind, tf.function, clipvalue=1e3),
     }
+    if kind == "lion_tf":  # Keras' own cannot reduce what it takes on one device
+        ways["slices"] = lambda: by_custom_loop(devices, kind, tf.function, slices)
     if where == "mirrored":  # Keras' fit takes no MultiWorkerMirroredStrategy, with any optimizer
         ways["fit"] = lambda: by_fit(devices, kind)
         ways["eager"] = lambda: by_custom_loop(devices, kind, lambda function: function)

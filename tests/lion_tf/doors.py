@@ -111,6 +111,19 @@ def normal(seed: int, shape: Any, *dtypes: str) -> tuple[Array, ...]:
     )
 
 
+def two_tables() -> tuple[lion_tf.Lion, list[Any]]:
+    """An optimizer that is built for two variables of four rows."""
+    variables = [keras.Variable(tf.ones((4, 2)), name=name) for name in "ab"]
+    opt = lion_tf.Lion(0.5)
+    opt.build(variables)
+    return opt, variables
+
+
+def state(opt: Any, variables: list[Any]) -> list[list[Any]]:
+    """All that a step may change: the variables, the momenta and the counter."""
+    return [v.numpy().tolist() for v in (*variables, *opt.variables)]
+
+
 def keras_names(scalars: dict[str, float]) -> dict[str, Any]:
     """lion_ref's names of the scalars → Keras'."""
     names = {"lr": "learning_rate", "beta1": "beta_1", "beta2": "beta_2"}

@@ -19,13 +19,11 @@ from tests.lion_tf.doors import (
     DOORS,
     SEMANTICS,
     difference,
-    doors,
     keras_names,
     normal,
     reference,
     replace_in_kernel,
     run,
-    variable,
 )
 
 DTYPES = pytest.mark.parametrize("dtype", list(STORAGE_DTYPES))
@@ -255,18 +253,3 @@ def test_an_untouched_zero_keeps_its_bits(door: str) -> None:
     [(after, _)] = run(Lion(0.5, weight_decay=0.5), door, theta, zeros, [np.negative(zeros)])
     assert same_bits(after, theta).all()
     assert bits(after).tolist() == [0, 1 << 31]
-
-
-@DOORS
-@pytest.mark.clause("C1", "C12")
-def test_slices_without_a_dense_shape_have_their_variable_s(door: str) -> None:
-    theta, m, rows = normal(19, (6, 3), *("float32",) * 3)
-    dense = np.zeros_like(rows)
-    dense[[4, 1]] = rows[:2]
-    target, opt = variable(theta), Lion(0.01, weight_decay=0.1)
-    opt.build([target])
-    opt.variables[-1].assign(m)
-    slices = tf.IndexedSlices(tf.constant(rows[:2]), tf.constant([4, 1], tf.int64))
-    doors()[door](opt, [slices], [target])
-    expected = reference(theta, m, [dense], lr=0.01, weight_decay=0.1)
-    assert not difference([(target.numpy(), opt.variables[-1].numpy())], expected)

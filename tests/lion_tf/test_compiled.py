@@ -19,7 +19,8 @@ def compiled(dtype: str) -> str:
     """The optimized HLO of one variable's update, which eager mode and tf.function run."""
     theta, m = (tf.Variable(tf.zeros([SIZE], dtype)) for _ in range(2))
     kind, double = tf.as_dtype(dtype), tf.float64
-    text: str = kernel.compiled(kind, kind, tf.float32, double).experimental_get_compiler_ir(
+    update = kernel.compiled(kind, kind, tf.float32, double)
+    text: str = tf.function(update, jit_compile=True).experimental_get_compiler_ir(
         theta.handle,
         m.handle,
         tf.zeros([SIZE], dtype),

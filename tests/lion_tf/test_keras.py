@@ -101,10 +101,8 @@ def test_train_on_batch() -> None:
 
 
 def traces() -> int:
-    """How often the update of float32 variables was traced."""
-    float32 = tf.float32, tf.float32, tf.float32
-    count: int = kernel.compiled(*float32, tf.float64).experimental_get_tracing_count()
-    return count
+    """How many updates were traced; one that is traced is never traced again."""
+    return kernel.compiled.cache_info().currsize
 
 
 @DOORS
@@ -332,24 +330,6 @@ def test_a_narrow_variable_takes_a_wide_gradient_unrounded(door: str) -> None:
 
 
 # Embeddings and frozen layers.
-
-
-@DOORS
-@pytest.mark.clause("C1", "C12")
-def test_indexed_slices_stand_for_a_dense_gradient(door: str) -> None:
-    theta, m = normal(17, (6, 3), "float32", "float32")
-    rows = np.random.default_rng(18).integers(-4, 5, (4, 3)).astype(np.float32)
-    where = [4, 1, 4, 0]  # row 4 twice; rows 2, 3 and 5 not at all
-    dense = np.zeros((6, 3), np.float32)
-    np.add.at(dense, where, rows)
-    target, opt = variable(theta), Lion(0.01, weight_decay=0.1)
-    opt.build([target])
-    opt.variables[-1].assign(m)
-    slices = tf.IndexedSlices(tf.constant(rows), tf.constant(where, tf.int64), tf.constant([6, 3]))
-    doors()[door](opt, [slices], [target])
-    [(expected, momentum)] = reference(theta, m, [dense], lr=0.01, weight_decay=0.1)
-    assert not difference([(target.numpy(), opt.variables[-1].numpy())], [(expected, momentum)])
-    assert not same_bits(expected[[2, 3, 5]], theta[[2, 3, 5]]).any()  # untouched rows move
 
 
 @FIT_MODES

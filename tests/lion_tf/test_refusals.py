@@ -13,23 +13,10 @@ import tensorflow as tf
 from lion_ref.arithmetic import same_bits
 from lion_tf import Lion
 from lion_tf.checks import check_gradients
-from tests.lion_tf.doors import DOORS, doors
+from tests.lion_tf.doors import DOORS, doors, state, two_tables
 
 NUMBER = "legal: a finite number >= 0"
 JIT = pytest.mark.parametrize("jit_compile", [False, True], ids=["function", "xla"])
-
-
-def two_tables() -> tuple[Lion, list[Any]]:
-    """An optimizer that is built for two variables of four rows."""
-    variables = [keras.Variable(np.ones((4, 2)), name=name) for name in "ab"]
-    opt = Lion(0.5)
-    opt.build(variables)
-    return opt, variables
-
-
-def state(opt: Lion, variables: list[Any]) -> list[list[Any]]:
-    """All that a step may change: the variables, the momenta and the counter."""
-    return [v.numpy().tolist() for v in (*variables, *opt.variables)]
 
 
 @pytest.mark.parametrize(
@@ -176,53 +163,6 @@ def test_a_shape_that_is_known_as_the_graph_runs(jit_compile: bool, spec: Any) -
             assert state(opt, variables) == before
     step(known)
     assert [v.numpy().tolist() for v in variables] == [[[0.5, 0.5]] * 4] * 2
-
-
-SLICES = {
-    "beyond": ([[1.0, 1.0]], [4], [4, 2], "grad has the index 4; legal: an integer in range(4)"),
-    "negative": ([[1.0, 1.0]], [-1], None, "grad has the index -1; legal: an integer in range(4)"),
-    "columns": (
-        [[1.0]],
-        [0],
-        None,
-        "grad has shape (4, 1), but the variable has shape (4, 2); legal: the variable's shape",
-    ),
-    "columns-that-are-hidden": (
-        [[1.0]],
-        [0],
-        [4, 2],
-        "grad has shape (4, 1), but the variable has shape (4, 2); legal: the variable's shape",
-    ),
-}
-
-
-@pytest.mark.parametrize("case", SLICES)
-@pytest.mark.clause("C13", "C14")
-def test_slices_that_cannot_be_dense(case: str) -> None:
-    opt, variables = two_tables()
-    before = state(opt, variables)
-    values, indices, shape, message = SLICES[case]
-    slices = tf.IndexedSlices(
-        tf.constant(values), tf.constant(indices), None if shape is None else tf.constant(shape)
-    )
-    with pytest.raises(ValueError, match=f"^variable 'b': {re.escape(message)}$"):
-        opt.apply([tf.ones((4, 2)), slices], variables)
-    assert state(opt, variables) == before
-
-
-@pytest.mark.clause("C14")
-def test_an_index_that_a_graph_refuses_on_a_cpu() -> None:
-    opt, variables = two_tables()
-
-    @tf.function(input_signature=[tf.TensorSpec([1], tf.int32)])
-    def step(indices: Any) -> None:
-        slices = tf.IndexedSlices(tf.ones((1, 2)), indices, tf.constant([4, 2]))
-        opt.apply([tf.ones((4, 2)), slices], variables)
-
-    before = state(opt, variables)
-    with tf.device("CPU:0"), pytest.raises(tf.errors.InvalidArgumentError, match="out of range"):
-        step(tf.constant([4]))
-    assert state(opt, variables) == before
 
 
 @pytest.mark.clause("C13", "C14")
