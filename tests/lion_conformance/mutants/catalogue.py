@@ -52,6 +52,8 @@ class Mutant:
     verdict: Verdict
     semantics: Semantics | None
     """The row of SPEC C16 that it is, if it is one."""
+    refuses: str
+    """The legal scalars that it refuses, though it is right elsewhere."""
     dtype: str
     """The dtype of θ in which it is judged."""
 
@@ -72,13 +74,16 @@ def mutant(
     *,
     semantics: Semantics | None = None,
     accepted: bool = False,
+    refuses: str = "",
     dtype: str = "float32",
     makes: bool = False,
 ) -> Callable[[T], T]:
     """Enter a port, whose docstring says what is wrong with it, into the catalogue.
 
     It has to be rejected, unless it is the semantics given and that is a rounding of Lion, or it is
-    `accepted`: a rounding of Lion that no row of SPEC C16 has. makes: the callable makes the port.
+    `accepted`: a rounding of Lion that no row of SPEC C16 has. refuses: the legal scalars that it
+    refuses, as a `Refusal` describes them; it is right where it answers. makes: the callable makes
+    the port.
     """
 
     def enter(made: T) -> T:
@@ -86,6 +91,8 @@ def mutant(
         verdict = Verdict.ACCEPTED if accepted else Verdict.REJECTED
         if semantics is not None and not semantics.is_other_algorithm:
             verdict = Verdict.BIT_EXACT_AS
+        if refuses:
+            verdict = Verdict.BIT_EXACT
         name = _spelled(made.__name__)
         if name in _CATALOGUE:
             raise ValueError(f"name={name!r} is not legal; legal: one that no other mutant has")
@@ -96,6 +103,7 @@ def mutant(
             make=new,
             verdict=verdict,
             semantics=semantics,
+            refuses=refuses,
             dtype=dtype,
         )
         return made

@@ -239,7 +239,7 @@ def minus_zero_learning_rate(*arrays: Any, **scalars: Any) -> Any:
     return changed(lr=lambda lr: lr + 0.0)(*arrays, **scalars)
 
 
-@mutant()
+@mutant(refuses="weight_decay = -0")
 def minus_zero_refused(*arrays: Any, **scalars: Any) -> Any:
     """λ = -0 is taken for a negative number, and raises."""
     if np.signbit(scalars["weight_decay"]):

@@ -42,7 +42,8 @@ BEFORE: Final = """# Wrong ports, and what the judge says
 and in every triple of dtypes with the θ that is named. {rejected} are rejected. {exact} are no
 mistakes but other roundings that have a name, and are told by it. {accepted} are roundings of Lion
 that no row of [SPEC C16](../SPEC.md) has: each of their elements is one that some row gives, so C23
-accepts it.
+accepts it. {refusing} is right wherever it answers, and falls short for the legal scalars that it
+refuses.
 
 *cases* is how many it took until the first rejection; a case has up to 262,145 elements. The ports
 are in [tests/lion_conformance/mutants](../tests/lion_conformance/mutants), and `make test` judges
@@ -105,6 +106,7 @@ def page(rows: dict[str, list[Row]]) -> str:
             rejected=counts[Verdict.REJECTED.value],
             exact=counts[Verdict.BIT_EXACT_AS.value],
             accepted=counts[Verdict.ACCEPTED.value],
+            refusing=counts[Verdict.BIT_EXACT.value],
         )
     ]
     for theme, found in rows.items():
