@@ -11,7 +11,7 @@ Tree = Any
 
 LEGAL = (
     'legal: a tree of booleans like params, a prefix of one, a function of params (with "mask" '
-    "among the static_args of optax.inject_hyperparams), None"
+    "among the static_args of optax.inject_hyperparams); None to decay all, weight_decay=0 for none"
 )
 
 

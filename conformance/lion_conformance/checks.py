@@ -103,7 +103,7 @@ class _Judged:
         result = explained(port, [result], max_examples=max_examples, seed=seed)[0]
         self.result = with_refusals(result, port.declared)
         if tally.undeclared:
-            self.failures.setdefault(Check.ANSWERS, refused_alone(port, tally.scalars))
+            self.failures.setdefault(Check.ANSWERS, refused_alone(port, tally))
         if tally.broken is not None:
             self.failures[Check.DECLARED] = tally.broken
 

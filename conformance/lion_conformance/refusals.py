@@ -64,13 +64,13 @@ class Scalars:
         self.refused[_points(case)] = (*kept, count + 1)
         return True
 
-    def example(self) -> tuple[Case, str] | None:
-        """The smallest case that was refused, and the port's words."""
-        if not self.refused:
-            return None
-        case, words, _ = min(
-            self.refused.values(), key=lambda x: (not x[0].param.size, x[0].param.size)
-        )
+    def example(self, refusal: Refusal) -> tuple[Case, str]:
+        """The smallest case that was refused for this, and the port's words."""
+        name = refusal.argument
+        found = [
+            x for x in self.refused.values() if not name or refusal.holds(name, getattr(x[0], name))
+        ]
+        case, words, _ = min(found, key=lambda x: (not x[0].param.size, x[0].param.size))
         return case, words
 
 
@@ -175,8 +175,7 @@ def _known(case: Case, blamed: dict[str, dict[Point, Any]]) -> str:
 def _blame(port: Port, case: Case) -> str:
     """The scalar without whose value the port takes the case; nothing if it is not one alone."""
     for name in SCALARS:
-        usual_there: dict[str, Any] = {name: _USUAL[name]}
-        changed = replace(case, **usual_there)
+        changed = _usually(case, [name])
         try:
             run_once(port, *changed.arrays, **changed.scalars)
         except RaisedError:
@@ -185,6 +184,18 @@ def _blame(port: Port, case: Case) -> str:
             return name
         return name
     return ""
+
+
+def plainer(case: Case, refusal: Refusal) -> Case:
+    """One element, and usual scalars but for the refused one."""
+    case = case.at(0) if case.param.size else case
+    others = [name for name in SCALARS if refusal.argument and name != refusal.argument]
+    return _usually(case, others)
+
+
+def _usually(case: Case, names: Sequence[str]) -> Case:
+    usual_there: dict[str, Any] = {name: _USUAL[name] for name in names}
+    return replace(case, **usual_there)
 
 
 def _intervals(

@@ -13,7 +13,7 @@ from lion_conformance.events import Freeze, Merge, Schedule, Split, Step, Thaw
 from lion_conformance.judge import Failure, Tally, first_difference
 from lion_conformance.port import RaisedError, run_once
 from lion_conformance.reduce import reduced
-from lion_conformance.refusals import Scalars
+from lion_conformance.refusals import plainer
 from lion_conformance.state import State
 from lion_conformance.trajectory import RunFailure, Trajectory, follow
 
@@ -42,19 +42,15 @@ def smallest(port: Port, failure: Failure | RunFailure) -> Failure | RunFailure:
     return shortened(port, failure)
 
 
-def refused_alone(port: Port, scalars: Scalars) -> Failure:
-    """A refused case as a failure without an answer: of one element, if that is refused too."""
-    example = scalars.example()
-    if example is None:
-        raise ValueError("no case was refused")
-    case, words = example
-    alone = Scalars.none()
-    for simpler in (case.at(0),) if case.param.size else ():
-        try:
-            run_once(port, *simpler.arrays, **simpler.scalars)
-        except RaisedError as error:
-            alone.refuse(simpler, error)
-    case, words = alone.example() or (case, words)
+def refused_alone(port: Port, tally: Tally) -> Failure:
+    """A refused case as a failure without an answer, as plain as the port still refuses it."""
+    refusal = tally.undeclared[0]
+    case, words = tally.scalars.example(refusal)
+    simpler = plainer(case, refusal)
+    try:
+        run_once(port, *simpler.arrays, **simpler.scalars)
+    except RaisedError as error:
+        case, words = simpler, str(error)
     return Failure(case, None, words, error=RaisedError(words))
 
 

@@ -204,7 +204,7 @@ def result_of(port: Port, dtype: str, tally: Tally) -> DtypeResult:
     if tally.shortfall is not None:
         counterexample = Counterexample.of(smallest(port, tally.shortfall))
     elif tally.undeclared:
-        counterexample = Counterexample.of(refused_alone(port, tally.scalars))
+        counterexample = Counterexample.of(refused_alone(port, tally))
     return DtypeResult(
         dtype=dtype,
         triples=tuple(spelled(x) for x in port.triples if x[0] == dtype),
