@@ -60,12 +60,20 @@ def asked_for(port: Port, dtypes: Dtypes | None, *, mixed: bool = False) -> Aske
     return Asked(replace(port, triples=(*chosen, *others)), params, frozenset(tried))
 
 
-def without_untaken(asked: Asked) -> tuple[Port, list[str]]:
-    """The port in the triples that it takes, and the dtypes of θ that are left to judge."""
+def without_untaken(asked: Asked) -> tuple[Asked, dict[str, str]]:
+    """What is left of a port that takes not all that is tried, and its words on the rest."""
     tally = Tally(None)
-    untaken = [x for x in asked.port.triples if x in asked.tried and not tally.takes(asked.port, x)]
-    port = asked.without(untaken)
-    return port, [dtype for dtype in asked.dtypes if dtype in port.params()]
+    for triple in asked.port.triples:
+        if triple in asked.tried:
+            tally.takes(asked.port, triple)
+            tally.go_on()
+    port = asked.without(tally.not_taken)
+    if port.triples == asked.port.triples:  # it takes all, or nothing
+        return asked, {}
+    dtypes = tuple(dtype for dtype in asked.dtypes if dtype in port.params())
+    return replace(asked, port=port, dtypes=dtypes), {
+        spelled(triple): words for triple, words in tally.not_taken.items()
+    }
 
 
 def spelled(triple: Sequence[str]) -> str:

@@ -57,11 +57,13 @@ class _Stateless:
             param, momentum = self._refilled(i)
             inputs = (param, momentum, grad)
             before = [bits(x).copy() for x in inputs]
-            result = self._step(*inputs, lr=lr, weight_decay=weight_decay, **self._betas)
-            for name, array, pattern in zip(
-                ("param", "momentum", "grad"), inputs, before, strict=True
-            ):
-                check_unchanged(name, array, pattern)
+            try:
+                result = self._step(*inputs, lr=lr, weight_decay=weight_decay, **self._betas)
+            finally:  # by a step that raises too
+                for name, array, pattern in zip(
+                    ("param", "momentum", "grad"), inputs, before, strict=True
+                ):
+                    check_unchanged(name, array, pattern)
             results = _pair(result)
             if all(a.shape == b.shape for a, b in zip(results, inputs, strict=False)):
                 _check_new(results, inputs)  # else the wrong shape is what there is to say

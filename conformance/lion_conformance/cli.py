@@ -123,6 +123,8 @@ def _diagnose(parsed: argparse.Namespace) -> int:
     """Say which semantics the port has; 1 if there is none that gives its bits."""
     found = diagnosis(find(parsed.port), dtypes=parsed.dtype or None)
     print(found.sentence)
+    for dtype, words in found.not_taken.items():
+        print(f"{dtype} not taken: {words}")
     if found.undetermined:
         print(f"undetermined, no input showed a difference: {', '.join(found.undetermined)}")
     return FELL_SHORT if found.semantics is None else AS_DECLARED

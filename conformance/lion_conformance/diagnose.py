@@ -8,7 +8,7 @@ seen on which the canonical one gives other bits.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import product
 from typing import TYPE_CHECKING, Any, Final
@@ -57,6 +57,8 @@ class Diagnosis:
     undetermined: tuple[str, ...] = ()
     ordinarily: Semantics | None = None
     refusals: tuple[Refusal, ...] = ()
+    not_taken: dict[str, str] = field(default_factory=dict)
+    """Dtypes that nobody asked for by name and that the port does not take, with its words."""
 
 
 def any_case(_: Case) -> bool:
@@ -103,14 +105,14 @@ def diagnosis(port: Port | Callable[..., Any], *, dtypes: Dtypes | None = None) 
     "equals the reference in which m' = fma(1-β2, g, β2·m)"
     """
     given = port if isinstance(port, Port) else from_callable(port)
-    subject, wanted = without_untaken(asked_for(given, dtypes))
+    asked, not_taken = without_untaken(asked_for(given, dtypes))
 
     def searched(scope: Scope) -> Diagnosis:
-        search = Search(subject, wanted, scope)
+        search = Search(asked.port, asked.dtypes, scope)
         result = search.result()
         refusals = search.refusals()
         words = wherever_it_answers(result.sentence, refusals)
-        return replace(result, sentence=words, refusals=refusals)
+        return replace(result, sentence=words, refusals=refusals, not_taken=not_taken)
 
     return in_widest_scope(searched)
 
@@ -125,6 +127,7 @@ class Search:
         self._unasked = filter(scope, self._inputs())
         self._seen: list[Evidence] = []
         self._scalars = Scalars.none()
+        self._raised = False
         self._survivors: list[Semantics] | None = None
         self._failed: Diagnosis | None = None
 
@@ -134,6 +137,7 @@ class Search:
             if self._survivors is None:
                 self._survivors = self._search()
         except PortError as error:
+            self._raised = True
             self._failed = Diagnosis(None, f"{UNKNOWN}: {error}", parted_at=str(error))
         while self._failed is None and self._survivors:
             best = min(self._survivors, key=_simplicity)
@@ -197,7 +201,9 @@ class Search:
             yield self._seen[-1]
 
     def refusals(self) -> tuple[Refusal, ...]:
-        """The legal scalars that the port refused on the way."""
+        """The legal scalars that the port refused on the way, unless it raised at others too."""
+        if self._raised:
+            return ()
         return refusals_of(self._port, self._scalars)
 
     def _search(self) -> list[Semantics]:

@@ -43,6 +43,9 @@ Array = NDArray[Any]
 NO_ANSWER = (RaisedError, OtherDtypeError)
 """What a port does that does not take a dtype: it raises, or answers in another."""
 
+OTHER_SIZES = (257, 256, 1)
+"""Elements of the arrays with which a dtype is tried again before it is not taken."""
+
 AGAIN = 3
 """Every so many cases, the first among them, the port is asked a second time (SPEC C12)."""
 
@@ -180,12 +183,29 @@ class Tally:
         error = self.failure.error if isinstance(self.failure, Failure) else None
         if self.answers > answers or not isinstance(error, NO_ANSWER):
             return True
+        if any(self._answers(port, ordinary_case(triple, size)) for size in OTHER_SIZES):
+            return True  # it takes the dtype, but not always
         self.not_taken[triple] = str(error)
         self.failure, (self.cases, self.elements) = None, before
         return False
 
+    @staticmethod
+    def _answers(port: Port, case: Case) -> bool:
+        try:
+            run_once(port, *case.arrays, **case.scalars)
+        except NO_ANSWER:
+            return False
+        except PortError:
+            pass
+        return True
+
     def find_refusals(self, port: Port) -> None:
-        """Find out which scalars the port refuses, from the cases so far."""
+        """Find out which scalars the port refuses, from the cases so far.
+
+        A port that is rejected for what it raises has no refusals beside: they would be the same.
+        """
+        if isinstance(self.failure, Failure) and isinstance(self.failure.error, RaisedError):
+            return
         self.refusals = refusals_of(port, self.scalars)
         self.undeclared = tuple(undeclared(port, self.refusals))
 

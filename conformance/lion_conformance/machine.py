@@ -33,7 +33,7 @@ from lion_conformance.events import (
 )
 from lion_conformance.offers import Offer
 from lion_conformance.port import PortError
-from lion_conformance.refusals import avoided, avoiding
+from lion_conformance.refusals import avoided, avoided_betas
 from lion_conformance.script import FEW_TENSORS, TENSORS, Script, momenta_beside
 from lion_conformance.trajectory import RunFailure, Trajectory, judged, same_again
 from lion_conformance.walk import Walk
@@ -106,13 +106,12 @@ class Machine(RuleBasedStateMachine):
         self.triple = data.draw(st.sampled_from(self.triples))
         shapes = FEW_TENSORS if port.compiles else TENSORS
         self.start = Script(seed, [self.triple], shapes).state
-        run = avoiding(Trajectory(self.start, *betas, ()), self.tally.refusals)
-        self.betas = (run.beta1, run.beta2)
+        self.betas = avoided_betas(betas, self.tally.refusals)
         self.events: list[Event] = []
         self.shown: list[State] = []
         self.scheduled = False
         try:
-            self.walk = Walk(port, self.start, beta1=run.beta1, beta2=run.beta2)
+            self.walk = Walk(port, self.start, beta1=self.betas[0], beta2=self.betas[1])
         except PortError as error:
             run = self.run_so_far()
             self.reject(RunFailure(run, run.unanswered(error)))
@@ -135,7 +134,9 @@ class Machine(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         """Half of the runs are made once more."""
-        failure = same_again(self.port, self.run_so_far(), self.shown) if self.again else None
+        if not self.again:
+            return
+        failure = same_again(self.port, self.run_so_far(), self.shown, self.tally)
         if failure is not None:
             self.reject(failure)
 

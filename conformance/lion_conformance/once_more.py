@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from lion_conformance.driven import Driven
 from lion_conformance.events import Restore, Schedule, Step
+from lion_conformance.refusals import avoided, avoided_betas
 from lion_conformance.state import State
 from lion_conformance.walk import Answer, without_gradient
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from lion_conformance.events import Event
     from lion_conformance.port import Port
+    from lion_conformance.refusal import Refusal
 
 Array = NDArray[Any]
 Betas = tuple[float, float]
@@ -42,12 +44,19 @@ LATE: Final = "are others than when they were saved: restored after the session 
 
 
 def once_more(
-    port: Port, start: State, betas: Betas, events: Sequence[Event], shown: Sequence[State]
+    port: Port,
+    start: State,
+    betas: Betas,
+    events: Sequence[Event],
+    shown: Sequence[State],
+    refusals: Sequence[Refusal] = (),
 ) -> Iterator[list[Answer]]:
     """For each event, what the session shows where it is read; nothing where it is not.
 
     shown: the states after each event, of a session that was read after every one.
+    refusals: scalars that the run beside does not take.
     """
+    beside_it = [avoided(otherwise(event), refusals) for event in events]
     last = len(events) - 1
     reads = {last, last // 2} if len(events) >= SEVERAL else {last}
     steps_alone = all(isinstance(event, (Step, Restore)) for event in events)
@@ -56,18 +65,18 @@ def once_more(
     buffers = _Buffers()
     session = Driven(port, start, beta1=betas[0], beta2=betas[1])
     # Other betas, but where each pair of them is compiled for.
-    others = betas if port.compiles else betas[::-1]
+    others = avoided_betas(betas if port.compiles else betas[::-1], refusals)
     beside = Driven(port, _negated(start), beta1=others[0], beta2=others[1])
-    for event in events[:AHEAD]:
-        _happen(beside, _otherwise(event), buffers)
+    for event in beside_it[:AHEAD]:
+        _happen(beside, event, buffers)
     for t, event in enumerate(events):
         if isinstance(event, Restore):
             saved.append((t, session.saved(), session.again()))
             beside.saved()
         else:
             _happen(session, event, buffers)
-        for later in events[t + AHEAD : t + AHEAD + 1]:
-            _happen(beside, _otherwise(later), buffers)
+        for later in beside_it[t + AHEAD : t + AHEAD + 1]:
+            _happen(beside, later, buffers)
         if anew is not None:
             _happen(anew, event, buffers)
         elif steps_alone and t == last // 2:
@@ -159,7 +168,7 @@ def _negated(state: State) -> State:
     return State(tuple(-x for x in state.params), tuple(-x for x in state.momenta))
 
 
-def _otherwise(event: Event) -> Event:
+def otherwise(event: Event) -> Event:
     """The event as it happens to the run beside: other gradients, another η and λ."""
     if isinstance(event, Schedule):
         return Schedule(event.lr[::-1], event.weight_decay[::-1])

@@ -244,8 +244,18 @@ def answering() -> Iterator[None]:
     except (KeyboardInterrupt, GeneratorExit):
         raise
     except BaseException as error:  # a port that exits or skips must not end the judging as passed
-        text = " ".join(str(error).split()) or "it does not say why"
-        raise RaisedError(f"the port raised {type(error).__name__}: {text[:300]}") from error
+        check_environment()
+        raise RaisedError(f"the port raised {type(error).__name__}: {_words(error)}") from error
+
+
+def _words(error: BaseException) -> str:
+    """What an exception says, in one line that can be printed."""
+    try:
+        text = " ".join(str(error).split())
+    except Exception:  # noqa: BLE001 - somebody else's __str__ may raise anything
+        return "its words cannot be had"
+    shown = "".join(x if x.isprintable() else "?" for x in text[:300])
+    return shown or "it does not say why"
 
 
 def check_environment() -> None:
@@ -279,12 +289,14 @@ def run_once(
     the case.
     """
     given_grad = like(grad)
-    with answering():
-        session = port.open([like(param)], [like(momentum)], beta1=beta1, beta2=beta2)
-        session.step([given_grad], lr=lr, weight_decay=weight_decay)
-        shown = session.read()
-    check_environment()
-    check_gradients([given_grad], [grad])
+    try:
+        with answering():
+            session = port.open([like(param)], [like(momentum)], beta1=beta1, beta2=beta2)
+            session.step([given_grad], lr=lr, weight_decay=weight_decay)
+            shown = session.read()
+        check_environment()
+    finally:
+        check_gradients([given_grad], [grad])  # by a port that raises too
     params, momenta = shown_by_read(shown, 1)
     results = (params[0], momenta[0])
     for name, result, given in zip(("param", "momentum"), results, (param, momentum), strict=True):

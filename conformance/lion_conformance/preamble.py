@@ -106,9 +106,9 @@ of 0 costs a compilation, and no row of SPEC C16 has what Keras makes of λ = -0
 """
 
 
-def ordinary_case(triple: Triple) -> Case:
+def ordinary_case(triple: Triple, size: int = 257) -> Case:
     """The case by which a port may say that it does not take a triple of dtypes."""
-    return _case(np.random.default_rng(0), triple, (257,))
+    return _case(np.random.default_rng(0), triple, (size,))
 
 
 def preamble(triples: Sequence[Triple], *, compiles: bool) -> Iterator[Case]:

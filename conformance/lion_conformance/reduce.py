@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lion_conformance.judge import Failure, Tally, first_difference
+from lion_conformance.port import RaisedError
+from lion_conformance.refusals import usual
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -42,6 +44,8 @@ ATTEMPTS = 400
 
 def reduced(port: Port, failure: Failure) -> Failure:
     """The simplest failure found near the given one; the given one if nothing simpler fails."""
+    if isinstance(failure.error, RaisedError) and not usual(failure.case):
+        return failure  # a refusal, which is as plain as it can be
     best, calls = failure, 0
 
     def fails(case: Case) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Final
 
@@ -35,7 +36,15 @@ class Refusal:
             raise ValueError(
                 f"argument={self.argument!r} is not legal; legal: {', '.join(SCALARS)}"
             )
-        if not self.least <= self.greatest:
+        for name in ("least", "greatest"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, (int, float)):
+                raise TypeError(f"{name}={value!r} is not legal; legal: a number")
+            if not 0 <= value < (1 if self.argument.startswith("beta") else math.inf):
+                legal = "in [0, 1)" if self.argument.startswith("beta") else "finite, >= 0"
+                what = self.argument or "scalars"
+                raise ValueError(f"{name}={value!r} is not legal for {what}; legal: {legal}")
+        if self.least > self.greatest:
             raise ValueError(
                 f"least={self.least!r} is not legal with greatest={self.greatest!r}; legal: a "
                 "number that is no larger"
@@ -47,7 +56,7 @@ class Refusal:
             return "some scalars together that it takes apart"
         if self.least == self.greatest:
             return f"{self.argument} = {_number(self.greatest)}"
-        return f"{self.argument} from {_number(self.least)} to {_number(self.greatest)}"
+        return f"{self.argument} from {_number(abs(self.least))} to {_number(self.greatest)}"
 
     def covers(self, other: Refusal) -> bool:
         """Whether all that the other refuses is refused here too."""
@@ -63,6 +72,6 @@ class Refusal:
 
 
 def _number(value: float) -> str:
-    """A number as it would be typed."""
+    """A number in six digits, unless that makes a whole number of one that is none."""
     short = f"{value:g}"
-    return short if float(short) == value else repr(value)
+    return repr(value) if float(short) == 1 != value else short

@@ -20,8 +20,11 @@ if TYPE_CHECKING:
     from lion_conformance.port import Port
     from lion_conformance.trajectory import Trajectory
 
-PROBES: Final = 60
-"""Sets of scalars for which it is found out which scalar is refused; the others are like them."""
+PROBES: Final = 200
+"""Values for which it is found out whether the port refuses them, beside usual ones."""
+
+FEW: Final = 3
+"""Intervals of one scalar that are told one by one."""
 
 _USUAL: Final = dict(zip(("lr", "beta1", "beta2", "weight_decay"), ORDINARY, strict=True))
 
@@ -64,6 +67,14 @@ class Scalars:
         self.refused[_points(case)] = (*kept, count + 1)
         return True
 
+    def refuses(self, port: Port, case: Case) -> bool:
+        """Whether the port has refused these scalars, or does so now; takes note of it."""
+        if usual(case):
+            return False
+        if _points(case) not in self.refused and not _raises(port, case):
+            return False
+        return self.refuse(case, RaisedError(self.refused.get(_points(case), (case, "", 0))[1]))
+
     def example(self, refusal: Refusal) -> tuple[Case, str]:
         """The smallest case that was refused for this, and the port's words."""
         name = refusal.argument
@@ -75,17 +86,19 @@ class Scalars:
 
 
 def refusals_of(port: Port, scalars: Scalars) -> tuple[Refusal, ...]:
-    """The values of each scalar that the port refuses, as intervals between those it takes."""
-    if not scalars.refused:
-        return ()
+    """The values of each scalar that the port refuses, as intervals between those it takes.
+
+    A value is refused if the port declares that, or raises for it beside usual scalars.
+    """
     blamed: dict[str, dict[Point, tuple[str, int]]] = {}
     together: list[tuple[str, int]] = []
-    for number, (points, (case, words, count)) in enumerate(scalars.refused.items()):
-        argument = _known(case, blamed) or (_blame(port, case) if number < PROBES else "")
-        at = dict(zip(SCALARS, points, strict=True)).get(argument)
-        if at is None or at in _answered(scalars, argument):
+    blame = _Blame(port)
+    for case, words, count in scalars.refused.values():
+        argument = blame.of(case)
+        if not argument:
             together.append((words, count))
             continue
+        at = _point(getattr(case, argument))
         first, so_far = blamed.setdefault(argument, {}).get(at, (words, 0))
         blamed[argument][at] = (first, so_far + count)
     refusals = [
@@ -100,6 +113,41 @@ def refusals_of(port: Port, scalars: Scalars) -> tuple[Refusal, ...]:
     return tuple(refusals)
 
 
+class _Blame:
+    """Finds the scalar for whose value a case was refused; each value is tried once."""
+
+    def __init__(self, port: Port) -> None:
+        self._port = port
+        self._raises: dict[tuple[Any, ...], bool] = {}
+
+    def of(self, case: Case) -> str:
+        """Its name; nothing if the port takes each value beside usual ones, and declares none."""
+        for name in SCALARS:
+            alone = _usually(case, [other for other in SCALARS if other != name])
+            key = (case.triple, name, *_point(getattr(case, name)))
+            if not usual(alone) and self._refused(key, alone):
+                return name
+        declared = ((x, getattr(case, x)) for x in SCALARS)
+        return next(
+            (x for x, at in declared if any(said.holds(x, at) for said in self._port.declines)), ""
+        )
+
+    def _refused(self, key: tuple[Any, ...], case: Case) -> bool:
+        if key not in self._raises and len(self._raises) < PROBES:
+            self._raises[key] = _raises(self._port, case)
+        return self._raises.get(key, False)
+
+
+def _raises(port: Port, case: Case) -> bool:
+    try:
+        run_once(port, *case.arrays, **case.scalars)
+    except RaisedError:
+        return True
+    except PortError:
+        pass
+    return False
+
+
 def undeclared(port: Port, refusals: Iterable[Refusal]) -> list[Refusal]:
     """Those that the port does not say of itself."""
     return [x for x in refusals if not any(said.covers(x) for said in port.declines)]
@@ -111,7 +159,19 @@ def in_words(refusals: Sequence[Refusal]) -> str:
     >>> in_words([Refusal("lr", 0.0, 0.0), Refusal("beta1", 0.0, 0.25)])
     'refuses lr = 0, beta1 from 0 to 0.25'
     """
-    return f"refuses {', '.join(dict.fromkeys(x.describe() for x in refusals))}"
+    by_argument: dict[str, list[Refusal]] = {}
+    for refusal in refusals:
+        by_argument.setdefault(refusal.argument, []).append(refusal)
+    return f"refuses {', '.join(_briefly(x) for x in by_argument.values())}"
+
+
+def _briefly(refusals: Sequence[Refusal]) -> str:
+    """What is refused of one scalar; of many intervals how many, and where they begin and end."""
+    if len(refusals) <= FEW:
+        return ", ".join(dict.fromkeys(x.describe() for x in refusals))
+    argument = refusals[0].argument
+    whole = Refusal(argument, min(x.least for x in refusals), max(x.greatest for x in refusals))
+    return f"{len(refusals)} values or intervals of {whole.describe()}"
 
 
 def wherever_it_answers(sentence: str, refusals: Sequence[Refusal]) -> str:
@@ -128,12 +188,14 @@ def avoiding(run: Trajectory, refusals: Sequence[Refusal]) -> Trajectory:
     """The run with other scalars where the port would refuse those that it has."""
     if not refusals:
         return run
-    return replace(
-        run,
-        beta1=_instead("beta1", run.beta1, refusals),
-        beta2=_instead("beta2", run.beta2, refusals),
-        events=tuple(avoided(event, refusals) for event in run.events),
-    )
+    beta1, beta2 = avoided_betas((run.beta1, run.beta2), refusals)
+    events = tuple(avoided(event, refusals) for event in run.events)
+    return replace(run, beta1=beta1, beta2=beta2, events=events)
+
+
+def avoided_betas(betas: tuple[float, float], refusals: Sequence[Refusal]) -> tuple[float, float]:
+    """Other β where the port would refuse those given."""
+    return _instead("beta1", betas[0], refusals), _instead("beta2", betas[1], refusals)
 
 
 def avoided(event: Event, refusals: Sequence[Refusal]) -> Event:
@@ -165,25 +227,6 @@ def _point(value: float) -> Point:
 def _answered(scalars: Scalars, argument: str) -> set[Point]:
     place = SCALARS.index(argument)
     return {points[place] for points in scalars.answered}
-
-
-def _known(case: Case, blamed: dict[str, dict[Point, Any]]) -> str:
-    """A scalar of the case whose value is known to be refused."""
-    return next((x for x, at in blamed.items() if _point(getattr(case, x)) in at), "")
-
-
-def _blame(port: Port, case: Case) -> str:
-    """The scalar without whose value the port takes the case; nothing if it is not one alone."""
-    for name in SCALARS:
-        changed = _usually(case, [name])
-        try:
-            run_once(port, *changed.arrays, **changed.scalars)
-        except RaisedError:
-            continue
-        except PortError:
-            return name
-        return name
-    return ""
 
 
 def plainer(case: Case, refusal: Refusal) -> Case:

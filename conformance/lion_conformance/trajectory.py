@@ -18,13 +18,14 @@ from numpy.typing import NDArray
 from lion_conformance.cases import Case
 from lion_conformance.events import Restore, Step, spelled
 from lion_conformance.judge import Failure, Tally
-from lion_conformance.once_more import once_more
+from lion_conformance.once_more import once_more, otherwise
 from lion_conformance.port import Port, PortError, RaisedError
+from lion_conformance.refusals import avoided, avoided_betas
 from lion_conformance.walk import Walk
 from lion_ref.arithmetic import same_bits
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from lion_conformance.events import Event
     from lion_conformance.state import State
@@ -121,13 +122,33 @@ def follow(
     answered = answers(port, run, shown)
     if dtype is not None:
         answered = ([x for x in parts if x.case.param.dtype.name == dtype] for parts in answered)
-    return judged(run, answered, tally) or same_again(port, run, shown)
+    failure = judged(run, answered, tally)
+    return failure or same_again(port, run.until(len(shown) - 1), shown, tally)
 
 
-def same_again(port: Port, run: Trajectory, shown: Sequence[State]) -> RunFailure | None:
+def same_again(
+    port: Port, run: Trajectory, shown: Sequence[State], tally: Tally
+) -> RunFailure | None:
     """Where a run that passed, made once more otherwise, is not what it was: see `once_more`."""
-    betas = (run.beta1, run.beta2)
-    return judged(run, once_more(port, run.start, betas, run.events, shown), Tally(None))
+    betas, refusals = (run.beta1, run.beta2), tally.refusals
+    answered = once_more(port, run.start, betas, run.events, shown, refusals)
+    failure = judged(run, answered, Tally(None))
+    if failure is None or not isinstance(failure.last.error, RaisedError):
+        return failure
+    others = avoided_betas(betas[::-1], refusals)
+    beside = (avoided(otherwise(event), refusals) for event in run.events)
+    scalars = [*_scalars(run.events, betas), *_scalars(beside, others)]
+    # Any of them may be what it raised for: the run beside is ahead of this one.
+    cases = (replace(failure.last.case, **changed) for changed in scalars)
+    return None if any(tally.scalars.refuses(port, case) for case in cases) else failure
+
+
+def _scalars(events: Iterable[Event], betas: tuple[float, float]) -> Iterator[dict[str, Any]]:
+    """The scalars of each step that has its own."""
+    for event in events:
+        if isinstance(event, Step) and event.lr is not None:
+            rates = {"lr": event.lr, "weight_decay": event.weight_decay}
+            yield rates | {"beta1": betas[0], "beta2": betas[1]}
 
 
 def refused(failure: RunFailure, tally: Tally) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -12,12 +12,15 @@ from jsonschema import Draft202012Validator
 
 import lion_conformance
 import lion_ref
-from lion_conformance import PortTests, Verdict, diagnose, from_callable, verify
+from lion_conformance import PortTests, Verdict, diagnose, diagnosis, from_callable, verify
 from lion_conformance.cli import main
 from lion_conformance.report.as_text import render
 from lion_conformance.runner import Options, judge_port
 from lion_conformance.tape import load
 from lion_ref import CANONICAL
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 MIXED = ("bfloat16", "float32", "bfloat16")
 
@@ -115,6 +118,33 @@ def test_a_port_that_is_wrong_at_first_is_not_said_to_take_no_such_dtype() -> No
 
     report = verify(wrong_at_first, max_examples=1)
     assert report.verdicts["float16"] is Verdict.REJECTED
+
+
+@pytest.mark.clause("C29")
+@pytest.mark.parametrize("taken", [lambda n: n > 1, lambda n: False])
+def test_a_dtype_that_is_refused_at_times_is_taken_and_wrong(taken: Callable[[int], bool]) -> None:
+    """Refused at the first call, or for odd sizes: no way around being judged."""
+    calls: list[Any] = []
+
+    def at_times(param: Any, momentum: Any, grad: Any, **scalars: Any) -> Any:
+        if param.dtype == np.float16:
+            calls.append(param)
+            if param.size % 2 and not taken(len(calls)):
+                raise ValueError("an odd number of elements")
+        return lion_ref.step(param, momentum, grad, **scalars)
+
+    report = verify(at_times, max_examples=1)
+    assert report.verdicts["float16"] is Verdict.REJECTED
+    assert report.verdicts["float32"] is Verdict.BIT_EXACT
+    assert not report.ok
+
+
+@pytest.mark.clause("C29")
+def test_a_diagnosis_says_what_was_not_taken() -> None:
+    found = diagnosis(refuses_others)
+    assert found.semantics == CANONICAL
+    assert list(found.not_taken) == ["float16", "bfloat16", "float64"]
+    assert found.not_taken["float16"] == "the port raised TypeError: expected float32, got float16"
 
 
 @pytest.mark.clause("C2", "C29")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import ctypes.util
 import json
 import subprocess
 import sys
@@ -15,6 +17,7 @@ import lion_ref
 from lion_conformance import Port, Refusal, Verdict, diagnose, diagnosis, from_callable, verify
 from lion_conformance.checks import Check, Checklist
 from lion_conformance.cli import main
+from lion_conformance.refusals import in_words
 from lion_conformance.report.as_text import render
 from lion_conformance.report.origin import Origin
 from lion_ref import CANONICAL, Semantics
@@ -115,7 +118,7 @@ def test_the_rest_is_explained() -> None:
 @pytest.mark.parametrize(
     ("refused", "words"),
     [
-        (lambda lr, **_: lr > 1e5, "lr = 1e+30"),
+        (lambda lr, **_: lr > 1e5, "lr from 1.1773e+11 to 1e+38"),
         (lambda beta2, **_: beta2 < 0.5, "beta2 from 0 to "),
         (lambda weight_decay, **_: np.signbit(weight_decay), "weight_decay = -0"),
         (lambda lr, weight_decay, **_: lr * weight_decay >= 1, "some scalars together that"),
@@ -127,6 +130,119 @@ def test_the_range_is_named(refused: Callable[..., bool], words: str) -> None:
     assert not report.ok
     described = [x.describe() for x in report.results[0].refusals]
     assert any(x.startswith(words) for x in described), described
+
+
+def test_each_scalar_is_refused_by_itself() -> None:
+    """Also where two are refused at once; what a port declares is no shortfall then."""
+
+    def small(beta1: float, beta2: float, **_: float) -> bool:
+        return beta1 <= 0.5 or beta2 <= 0.5
+
+    found = {x.argument for x in judged(refusing(small)).results[0].refusals}
+    assert found == {"beta1", "beta2"}
+    declines = (Refusal("beta1", 0.0, 0.5), Refusal("beta2", 0.0, 0.5))
+    assert judged(from_callable(refusing(small), declines=declines)).ok
+
+
+def test_a_refusal_in_one_triple_of_several() -> None:
+    mixed = ("bfloat16", "float32", "bfloat16")
+
+    def port(param: Any, momentum: Any, grad: Any, **scalars: Any) -> Any:
+        if momentum.dtype == np.float32 and not scalars["lr"]:
+            raise ValueError("lr is 0")
+        return lion_ref.step(param, momentum, grad, **scalars)
+
+    report = verify(port, dtypes=["bfloat16", mixed], max_examples=1)
+    assert [x.describe() for x in report.results[0].refusals] == ["lr = 0"]
+    declines = (Refusal("lr", 0.0, 0.0),)
+    triples = (("bfloat16",) * 3, mixed)
+    assert verify(from_callable(port, triples=triples, declines=declines), max_examples=1).ok
+
+
+def test_many_intervals_are_told_in_few_words() -> None:
+    refusals = [Refusal("lr", x, x) for x in (0.0, 1e-9, 3e-8, 7.0)]
+    assert in_words(refusals) == "refuses 4 values or intervals of lr from 0 to 7"
+
+
+@pytest.mark.parametrize("seed", range(4, 7))
+@pytest.mark.parametrize("name", ["beta1", "beta2"])
+def test_a_run_beside_another_avoids_the_refused_scalars(name: str, seed: int) -> None:
+    """Its betas are those of the other, exchanged."""
+    port = refusing(lambda **scalars: scalars[name] == 0)
+    declares = from_callable(port, declines=(Refusal(name, 0.0, 0.0),))
+    report = verify(declares, dtypes=["float32"], max_examples=25, seed=seed)
+    assert (report.verdict, report.ok) == (Verdict.BIT_EXACT, True)
+
+
+class _RefusesOnceStepped(Session):
+    """Refuses η = 0, but only in a step after another that nobody has read since."""
+
+    unread = False
+
+    def update(self, i: int, grad: Any, scalars: dict[str, Any]) -> None:
+        if scalars["lr"] == 0 and self.unread:
+            raise ValueError("no")
+        super().update(i, grad, scalars)
+
+    def step(self, grads: Any, *, lr: float, weight_decay: float) -> None:
+        super().step(grads, lr=lr, weight_decay=weight_decay)
+        self.unread = True
+
+    def read(self) -> Any:
+        self.unread = False
+        return super().read()
+
+
+def test_what_is_refused_only_where_nobody_reads_is_no_refusal() -> None:
+    assert judged(Port("secretive", _RefusesOnceStepped)).verdict is Verdict.REJECTED
+
+
+def test_a_refusal_that_writes_to_its_inputs_is_a_rejection() -> None:
+    def port(param: Any, momentum: Any, grad: Any, **scalars: Any) -> Any:
+        if not scalars["lr"]:
+            momentum[...] = 0
+            raise ValueError("lr is 0")
+        return lion_ref.step(param, momentum, grad, **scalars)
+
+    report = judged(from_callable(port, declines=(Refusal("lr", 0.0, 0.0),)))
+    assert report.verdict is Verdict.REJECTED
+    assert report.counterexample is not None
+    assert report.counterexample.why.startswith("the port changed its input momentum")
+
+
+def test_a_refusal_that_changes_its_thread_is_a_rejection() -> None:
+    libm = ctypes.CDLL(ctypes.util.find_library("m"))
+
+    def port(param: Any, momentum: Any, grad: Any, **scalars: Any) -> Any:
+        if not scalars["lr"]:
+            libm.fesetround(0x400)  # downward, on x86
+            raise ValueError("lr is 0")
+        return lion_ref.step(param, momentum, grad, **scalars)
+
+    report = judged(from_callable(port, declines=(Refusal("lr", 0.0, 0.0),)))
+    assert report.verdict is Verdict.REJECTED
+    assert report.counterexample is not None
+    assert report.counterexample.why.startswith("the port changed its thread")
+
+
+class _Wordless(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("no words")
+
+
+def test_an_exception_without_words_is_none_of_the_judge() -> None:
+    def port(*arrays: Any, **scalars: Any) -> Any:
+        if not scalars["lr"]:
+            raise _Wordless
+        if scalars["lr"] == 1e30:
+            raise ValueError("\x1b[31mred")
+        return lion_ref.step(*arrays, **scalars)
+
+    words = {x.words for x in judged(port).results[0].refusals}
+    assert words == {
+        "the port raised _Wordless: its words cannot be had",
+        "the port raised ValueError: ?[31mred",
+    }
 
 
 @pytest.mark.parametrize(
@@ -198,8 +314,11 @@ def test_a_run_that_ends_for_no_scalar_is_a_rejection() -> None:
 def test_each_check_is_made_on_what_is_answered() -> None:
     port = from_callable(refusing(lr_is_zero))
     list_ = Checklist(port, dtypes=["float32"], max_examples=1, seed=0, origin=Origin())
-    short = [check for check in list_.checks("float32") if list_.shortfall("float32", check)]
-    assert short == [Check.ANSWERS]
+    short = {check: list_.shortfall("float32", check) for check in list_.checks("float32")}
+    assert [check for check, report in short.items() if report] == [Check.ANSWERS]
+    found = short[Check.ANSWERS].counterexample  # type: ignore[union-attr]
+    assert found is not None
+    assert found.alone  # a port that refuses is not said to be no function of its inputs
 
 
 MODULE = """
@@ -235,6 +354,8 @@ def test_the_command_line_says_so_and_a_program_reproduces_it(
     [
         (("eta", 0.0, 0.0), "argument='eta' is not legal; legal: lr, weight_decay, beta1, beta2"),
         (("lr", 1.0, 0.0), "least=1.0 is not legal with greatest=0.0; legal: a number that is no"),
+        (("lr", -1.0, 0.0), "least=-1.0 is not legal for lr; legal: finite, >= 0"),
+        (("beta1", 0.5, 1.0), r"greatest=1.0 is not legal for beta1; legal: in \[0, 1\)"),
     ],
 )
 def test_what_is_no_refusal_is_refused(fields: Any, message: str) -> None:

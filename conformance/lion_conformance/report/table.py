@@ -13,7 +13,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from lion_conformance.accepted_set import Width
+    from lion_conformance.refusal import Refusal
     from lion_conformance.report.model import DtypeResult, Report
+
+SHOWN = 8
+"""Refusals that are told one by one."""
 
 HEADS = ("port", "door", "device")
 """The columns that say what is judged; those behind them hold verdicts."""
@@ -133,11 +137,16 @@ def untaken(report: Report) -> list[str]:
 
 
 def refused(result: DtypeResult) -> list[str]:
-    """Which legal scalars a port refuses without saying so, in how many cases, and its words."""
+    """Which legal scalars a port refuses, of those tried, in how many cases, and its words."""
     return [
-        f"refuses {x.describe()} ({x.cases} {'case' if x.cases == 1 else 'cases'}): {x.words}"
-        for x in result.undeclared
+        f"refuses {x.describe()}{_said(x, result)} ({x.cases} "
+        f"{'case' if x.cases == 1 else 'cases'}): {x.words}"
+        for x in result.refusals[:SHOWN]
     ]
+
+
+def _said(refusal: Refusal, result: DtypeResult) -> str:
+    return "" if refusal in result.undeclared else ", as it declares"
 
 
 def shortfalls(reports: Sequence[Report]) -> list[str]:
@@ -153,7 +162,10 @@ def shortfalls(reports: Sequence[Report]) -> list[str]:
             )
             lines += [f"    {line}" for line in refused(result)]
             if result.counterexample is not None:
-                lines += [f"    {line}" for line in result.counterexample.lines()]
+                shown = result.counterexample.lines()
+                if result.verdict is not Verdict.REJECTED and not result.counterexample.got:
+                    del shown[0]  # it is refused, as was just said
+                lines += [f"    {line}" for line in shown]
         if report.tape is not None and not report.tape.as_promised:
             lines.append(
                 f"{report.port} ({report.door}), real gradients: {report.tape.verdict.value}"
