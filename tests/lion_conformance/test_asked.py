@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -160,6 +161,25 @@ def test_a_mixed_triple_is_judged_where_it_is_asked_for(entry: Any) -> None:
     right = verify(lion_ref.step, dtypes=["bfloat16", entry], max_examples=1)
     assert right.results[0].triples == ("bfloat16", "bfloat16/float32/bfloat16")
     assert right.ok
+
+
+@pytest.mark.clause("C29")
+def test_a_port_is_judged_once_more_in_the_triples_that_fell_short() -> None:
+    calls = []
+
+    def wrong_later(param: Any, momentum: Any, grad: Any, **scalars: Any) -> Any:
+        calls.append(momentum.dtype == np.float32)
+        if sum(calls) > 5:
+            return momentum_through_storage(param, momentum, grad, **scalars)
+        return lion_ref.step(param, momentum, grad, **scalars)
+
+    report = verify(wrong_later, dtypes=["bfloat16", MIXED], max_examples=1)
+    assert (
+        "judge_port(port, ['bfloat16', 'bfloat16/float32/bfloat16'], "
+        in replace(
+            report, results=tuple(replace(r, counterexample=None) for r in report.results)
+        ).reproduction()
+    )
 
 
 @pytest.mark.clause("C29")

@@ -57,7 +57,7 @@ def reproduction(report: Report) -> str:
         parts += [_case(found, report, others), *_machinery(report.origin.kind)]
         parts += ["sys.exit(replay(CASE, load_port))\n"]
     else:
-        parts += [_judged_again(report, [r.dtype for r in short] or ["float32"])]
+        parts += [_judged_again(report, [x for r in short for x in r.triples] or ["float32"])]
     return "\n\n".join(parts)
 
 
