@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+import inspect
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import jax
 import numpy as np
 
 Tree = Any
+F = TypeVar("F", bound=Callable[..., Any])
 
 LEGAL = (
     'legal: a tree of booleans like params, a prefix of one, a function of params (with "mask" '
@@ -15,23 +18,48 @@ LEGAL = (
 )
 
 
-def check_mask(mask: Tree, *rates: object) -> None:
-    """TypeError for what optax.inject_hyperparams makes of a mask that it takes for a number.
+class Guarded:
+    """A mask that can be called, on its way to lion, which alone may call it."""
 
-    It calls a function as a schedule, of the count instead of the parameters, and a count has no
-    axes to tell; it makes an array of a boolean. Its rates are arrays, so that a boolean beside
-    them is no user's.
+    def __init__(self, mask: Tree) -> None:
+        self.mask = mask
+
+    def __call__(self, *_: object, **__: object) -> None:
+        """Refuse, in place of a mask that says something of a count, which has no axes or path."""
+        raise TypeError(
+            "mask can be called, and optax.inject_hyperparams calls it as a schedule, of the count "
+            f"instead of the parameters; {LEGAL}"
+        )
+
+
+class GuardingSignature(inspect.Signature):
+    """A signature that guards the mask it binds: so optax.inject_hyperparams gets hold of it.
+
+    What lion is given in the end would not tell: a function of the count gives the same True or
+    False that a user may pass.
     """
+
+    def bind(self, /, *args: Any, **kwargs: Any) -> inspect.BoundArguments:
+        """The arguments, defaults among them, as those of a functools.partial are."""
+        bound = super().bind(*args, **kwargs)
+        bound.apply_defaults()
+        mask = bound.arguments.get("mask")
+        if callable(mask) and not isinstance(mask, Guarded):
+            bound.arguments["mask"] = Guarded(mask)
+        return bound
+
+
+def guarding_mask(function: F) -> F:
+    """The function, with a signature that guards the mask."""
+    function.__signature__ = GuardingSignature.from_callable(function)  # type: ignore[attr-defined]
+    return function
+
+
+def mask_given(mask: Tree) -> Tree:
+    """The mask that lion was given, without its guard; TypeError for a single number."""
     if isinstance(mask, (jax.Array, np.ndarray)) and not mask.ndim:
-        raise TypeError(
-            f"mask is an array of shape (), which is what optax.inject_hyperparams makes of a "
-            f"boolean or a function; {LEGAL}"
-        )
-    if isinstance(mask, (bool, np.bool_)) and any(isinstance(x, jax.Array) for x in rates):
-        raise TypeError(
-            f"mask={mask!r} for all parameters, beside a rate that is an array, is what "
-            f"optax.inject_hyperparams makes of a function; {LEGAL}"
-        )
+        raise TypeError(f"mask is an array of shape (); {LEGAL}")
+    return mask.mask if isinstance(mask, Guarded) else mask
 
 
 def spread(mask: Tree, params: Tree) -> Tree:

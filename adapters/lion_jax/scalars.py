@@ -94,5 +94,5 @@ def _complement(value: jax.Array, compute: Any) -> jax.Array:
     A float32 or narrower β has so few bits that the binary64 difference is exact, or 1 up to a
     rounding that float32 makes too; so float32 serves where x64 is off.
     """
-    wide = jnp.promote_types(jnp.promote_types(value.dtype, jnp.float32), compute)
+    wide = jnp.float64 if "float64" in (value.dtype, compute) else jnp.float32
     return (1 - value.astype(wide)).astype(compute)

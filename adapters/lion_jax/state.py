@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 import jax
@@ -12,6 +13,7 @@ import optax
 from jax.sharding import NamedSharding, PartitionSpec
 
 from lion_jax.leaves import as_array, check_as_stored, is_abstract, naming
+from lion_jax.scalars import is_traced
 from lion_ref.dtypes import STORAGE_DTYPES, check_dtypes, storage_name
 
 LionState = optax.ScaleByLionState
@@ -23,11 +25,14 @@ def from_optax(state: Any) -> Any:
 
     optax.lion chains three transformations, so its state is a tuple of their states. The counts of
     its schedules, if it has any, are the count of this one. A checkpoint may have made a dict of a
-    NamedTuple's fields, or a list. In the state of a wrapper, as of `optax.MultiSteps`, each state
-    of optax.lion becomes a LionState; the rest stays as it is.
+    NamedTuple's fields, or a list, and a dict of the tuple, with the keys "0", "1", "2". In the
+    state of a wrapper, as of `optax.MultiSteps`, each state of optax.lion becomes a LionState; the
+    rest, as the state of another transformation in a chain, stays as it is. So do the axes of a
+    count, as an ensemble under vmap has them.
 
     Raises:
-        TypeError: no state of Lion, or several.
+        TypeError: no state of Lion; a count that is no integer.
+        ValueError: a count that is negative, or that int32 does not hold.
 
     >>> import jax.numpy as jnp
     >>> theirs = optax.lion(1e-3).init(jnp.zeros(2))
@@ -51,48 +56,96 @@ def from_optax(state: Any) -> Any:
 
 
 def lion_state(state: Any) -> Any:
-    """The LionState that `update` or `step` was given in one form or another; TypeError if none."""
+    """The LionState that `update` or `step` was given in one form or another.
+
+    Raises:
+        TypeError: no state of Lion; a count that is no integer without axes.
+        ValueError: a count that is negative, or that int32 does not hold.
+    """
     found = _found(state)
     if found is None:
         raise _refused(state)
+    if found.count.shape:
+        raise TypeError(_illegal(found.count))
     return found
 
 
 def _refused(state: Any) -> TypeError:
     legal = "the state of lion_jax.lion or of optax.lion"
     if _holds_one(state):
-        legal += "; of a wrapper's state, what lion_jax.from_optax makes of it"
+        legal += "; for the update of a wrapper or a chain, what lion_jax.from_optax makes of it"
     return TypeError(f"state is of type {type(state).__name__}; legal: {legal}")
 
 
 def _found(state: Any) -> Any:
-    """The one LionState that a state is or holds, as its fields perhaps; None if there is none."""
+    """The LionState that a state is, in whatever form, or that optax.lion's holds; None if none."""
+    if isinstance(state, Mapping) and set(state) == {"0", "1", "2"}:
+        state = [state[key] for key in sorted(state)]
+    if type(state) in (tuple, list) and len(state) == 3:
+        head, *others = state
+        return _fields(head) if all(_is_beside(head, x) for x in others) else None
+    return _fields(state)
+
+
+def _fields(state: Any) -> Any:
     if isinstance(state, LionState):
-        return state
+        return LionState(_count(state.count, made=True), state.mu)
     if isinstance(state, Mapping) and set(state) == set(LionState._fields):
-        return _restored(**state)
-    if type(state) in (tuple, list):
-        if len(state) == len(LionState._fields) and _is_count(state[0]):
-            return _restored(*state)
-        found = [x for x in state if isinstance(x, (LionState, Mapping)) and _found(x) is not None]
-        if len(found) == 1:
-            return _found(found[0])
+        return LionState(_count(state["count"]), state["mu"])
+    if type(state) in (tuple, list) and len(state) == 2 and _is_integer(state[0]):
+        return LionState(_count(state[0]), state[1])
     return None
 
 
-def _restored(count: Any, mu: Any) -> Any:
-    return LionState(count if is_abstract(count) else jnp.asarray(count, jnp.int32), mu)
+@cache
+def _beside() -> tuple[type, ...]:
+    """What optax.lion chains to its LionState: nothing, or the counts of its schedules.
+
+    optax does not export the type of a scheduled weight decay's. To make one on import would start
+    JAX's devices, which a program may still want to number.
+    """
+    decay = optax.add_decayed_weights(optax.constant_schedule(0.0)).init(None)
+    return optax.EmptyState, optax.MaskedState, optax.ScaleByScheduleState, type(decay)
 
 
-def _is_count(x: Any) -> bool:
-    dtype, shape = getattr(x, "dtype", type(x)), getattr(x, "shape", ())
-    return jnp.issubdtype(dtype, jnp.integer) and shape == ()
+def _is_beside(head: Any, part: Any) -> bool:
+    """Whether a part of a chain that begins with Lion's state is optax.lion's own."""
+    restored = (Mapping, list, tuple, type(None))
+    if not isinstance(part, _beside() if isinstance(head, LionState) else restored):
+        return False
+    leaves = jax.tree.leaves(part)
+    return len(leaves) <= 1 and all(map(_is_integer, leaves))
+
+
+def _count(count: Any, *, made: bool = False) -> Any:
+    """A count as an int32, checked: its type, and its values if they can be known.
+
+    One that a step made is not read: every eager step would wait for the device.
+    """
+    if not _is_integer(count):
+        raise TypeError(_illegal(count))
+    if is_abstract(count):
+        return count
+    made = made and isinstance(count, jax.Array) and count.dtype == jnp.int32
+    if not (made or is_traced(count)):
+        values = np.asarray(count)
+        if (values < 0).any() or (values > np.iinfo(np.int32).max).any():
+            raise ValueError(_illegal(count))
+    return jnp.asarray(count, jnp.int32)
+
+
+def _illegal(count: Any) -> str:
+    return f"state.count={count!r} is not legal; legal: an integer >= 0, in int32, without axes"
+
+
+def _is_integer(x: Any) -> bool:
+    return bool(jnp.issubdtype(getattr(x, "dtype", type(x)), jnp.integer))
 
 
 def _is_lions(state: Any) -> bool:
     """Whether this is a LionState, or a state of optax.lion, whose chain begins with one."""
-    chained = type(state) is tuple and len(state) == 3
-    return isinstance(state[0] if chained else state, LionState)
+    head = state[0] if type(state) is tuple and state else state
+    return isinstance(head, LionState) and _found(state) is not None
 
 
 def _holds_one(state: Any) -> bool:

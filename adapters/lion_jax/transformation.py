@@ -10,7 +10,7 @@ import optax
 
 from lion_jax import kernel
 from lion_jax.leaves import Leaf, aligned
-from lion_jax.mask import check_mask
+from lion_jax.mask import guarding_mask, mask_given
 from lion_jax.scalars import beta, rate, rate_at, scalars_for
 from lion_jax.semantics import check_update_dtype
 from lion_jax.state import LionState, initial_state, lion_state, momentum_dtype
@@ -31,6 +31,7 @@ class LionTransformation(optax.GradientTransformationExtraArgs):  # type: ignore
         return transformation
 
 
+@guarding_mask
 def lion(
     learning_rate: Any,
     b1: Any = 0.9,
@@ -77,8 +78,8 @@ def lion(
         may be of any shape; None leaves are passed over.
 
     Raises:
-        TypeError: a dtype that SPEC C2 and C3 refuse, a scalar that is no real number, a mask or a
-            mu_dtype that optax.inject_hyperparams has made a number of.
+        TypeError: a dtype that SPEC C2 and C3 refuse, a scalar that is no real number, a mask that
+            optax.inject_hyperparams calls, a mu_dtype that it has made a number of.
         ValueError: a scalar outside its range, unless it is traced; shapes that differ; no params;
             an update_dtype that there is not.
 
@@ -97,7 +98,7 @@ def lion(
     lr_given, decay_given = rate("learning_rate", learning_rate), rate("weight_decay", weight_decay)
     beta1, beta2 = beta("b1", b1), beta("b2", b2)
     mu_dtype = momentum_dtype(mu_dtype)
-    check_mask(mask, learning_rate, weight_decay)
+    mask = mask_given(mask)
     check_update_dtype(update_dtype)
 
     def init(params: Tree) -> Any:

@@ -40,56 +40,99 @@ def test_an_injected_lion_with_a_mask_that_is_static() -> None:
     assert decayed(lion(1.0, weight_decay=1 / 8)) == [7.0, 7.0]
 
 
-MADE = "is what optax.inject_hyperparams makes of a function; "
-ARRAY = (
-    "mask is an array of shape (), which is what optax.inject_hyperparams makes of a boolean or a "
-    "function; "
+CALLED = (
+    "TypeError: mask can be called, and optax.inject_hyperparams calls it as a schedule, of the "
+    f"count instead of the parameters; {LEGAL}"
 )
+MASKS: dict[str, Any] = {
+    "function": matrices,
+    "constant": lambda _: True,
+    "by path": lambda p: jax.tree_util.tree_map_with_path(lambda path, _: "b" not in path, p),
+    "arrays": lambda p: jax.tree.map(lambda x: jnp.array(x.ndim > 1), p),
+    "another structure": lambda _: {"v": True},
+    "a partial": partial(matrices),
+}
 
 
 @pytest.mark.parametrize("schedules", [False, True])
 @pytest.mark.parametrize(
-    ("mask", "words"),
-    [
-        (matrices, f"mask=False for all parameters, beside a rate that is an array, {MADE}"),
-        (lambda _: True, f"mask=True for all parameters, beside a rate that is an array, {MADE}"),
-        (
-            lambda p: jax.tree.map(lambda x: jnp.array(x.ndim > 1), p),
-            ARRAY,
-        ),
-        (
-            jnp.array(True),
-            ARRAY,
-        ),
-    ],
-    ids=["function", "constant", "arrays", "array"],
+    "static", [("b1", "b2"), (), ("learning_rate", "b1", "b2", "weight_decay")], ids=len
 )
+@pytest.mark.parametrize("mask", MASKS)
 @pytest.mark.clause("C10", "C13")
-def test_a_mask_that_was_called_as_a_schedule_is_refused(
-    mask: Any, words: str, schedules: bool
+def test_a_mask_that_is_called_as_a_schedule_is_refused(
+    mask: str, static: tuple[str, ...], schedules: bool
 ) -> None:
     """It would turn the decay on, or off, for every parameter, without a word."""
     rate: Any = optax.constant_schedule(1.0) if schedules else 1.0
-    injected = optax.inject_hyperparams(lion_jax.lion, static_args=("b1", "b2"))
-    tx = injected(rate, weight_decay=1 / 8, mask=mask)
-    for init in (tx.init, jax.jit(tx.init)):
-        assert failed(partial(init, {"w": jnp.ones(2)})) == f"TypeError: {words}{LEGAL}"
+    by_name = {"weight_decay": 1 / 8, "mask": MASKS[mask]}
+    for tx in (
+        optax.inject_hyperparams(lion_jax.lion, static_args=static)(rate, **by_name),
+        optax.inject_hyperparams(partial(lion_jax.lion, **by_name), static_args=static)(rate),
+    ):
+        for init in (tx.init, jax.jit(tx.init)):
+            assert failed(partial(init, {"w": jnp.ones(2)})) == CALLED
     assert '"mask" among the static_args of optax.inject_hyperparams' in LEGAL
 
 
-@pytest.mark.clause("C10", "C13")
-def test_a_mask_of_another_structure_has_a_way_out() -> None:
-    injected = optax.inject_hyperparams(lion_jax.lion, static_args=("b1", "b2"))
-    tx = injected(1.0, mask=lambda count: {"v": count.ndim > 1})
+def test_a_function_that_hands_a_mask_on_is_not_guarded() -> None:
+    """As optax.lion, silently: a matrix should decay. The documentation says so."""
+
+    def plain(learning_rate: Any, mask: Any) -> Any:
+        return lion_jax.lion(learning_rate, weight_decay=1 / 8, mask=mask)
+
+    assert decayed(optax.inject_hyperparams(plain)(1.0, mask=matrices)) == [8.0, 8.0]
+    static = optax.inject_hyperparams(plain, static_args="mask")
+    assert decayed(static(1.0, mask=matrices)) == [7.0, 8.0]
+
+
+def test_a_static_mask_reaches_lion_through_several_signatures() -> None:
+    inner = optax.inject_hyperparams(lion_jax.lion, static_args=STATIC)
+    outer = optax.inject_hyperparams(inner, static_args=STATIC)
+    assert decayed(outer(1.0, weight_decay=1 / 8, mask=matrices)) == [7.0, 8.0]
+    forgetful = optax.inject_hyperparams(inner, static_args=("b1", "b2"))
     params = {"w": jnp.ones(2)}
-    message = failed(partial(tx.update, params, tx.init(params), params))
-    assert message.startswith("ValueError: mask is no prefix of params: ")
-    assert message.endswith(LEGAL)
+    assert failed(partial(forgetful(1.0, mask=matrices).init, params)) == CALLED
 
 
-def test_a_boolean_for_all_parameters_is_legal_beside_numbers() -> None:
-    for mask, expected in ((True, [7.0, 7.0]), (False, [8.0, 8.0]), (np.False_, [8.0, 8.0])):
-        assert decayed(lion_jax.lion(1.0, weight_decay=1 / 8, mask=mask)) == expected
+@pytest.mark.parametrize("mask", [jnp.array(True), np.array(False)], ids=["JAX", "NumPy"])
+@pytest.mark.clause("C10", "C13")
+def test_a_mask_that_is_one_array_is_refused(mask: Any) -> None:
+    words = f"TypeError: mask is an array of shape (); {LEGAL}"
+    assert failed(partial(lion_jax.lion, 1.0, mask=mask)) == words
+    tx = optax.inject_hyperparams(lion_jax.lion)(1.0, mask=mask)
+    assert failed(partial(tx.init, {"w": jnp.ones(2)})) == words
+
+
+BOOLEANS: list[tuple[Any, list[float]]] = [
+    (True, [7.0, 7.0]),
+    (False, [8.0, 8.0]),
+    (np.True_, [7.0, 7.0]),
+    (np.False_, [8.0, 8.0]),
+]
+
+
+@pytest.mark.parametrize(("mask", "expected"), BOOLEANS)
+@pytest.mark.clause("C10")
+def test_a_boolean_for_all_parameters_is_legal_beside_every_rate(
+    mask: Any, expected: list[float]
+) -> None:
+    def new(lr: Any) -> list[float]:
+        return decayed(lion_jax.lion(lr, weight_decay=1 / 8, mask=mask))
+
+    for rate in (1.0, np.float32(1.0), jnp.float32(1.0), optax.constant_schedule(1.0)):
+        assert new(rate) == expected
+    for static in ((), ("b1", "b2"), STATIC):
+        lion = optax.inject_hyperparams(lion_jax.lion, static_args=static)
+        assert decayed(lion(1.0, weight_decay=1 / 8, mask=mask)) == expected
+
+    def matrix(lr: Any) -> Any:
+        params = jnp.full((1, 1), 8.0)
+        tx = lion_jax.lion(lr, weight_decay=1 / 8, mask=mask)
+        return tx.step(jnp.zeros((1, 1)), tx.init(params), params)[0]
+
+    assert jax.jit(matrix)(1.0) == expected[0]
+    assert (jax.vmap(matrix)(jnp.ones(3)) == expected[0]).all()
 
 
 @pytest.mark.parametrize("dtype", [jnp.bfloat16, np.float32, np.float16])

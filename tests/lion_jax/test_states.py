@@ -28,6 +28,11 @@ FORMS: dict[str, Any] = {
         lion_jax.LionState(count, mu), optax.EmptyState(), optax.EmptyState()
     ),
     "optax.lion's, a list of dicts": lambda count, mu: [{"count": count, "mu": mu}, {}, None],
+    "optax.lion's, lists": lambda count, mu: [[count, mu], [], []],
+    "optax.lion's, with counts": lambda count, mu: [
+        {"count": count, "mu": mu}, {"inner_state": {"count": count}}, {"count": count}
+    ],
+    "optax.lion's, a dict": lambda count, mu: {"1": {}, "2": {}, "0": {"mu": mu, "count": count}},
 }  # fmt: skip
 
 
@@ -58,13 +63,12 @@ def test_a_restored_state_is_continued(form: str, door: str) -> None:
         {"count": 0, "mu": jnp.ones(99), "nu": jnp.ones(99)},
         (0.5, jnp.ones(99)),
         (True, jnp.ones(99)),
-        (jnp.ones(2, jnp.int32), jnp.ones(99)),
         [lion_jax.LionState(0, jnp.ones(99))] * 2,
         optax.adam(0.1).init(jnp.ones(99)),
         None,
         jnp.ones(99),
     ],
-    ids=["no mu", "nu", "a half", "a bool", "counts", "two", "adam", "none", "array"],
+    ids=["no mu", "nu", "a half", "a bool", "two", "adam", "none", "array"],
 )
 @pytest.mark.clause("C13")
 def test_what_is_no_state_is_refused(state: Any) -> None:
@@ -112,8 +116,7 @@ def test_optax_lion_inside_a_wrapper_is_continued(wrapper: str, changes: str) ->
     for before, now in zip(lions(state), lions(converted), strict=True):
         assert int(before.count) == int(now.count) > 0
         assert same_bits(*(np.asarray(x.mu) for x in (before, now))).all()
-    if wrapper != "chain":  # whose state, converted, is taken for a chain of optax.lion's own parts
-        assert structure(lion_jax.from_optax(converted)) == structure(converted)
+    assert structure(lion_jax.from_optax(converted)) == structure(converted)
     train = jax.jit(by_apply_updates(ours))
     after = converted
     for _ in range(2):
@@ -143,6 +146,118 @@ def test_a_wrappers_state_where_lions_should_be_names_the_way_out() -> None:
         state = WRAPPERS[wrap](optax.lion(0.1)).init(theta)
         assert failed(partial(tx.update, theta, state, theta)) == (
             f"TypeError: state is of type {type(state).__name__}; legal: the state of "
-            "lion_jax.lion or of optax.lion; of a wrapper's state, what lion_jax.from_optax "
-            "makes of it"
+            "lion_jax.lion or of optax.lion; for the update of a wrapper or a chain, what "
+            "lion_jax.from_optax makes of it"
         )
+
+
+CHAINS: dict[str, Any] = {
+    "ema": [optax.ema(0.9)],
+    "two": [optax.ema(0.9), optax.ema(0.9)],
+    "masked": [optax.masked(optax.ema(0.9), True), optax.identity()],
+    "momentum": [optax.trace(0.9), optax.identity()],
+    "a chain": [optax.chain(optax.identity()), optax.identity()],
+    "nothing": [],
+}
+
+
+@pytest.mark.parametrize("others", CHAINS)
+@pytest.mark.clause("C13", "C30")
+def test_what_others_in_a_chain_keep_is_kept(others: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A state of theirs is none of optax.lion's parts, in an outermost chain and in a wrapper."""
+    params = jnp.ones(3)
+    tx = lion_jax.lion(0.1)
+    chain = optax.chain(tx, *CHAINS[others])
+    for ours in (chain, optax.apply_if_finite(chain, 3)):
+        state = ours.init(params)
+        assert structure(lion_jax.from_optax(state)) == structure(state)
+    theirs = optax.chain(optax.lion(0.1), *CHAINS[others]).init(params)
+    converted = lion_jax.from_optax(theirs)
+    assert structure(converted) == structure(lion_jax.from_optax(converted))
+    assert structure(converted) == structure(chain.init(params))
+    for door in (tx.update, tx.step):
+        assert failed(partial(door, params, converted, params)) == (
+            "TypeError: state is of type tuple; legal: the state of lion_jax.lion or of "
+            "optax.lion; for the update of a wrapper or a chain, what lion_jax.from_optax makes "
+            "of it"
+        )
+    if len(CHAINS[others]) == 2:
+        monkeypatch.setattr(lion_jax.state, "_is_beside", lambda *_: True)
+        assert isinstance(lion_jax.from_optax(converted), lion_jax.LionState)
+
+
+ILLEGAL_COUNTS: dict[str, tuple[Any, str]] = {
+    "a fraction": (3.7, "TypeError"),
+    "a whole float": (np.float32(3.0), "TypeError"),
+    "NaN": (float("nan"), "TypeError"),
+    "a bool": (True, "TypeError"),
+    "an array of a bool": (jnp.array(True), "TypeError"),
+    "a word": ("abc", "TypeError"),
+    "none": (None, "TypeError"),
+    "negative": (-3, "ValueError"),
+    "a negative array": (np.int8(-3), "ValueError"),
+    "2**31": (2**31, "ValueError"),
+    "2**31, unsigned": (jnp.uint32(2**31), "ValueError"),
+    "2**40": (np.int64(2**40), "ValueError"),
+    "2**70": (2**70, "ValueError"),
+}
+
+
+def refused_count(count: Any, error: str) -> str:
+    legal = "legal: an integer >= 0, in int32, without axes"
+    return f"{error}: state.count={count!r} is not legal; {legal}"
+
+
+@pytest.mark.parametrize("case", ILLEGAL_COUNTS)
+@pytest.mark.clause("C13")
+def test_an_illegal_count_is_refused(case: str) -> None:
+    count, error = ILLEGAL_COUNTS[case]
+    mu = jnp.ones(3)
+    tx = lion_jax.lion(0.1)
+    for state in ({"count": count, "mu": mu}, lion_jax.LionState(count, mu)):
+        for call in (partial(tx.update, mu, state, mu), partial(tx.step, mu, state, mu)):
+            assert failed(call) == refused_count(count, error)
+        assert failed(partial(lion_jax.from_optax, state)) == refused_count(count, error)
+    last = lion_jax.from_optax({"count": 2**31 - 1, "mu": mu})
+    assert int(last.count) == 2**31 - 1
+
+
+@pytest.mark.parametrize("count", [-3, np.int32(-3), jnp.int32(-3)], ids=["int", "NumPy", "JAX"])
+@pytest.mark.clause("C13")
+def test_a_restored_count_is_read_in_every_form(count: Any) -> None:
+    mu = jnp.ones(3)
+    for form in ("dict", "list", "optax.lion's, lists", "optax.lion's, a dict"):
+        state = FORMS[form](count, mu)
+        assert failed(partial(lion_jax.from_optax, state)) == refused_count(count, "ValueError")
+
+
+@pytest.mark.clause("C13")
+def test_a_traced_count_is_judged_by_its_dtype_and_shape() -> None:
+    mu = jnp.ones(3)
+    tx = lion_jax.lion(0.1)
+
+    def count_after(count: Any) -> Any:
+        return tx.update(mu, {"count": count, "mu": mu}, mu)[1].count
+
+    assert jax.jit(count_after)(np.uint8(3)) == 4
+    for count in (jnp.float32(3), jnp.array([1, 2])):
+        message = failed(partial(jax.jit(count_after), count))
+        assert message.startswith("TypeError: state.count=")
+        assert count.dtype.name in message
+
+
+@pytest.mark.parametrize("schedule", [False, True])
+@pytest.mark.clause("C13", "C30")
+def test_an_ensembles_counts_keep_their_axes(schedule: bool) -> None:
+    """Under vmap each member has a count without axes; outside there is no count to step with."""
+    params = jnp.ones((4, 3))
+    rate: Any = optax.constant_schedule(0.1) if schedule else 0.1
+    tx = lion_jax.lion(rate)
+    theirs = jax.vmap(optax.lion(rate).init)(params)
+    for state in (theirs, [theirs[0].count, theirs[0].mu]):
+        converted = lion_jax.from_optax(state)
+        assert converted.count.shape == (4,)
+        after = jax.vmap(tx.update)(params, converted, params)[1]
+        assert after.count.tolist() == [1] * 4
+        message = failed(partial(tx.update, params, converted, params))
+        assert message == refused_count(converted.count, "TypeError")

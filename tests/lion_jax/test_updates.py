@@ -229,6 +229,22 @@ def added_by_equinox(tx: Any, params: Any) -> None:
     assert new.dtype == params.dtype
 
 
+@HALF
+@pytest.mark.clause("C4", "C31")
+def test_traced_betas_under_strict_promotion(dtype: str) -> None:
+    """In the parameters' dtype, as inject_hyperparams makes them; the bits are no others."""
+    injected = optax.inject_hyperparams(lion_jax.lion)(0.1, update_dtype="params")
+    theta, _, g = map(jnp.asarray, normal(6, 999, (dtype,) * 3))
+    train = by_apply_updates(injected)
+    expected = jax.jit(train)(theta, injected.init(theta), g)
+    with jax.numpy_dtype_promotion("strict"):
+        with pytest.raises(ValueError, match="no available implicit dtype promotion path"):
+            jnp.promote_types(dtype, "float32")
+        strict = jax.jit(train)(theta, injected.init(theta), g)
+    for ours, theirs in zip(jax.tree.leaves(strict), jax.tree.leaves(expected), strict=True):
+        assert same_bits(np.asarray(ours), np.asarray(theirs)).all()
+
+
 EQUAL = "cond branches must have equal output types"
 CONTRACT: dict[Callable[[Any, Any], None], str] = {
     preserve_dtype: "",
