@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from lion_ref.dtypes import check_dtypes
+from lion_ref.dtypes import check_dtypes, compute_dtype
 from lion_ref.hyperparameters import non_negative
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def _checked(gradient: Any, variable: Any) -> Any:
     if isinstance(gradient, tf.IndexedSlices):
         gradient = _dense(gradient, variable)
     else:
-        gradient = _tensor("grad", gradient, variable)
+        gradient = _numbers("grad", gradient, variable)
         _check_dtype(gradient, variable)
     _check_shape(gradient.shape, variable)
     # Of an unknown shape, a single row would be broadcast. Of a known one, this is an operation for
@@ -101,12 +101,30 @@ def _tensor(what: str, value: Any, variable: Any) -> Any:
         ) from None
 
 
+def _numbers(what: str, value: Any, variable: Any) -> Any:
+    """A Tensor, of Python's numbers in binary64 where a float64 variable can take them so."""
+    tensor, compute = (
+        _tensor(what, value, variable),
+        compute_dtype(tf.as_dtype(variable.dtype).name).name,
+    )
+    if compute != tensor.dtype.name == "float32":
+        leaves = tf.nest.flatten(value)
+        if any(isinstance(x, float) for x in leaves) and not any(map(tf.is_tensor, leaves)):
+            return tf.convert_to_tensor(value, compute)
+    return tensor
+
+
 def _dense(slices: Any, variable: Any) -> Any:
     """IndexedSlices of whatever can be made a Tensor, as the Tensor that they stand for."""
-    values = _tensor("the values of grad", slices.values, variable)
+    if not len(variable.shape):
+        raise ValueError(
+            f"variable {path(variable)!r}: grad is IndexedSlices, but the variable has shape (), "
+            "without rows; legal: a dense gradient"
+        )
+    values = _numbers("the values of grad", slices.values, variable)
     _check_dtype(values, variable)
     rows = _rows(slices.dense_shape, variable)
-    indices = _indices(slices.indices, variable, variable.shape[0] if variable.shape else 0)
+    indices = _indices(slices.indices, variable, variable.shape[0])
     ranks = values.shape.rank, indices.shape.rank
     if None not in ranks and not values.shape[: ranks[1]].is_compatible_with(indices.shape):
         raise ValueError(
@@ -139,12 +157,15 @@ def _indices(given: Any, variable: Any, rows: int) -> Any:
 
 def _rows(dense_shape: Any, variable: Any) -> Any:
     """The number of rows: the variable's, unless a graph has yet to compute the dense shape."""
-    rows, known = variable.shape[0] if variable.shape else 0, dense_shape
+    rows, known = variable.shape[0], dense_shape
     if dense_shape is None:
         return rows
-    if tf.is_tensor(dense_shape):
-        dense_shape = tf.convert_to_tensor(dense_shape)  # of a variable
-        known = tf.get_static_value(dense_shape, partial=True)
+    if any(map(tf.is_tensor, tf.nest.flatten(dense_shape))):  # one, or several of one number each
+        dense_shape = _tensor("the dense_shape of grad", dense_shape, variable)
+        known = tf.get_static_value(dense_shape)
+        if known is None:
+            _check_open_shape(dense_shape, variable)
+            known = tf.get_static_value(dense_shape, partial=True)
     try:
         shape = tf.TensorShape(known)
     except (TypeError, ValueError):
@@ -154,6 +175,16 @@ def _rows(dense_shape: Any, variable: Any) -> Any:
         ) from None
     _check_shape(shape, variable)
     return rows if shape.is_fully_defined() or not tf.is_tensor(dense_shape) else dense_shape[0]
+
+
+def _check_open_shape(dense_shape: Any, variable: Any) -> None:
+    axes = [len(variable.shape)]
+    if not dense_shape.dtype.is_integer or not dense_shape.shape.is_compatible_with(axes):
+        raise TypeError(
+            f"variable {path(variable)!r}: grad has a dense_shape of dtype "
+            f"{dense_shape.dtype.name} and shape {dense_shape.shape}; legal: integers of shape "
+            f"{tuple(axes)}, the variable's shape, {tuple(variable.shape)}, or None"
+        )
 
 
 def path(variable: Any) -> str:

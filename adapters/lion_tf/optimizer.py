@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import keras
@@ -17,7 +18,7 @@ from lion_tf.checks import (
     is_known,
     number_or_schedule,
 )
-from lion_tf.excluded import Excluded
+from lion_tf.excluded import Excluded, UntoldError, check_config, searched_name
 from lion_tf.kernel import Tensor, update
 
 if TYPE_CHECKING:
@@ -91,9 +92,9 @@ class Lion(keras.optimizers.Optimizer):
             of IndexedSlices, that no tensor can be made of; indices that are no integers.
         ValueError: η or λ negative or not finite, β outside [0, 1), gradient and variable of
             different shapes, an index of IndexedSlices that is no row of the variable, `iterations`
-            negative; at `build`, a variable that a config excludes from the decay and that cannot
-            be told. A refused step changes nothing. η and λ from a schedule, `iterations` and
-            indices that are not constant are checked in eager mode only.
+            negative; a variable that a config excludes from the decay and that cannot be told; a
+            config that `get_config` does not give. A refused step changes nothing. η and λ from a
+            schedule, `iterations` and indices that are not constant are checked in eager mode only.
         tf.errors.InvalidArgumentError: in a graph, a gradient whose shape is known only as the
             graph runs, and then differs from the variable's. Nothing is changed either.
 
@@ -179,7 +180,8 @@ class Lion(keras.optimizers.Optimizer):
         self._check_finite(self._last_learning_rate, "learning_rate", var_list)
         self._check_finite(self.weight_decay, "weight_decay", var_list)
         if self._excluded_config and var_list:  # Keras builds what it loads from .h5 for none
-            self._exclude(Excluded.found(self._excluded_config(), var_list))
+            with suppress(UntoldError):  # `apply` refuses: a file must stay one that can be loaded
+                self._exclude(Excluded.found(self._excluded_config(), var_list))
         if any(tf.as_dtype(variable.dtype) == tf.float64 for variable in var_list):
             self._widen_learning_rate("float64")
         elif tf.as_dtype(keras.config.floatx()).size < tf.float32.size:
@@ -197,6 +199,9 @@ class Lion(keras.optimizers.Optimizer):
             gradients = check_gradients(given, trainable_variables)
         elif self.built and len(given) == len(self._trainable_variables):
             gradients = check_gradients(given, self._trainable_variables)
+        variables = self._trainable_variables if self.built else trainable_variables
+        if self._excluded_config and variables:
+            Excluded.found(self._excluded_config(), variables)
         # In a graph, nothing else orders the checks that are left for the run before the writes.
         late = [
             new
@@ -239,7 +244,7 @@ class Lion(keras.optimizers.Optimizer):
         if callable(self.weight_decay):
             config["weight_decay"] = keras.saving.serialize_keras_object(self.weight_decay)
         excluded = self._config_of_excluded()
-        if excluded["var_list"] or excluded["var_names"]:
+        if excluded is not None:
             config["exclude_from_weight_decay"] = excluded
         return config | {"beta_1": self.beta_1, "beta_2": self.beta_2}
 
@@ -253,9 +258,12 @@ class Lion(keras.optimizers.Optimizer):
             config["weight_decay"] = keras.saving.deserialize_keras_object(
                 config["weight_decay"], custom_objects=custom_objects
             )
+        excluding = "exclude_from_weight_decay" in config
         excluded = config.pop("exclude_from_weight_decay", None)
+        if excluding:
+            check_config(excluded)
         optimizer: Lion = super().from_config(config, custom_objects=custom_objects)
-        if excluded is not None:
+        if excluding:
             optimizer._excluded_config = lambda: excluded
         return optimizer
 
@@ -277,15 +285,15 @@ class Lion(keras.optimizers.Optimizer):
         super().exclude_from_weight_decay(*excluded.arguments)
         self._excluded, self._excluded_config = excluded, None
 
-    def _config_of_excluded(self) -> Mapping[str, Any]:
+    def _config_of_excluded(self) -> Mapping[str, Any] | None:
         if self._excluded_config:
             return self._excluded_config()
+        if not (self._excluded.listed or self._excluded.names or self._excluded.absent):
+            return None
         if not self.built:
             return self._excluded.config(None, (), self._var_key)
         variables = self._trainable_variables
-        # A pattern is looked for in the name that `update_step` sees, which is TensorFlow's.
-        own = [x.value if isinstance(x, keras.Variable) else x for x in variables]
-        excluded = [not self._use_weight_decay(x) for x in own]
+        excluded = [not self._use_weight_decay(searched_name(x)[0]) for x in variables]
         return self._excluded.config(variables, excluded, self._var_key)
 
     # The step's scalars.

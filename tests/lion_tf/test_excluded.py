@@ -136,7 +136,9 @@ def test_a_config_for_a_model_that_is_made_anew(how: str) -> None:
     assert config == opt.get_config()
     new = Lion.from_config(config)
     assert new.get_config() == config
-    new.build(again.trainable_variables)
+    bias = re.escape(f"{again.layers[0].bias.path!r} as {model.layers[0].bias.path!r}")
+    with pytest.warns(UserWarning, match=f"^exclude_from_weight_decay: .*; excluded: {bias}"):
+        new.build(again.trainable_variables)
     assert decaying(new, again.trainable_variables) == expected(how)
 
 
@@ -214,18 +216,56 @@ def test_the_config_in_words() -> None:
     opt = lion()
     opt.exclude_from_weight_decay([bias], ["k.*l", "x"])
     assert opt.get_config()["exclude_from_weight_decay"] == {
-        "var_list": [[None, "bias"]],
+        "var_list": ["bias"],
         "var_names": ["k.*l", "x"],
-        "named": [],
-        "count": None,
+        "absent": [],
+        "variables": None,
     }
     opt.build([kernel, bias])
     assert opt.get_config()["exclude_from_weight_decay"] == {
-        "var_list": [[1, "bias"]],
+        "var_list": [],
         "var_names": ["k.*l", "x"],
-        "named": [[0, "kernel"]],
-        "count": 2,
+        "absent": [],
+        "variables": [["kernel", "var_names"], ["bias", "var_list"]],
     }
+    bias.trainable = False
+    assert opt.get_config()["exclude_from_weight_decay"] == {
+        "var_list": [],
+        "var_names": ["k.*l", "x"],
+        "absent": ["bias"],
+        "variables": [["kernel", "var_names"]],
+    }
+
+
+DAMAGED: dict[str, Any] = {
+    "nothing": None,
+    "a list": ["bias"],
+    "a key less": {"var_list": [], "var_names": [], "absent": []},
+    "a word": {"var_list": "bias"},
+    "numbers": {"absent": [1]},
+    "no patterns": {"var_names": None},
+    "paths alone": {"variables": ["bias"]},
+    "a path that is none": {"variables": [[1, None]]},
+    "another mark": {"variables": [["bias", "x"]]},
+    "a mark that is a list": {"variables": [["bias", []]]},
+    "a number of variables": {"variables": 0},
+}
+
+
+@pytest.mark.parametrize("case", DAMAGED)
+@pytest.mark.clause("C13")
+def test_a_damaged_config_is_named(case: str) -> None:
+    legal: dict[str, Any] = {"var_list": [], "var_names": [], "absent": [], "variables": None}
+    damaged = DAMAGED[case]
+    if isinstance(damaged, dict) and case != "a key less":
+        damaged = legal | damaged
+    message = (
+        f"exclude_from_weight_decay={damaged!r} is not legal in a config; legal: what get_config "
+        "gives"
+    )
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        Lion.from_config(lion().get_config() | {"exclude_from_weight_decay": damaged})
+    Lion.from_config(lion().get_config() | {"exclude_from_weight_decay": legal})
 
 
 @BUILT
@@ -286,8 +326,9 @@ def test_a_variable_that_is_not_trained_is_not_missed(tmp_path: Path) -> None:
     ids=str,
 )
 @pytest.mark.clause("C13", "C14", "C30")
-def test_a_variable_that_cannot_be_told_is_refused(
-    listed: str, names: list[str], count: int
+@BUILT
+def test_a_variable_that_cannot_be_told_is_refused_at_the_first_step(
+    built: bool, listed: str, names: list[str], count: int
 ) -> None:
     opt = lion()
     opt.exclude_from_weight_decay(var_list=[tf.Variable([3.0], name=listed)])
@@ -295,13 +336,18 @@ def test_a_variable_that_cannot_be_told_is_refused(
     variables = [tf.Variable([3.0], name=name) for name in names]
     message = (
         f"exclude_from_weight_decay: the config names the variable {listed!r}, but {count} of the "
-        "2 variables are called so; legal: a path that only it has, or a call of "
-        "exclude_from_weight_decay before the optimizer is built"
+        "2 variables are called so; legal: a path that only it has, or a call of the optimizer's "
+        "exclude_from_weight_decay, which replaces what the config says, and then of model.compile"
     )
-    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+    if built:  # as a model that is loaded is
         new.build(variables)
-    assert not new.built
-    assert len(new.variables) == 2  # the iterations and η
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        new.apply_gradients([(tf.zeros(1), v) for v in variables])
+    assert [v.numpy().tolist() for v in variables] == [[3.0], [3.0]]
+    assert new.built == built
+    assert len(new.variables) == (4 if built else 2)  # the iterations, η and any momenta
+    assert int(new.iterations) == 0
+    assert new.get_config() == opt.get_config()  # it is not forgotten
     new.exclude_from_weight_decay(var_list=variables[:1])
     new.apply_gradients([(tf.zeros(1), v) for v in variables])
     assert [v.numpy().tolist() for v in variables] == [[3.0], [2.25]]
@@ -310,24 +356,25 @@ def test_a_variable_that_cannot_be_told_is_refused(
 # Wrong ways to find variables again, each of which a test above must reject.
 
 
-def only_paths(config: Any, variables: Any) -> Excluded:
-    return FOUND(config | {"count": None}, variables)
-
-
 def names_anew(config: Any, variables: Any) -> Excluded:
     return replace(FOUND(config, variables), named=None)
 
 
-@pytest.mark.parametrize("wrong", [only_paths, names_anew])
+@pytest.mark.parametrize(
+    ("holder", "name", "wrong"),
+    [(Excluded, "found", names_anew), (excluded, "_numbered", lambda old, new: False)],
+    ids=["names anew", "paths alone"],
+)
 def test_paths_and_names_alone_do_not_find_a_variable_of_another_name(
-    wrong: Any, monkeypatch: pytest.MonkeyPatch
+    holder: Any, name: str, wrong: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Excluded, "found", wrong)
-    with pytest.raises((ValueError, AssertionError)):
+    monkeypatch.setattr(holder, name, wrong)
+    with pytest.raises((ValueError, AssertionError, pytest.fail.Exception)):
         test_a_config_for_a_model_that_is_made_anew("both")
 
 
 def test_places_alone_find_others_in_another_model(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(excluded, "_last", lambda whole: "")
+    monkeypatch.setattr(excluded, "_places", lambda old, new: dict(enumerate(range(len(new)))))
+    monkeypatch.setattr(excluded, "_warn_of_numbers", lambda *_: None)
     with pytest.raises(AssertionError):
         test_names_are_looked_for_in_another_model()

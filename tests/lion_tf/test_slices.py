@@ -125,6 +125,16 @@ def test_no_slices_are_a_gradient_of_zeros(door: str) -> None:
         assert not difference([(target.numpy(), opt.variables[-1].numpy())], expected)
 
 
+@DOORS
+@pytest.mark.clause("C2")
+def test_a_dense_shape_of_tensors_and_numbers(door: str) -> None:
+    """A number of rows that a graph has yet to compute, and columns that are known."""
+    for make in (tuple, list):
+        assert not found(
+            door, lambda rows, make=make: Slices(rows, INT32, make((tf.size(rows) // 2, 3)))
+        )
+
+
 @pytest.mark.parametrize("run_eagerly", [False, True])
 @pytest.mark.clause("C1", "C12")
 def test_slices_of_tuples_in_fit(run_eagerly: bool) -> None:
@@ -313,6 +323,49 @@ def test_a_dense_shape_that_is_known_as_the_graph_runs() -> None:
     assert state(opt, variables) == before
     step(tf.constant([4, 2], tf.int64))
     assert [v.numpy().tolist() for v in variables] == [[[0.5, 0.5]] * 4] * 2
+
+
+@pytest.mark.parametrize(
+    ("spec", "shown"),
+    [
+        (tf.TensorSpec([2], tf.float32), "dtype float32 and shape (2,)"),
+        (tf.TensorSpec([3], tf.int32), "dtype int32 and shape (3,)"),
+        (tf.TensorSpec([], tf.int64), "dtype int64 and shape ()"),
+    ],
+    ids=["floats", "an axis more", "no axes"],
+)
+@pytest.mark.clause("C2", "C13", "C14")
+def test_a_dense_shape_that_is_not_known_and_cannot_be_legal(spec: Any, shown: str) -> None:
+    opt, variables = two_tables()
+    before = state(opt, variables)
+    step = tf.function(
+        lambda shape: opt.apply([tf.ones((4, 2)), Slices(tf.ones((1, 2)), [0], shape)], variables),
+        autograph=False,
+    )
+    message = (
+        f"variable 'b': grad has a dense_shape of {shown}; legal: integers of shape (2,), the "
+        "variable's shape, (4, 2), or None"
+    )
+    with pytest.raises(TypeError, match=re.escape(message)):
+        step.get_concrete_function(spec)
+    assert state(opt, variables) == before
+
+
+@pytest.mark.parametrize("shape", [None, (), (1,)], ids=str)
+@DOORS
+@pytest.mark.clause("C2", "C13", "C14")
+def test_slices_of_a_variable_without_axes(shape: Any, door: str) -> None:
+    target, opt = keras.Variable(1.0, name="a"), Lion(0.5)
+    opt.build([target])
+    before = state(opt, [target])
+    message = (
+        "variable 'a': grad is IndexedSlices, but the variable has shape (), without rows; legal: "
+        "a dense gradient"
+    )
+    sliced = Sliced(opt, lambda _: Slices([1.0], [0], shape))
+    with pytest.raises(ValueError, match=re.escape(message)):
+        doors()[door](sliced, [tf.ones(())], [target])
+    assert state(opt, [target]) == before
 
 
 @pytest.mark.clause("C14")
