@@ -129,10 +129,8 @@ def test_no_slices_are_a_gradient_of_zeros(door: str) -> None:
 @pytest.mark.clause("C2")
 def test_a_dense_shape_of_tensors_and_numbers(door: str) -> None:
     """A number of rows that a graph has yet to compute, and columns that are known."""
-    for make in (tuple, list):
-        assert not found(
-            door, lambda rows, make=make: Slices(rows, INT32, make((tf.size(rows) // 2, 3)))
-        )
+    assert not found(door, lambda rows: Slices(rows, INT32, (tf.size(rows) // 2, 3)))
+    assert not found(door, lambda rows: Slices(rows, INT32, [tf.size(rows) // 2, 3]))
 
 
 @pytest.mark.parametrize("run_eagerly", [False, True])
