@@ -96,6 +96,8 @@ class Machine(RuleBasedStateMachine):
     judging: ClassVar[tuple[Port, str, Tally]]
     again = False
     """Whether the run passed so far, and is to be made once more."""
+    refused = False
+    """Whether the port has refused a step: the run goes no further."""
 
     @initialize(data=st.data(), seed=SEEDS, betas=st.sampled_from(BETAS), again=st.booleans())
     def open(self, data: st.DataObject, seed: int, betas: tuple[float, float], again: bool) -> None:
@@ -123,14 +125,20 @@ class Machine(RuleBasedStateMachine):
 
     def happen(self, event: Event) -> None:
         """Let an event happen and judge it."""
+        if self.refused:
+            return
         event = avoided(event, self.tally.refusals)
         self.events.append(event)
+        before, last = self.walk.state, len(self.events) - 1
         answered = map(self.walk.apply, [event])
-        last = len(self.events) - 1
         failure = judged(self.run_so_far(), answered, self.tally, first=last)
         if failure is not None:
             self.reject(failure)
-        self.shown.append(self.walk.state)
+        self.refused = self.walk.state is before
+        if self.refused:
+            self.events.pop()
+        else:
+            self.shown.append(self.walk.state)
 
     def teardown(self) -> None:
         """Half of the runs are made once more."""

@@ -17,6 +17,8 @@ import lion_ref
 from lion_conformance import Port, Refusal, Verdict, diagnose, diagnosis, from_callable, verify
 from lion_conformance.checks import Check, Checklist
 from lion_conformance.cli import main
+from lion_conformance.judge import Tally
+from lion_conformance.machine import drive_machine
 from lion_conformance.refusals import in_words
 from lion_conformance.report.as_text import render
 from lion_conformance.report.origin import Origin
@@ -172,6 +174,26 @@ def test_a_run_beside_another_avoids_the_refused_scalars(name: str, seed: int) -
     declares = from_callable(port, declines=(Refusal(name, 0.0, 0.0),))
     report = verify(declares, dtypes=["float32"], max_examples=25, seed=seed)
     assert (report.verdict, report.ok) == (Verdict.BIT_EXACT, True)
+
+
+class _HalfDone(Session):
+    """Refuses what overflows in the middle of a step, when m is new already."""
+
+    def update(self, i: int, grad: Any, scalars: dict[str, Any]) -> None:
+        if scalars["lr"] * scalars["weight_decay"] > 1e3:
+            self.momenta[i] = self.momenta[i] + 1
+            raise OverflowError("too much")
+        super().update(i, grad, scalars)
+
+
+def test_a_run_goes_no_further_than_what_it_refuses() -> None:
+    """What a refused step leaves is not judged: it is a finding already."""
+    port, tally = Port("half done", _HalfDone), Tally(None)
+    for seed in range(8):
+        drive_machine(port, "float32", tally, runs=20, seed=seed)
+        assert tally.failure is None
+    tally.find_refusals(port)
+    assert [x.describe() for x in tally.refusals]
 
 
 class _RefusesOnceStepped(Session):
