@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from lion_ref.dtypes import check_dtypes, compute_dtype
+from lion_ref.dtypes import check_dtypes
 from lion_ref.hyperparameters import non_negative
 
 if TYPE_CHECKING:
@@ -103,14 +103,11 @@ def _tensor(what: str, value: Any, variable: Any) -> Any:
 
 def _numbers(what: str, value: Any, variable: Any) -> Any:
     """A Tensor, of Python's numbers in binary64 where a float64 variable can take them so."""
-    tensor, compute = (
-        _tensor(what, value, variable),
-        compute_dtype(tf.as_dtype(variable.dtype).name).name,
-    )
-    if compute != tensor.dtype.name == "float32":
+    tensor = _tensor(what, value, variable)
+    if tensor.dtype == tf.float32 and tf.as_dtype(variable.dtype) == tf.float64:
         leaves = tf.nest.flatten(value)
         if any(isinstance(x, float) for x in leaves) and not any(map(tf.is_tensor, leaves)):
-            return tf.convert_to_tensor(value, compute)
+            return tf.convert_to_tensor(value, tf.float64)
     return tensor
 
 
