@@ -25,7 +25,7 @@ from lion_conformance.port import (
     run_once,
 )
 from lion_conformance.preamble import ordinary_case
-from lion_conformance.refusals import Scalars, refusals_of, undeclared
+from lion_conformance.refusals import Scalars, answers, refusals_of, undeclared
 from lion_ref import Semantics
 from lion_ref.acceptance import Reason, judge
 from lion_ref.arithmetic import all_same_bits, same_bits
@@ -177,27 +177,17 @@ class Tally:
 
     def takes(self, port: Port, triple: Triple) -> bool:
         """Judge an ordinary case; False, and no failure, if the port does not take its dtypes."""
-        before, answers = (self.cases, self.elements), self.answers
+        before, answered = (self.cases, self.elements), self.answers
         if self.add(port, ordinary_case(triple)):
             return True
         error = self.failure.error if isinstance(self.failure, Failure) else None
-        if self.answers > answers or not isinstance(error, NO_ANSWER):
+        if self.answers > answered or not isinstance(error, NO_ANSWER):
             return True
-        if any(self._answers(port, ordinary_case(triple, size)) for size in OTHER_SIZES):
+        if any(answers(port, ordinary_case(triple, size), NO_ANSWER) for size in OTHER_SIZES):
             return True  # it takes the dtype, but not always
         self.not_taken[triple] = str(error)
         self.failure, (self.cases, self.elements) = None, before
         return False
-
-    @staticmethod
-    def _answers(port: Port, case: Case) -> bool:
-        try:
-            run_once(port, *case.arrays, **case.scalars)
-        except NO_ANSWER:
-            return False
-        except PortError:
-            pass
-        return True
 
     def find_refusals(self, port: Port) -> None:
         """Find out which scalars the port refuses, from the cases so far.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final
 
@@ -47,6 +47,8 @@ class Scalars:
     answered: set[tuple[Point, ...]]
     refused: dict[tuple[Point, ...], tuple[Case, str, int]]
     """For each set of scalars the smallest case, the port's words, and how many cases."""
+    alone: dict[tuple[Any, ...], bool] = field(default_factory=dict)
+    """Whether a value was refused beside usual scalars, for those that were tried."""
 
     @classmethod
     def none(cls) -> Scalars:
@@ -71,7 +73,7 @@ class Scalars:
         """Whether the port has refused these scalars, or does so now; takes note of it."""
         if usual(case):
             return False
-        if _points(case) not in self.refused and not _raises(port, case):
+        if _points(case) not in self.refused and answers(port, case):
             return False
         return self.refuse(case, RaisedError(self.refused.get(_points(case), (case, "", 0))[1]))
 
@@ -92,7 +94,7 @@ def refusals_of(port: Port, scalars: Scalars) -> tuple[Refusal, ...]:
     """
     blamed: dict[str, dict[Point, tuple[str, int]]] = {}
     together: list[tuple[str, int]] = []
-    blame = _Blame(port)
+    blame = _Blame(port, scalars.alone)
     for case, words, count in scalars.refused.values():
         argument = blame.of(case)
         if not argument:
@@ -116,9 +118,8 @@ def refusals_of(port: Port, scalars: Scalars) -> tuple[Refusal, ...]:
 class _Blame:
     """Finds the scalar for whose value a case was refused; each value is tried once."""
 
-    def __init__(self, port: Port) -> None:
-        self._port = port
-        self._raises: dict[tuple[Any, ...], bool] = {}
+    def __init__(self, port: Port, known: dict[tuple[Any, ...], bool]) -> None:
+        self._port, self._raises = port, known
 
     def of(self, case: Case) -> str:
         """Its name; nothing if the port takes each value beside usual ones, and declares none."""
@@ -134,18 +135,19 @@ class _Blame:
 
     def _refused(self, key: tuple[Any, ...], case: Case) -> bool:
         if key not in self._raises and len(self._raises) < PROBES:
-            self._raises[key] = _raises(self._port, case)
+            self._raises[key] = not answers(self._port, case)
         return self._raises.get(key, False)
 
 
-def _raises(port: Port, case: Case) -> bool:
+def answers(port: Port, case: Case, refusing: tuple[type[PortError], ...] = (RaisedError,)) -> bool:
+    """Whether the port answers a case, rightly or not, rather than to refuse it in these ways."""
     try:
         run_once(port, *case.arrays, **case.scalars)
-    except RaisedError:
-        return True
+    except refusing:
+        return False
     except PortError:
         pass
-    return False
+    return True
 
 
 def undeclared(port: Port, refusals: Iterable[Refusal]) -> list[Refusal]:
