@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lion_conformance.cases import Seeded, build
-from lion_conformance.tape import load
+from lion_conformance.cases.case import Seeded, build
+from lion_conformance.runs.tape import load
 from lion_ref import STORAGE_DTYPES, bounds, step
 from lion_ref.acceptance import problem_of, sign_set
 from lion_ref.arithmetic import bits, round_to

@@ -12,14 +12,14 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lion_conformance.callables import from_callable
-    from lion_conformance.diagnose import Diagnosis, diagnose, diagnosis
-    from lion_conformance.judge import Verdict
-    from lion_conformance.offers import Offer
-    from lion_conformance.port import Port, PortError
+    from lion_conformance.diagnosis.search import Diagnosis, diagnose, diagnosis
     from lion_conformance.port_tests import PortTests
-    from lion_conformance.refusal import Refusal
-    from lion_conformance.report.model import Report
+    from lion_conformance.ports.callable import from_callable
+    from lion_conformance.ports.offers import Offer
+    from lion_conformance.ports.protocol import Port, PortError
+    from lion_conformance.ports.refusal import Refusal
+    from lion_conformance.report.report import Report
+    from lion_conformance.verdict.verdict import Verdict
     from lion_conformance.verify import verify
 
 __all__ = [
@@ -38,17 +38,17 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Diagnosis": "diagnose",
-    "Offer": "offers",
-    "Port": "port",
-    "PortError": "port",
+    "Diagnosis": "diagnosis.search",
+    "Offer": "ports.offers",
+    "Port": "ports.protocol",
+    "PortError": "ports.protocol",
     "PortTests": "port_tests",
-    "Refusal": "refusal",
-    "Report": "report.model",
-    "Verdict": "judge",
-    "diagnose": "diagnose",
-    "diagnosis": "diagnose",
-    "from_callable": "callables",
+    "Refusal": "ports.refusal",
+    "Report": "report.report",
+    "Verdict": "verdict.verdict",
+    "diagnose": "diagnosis.search",
+    "diagnosis": "diagnosis.search",
+    "from_callable": "ports.callable",
     "verify": "verify",
 }
 
@@ -62,11 +62,10 @@ class _Package(ModuleType):
         return found
 
     def __setattr__(self, name: str, value: Any) -> None:
-        # Importing a module binds it here under its name. Two of them hold the function of that
-        # name, and it is the function that `lion_conformance.verify` means.
-        if name in _HOMES and isinstance(value, ModuleType):
-            value = getattr(value, name)
-        super().__setattr__(name, value)
+        # Importing a module binds it here under its name. Two have the name of a public function,
+        # which is what `lion_conformance.verify` and `lion_conformance.diagnosis` mean.
+        if not (name in _HOMES and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
 
     def __dir__(self) -> list[str]:
         return sorted({*super().__dir__(), *__all__})

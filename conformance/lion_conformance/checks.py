@@ -10,25 +10,27 @@ from dataclasses import replace
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from lion_conformance import tape
-from lion_conformance.asked import Asked, Dtypes, asked_for
-from lion_conformance.drive import drive_random, fixed
-from lion_conformance.explain import explained
-from lion_conformance.fresh import judge_elsewhere, why_not
-from lion_conformance.judge import Failure, Tally, Verdict
-from lion_conformance.port import (
+from lion_conformance.cases.feed import drive_random, fixed
+from lion_conformance.cases.fixed import ordinary_case
+from lion_conformance.cases.sweep import sweep
+from lion_conformance.diagnosis.explain import explained
+from lion_conformance.ports.dtypes import Asked, Dtypes, asked_for
+from lion_conformance.ports.protocol import (
     ChangedAnswerError,
     ChangedInputError,
     ChangedResultError,
     Port,
     PortError,
 )
-from lion_conformance.preamble import ordinary_case
-from lion_conformance.report.model import Counterexample, Report
+from lion_conformance.report.counterexample import Counterexample
 from lion_conformance.report.table import meaning
-from lion_conformance.runs import affordable, judge_runs
-from lion_conformance.shorten import refused_alone, smallest
-from lion_conformance.sweep import sweep
+from lion_conformance.runs import tape
+from lion_conformance.runs.all import affordable, judge_runs
+from lion_conformance.runs.other_process import judge_elsewhere, why_not
+from lion_conformance.runs.shortest_run import refused_alone, smallest
+from lion_conformance.verdict.failure import Failure
+from lion_conformance.verdict.tally import Tally
+from lion_conformance.verdict.verdict import Verdict
 from lion_conformance.verify import check_budget, report_on, result_of, with_refusals
 from lion_ref.acceptance import judge
 from lion_ref.arithmetic import all_same_bits
@@ -36,11 +38,13 @@ from lion_ref.arithmetic import all_same_bits
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from lion_conformance.cases import Case
-    from lion_conformance.port import Triple
-    from lion_conformance.report.model import DtypeResult, TapeResult
+    from lion_conformance.cases.case import Case
+    from lion_conformance.ports.protocol import Triple
+    from lion_conformance.report.findings import DtypeResult
     from lion_conformance.report.origin import Origin
-    from lion_conformance.trajectory import RunFailure
+    from lion_conformance.report.report import Report
+    from lion_conformance.runs.tape import TapeResult
+    from lion_conformance.verdict.failure import RunFailure
 
 
 class Check(Enum):
@@ -80,7 +84,7 @@ class _Judged:
     """All checks of one dtype, after one pass over its cases."""
 
     def __init__(self, asked: Asked, dtype: str, *, max_examples: int, seed: int) -> None:
-        self.failures: dict[Check, Failure | RunFailure] = {}
+        self.failures: dict[Check, Failure | RunFailure[Any]] = {}
         self.unasked: dict[Check, str] = {}
         self._tally = tally = Tally(asked.port.declared)
         triples = self._taken(asked, dtype)
@@ -118,7 +122,7 @@ class _Judged:
 
     def _first_failure(
         self, triples: Sequence[Triple], *, max_examples: int, seed: int
-    ) -> Failure | RunFailure | None:
+    ) -> Failure | RunFailure[Any] | None:
         """Judge all cases; what is wrong with the first that is rejected."""
         first = self._tally.failure
 

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import importlib
-import operator
 import shlex
 import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lion_conformance.diagnose import diagnosis
-from lion_conformance.port import PortError
-from lion_conformance.ports import BACKENDS
+from lion_conformance.diagnosis.search import diagnosis
+from lion_conformance.ports.backends import BACKENDS
+from lion_conformance.ports.by_name import find
 from lion_conformance.ports.pipe import TIMEOUT, Program
+from lion_conformance.ports.protocol import PortError
 from lion_conformance.ports.published import FAMILIES, family
 from lion_conformance.progress import showing
 from lion_conformance.report import (
@@ -27,14 +26,16 @@ from lion_conformance.report import (
 )
 from lion_conformance.report.origin import Origin
 from lion_conformance.runner import Options, judge_backends, run
-from lion_conformance.vectors import commands as vectors
+from lion_conformance.vectors import document as vectors
+from lion_conformance.verdict.known_answers import check, summary
+from lion_conformance.verdict.verdict import Verdict
 from lion_conformance.verify import MAX_EXAMPLES, verify
 from lion_ref import STORAGE_DTYPES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from lion_conformance.report.model import Report
+    from lion_conformance.report.report import Report
 
 DEFAULT_FOLDER = Path("build", "lion-conformance")
 AS_DECLARED, FELL_SHORT, NOT_RUN = 0, 1, 2
@@ -130,34 +131,22 @@ def _diagnose(parsed: argparse.Namespace) -> int:
     return FELL_SHORT if found.semantics is None else AS_DECLARED
 
 
-def find(spec: str) -> Any:
-    """The object that MODULE:CALLABLE names; ValueError or ImportError in one line otherwise.
+def _export_vectors(parsed: argparse.Namespace) -> int:
+    for path in vectors.export(parsed.folder, parsed.size):
+        print(f"written: {path}")
+    return AS_DECLARED
 
-    >>> find("lion_ref:step").__name__
-    'step'
-    """
-    module_name, colon, path = spec.partition(":")
-    if not (module_name and colon and path):
-        raise ValueError(f"port={spec!r} is not legal; legal: MODULE:CALLABLE, as in my_lion:step")
-    here = str(Path.cwd())
-    if here not in sys.path:  # a module beside the user is what they mean
-        sys.path.insert(0, here)
-    try:
-        found: Any = importlib.import_module(module_name)
-    except (KeyboardInterrupt, GeneratorExit):
-        raise
-    except BaseException as error:  # a module that exits, or skips a test, is no port that passed
-        text = " ".join(str(error).split())[:300]
-        raise ImportError(
-            f"port={spec!r}: importing {module_name} failed with {type(error).__name__}: {text}"
-        ) from error
-    try:
-        return operator.attrgetter(path)(found)
-    except Exception as error:
-        text = " ".join(str(error).split())[:300]
-        raise ValueError(
-            f"port={spec!r} is not legal: {text}; legal: MODULE:CALLABLE, as in my_lion:step"
-        ) from error
+
+def _check_answers(parsed: argparse.Namespace) -> int:
+    results = check(
+        vectors.load(parsed.vectors, vectors.FORMAT),
+        vectors.load(parsed.answers, vectors.ANSWERS_FORMAT),
+    )
+    for line in summary(results):
+        print(line)
+    if any(not result.ok and result.verdict is not Verdict.NOT_RUN for result in results):
+        return FELL_SHORT
+    return NOT_RUN if any(result.verdict is Verdict.NOT_RUN for result in results) else AS_DECLARED
 
 
 def _write(reports: Sequence[Report], parsed: argparse.Namespace) -> bool:
@@ -269,8 +258,30 @@ def _parser() -> argparse.ArgumentParser:
         "--dtype", action="append", metavar="DTYPE", help="as for verify; repeatable"
     )
     diagnoses.set_defaults(action=_diagnose)
-    vectors.add(commands)
+    _add_vectors(commands)
     return parser
+
+
+def _add_vectors(commands: Any) -> None:
+    """Put `vectors` and its own commands beside the others."""
+    group = commands.add_parser("vectors", help="known answers as files (docs/vectors.md)")
+    actions = group.add_subparsers(required=True, metavar="ACTION")
+
+    exports = actions.add_parser("export", help="write the vectors and their schemas")
+    exports.add_argument("folder", type=Path, metavar="DIR")
+    exports.add_argument(
+        "--size",
+        type=int,
+        default=vectors.SIZE,
+        metavar="N",
+        help="drawn cases a group, special ones aside (default: %(default)s)",
+    )
+    exports.set_defaults(action=_export_vectors)
+
+    checks = actions.add_parser("check", help="judge a port's answers to the vectors")
+    checks.add_argument("vectors", type=Path, metavar="FILE")
+    checks.add_argument("--answers", type=Path, required=True, metavar="FILE")
+    checks.set_defaults(action=_check_answers)
 
 
 def _common_arguments() -> argparse.ArgumentParser:

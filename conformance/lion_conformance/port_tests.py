@@ -7,9 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from lion_conformance.callables import from_callable
 from lion_conformance.checks import Check, Checklist, slug, words
-from lion_conformance.port import Port
+from lion_conformance.ports.callable import from_callable
+from lion_conformance.ports.protocol import Port
 from lion_conformance.report.origin import Origin
 from lion_conformance.report.reproduction import file_name, reproduction
 from lion_conformance.verify import MAX_EXAMPLES
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     import pytest
 
-    from lion_conformance.report.model import Report
+    from lion_conformance.report.report import Report
 
 FOLDER = Path("build", "lion-conformance")
 """Where reproductions go, from the folder in which pytest was started."""

@@ -118,10 +118,10 @@ class LionPort(LionNode):
             yield LionDtype.from_parent(self, name=dtype, ids=ids, checklist=checklist)
 
     def _checklist(self) -> Checklist:
-        from lion_conformance.callables import from_callable
         from lion_conformance.checks import Checklist, options_in_words
-        from lion_conformance.cli import find
-        from lion_conformance.port import Port
+        from lion_conformance.ports.by_name import find
+        from lion_conformance.ports.callable import from_callable
+        from lion_conformance.ports.protocol import Port
         from lion_conformance.report.origin import Origin
         from lion_conformance.verify import MAX_EXAMPLES
 

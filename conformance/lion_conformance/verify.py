@@ -6,24 +6,26 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from lion_conformance.asked import Asked, Dtypes, asked_for, spelled
-from lion_conformance.callables import from_callable
-from lion_conformance.diagnose import sentence
-from lion_conformance.drive import drive
-from lion_conformance.explain import explained
-from lion_conformance.fresh import judge_elsewhere, why_not
-from lion_conformance.judge import Tally, Verdict
-from lion_conformance.offers import Offer
-from lion_conformance.port import Port
-from lion_conformance.refusals import wherever_it_answers
-from lion_conformance.report.model import Counterexample, DtypeResult, Report, versions
+from lion_conformance.cases.feed import drive
+from lion_conformance.diagnosis.explain import explained
+from lion_conformance.ports.callable import from_callable
+from lion_conformance.ports.dtypes import Asked, Dtypes, asked_for, spelled
+from lion_conformance.ports.offers import Offer
+from lion_conformance.ports.protocol import Port
+from lion_conformance.report.counterexample import Counterexample
+from lion_conformance.report.findings import DtypeResult, versions
 from lion_conformance.report.origin import Origin
-from lion_conformance.runs import affordable, judge_runs
-from lion_conformance.shorten import refused_alone, smallest
+from lion_conformance.report.report import Report
+from lion_conformance.runs.all import affordable, judge_runs
+from lion_conformance.runs.other_process import judge_elsewhere, why_not
+from lion_conformance.runs.shortest_run import refused_alone, smallest
+from lion_conformance.verdict.sentences import sentence, wherever_it_answers
+from lion_conformance.verdict.tally import Tally
+from lion_conformance.verdict.verdict import Verdict
 from lion_ref import CANONICAL
 
 if TYPE_CHECKING:
-    from lion_conformance.cases import Case
+    from lion_conformance.cases.case import Case
     from lion_ref import Semantics
 
 MAX_EXAMPLES = 25

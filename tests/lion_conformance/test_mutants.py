@@ -11,10 +11,10 @@ import pytest
 
 import lion_ref
 from lion_conformance import Port, Verdict, verify
-from lion_conformance.asked import asked_for
-from lion_conformance.explain import NOT_ALWAYS
-from lion_conformance.judge import Tally
-from lion_conformance.runs import judge_runs
+from lion_conformance.diagnosis.explain import NOT_ALWAYS
+from lion_conformance.ports.dtypes import asked_for
+from lion_conformance.runs.all import judge_runs
+from lion_conformance.verdict.tally import Tally
 from lion_conformance.verify import MAX_EXAMPLES, judge_dtype
 from lion_ref import STORAGE_DTYPES
 from tests.lion_conformance.mutants import table

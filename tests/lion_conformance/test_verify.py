@@ -14,9 +14,10 @@ import pytest
 
 import lion_ref
 from lion_conformance import Port, PortError, Verdict, from_callable, verify
-from lion_conformance.cases import Case
-from lion_conformance.judge import Failure, Tally
-from lion_conformance.port import ChangedAnswerError, run_once
+from lion_conformance.cases.case import Case
+from lion_conformance.ports.protocol import ChangedAnswerError, run_once
+from lion_conformance.verdict.failure import Failure
+from lion_conformance.verdict.tally import Tally
 from lion_conformance.verify import MAX_EXAMPLES
 from lion_ref import CANONICAL, Semantics
 from tests.lion_conformance.mutants.rounding import StochasticRounding

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from lion_conformance import Offer, Port
-from lion_conformance.fresh import judge_elsewhere
-from lion_conformance.judge import Tally
 from lion_conformance.ports.jax import ports
-from lion_conformance.runs import judge_runs
+from lion_conformance.runs.all import judge_runs
+from lion_conformance.runs.other_process import judge_elsewhere
+from lion_conformance.verdict.tally import Tally
 
 pytestmark = pytest.mark.clause("C30")
 

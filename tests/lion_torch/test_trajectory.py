@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 
 from lion_conformance import Offer, Port
-from lion_conformance.fresh import judge_elsewhere
-from lion_conformance.judge import Tally, Verdict
 from lion_conformance.ports.torch import ports
-from lion_conformance.runs import judge_runs
+from lion_conformance.runs.all import judge_runs
+from lion_conformance.runs.other_process import judge_elsewhere
+from lion_conformance.verdict.tally import Tally
+from lion_conformance.verdict.verdict import Verdict
 from lion_ref import CANONICAL, STORAGE_DTYPES
 
 pytestmark = pytest.mark.clause("C30")

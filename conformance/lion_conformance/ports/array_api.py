@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 import lion_array_api
-from lion_conformance.events import recast
-from lion_conformance.offers import Offer
-from lion_conformance.port import Port, Session, Triple
-from lion_conformance.ports import only_cpu
 from lion_conformance.ports.archive import pack, unpack
+from lion_conformance.ports.backends import only_cpu
+from lion_conformance.ports.offers import Offer
+from lion_conformance.ports.protocol import Port, Session, Triple
+from lion_conformance.ports.state import recast
 from lion_ref import STORAGE_DTYPES, legal_triples
 
 if TYPE_CHECKING:

@@ -13,11 +13,11 @@ import optax
 from numpy.typing import NDArray
 
 import lion_jax
-from lion_conformance.events import recast
-from lion_conformance.offers import Offer
-from lion_conformance.port import Port, Session
-from lion_conformance.ports import NotRunnable
 from lion_conformance.ports.archive import pack, unpack
+from lion_conformance.ports.backends import NotRunnable
+from lion_conformance.ports.offers import Offer
+from lion_conformance.ports.protocol import Port, Session
+from lion_conformance.ports.state import recast
 from lion_ref import legal_triples
 
 Array = NDArray[Any]

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from lion_conformance.declaration import semantics_of
-from lion_conformance.hexlines import MalformedLine, decode, encode, malformed
-from lion_conformance.port import LONGEST_NAME, Port, PortError, Session, check_name
-from lion_conformance.ports.conversation import Conversation, HungError
-from lion_conformance.ports.heard import ELSEWHERE, Form
-from lion_conformance.refusal import Refusal
+from lion_conformance.ports.declaration import semantics_of
+from lion_conformance.ports.hexadecimal import MalformedLine, decode, encode, malformed
+from lion_conformance.ports.process import Conversation, HungError
+from lion_conformance.ports.protocol import LONGEST_NAME, Port, PortError, Session, check_name
+from lion_conformance.ports.refusal import Refusal
+from lion_conformance.ports.transcript import ELSEWHERE, Form
 from lion_ref import STORAGE_DTYPES, Semantics
 from lion_ref.dtypes import check_dtypes
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from lion_conformance.port import Triple
+    from lion_conformance.ports.protocol import Triple
 
 Array = NDArray[Any]
 

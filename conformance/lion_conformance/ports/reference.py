@@ -8,13 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 import lion_ref
-from lion_conformance.callables import from_callable
-from lion_conformance.port import Port
-from lion_conformance.ports import only_cpu
+from lion_conformance.ports.backends import only_cpu
+from lion_conformance.ports.callable import from_callable
+from lion_conformance.ports.protocol import Port
 from lion_ref import CANONICAL, legal_triples, oracle
 
 if TYPE_CHECKING:
-    from lion_conformance.cases import ScalarArguments
+    from lion_conformance.ports.protocol import ScalarArguments
 
 Array = NDArray[Any]
 

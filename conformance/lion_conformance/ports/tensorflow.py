@@ -11,10 +11,10 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 import lion_tf
-from lion_conformance.offers import Offer
-from lion_conformance.port import Port, Session, Triple
-from lion_conformance.ports import NotRunnable
 from lion_conformance.ports.archive import pack, unpack
+from lion_conformance.ports.backends import NotRunnable
+from lion_conformance.ports.offers import Offer
+from lion_conformance.ports.protocol import Port, Session, Triple
 from lion_ref import legal_triples
 
 if TYPE_CHECKING:

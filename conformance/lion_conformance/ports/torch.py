@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from torch.optim.lr_scheduler import LambdaLR
 
 import lion_torch
-from lion_conformance.offers import Offer
-from lion_conformance.port import Port, Session
-from lion_conformance.ports import NotRunnable
+from lion_conformance.ports.backends import NotRunnable
+from lion_conformance.ports.offers import Offer
+from lion_conformance.ports.protocol import Port, Session
 from lion_ref import CANONICAL, STORAGE_DTYPES, legal_triples
 
 if TYPE_CHECKING:

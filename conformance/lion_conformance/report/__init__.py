@@ -1,1 +1,4 @@
-"""What a run found, as plain values (`model`) and as text, JSON, Markdown and HTML."""
+"""What was found, as plain values (`findings`, `counterexample`), and every format of it.
+
+May import runs and what that may import; the values know no format.
+"""

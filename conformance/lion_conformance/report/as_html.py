@@ -12,10 +12,10 @@ from lion_conformance.report.table import COLUMNS, HEADS, notes, row, totals
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from lion_conformance.report.model import Report
+    from lion_conformance.report.findings import Findings
 
 
-def render(reports: Sequence[Report]) -> str:
+def render(reports: Sequence[Findings]) -> str:
     """The whole page."""
     header = "".join(f'<th scope="col">{escape(name)}</th>' for name in COLUMNS)
     body = "\n".join(_row(number, report) for number, report in enumerate(reports))
@@ -54,7 +54,7 @@ adversarial cases, and on the gradients of a recorded training run.</caption>
 """
 
 
-def _summary(reports: Sequence[Report]) -> str:
+def _summary(reports: Sequence[Findings]) -> str:
     not_run = sum(bool(report.not_run) for report in reports)
     short = sum(report.fell_short for report in reports)
     summary = "Every port keeps to what it declares."
@@ -66,7 +66,7 @@ def _summary(reports: Sequence[Report]) -> str:
     return summary + (f" {not_run} could not be run." if not_run else "")
 
 
-def _row(number: int, report: Report) -> str:
+def _row(number: int, report: Findings) -> str:
     columns = zip(COLUMNS[len(HEADS) :], row(report), strict=True)
     cells = "".join(matrix_cell(number, report, column, cell) for column, cell in columns)
     return (
@@ -76,7 +76,7 @@ def _row(number: int, report: Report) -> str:
     )
 
 
-def _environment(reports: Sequence[Report]) -> str:
+def _environment(reports: Sequence[Findings]) -> str:
     if not reports:
         return ""
     facts = {"seed": str(reports[0].seed), "cases a dtype": str(reports[0].max_examples)}

@@ -12,14 +12,15 @@ from lion_conformance.report.table import meaning
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from lion_conformance.report.model import Accepted, Counterexample, DtypeResult, Report
+    from lion_conformance.report.counterexample import Accepted, Counterexample
+    from lion_conformance.report.findings import DtypeResult, Findings
     from lion_ref import Semantics
 
 SCHEMA_VERSION = 2
 SCHEMA = "lion-report.schema.json"
 
 
-def dumps(reports: Sequence[Report]) -> str:
+def dumps(reports: Sequence[Findings]) -> str:
     """All reports as JSON text; numbers that JSON lacks (NaN, inf) appear as strings."""
     document = {
         "format": "lion-report",
@@ -30,7 +31,7 @@ def dumps(reports: Sequence[Report]) -> str:
     return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def as_dict(report: Report) -> dict[str, Any]:
+def as_dict(report: Findings) -> dict[str, Any]:
     """One report as plain values."""
     program = reproduction(report)
     return {
@@ -68,7 +69,7 @@ def _choices(semantics: Semantics | None) -> dict[str, Any] | None:
     return None if semantics is None else semantics.differences()
 
 
-def _dtype(report: Report, result: DtypeResult) -> dict[str, Any]:
+def _dtype(report: Findings, result: DtypeResult) -> dict[str, Any]:
     found = result.counterexample
     return {
         "dtype": result.dtype,

@@ -22,10 +22,10 @@ from lion_conformance.report.table import (
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from lion_conformance.report.model import Report
+    from lion_conformance.report.findings import Findings
 
 
-def render(reports: Sequence[Report]) -> str:
+def render(reports: Sequence[Findings]) -> str:
     """The matrix as a table, then notes, each cell in words, shortfalls and versions."""
     lines = ["# Lion conformance", "", "| " + " | ".join(COLUMNS) + " |"]
     lines.append("|" + "---|" * len(COLUMNS))
@@ -53,7 +53,7 @@ def _escaped(text: str) -> str:
     return re.sub(r"([\\`*|\[])", r"\\\1", html.escape(text, quote=False))
 
 
-def _cells(report: Report) -> Iterator[str]:
+def _cells(report: Findings) -> Iterator[str]:
     for result in report.results:
         label = _escaped(f"{report.port} ({report.door}, {report.device}), {result.dtype}")
         yield f"- **{label}**: {report.words(result.verdict)}. {_escaped(meaning(report, result))}."
@@ -65,7 +65,7 @@ def _cells(report: Report) -> Iterator[str]:
             yield f"  - {width_in_words(result.width)}"
 
 
-def _reproduction(report: Report) -> list[str]:
+def _reproduction(report: Findings) -> list[str]:
     text = reproduction(report)
     if not text or len(text) > SHOWN:
         return []

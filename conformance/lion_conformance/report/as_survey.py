@@ -8,14 +8,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from lion_conformance.diagnose import ORDINARY
-from lion_conformance.judge import Verdict
+from lion_conformance.cases.case import ORDINARY_IN_WORDS
+from lion_conformance.verdict.verdict import Verdict
 from lion_ref import STORAGE_DTYPES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from lion_conformance.report.model import DtypeResult, Report
+    from lion_conformance.report.findings import DtypeResult, Findings
 
 INTRODUCTION: Final = """\
 # Published Lions
@@ -38,10 +38,10 @@ ORDINARILY = "ordinarily as said below: accepted", "ordinarily as said below: re
 UNEXPLAINED = "not explained: accepted", "not explained: rejected"
 
 
-def render(reports: Sequence[Report]) -> str:
+def render(reports: Sequence[Findings]) -> str:
     """The page: a summary, a row for each port and door, the sentences, then how it was made."""
     now = datetime.now(UTC)
-    lines = [INTRODUCTION.format(date=now.date().isoformat(), ordinary=ORDINARY)]
+    lines = [INTRODUCTION.format(date=now.date().isoformat(), ordinary=ORDINARY_IN_WORDS)]
     counted = Counter(outcome(r) for report in reports for r in report.results)
     judged = [report for report in reports if report.results]
     summary = ", ".join(f"{counted[kind]} {kind}" for kind in _KINDS if counted[kind])
@@ -74,14 +74,14 @@ def outcome(result: DtypeResult) -> str:
 _KINDS: Final = (EXACT, EXPLAINED, OTHER, *ORDINARILY, *UNEXPLAINED)
 
 
-def _row(report: Report) -> str:
+def _row(report: Findings) -> str:
     """What became of each dtype of θ; – where the port does not take it."""
     found = {result.dtype: outcome(result) for result in report.results}
     cells = report.port, report.door, *(found.get(dtype, "–") for dtype in STORAGE_DTYPES)
     return "| " + " | ".join(cells) + " |"
 
 
-def _sentences(report: Report) -> Iterator[str]:
+def _sentences(report: Findings) -> Iterator[str]:
     """The sentence of each outcome, with the dtypes that share it."""
     shared: dict[tuple[str, str], list[str]] = {}
     for result in report.results:
@@ -99,7 +99,7 @@ def _sentence(result: DtypeResult) -> str:
     return result.sentence
 
 
-def _made_with(reports: Sequence[Report]) -> list[str]:
+def _made_with(reports: Sequence[Findings]) -> list[str]:
     lines = ["## Made with", "", f"- {processor()}"]
     if reports:
         first = reports[0]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from lion_conformance.judge import Verdict
 from lion_conformance.report.table import (
     COLUMNS,
     HEADS,
@@ -16,11 +15,12 @@ from lion_conformance.report.table import (
     shortfalls,
     totals,
 )
+from lion_conformance.verdict.verdict import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from lion_conformance.report.model import Report
+    from lion_conformance.report.findings import Findings
 
 _MARKS = {
     Verdict.BIT_EXACT: "=",
@@ -32,7 +32,7 @@ _MARKS = {
 }
 
 
-def render(reports: Sequence[Report]) -> str:
+def render(reports: Sequence[Findings]) -> str:
     """Plain lines: the matrix, what it leaves out, what falls short, how much was judged."""
     table = [list(COLUMNS)]
     table += [[*heads(report), *map(_plain, row(report))] for report in reports]
@@ -54,7 +54,7 @@ def _plain(cell: Cell) -> str:
     return f"{_MARKS[cell.verdict]} {cell.text}" + ("" if cell.ok else " (!)")
 
 
-def show(reports: Sequence[Report]) -> None:
+def show(reports: Sequence[Findings]) -> None:
     """Print for a person: with rich and colour on a terminal, else as plain lines."""
     if sys.stdout.isatty():
         try:

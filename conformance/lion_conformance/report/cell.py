@@ -5,21 +5,23 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING
 
-from lion_conformance.judge import Verdict
 from lion_conformance.report import plot
 from lion_conformance.report.reproduction import SHOWN, reproduction
 from lion_conformance.report.style import CLASSES, MARKS
 from lion_conformance.report.table import meaning, refused, width_in_words
+from lion_conformance.verdict.verdict import Verdict
 
 if TYPE_CHECKING:
-    from lion_conformance.report.model import Counterexample, DtypeResult, Report, TapeResult
+    from lion_conformance.report.counterexample import Counterexample
+    from lion_conformance.report.findings import DtypeResult, Findings
     from lion_conformance.report.table import Cell
+    from lion_conformance.runs.tape import TapeResult
 
 TAPE = "real gradients"
 SYMBOLS = {"param": "θ", "momentum": "m", "grad": "g"}
 
 
-def matrix_cell(number: int, report: Report, column: str, cell: Cell) -> str:
+def matrix_cell(number: int, report: Findings, column: str, cell: Cell) -> str:
     """A cell of the matrix; a link to what is below, where there is more."""
     if cell.verdict is None:
         return f'<td class="none" data-column="{escape(column)}">{escape(cell.text)}</td>'
@@ -31,7 +33,7 @@ def matrix_cell(number: int, report: Report, column: str, cell: Cell) -> str:
     return f'<td class="{classes}" data-column="{escape(column)}">{words}</td>'
 
 
-def details(number: int, report: Report) -> str:
+def details(number: int, report: Findings) -> str:
     """All that is known of one port: a part for each dtype, those that fall short unfolded."""
     parts = [_dtype(number, report, result) for result in report.results]
     if report.tape is not None:
@@ -60,7 +62,7 @@ def _folded(anchor: str, label: str, verdict: Verdict, body: str, *, ok: bool) -
     )
 
 
-def _dtype(number: int, report: Report, result: DtypeResult) -> str:
+def _dtype(number: int, report: Findings, result: DtypeResult) -> str:
     body = [f"<p>{escape(_sentence(meaning(report, result)))}</p>"]
     label = f"{result.dtype}: {report.words(result.verdict)}"
     anchor = _anchor(number, result.dtype)
@@ -90,7 +92,7 @@ def _sentence(text: str) -> str:
     return begins + text[1:].rstrip(".") + "."
 
 
-def _tape(number: int, report: Report, found: TapeResult) -> str:
+def _tape(number: int, report: Findings, found: TapeResult) -> str:
     body = f"<p>{found.elements:,} elements in {found.steps} steps of a recorded training run.</p>"
     if found.why:
         body += f"<p>{escape(_sentence(found.why))}</p>"
@@ -135,7 +137,7 @@ def _counterexample(found: Counterexample) -> str:
     )
 
 
-def _reproduction(report: Report) -> str:
+def _reproduction(report: Findings) -> str:
     text = reproduction(report)
     if not text:
         return ""

@@ -16,16 +16,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lion_conformance.accepted_set import accepted_sets
 from lion_conformance.report import replay, replay_pipe
+from lion_conformance.verdict.accepted_set import accepted_sets
 from lion_ref.arithmetic import bits
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from lion_conformance.accepted_set import AcceptedSet
-    from lion_conformance.report.model import Counterexample, Report
+    from lion_conformance.report.counterexample import Counterexample
+    from lion_conformance.report.findings import Findings
+    from lion_conformance.verdict.accepted_set import AcceptedSet
 
 Array = NDArray[Any]
 
@@ -41,7 +42,7 @@ COLUMNS = 88
 CASE_PACKAGES = ("python", "numpy", "ml_dtypes")
 
 
-def reproduction(report: Report) -> str:
+def reproduction(report: Findings) -> str:
     """The file for the first part of a report that fell short; empty if none did."""
     if not report.fell_short:
         return ""
@@ -61,7 +62,7 @@ def reproduction(report: Report) -> str:
     return "\n\n".join(parts)
 
 
-def write(reports: Sequence[Report], path: Path | None, folder: Path) -> list[Path]:
+def write(reports: Sequence[Findings], path: Path | None, folder: Path) -> list[Path]:
     """Write a file for each report that fell short; the paths written.
 
     The first goes to path where one is given, and the others beside it, numbered; else each goes
@@ -81,7 +82,7 @@ def write(reports: Sequence[Report], path: Path | None, folder: Path) -> list[Pa
     return written
 
 
-def file_name(report: Report) -> str:
+def file_name(report: Findings) -> str:
     """A name for the file that says which port it is about.
 
     >>> import lion_ref, lion_conformance
@@ -94,7 +95,7 @@ def file_name(report: Report) -> str:
     return f"reproduce-{words or 'port'}.py"
 
 
-def _why(report: Report, found: Counterexample | None) -> str:
+def _why(report: Findings, found: Counterexample | None) -> str:
     if found is not None:
         return found.why
     if report.tape is not None and report.tape.why:
@@ -102,7 +103,7 @@ def _why(report: Report, found: Counterexample | None) -> str:
     return "the bits are not what the port declares"
 
 
-def _head(report: Report, title: str, found: Counterexample | None) -> str:
+def _head(report: Findings, title: str, found: Counterexample | None) -> str:
     lines = [title, ""]
     if report.origin.command:
         lines += ["Found by", "", f"    {report.origin.command}", ""]
@@ -122,7 +123,7 @@ def _head(report: Report, title: str, found: Counterexample | None) -> str:
     return "\n".join(commented)
 
 
-def _case(found: Counterexample, report: Report, others: list[str]) -> str:
+def _case(found: Counterexample, report: Findings, others: list[str]) -> str:
     case = found.case
     if case is None:
         raise ValueError("a counterexample without its case cannot be replayed")
@@ -204,7 +205,7 @@ def _source(module: Any) -> str:
     return text[text.index("\nimport ") + 1 :]
 
 
-def _judged_again(report: Report, dtypes: list[str]) -> str:
+def _judged_again(report: Findings, dtypes: list[str]) -> str:
     origin = report.origin
     if origin.kind == "exec":
         loading = "from lion_conformance.ports.pipe import Program\n"
@@ -218,7 +219,7 @@ import sys
 from lion_conformance import Port, from_callable
 from lion_conformance.report.as_text import render
 from lion_conformance.runner import Options, judge_port
-from lion_conformance.tape import load
+from lion_conformance.runs.tape import load
 
 {loading}
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from lion_conformance.judge import Verdict
+from lion_conformance.verdict.verdict import Verdict
 
 CLASSES: Final = {
     Verdict.BIT_EXACT: "exact",

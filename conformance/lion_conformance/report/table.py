@@ -5,16 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lion_conformance.diagnose import sentence
-from lion_conformance.judge import Verdict
+from lion_conformance.verdict.sentences import sentence
+from lion_conformance.verdict.verdict import Verdict
 from lion_ref import CANONICAL, STORAGE_DTYPES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from lion_conformance.accepted_set import Width
-    from lion_conformance.refusal import Refusal
-    from lion_conformance.report.model import DtypeResult, Report
+    from lion_conformance.ports.refusal import Refusal
+    from lion_conformance.report.findings import DtypeResult, Findings
+    from lion_conformance.verdict.accepted_set import Width
 
 SHOWN = 8
 """Refusals that are told one by one."""
@@ -33,12 +33,12 @@ class Cell:
     ok: bool
 
 
-def heads(report: Report) -> tuple[str, str, str]:
+def heads(report: Findings) -> tuple[str, str, str]:
     """What is judged in a row: port, door and device."""
     return report.port, report.door, report.device
 
 
-def row(report: Report) -> list[Cell]:
+def row(report: Findings) -> list[Cell]:
     """The cells behind the port's name, door and device."""
     if report.not_run:
         return [Cell("not run", Verdict.NOT_RUN, ok=False)] * (len(COLUMNS) - len(HEADS))
@@ -59,7 +59,7 @@ def row(report: Report) -> list[Cell]:
     return cells
 
 
-def short(report: Report, verdict: Verdict) -> str:
+def short(report: Findings, verdict: Verdict) -> str:
     """A verdict that fits a cell; `notes` spells out what it leaves out."""
     if verdict is not Verdict.BIT_EXACT_AS:
         return str(verdict.value)
@@ -70,7 +70,7 @@ def short(report: Report, verdict: Verdict) -> str:
     return "bit-exact as declared"
 
 
-def meaning(report: Report, result: DtypeResult) -> str:
+def meaning(report: Findings, result: DtypeResult) -> str:
     """The semantics of one cell in a sentence."""
     if result.verdict is Verdict.NOT_TAKEN:
         return "; ".join(dict.fromkeys(result.not_taken.values()))
@@ -93,7 +93,7 @@ def width_in_words(width: Width) -> str:
     )
 
 
-def notes(reports: Sequence[Report]) -> list[str]:
+def notes(reports: Sequence[Findings]) -> list[str]:
     """What the cells leave out: declared semantics in words, reasons for rows that were not run."""
     lines = []
     declared: dict[str, list[str]] = {}
@@ -126,7 +126,7 @@ def notes(reports: Sequence[Report]) -> list[str]:
     return lines
 
 
-def untaken(report: Report) -> list[str]:
+def untaken(report: Findings) -> list[str]:
     """The dtypes that a port does not take, those of one reason together, in its own words."""
     shared: dict[str, list[str]] = {}
     for result in report.results:
@@ -149,7 +149,7 @@ def _said(refusal: Refusal, result: DtypeResult) -> str:
     return "" if refusal in result.undeclared else ", as it declares"
 
 
-def shortfalls(reports: Sequence[Report]) -> list[str]:
+def shortfalls(reports: Sequence[Findings]) -> list[str]:
     """For each part that falls short, what and why, with its counterexample."""
     lines = []
     for report in reports:
@@ -174,7 +174,7 @@ def shortfalls(reports: Sequence[Report]) -> list[str]:
     return lines
 
 
-def totals(reports: Sequence[Report]) -> str:
+def totals(reports: Sequence[Findings]) -> str:
     """How much was judged, and how fast."""
     results = [result for report in reports for result in report.results]
     elements = sum(result.elements for result in results)

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from lion_conformance.hexlines import encode
-from lion_conformance.overflow import momentum_overflows, param_overflows
+from lion_conformance.cases.overflow import momentum_overflows, param_overflows
+from lion_conformance.ports.hexadecimal import encode
 from lion_conformance.vectors.flags import flags_of
 from lion_conformance.vectors.pool import SCALARS, pool
 from lion_conformance.vectors.splitmix import SplitMix
@@ -21,8 +21,8 @@ from lion_ref.semantics import choices
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from lion_conformance.cases import Case
-    from lion_conformance.port import Triple
+    from lion_conformance.cases.case import Case
+    from lion_conformance.ports.protocol import Triple
 
 Array = NDArray[Any]
 Group = dict[str, Any]

@@ -4,20 +4,28 @@ from __future__ import annotations
 
 import json
 import shutil
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any, Final
 
-from lion_conformance.vectors import ANSWERS_SCHEMA, DATA, FORMAT, SCHEMA, SIZE, VECTORS, VERSION
+from lion_conformance.vectors.build import groups
+from lion_conformance.vectors.flags import FLAGS
+from lion_conformance.vectors.splitmix import RULE
 
-if TYPE_CHECKING:
-    from pathlib import Path
+DATA: Final = Path(__file__).parents[1] / "data"
+VECTORS: Final = "lion-vectors.json"
+SCHEMA: Final = "lion-vectors.schema.json"
+ANSWERS_SCHEMA: Final = "lion-answers.schema.json"
+FORMAT: Final = "lion-vectors"
+ANSWERS_FORMAT: Final = "lion-answers"
+VERSION: Final = 4
+"""Raised whenever a reader of an older file would misread a newer one, or bits change."""
+
+SIZE: Final = 10
+"""Drawn cases in each group of steps of the file in the package, special cases aside."""
 
 
 def build(size: int = SIZE) -> dict[str, Any]:
     """The whole document; the same for the same size, on every machine."""
-    from lion_conformance.vectors.build import groups
-    from lion_conformance.vectors.flags import FLAGS
-    from lion_conformance.vectors.splitmix import RULE
-
     return {
         "format": FORMAT,
         "version": VERSION,

@@ -15,7 +15,7 @@ from lion_ref.hyperparameters import Hyperparameters, round_scalars
 from lion_ref.rational import FORMATS
 
 if TYPE_CHECKING:
-    from lion_conformance.cases import Case
+    from lion_conformance.cases.case import Case
 
 Array = NDArray[Any]
 

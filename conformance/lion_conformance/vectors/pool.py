@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from lion_conformance.cases import Case
+from lion_conformance.cases.case import Case
 from lion_conformance.vectors.splitmix import SplitMix
 from lion_ref import STORAGE_DTYPES
 from lion_ref.arithmetic import round_to
@@ -15,7 +15,7 @@ from lion_ref.dtypes import compute_dtype
 from lion_ref.rational import FORMATS
 
 if TYPE_CHECKING:
-    from lion_conformance.port import Triple
+    from lion_conformance.ports.protocol import Triple
 
 Array = NDArray[Any]
 

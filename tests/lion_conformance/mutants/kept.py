@@ -9,8 +9,8 @@ import numpy as np
 import lion_ref
 from lion_conformance import Offer, Port
 from lion_ref.arithmetic import round_to
-from tests.lion_conformance import rich
 from tests.lion_conformance.mutants.catalogue import mutant
+from tests.lion_conformance.runs import rich
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

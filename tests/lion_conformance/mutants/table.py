@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from lion_conformance import Verdict, verify
-from lion_conformance.asked import asked_for
+from lion_conformance.ports.dtypes import asked_for
 from lion_conformance.verify import MAX_EXAMPLES, judge_dtype
 from tests.lion_conformance.mutants.catalogue import Mutant, load
 

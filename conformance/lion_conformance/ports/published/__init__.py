@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from lion_conformance.ports import Backend
+from lion_conformance.ports.backends import Backend
 
 FAMILIES: Final = {
     family.name: family

@@ -13,7 +13,7 @@ import adv_optm
 from lion_conformance.ports.published.through_torch import torch_port
 
 if TYPE_CHECKING:
-    from lion_conformance.port import Port
+    from lion_conformance.ports.protocol import Port
 
 
 def ports(device: str) -> list[Port]:

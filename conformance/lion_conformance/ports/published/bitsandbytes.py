@@ -11,7 +11,7 @@ from lion_conformance.ports.published.through_torch import torch_port
 if TYPE_CHECKING:
     import torch
 
-    from lion_conformance.port import Port, Triple
+    from lion_conformance.ports.protocol import Port, Triple
 
 TRIPLES: tuple[Triple, ...] = tuple(
     (dtype, "float32", dtype) for dtype in ("float32", "float16", "bfloat16")

@@ -10,8 +10,8 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from lion_conformance.port import Port, Session, Triple
-from lion_conformance.ports import NotRunnable, only_cpu
+from lion_conformance.ports.backends import NotRunnable, only_cpu
+from lion_conformance.ports.protocol import Port, Session, Triple
 from lion_conformance.ports.tensorflow import DOORS, Loops
 from lion_ref import STORAGE_DTYPES
 

@@ -10,7 +10,7 @@ import lion_pytorch.foreach
 from lion_conformance.ports.published.through_torch import torch_port
 
 if TYPE_CHECKING:
-    from lion_conformance.port import Port
+    from lion_conformance.ports.protocol import Port
 
 
 def ports(device: str) -> list[Port]:

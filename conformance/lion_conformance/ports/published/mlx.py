@@ -13,8 +13,8 @@ import mlx.optimizers
 import numpy as np
 from numpy.typing import NDArray
 
-from lion_conformance.port import Port, Session, Triple
-from lion_conformance.ports import only_cpu
+from lion_conformance.ports.backends import only_cpu
+from lion_conformance.ports.protocol import Port, Session, Triple
 from lion_ref import STORAGE_DTYPES
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ import torch
 from lion_conformance.ports.published.through_torch import alike, torch_port
 
 if TYPE_CHECKING:
-    from lion_conformance.port import Port
+    from lion_conformance.ports.protocol import Port
 
 HALVES = ("float16", "bfloat16")
 

@@ -9,7 +9,7 @@ import pytorch_optimizer
 from lion_conformance.ports.published.through_torch import torch_port
 
 if TYPE_CHECKING:
-    from lion_conformance.port import Port
+    from lion_conformance.ports.protocol import Port
 
 
 def ports(device: str) -> list[Port]:

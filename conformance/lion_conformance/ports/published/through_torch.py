@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 import torch
 from numpy.typing import NDArray
 
-from lion_conformance.port import Port, Session
+from lion_conformance.ports.protocol import Port, Session
 from lion_conformance.ports.torch import to_numpy, to_torch
 from lion_ref import STORAGE_DTYPES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from lion_conformance.port import Triple
+    from lion_conformance.ports.protocol import Triple
 
 Array = NDArray[Any]
 

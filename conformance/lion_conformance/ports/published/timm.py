@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from lion_conformance.ports.published.through_torch import torch_port
 
 if TYPE_CHECKING:
-    from lion_conformance.port import Port
+    from lion_conformance.ports.protocol import Port
 
 
 def timm_lion() -> Any:

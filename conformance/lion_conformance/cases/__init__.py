@@ -1,0 +1,4 @@
+"""The inputs of one step: fixed, swept and drawn, and the loop that feeds them to a judge.
+
+May import ports.
+"""

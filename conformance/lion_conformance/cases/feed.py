@@ -1,0 +1,56 @@
+"""The loop that feeds cases to a judge, with Hypothesis or without."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from itertools import chain
+from typing import TYPE_CHECKING
+
+from lion_conformance.cases.case import Case, Seeded, build
+from lion_conformance.cases.fixed import preamble
+from lion_conformance.cases.sweep import sweep
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from lion_conformance.ports.protocol import Triple
+
+
+@lru_cache(maxsize=2)
+def fixed(triples: tuple[Triple, ...], compiles: bool) -> tuple[Case, ...]:
+    """The cases of the preamble, which an explanation goes through once more."""
+    return tuple(preamble(triples, compiles=compiles))
+
+
+def drive(
+    judge_case: Callable[[Case], bool],
+    triples: Sequence[Triple],
+    *,
+    max_examples: int,
+    seed: int,
+    compiles: bool,
+) -> None:
+    """Feed cases until one is rejected: the fixed ones, small ones, then max_examples large ones.
+
+    compiles: as `Port.compiles`.
+    """
+    first = chain(fixed(tuple(triples), compiles), sweep(triples, seed=seed, compiles=compiles))
+    if all(judge_case(case) for case in first):
+        drive_random(judge_case, triples, max_examples=max_examples, seed=seed)
+
+
+def drive_random(
+    judge_case: Callable[[Case], bool], triples: Sequence[Triple], *, max_examples: int, seed: int
+) -> None:
+    """Feed large random cases until one is rejected; Hypothesis draws them where it is there."""
+    try:
+        from lion_conformance.cases.strategies import drive_by_hypothesis
+    except ModuleNotFoundError as error:
+        if error.name != "hypothesis":
+            raise
+        draws = Seeded(seed)
+        for _ in range(max_examples):
+            if not judge_case(build(draws, triples)):
+                return
+    else:
+        drive_by_hypothesis(judge_case, triples, max_examples=max_examples, seed=seed)

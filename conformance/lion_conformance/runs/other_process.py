@@ -1,0 +1,178 @@
+"""Saved runs that go on in another process: what was only in memory is lost there.
+
+One process restores the saved runs of all dtypes, since a framework's import is what costs time:
+
+    python -m lion_conformance.runs.other_process
+
+reads a pickle from stdin and writes one to stdout; the two are this module's own.
+"""
+
+from __future__ import annotations
+
+import pickle
+import subprocess
+import sys
+from contextlib import redirect_stdout
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lion_conformance.ports.offers import Offer
+from lion_conformance.ports.protocol import Port, PortError
+from lion_conformance.runs.avoiding import avoiding
+from lion_conformance.runs.events import Freeze, Restore, Schedule, Step
+from lion_conformance.runs.follow import judged
+from lion_conformance.runs.observed import ObservedSession
+from lion_conformance.runs.script import DECAYS, OTHER_BETAS, RATES, Script, triples_of
+from lion_conformance.verdict.failure import RunFailure
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from lion_conformance.runs.trajectory import Trajectory
+    from lion_conformance.verdict.tally import Tally
+
+Array = NDArray[Any]
+Shown = tuple[list[Array], list[Array]]
+
+TIMEOUT: Final = 600.0
+AFTER = 3
+"""Steps after the run is restored."""
+
+SHAPES = ((31,), (), (0,), (31,))
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A run that was saved, and what is to happen to it elsewhere."""
+
+    saved: bytes
+    steps: tuple[Step, ...]
+
+
+class Replayed:
+    """A session of another process, as the states that it showed there."""
+
+    def __init__(self, shown: list[Shown], saved: bytes) -> None:
+        del saved  # restored there
+        self._shown = list(shown)
+
+    def step(self, *_: object, **__: object) -> None:
+        """The next state: the step was made there."""
+        del self._shown[0]
+
+    step_as_scheduled = step
+
+    def read(self) -> Shown:
+        """The state after the last step."""
+        return self._shown[0]
+
+
+def why_not(port: Port) -> str:
+    """Why a port's runs cannot be restored in another process; nothing if they can."""
+    if Offer.RESTORE not in port.offers:
+        return Offer.RESTORE.value
+    try:
+        for_another = pickle.dumps(port.restore)
+    except (pickle.PicklingError, AttributeError, TypeError) as error:
+        text = " ".join(str(error).split())[:200]
+        return f"restore in a fresh process ({port.name}'s restore has no name there: {text})"
+    if b"__main__" in for_another:
+        return f"restore in a fresh process ({port.name}'s restore is defined in __main__)"
+    return ""
+
+
+def judge_elsewhere(port: Port, tallies: dict[str, Tally]) -> dict[str, RunFailure[Trajectory]]:
+    """Let a run of each dtype of θ go on in one fresh process; those that are rejected."""
+    failures: dict[str, RunFailure[Trajectory]] = {}
+    runs = {dtype: avoiding(_run(port, dtype), x.refusals) for dtype, x in tallies.items()}
+    shown: dict[str, list[Shown]] = {dtype: [] for dtype in tallies}
+    walks: dict[str, ObservedSession] = {}
+    jobs: list[Job] = []
+    try:
+        for dtype, run in runs.items():
+            there = replace(port, restore=partial(Replayed, shown[dtype]))
+            walk = walks[dtype] = ObservedSession(
+                there, run.start, beta1=run.beta1, beta2=run.beta2
+            )
+            for event in run.events[: _restoring(run)]:
+                walk.apply(event)  # judged already, in the fixed runs
+            steps = (x for x in run.events[_restoring(run) :] if isinstance(x, Step))
+            thawed = (x.with_grads(tuple(walk.thawed(x))) for x in steps)
+            jobs.append(Job(walk.saved(), tuple(thawed)))
+        states = _elsewhere(port, jobs)
+    except PortError as error:
+        for dtype, run in runs.items():
+            failed = run.until(_restoring(run))
+            failures[dtype] = RunFailure(failed, failed.unanswered(error))
+        return failures
+    for (dtype, run), found in zip(runs.items(), states, strict=True):
+        shown[dtype] += found
+        answered = map(walks[dtype].apply, run.events[_restoring(run) :])
+        failure = judged(run, answered, tallies[dtype], first=_restoring(run))
+        if failure is not None:
+            failures[dtype] = failure
+    return failures
+
+
+def _run(port: Port, dtype: str) -> Trajectory:
+    # A gradient that is missing and a schedule are compiled for.
+    offers = frozenset({Offer.RESTORE}) if port.compiles else port.offers
+    script = Script(3, triples_of(port, dtype)[:1], SHAPES, OTHER_BETAS, offers)
+    script.step().step().then(Freeze(0), Schedule(RATES, DECAYS)).step(scheduled=True)
+    script.then(Restore(fresh=True))
+    for _ in range(AFTER):
+        script.step(scheduled=True)
+    return script.written()
+
+
+def _restoring(run: Trajectory) -> int:
+    """Which of a run's events is the restoring."""
+    return run.events.index(Restore(fresh=True))
+
+
+def _elsewhere(port: Port, jobs: list[Job]) -> list[list[Shown]]:
+    request = pickle.dumps((sys.path, pickle.dumps((port.restore, jobs))))
+    command = [sys.executable, "-m", "lion_conformance.runs.other_process"]
+    try:
+        done = subprocess.run(
+            command, input=request, capture_output=True, timeout=TIMEOUT, check=False
+        )
+    except subprocess.TimeoutExpired as error:
+        raise PortError(f"restoring in a fresh process took more than {TIMEOUT:g} s") from error
+    if done.returncode:
+        text = " ".join(done.stderr.decode("utf-8", "backslashreplace").split())[-300:]
+        raise PortError(f"restoring in a fresh process failed: {text}")
+    if not done.stdout:
+        raise PortError("restoring in a fresh process ended it with status 0 and no answer")
+    states: list[list[Shown]] = pickle.loads(done.stdout)
+    return states
+
+
+def main() -> None:
+    """Restore each run, let its steps happen, and write the states."""
+    path, rest = pickle.load(sys.stdin.buffer)
+    sys.path[:] = path
+    with redirect_stdout(sys.stderr), np.errstate(all="ignore"):
+        restore, jobs = pickle.loads(rest)
+        states = pickle.dumps([_continued(restore(job.saved), job.steps) for job in jobs])
+    sys.stdout.buffer.write(states)
+
+
+def _continued(session: Any, steps: Sequence[Step]) -> list[Shown]:
+    def shown() -> Shown:
+        params, momenta = session.read()
+        return [np.array(x) for x in params], [np.array(x) for x in momenta]
+
+    states = [shown()]
+    for step in steps:
+        step.happen(session, list(step.grads))
+        states.append(shown())
+    return states
+
+
+if __name__ == "__main__":
+    main()

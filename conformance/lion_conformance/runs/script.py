@@ -1,0 +1,125 @@
+"""Runs written line by line, and what they are made of: shapes, rates, betas, triples of dtypes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lion_conformance.cases.case import adversarial
+from lion_conformance.ports.offers import Offer
+from lion_conformance.ports.state import State
+from lion_conformance.runs.events import Move, Step
+from lion_conformance.runs.trajectory import Trajectory
+from lion_ref import STORAGE_DTYPES
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from lion_conformance.cases.case import Shape
+    from lion_conformance.ports.protocol import Port, Triple
+    from lion_conformance.runs.events import Event, Other
+
+Array = NDArray[Any]
+
+TENSORS: tuple[Shape, ...] = ((31,), (), (3, 4), (2, 3, 2), (31,), (0,), (1,))
+FEW_TENSORS: tuple[Shape, ...] = ((31,), (0,), (), (31,))
+"""For ports that compile anew for every shape."""
+
+RATES = (0.1, 0.0, 3e-4, 1.0, 0.02, 2.5, 0.003)
+DECAYS = (0.1, 0.3, 0.0, 1.0, 0.05)
+"""Of different lengths, so that a step has neither η nor λ of the step before."""
+
+BETAS = (0.9, 0.99)
+OTHER_BETAS = (0.95, 0.98)
+"""No port's default: one that falls back to its own after a step, or an event, is seen."""
+
+
+def rates(step: int) -> tuple[float, float]:
+    """η and λ of a step: neither is that of the step before."""
+    return RATES[step % len(RATES)], DECAYS[step % len(DECAYS)]
+
+
+class Script:
+    """A run that is being written: its gradients have the shapes that the tensors then have.
+
+    triples: of the first tensor, the second and so on; then again from the first.
+    extreme: the tensor that has numbers of every kind; the others stay finite over many steps.
+
+    What the port does not offer is left out.
+    """
+
+    def __init__(
+        self,
+        seed: int,
+        triples: Sequence[Triple],
+        shapes: Sequence[Shape],
+        betas: tuple[float, float] = BETAS,
+        offers: frozenset[Offer] = frozenset(Offer),
+        *,
+        extreme: int = 2,
+    ) -> None:
+        self._betas, self._offers, self._extreme = betas, offers, extreme
+        self._rng = np.random.default_rng(seed)
+        self._dtypes = [[STORAGE_DTYPES[name] for name in triple] for triple in triples]
+        first = [self._drawn(i, shape) for i, shape in enumerate(shapes)]
+        self._start = self.state = State.of([x[0] for x in first], [x[1] for x in first])
+        self._events: list[Event] = []
+        self._steps = 0
+
+    def step(
+        self,
+        without: Sequence[int] = (),
+        *,
+        scheduled: bool = False,
+        given: tuple[float, float] | None = None,
+    ) -> Script:
+        """Add a step with an η and a λ that the step before did not have, if none are given."""
+        none = without if Offer.NO_GRADIENT in self._offers else ()
+        grads = tuple(
+            None if i in none else self._drawn(i, x.shape)[2]
+            for i, x in enumerate(self.state.params)
+        )
+        lr, weight_decay = given or rates(self._steps)
+        self._steps += 1
+        by_schedule = scheduled and Offer.SCHEDULE in self._offers
+        step = Step(grads, None, None) if by_schedule else Step(grads, lr, weight_decay)
+        self._events.append(step)
+        return self
+
+    def then(self, *events: Other) -> Script:
+        """Add events that are no steps."""
+        for event in events:
+            if event.needs in self._offers:
+                self.state = event.leaves(self.state)
+                self._events.append(event)
+        return self
+
+    def written(self) -> Trajectory:
+        """The run so far."""
+        return Trajectory(self._start, *self._betas, tuple(self._events))
+
+    def _drawn(self, i: int, shape: Shape) -> tuple[Array, Array, Array]:
+        size, profile = int(np.prod(shape)), "mixed" if i == self._extreme else "ordinary"
+        dtypes = self._dtypes[i % len(self._dtypes)]
+        theta, m, g = adversarial(self._rng, size, dtypes, profile, self._betas[0])
+        return theta.reshape(shape), m.reshape(shape), g.reshape(shape)
+
+
+def momenta_beside(triples: Sequence[Triple], param: str, grad: str) -> list[str]:
+    """The dtypes of m that there are beside those of θ and g."""
+    return [triple[1] for triple in triples if (triple[0], triple[2]) == (param, grad)]
+
+
+def round_all_devices(port: Port) -> list[Move]:
+    """From the first device to each other, and back."""
+    return [Move(device) for device in (*port.devices[1:], *port.devices[:1])]
+
+
+def triples_of(port: Port, dtype: str) -> list[Triple]:
+    """A triple of one dtype, and one whose m has another than θ; what there is of them."""
+    triples = [triple for triple in port.triples if triple[0] == dtype]
+    alike = [triple for triple in triples if len(set(triple)) == 1]
+    mixed = [triple for triple in triples if triple[0] != triple[1]]
+    return [*alike[:1], *mixed[:1]] or triples[:1]

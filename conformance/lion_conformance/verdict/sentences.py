@@ -1,0 +1,58 @@
+"""What is said of a port in one sentence: the semantics that it has, and what it refuses."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from lion_conformance.ports.refusal import Refusal
+from lion_ref import CANONICAL, Semantics
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+FEW: Final = 3
+"""Intervals of one scalar that are told one by one."""
+
+
+def sentence(semantics: Semantics) -> str:
+    """A semantics as a sentence.
+
+    >>> sentence(Semantics(subnormals="flush", decay="unscaled"))
+    "equals the reference in which θ' = (θ - λ·θ) - η·u, and subnormals flushed; another algorithm"
+    """
+    if semantics == CANONICAL:
+        return "equals the reference"
+    differences = semantics.describe().replace("; ", ", and ")
+    other = "; another algorithm" if semantics.is_other_algorithm else ""
+    return f"equals the reference in which {differences}{other}"
+
+
+def in_words(refusals: Sequence[Refusal]) -> str:
+    """What is refused, without the port's words.
+
+    >>> in_words([Refusal("lr", 0.0, 0.0), Refusal("beta1", 0.0, 0.25)])
+    'refuses lr = 0, beta1 from 0 to 0.25'
+    """
+    by_argument: dict[str, list[Refusal]] = {}
+    for refusal in refusals:
+        by_argument.setdefault(refusal.argument, []).append(refusal)
+    return f"refuses {', '.join(_briefly(x) for x in by_argument.values())}"
+
+
+def _briefly(refusals: Sequence[Refusal]) -> str:
+    """What is refused of one scalar; of many intervals how many, and where they begin and end."""
+    if len(refusals) <= FEW:
+        return ", ".join(dict.fromkeys(x.describe() for x in refusals))
+    argument = refusals[0].argument
+    whole = Refusal(argument, min(x.least for x in refusals), max(x.greatest for x in refusals))
+    return f"{len(refusals)} values or intervals of {whole.describe()}"
+
+
+def wherever_it_answers(sentence: str, refusals: Sequence[Refusal]) -> str:
+    """A sentence about all cases, for a port that did not answer some."""
+    if not refusals:
+        return sentence
+    if not sentence:
+        return in_words(refusals)
+    wherever = ", wherever it answers" if sentence.startswith("equals") else ""
+    return f"{sentence}{wherever}; {in_words(refusals)}"

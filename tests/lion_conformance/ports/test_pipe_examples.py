@@ -1,0 +1,152 @@
+"""The complete ports in C and in JavaScript, through the pipe; a wrong variant of each is told."""
+
+from __future__ import annotations
+
+import platform
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lion_conformance import Verdict, verify
+from lion_conformance.cli import main
+from lion_conformance.ports.hexadecimal import decode, encode
+from lion_conformance.ports.pipe import Program
+
+pytestmark = pytest.mark.clause("C29")
+
+EXAMPLES = Path(__file__).parents[3] / "examples" / "ports"
+QUICK = 8
+
+
+def compiled(tmp_path: Path, source: str, *flags: str) -> list[str]:
+    compiler = shutil.which("cc")
+    if compiler is None:
+        pytest.skip("no C compiler: cc is not installed")
+    (tmp_path / "lion_port.c").write_text(source, encoding="utf-8")
+    target = tmp_path / "lion_port"
+    files = [str(tmp_path / "lion_port.c"), "-o", str(target)]
+    command = [compiler, "-std=c99", "-O2", *flags, *files]
+    subprocess.run(command, check=True)
+    return [str(target)]
+
+
+def in_node(tmp_path: Path, source: str) -> list[str]:
+    node = shutil.which("node")
+    if node is None:
+        pytest.skip("no JavaScript: node is not installed")
+    (tmp_path / "lion_port.mjs").write_text(source, encoding="utf-8")
+    return [node, str(tmp_path / "lion_port.mjs")]
+
+
+C = (EXAMPLES / "lion_port.c").read_text(encoding="utf-8")
+JAVASCRIPT = (EXAMPLES / "lion_port.mjs").read_text(encoding="utf-8")
+
+
+def replaced(source: str, old: str, new: str) -> str:
+    assert source.count(old) == 1
+    return source.replace(old, new)
+
+
+def judged(command: list[str], dtypes: list[str] | None = None) -> dict[str, Verdict]:
+    """The verdicts; what another rounding is called is not the matter here, so not looked for."""
+    with Program(command) as running:
+        report = verify(running.port, dtypes=dtypes, max_examples=QUICK, explain=False)
+    assert report.ok == (report.verdict is Verdict.BIT_EXACT)  # both examples declare "canonical"
+    return report.verdicts
+
+
+EXACT = {"float32": Verdict.BIT_EXACT, "float64": Verdict.BIT_EXACT}
+ACCEPTED = {"float32": Verdict.ACCEPTED}
+"""What takes a whole run to tell is told in one dtype."""
+
+
+def test_the_example_in_c_is_bit_exact(tmp_path: Path) -> None:
+    assert judged(compiled(tmp_path, C, "-ffp-contract=off")) == EXACT
+
+
+def test_the_dialogue_in_the_documentation_is_what_is_said(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[3] / "docs" / "pipe.md").read_text(encoding="utf-8")
+    said = {
+        arrow: [line[6:] for line in page.splitlines() if line.startswith(f"    {arrow} ")]
+        for arrow in "→←"
+    }
+    done = subprocess.run(
+        compiled(tmp_path, C, "-ffp-contract=off"),
+        input="".join(f"{line}\n" for line in said["→"]),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    answer = said["←"][said["←"].index("ready") :]
+    assert done.stdout.splitlines()[-len(answer) :] == answer
+    with Program(compiled(tmp_path, C, "-ffp-contract=off")) as running:
+        head = said["→"][0].split()
+        scalars = decode(" ".join(head[5:]).encode() + b"\n", [np.dtype(np.float64)] * 4, 1)
+        lines = "".join(f"{line}\n" for line in said["→"][1:]).encode()
+        arrays = decode(lines, [np.dtype(np.float32)] * 3, int(head[4]))
+        assert encode(running.ask(arrays, [float(x[0]) for x in scalars])).decode().split("\n") == [
+            *answer[1:-1],
+            "",
+        ]
+
+
+def test_the_example_in_javascript_is_bit_exact(tmp_path: Path) -> None:
+    assert judged(in_node(tmp_path, JAVASCRIPT)) == EXACT
+
+
+def test_the_example_in_c_with_contraction_is_not_bit_exact(tmp_path: Path) -> None:
+    flags = ["-ffp-contract=fast"]
+    if platform.machine() == "x86_64":
+        if " fma " not in Path("/proc/cpuinfo").read_text(encoding="utf-8"):
+            pytest.skip("this processor has no fused multiply-add")
+        flags.append("-mfma")
+    elif platform.machine() != "aarch64":
+        pytest.skip(f"no flag known that lets cc fuse on {platform.machine()}")
+    assert judged(compiled(tmp_path, C, *flags), list(ACCEPTED)) == ACCEPTED
+
+
+REJECTED = {"float32": Verdict.REJECTED, "float64": Verdict.REJECTED}
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("a = beta1 * *m", "a = beta2 * *m"),
+        ("y = beta2_complement", "y = beta1_complement"),
+        ("d = weight_decay * *theta", "d = 0 * *theta"),
+        ("c == 0 ? 0 : c", "0"),
+    ],
+)
+def test_the_example_in_c_with_a_slip_is_not_bit_exact(old: str, new: str, tmp_path: Path) -> None:
+    # A NaN that is turned into no step is a choice that ports make (C22): accepted, not exact.
+    expected = ACCEPTED if new == "0" else REJECTED
+    command = compiled(tmp_path, replaced(C, old, new), "-ffp-contract=off")
+    assert judged(command, list(expected)) == expected
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ("round(beta1 * m)", "round(beta2 * m)", REJECTED),
+        # All in double, rounded once.
+        ("round: Math.fround", "round: (x) => x", {"float32": Verdict.REJECTED}),
+        ("(c === 0 ? 0 : Math.sign(c))", "Math.sign(c)", ACCEPTED),
+    ],
+)
+def test_the_example_in_javascript_with_a_slip_is_not_bit_exact(
+    old: str, new: str, expected: dict[str, Verdict], tmp_path: Path
+) -> None:
+    command = in_node(tmp_path, replaced(JAVASCRIPT, old, new))
+    assert judged(command, list(expected)) == expected
+
+
+def test_the_command_line_judges_the_example(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = " ".join(compiled(tmp_path, C, "-ffp-contract=off"))
+    arguments = ["--dtype", "float32", "--max-examples", "2"]
+    assert main(["verify", "--exec", command, *arguments]) == 0
+    assert "lion_port.c" in capsys.readouterr().out

@@ -1,0 +1,126 @@
+"""The Lions of other projects: the command that judges them, and its page."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from lion_conformance.cli import main
+from lion_conformance.report import as_survey
+from lion_conformance.report.findings import DtypeResult
+from lion_conformance.report.report import Report
+from lion_conformance.verdict.sentences import sentence
+from lion_conformance.verdict.verdict import Verdict
+from lion_ref import Semantics
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.clause("C16")
+
+
+CANONICAL_LION = """
+import torch
+
+class Lion32bit(torch.optim.Optimizer):
+    def __init__(self, params, lr, betas):
+        super().__init__(params, {"lr": lr, "betas": betas, "weight_decay": 0.0})
+
+    @torch.no_grad()
+    def step(self):
+        (group,) = self.param_groups
+        beta1, beta2 = group["betas"]
+        for param in group["params"]:
+            m = self.state[param]["state1"]
+            c = m.mul(beta1).add_(param.grad.mul(1 - beta1))
+            u = torch.where(c.isnan(), c, c.sign())
+            param.sub_(u.add_(param.mul(group["weight_decay"])).mul_(group["lr"]))
+            m.mul_(beta2).add_(param.grad.mul(1 - beta2))
+"""
+
+
+def test_the_command_judges_what_it_is_told_and_exits_with_0(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    library = tmp_path / "bitsandbytes"
+    library.mkdir()
+    (library / "__init__.py").write_text("from bitsandbytes import optim", encoding="utf-8")
+    (library / "optim.py").write_text(CANONICAL_LION, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)  # processes that are spawned take it over
+    page, document = tmp_path / "ports.md", tmp_path / "ports.json"
+    asked = ["ports", "--name", "bitsandbytes", "--dtype", "float32", "--max-examples", "1"]
+    assert main([*asked, "--markdown", str(page), "--json", str(document)]) == 0
+    text = page.read_text(encoding="utf-8")
+    assert "1 libraries, 1 doors" in text
+    assert "| bitsandbytes | step(), 32 bits | – | – | bit-exact | – |" in text
+    assert "- step(), 32 bits, float32: *bit-exact*: equals the reference.\n" in text
+    assert "torch " in text.partition("## Made with")[2]
+    assert [x["port"] for x in json.loads(document.read_text())["reports"]] == ["bitsandbytes"]
+    assert "bitsandbytes: step(), 32 bits, float32" in capsys.readouterr().err
+
+
+def test_a_family_that_there_is_none_of_exits_with_2(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["ports", "--name", "lion"]) == 2
+    assert "name='lion' is not legal; legal: lion-pytorch, " in capsys.readouterr().err
+
+
+def test_a_survey_of_nothing_exits_with_2(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["ports", "--name", "optax", "--device", "cuda", "--max-examples", "1"]) == 2
+    assert "optax has no device 'cuda'; legal: cpu" in capsys.readouterr().out
+
+
+def reported(
+    name: str,
+    verdict: Verdict,
+    semantics: Semantics | None,
+    text: str,
+    ordinarily: Semantics | None = None,
+) -> Report:
+    result = DtypeResult(
+        dtype="float32",
+        verdict=verdict,
+        as_promised=True,
+        cases=1,
+        elements=1,
+        port_seconds=0.1,
+        judge_seconds=0.1,
+        semantics=semantics,
+        ordinarily=ordinarily,
+        sentence=text,
+    )
+    return Report(name, "step()", "cpu", None, (result,), 0, 25, {"python": "3.11"})
+
+
+def test_the_page_says_what_became_of_each() -> None:
+    explained, another = Semantics(nan_sign="zero"), Semantics(decay="unscaled")
+    reports = [
+        reported("a", Verdict.BIT_EXACT, None, ""),
+        reported("b", Verdict.BIT_EXACT_AS, explained, sentence(explained)),
+        reported("c", Verdict.REJECTED, another, sentence(another)),
+        reported("d", Verdict.ACCEPTED, None, "no semantics; they part at c"),
+        reported("e", Verdict.REJECTED, None, "no semantics; they part at m'"),
+        reported("g", Verdict.ACCEPTED, None, "no semantics", ordinarily=explained),
+        Report("f", "–", "cpu", None, (), 0, 25, {}, not_run="f is not installed; pip install f"),
+    ]
+    text = as_survey.render(reports)
+    assert (
+        "6 libraries, 6 doors, each with its dtypes 6 in all: 1 bit-exact, 1 bit-exact as "
+        "said below, 1 another algorithm, 1 ordinarily as said below: accepted, "
+        "1 not explained: accepted, 1 not explained: rejected."
+    ) in text
+    assert "| a | step() | – | – | bit-exact | – |" in text
+    assert "\n## b\n\n- step(), float32: *bit-exact as said below*: equals the reference in" in text
+    assert "which sign(NaN) = 0.\n" in text
+    assert "\n## c\n\n- step(), float32: *another algorithm*: equals the reference in" in text
+    assert "| d | step() | – | – | not explained: accepted | – |" in text
+    assert "- step(), float32: *not explained: accepted*: no semantics; they part at c." in text
+    assert "- f (–): not run, f is not installed; pip install f" in text
+    assert "25 random cases a dtype beside the fixed ones, seed 0" in text
+
+
+def test_the_processor_is_named_with_what_decides_fusing(tmp_path: Path) -> None:
+    info = tmp_path / "cpuinfo"
+    info.write_text("processor : 0\nflags\t\t: fpu fma sse avx2\n", encoding="utf-8")
+    assert as_survey.processor(info).endswith(", avx2, fma")
