@@ -15,12 +15,15 @@ import lion_array_api
 from lion_conformance.ports.archive import pack, unpack
 from lion_conformance.ports.backends import only_cpu
 from lion_conformance.ports.offers import Offer
-from lion_conformance.ports.protocol import Port, Session, Triple
-from lion_conformance.ports.state import recast
+from lion_conformance.ports.protocol import Port, Triple
+from lion_conformance.ports.sessions import ListSession
 from lion_ref import STORAGE_DTYPES, legal_triples
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from typing import Unpack
+
+    from lion_conformance.ports.protocol import Betas
 
 Array = NDArray[Any]
 
@@ -136,7 +139,7 @@ def restored(saved: bytes, *, package: str) -> ArraySession:
     return ArraySession(arrays["params"], arrays["momenta"], **betas, namespace=namespace)
 
 
-class ArraySession(Session):
+class ArraySession(ListSession):
     """A loop around lion_array_api.step; the state is the namespace's own arrays."""
 
     def __init__(
@@ -144,16 +147,27 @@ class ArraySession(Session):
         params: Sequence[Array],
         momenta: Sequence[Array],
         *,
-        beta1: float,
-        beta2: float,
         namespace: Namespace,
+        **betas: Unpack[Betas],
     ) -> None:
-        self._namespace, self._betas = namespace, {"beta1": beta1, "beta2": beta2}
+        self._namespace, self._betas = namespace, betas
         wide = any(x.dtype == np.float64 for x in params)
         self._context = namespace.wide if wide else nullcontext
         with self._context():
-            self._params = [namespace.put(x) for x in params]
-            self._momenta = [namespace.put(x) for x in momenta]
+            self._params = [self._put(x) for x in params]
+            self._momenta = [self._put(x) for x in momenta]
+
+    def _state_lists(self) -> tuple[list[Any], list[Any]]:
+        return self._params, self._momenta
+
+    def _put(self, array: Array) -> Any:
+        return self._namespace.put(array)
+
+    def _get(self, array: Any) -> Array:
+        return self._namespace.get(array)
+
+    def _joined(self, parts: Sequence[Any]) -> Any:
+        return self._put(np.concatenate([self._get(x) for x in parts]))
 
     def step(self, grads: Sequence[Array | None], *, lr: float, weight_decay: float) -> None:
         """One step, tensor by tensor; those without a gradient are passed over."""
@@ -164,7 +178,7 @@ class ArraySession(Session):
                 self._params[i], self._momenta[i] = lion_array_api.step(
                     self._params[i],
                     self._momenta[i],
-                    self._namespace.put(grad),
+                    self._put(grad),
                     lr=lr,
                     weight_decay=weight_decay,
                     **self._betas,
@@ -173,39 +187,7 @@ class ArraySession(Session):
         count = len(self._params)
         self._params, self._momenta = settled[:count], settled[count:]
 
-    def freeze(self, tensor: int) -> None:
-        """Nothing to do: there is no step without a gradient."""
-
-    def thaw(self, tensor: int) -> None:
-        """Nothing to do: see `freeze`."""
-
     def save(self) -> bytes:
         """The state as bit patterns, with the betas."""
         params, momenta = self.read()
         return pack({"params": params, "momenta": momenta}, **self._betas)
-
-    def split(self, tensor: int, at: int) -> None:
-        """Slices of the namespace's own arrays."""
-        with self._context():
-            for arrays in (self._params, self._momenta):
-                whole = arrays[tensor]
-                arrays[tensor : tensor + 1] = [whole[:at, ...], whole[at:, ...]]
-
-    def merge(self, tensor: int) -> None:
-        """The rows of both, put into the namespace anew."""
-        get, put = self._namespace.get, self._namespace.put
-        with self._context():
-            for arrays in (self._params, self._momenta):
-                rows = np.concatenate([get(x) for x in arrays[tensor : tensor + 2]])
-                arrays[tensor : tensor + 2] = [put(rows)]
-
-    def momentum_dtype(self, dtype: str) -> None:
-        """Rounded outside: a namespace's own cast of float64 to bfloat16 may round twice."""
-        get, put = self._namespace.get, self._namespace.put
-        with self._context():
-            self._momenta = [put(recast(get(x), dtype)) for x in self._momenta]
-
-    def read(self) -> tuple[list[Array], list[Array]]:
-        """Both as NumPy arrays."""
-        get = self._namespace.get
-        return [get(x) for x in self._params], [get(x) for x in self._momenta]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,15 +14,16 @@ from lion_conformance.ports.protocol import (
     UNIFORM,
     Port,
     PortError,
-    Session,
     check_unchanged,
 )
+from lion_conformance.ports.sessions import ListSession
 from lion_ref.arithmetic import bits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from typing import Unpack
 
-    from lion_conformance.ports.protocol import Triple
+    from lion_conformance.ports.protocol import Betas, Triple
     from lion_conformance.ports.refusal import Refusal
     from lion_ref import Semantics
 
@@ -34,7 +36,7 @@ _OF_ANY_CALLABLE = frozenset({Offer.NO_GRADIENT, Offer.FREEZE, Offer.SPLIT})
 """A callable keeps nothing between its calls, as these events show; there is nothing to save."""
 
 
-class _Stateless:
+class _Stateless(ListSession):
     """A session over a callable that keeps no state of its own."""
 
     def __init__(
@@ -42,10 +44,9 @@ class _Stateless:
         step: Callable[..., Any],
         params: Sequence[Array],
         momenta: Sequence[Array],
-        beta1: float,
-        beta2: float,
+        **betas: Unpack[Betas],
     ) -> None:
-        self._step, self._betas = step, {"beta1": beta1, "beta2": beta2}
+        self._step, self._betas = step, betas
         self._params, self._momenta = list(params), list(momenta)
         self._given: dict[int, tuple[Array, ...]] = {}
 
@@ -85,28 +86,11 @@ class _Stateless:
             array[...] = numbers
         return given
 
-    def freeze(self, tensor: int) -> None:
-        """Nothing to do: without a gradient the callable is not called."""
+    def _state_lists(self) -> tuple[list[Array], list[Array]]:
+        return self._params, self._momenta
 
-    def thaw(self, tensor: int) -> None:
-        """Nothing to do: see `freeze`."""
-
-    def split(self, tensor: int, at: int) -> None:
-        """Views of the rows: what is one array of another's memory is nothing to a callable."""
-        for arrays in (self._params, self._momenta):
-            whole = arrays[tensor]
-            arrays[tensor : tensor + 1] = [whole[:at], whole[at:]]
+    def _rebuilt(self, *_: list[Array]) -> None:
         self._given.clear()
-
-    def merge(self, tensor: int) -> None:
-        """The rows of both, in a new array."""
-        self._given.clear()
-        for arrays in (self._params, self._momenta):
-            arrays[tensor : tensor + 2] = [np.concatenate(arrays[tensor : tensor + 2])]
-
-    def read(self) -> tuple[list[Array], list[Array]]:
-        """The arrays that the callable returned last."""
-        return list(self._params), list(self._momenta)
 
 
 def _check_new(results: tuple[Array, Array], inputs: tuple[Array, Array, Array]) -> None:
@@ -186,15 +170,10 @@ def from_callable(
         module = getattr(step, "__module__", None) or "<unknown>"
         name = f"{module}.{getattr(step, '__qualname__', type(step).__name__)}"[-LONGEST_NAME:]
 
-    def open_session(
-        params: Sequence[Array], momenta: Sequence[Array], *, beta1: float, beta2: float
-    ) -> Session:
-        return _Stateless(step, params, momenta, beta1, beta2)
-
     offers = _OF_ANY_CALLABLE | ({Offer.REFUSAL} if refuses else set())
     return Port(
         name=name,
-        open=open_session,
+        open=partial(_Stateless, step),
         declared=declared,
         offers=offers,
         triples=triples,

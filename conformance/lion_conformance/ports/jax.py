@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
@@ -16,9 +16,14 @@ import lion_jax
 from lion_conformance.ports.archive import pack, unpack
 from lion_conformance.ports.backends import NotRunnable
 from lion_conformance.ports.offers import Offer
-from lion_conformance.ports.protocol import Port, Session
-from lion_conformance.ports.state import recast
+from lion_conformance.ports.protocol import Port
+from lion_conformance.ports.sessions import ListSession
 from lion_ref import legal_triples
+
+if TYPE_CHECKING:
+    from typing import Unpack
+
+    from lion_conformance.ports.protocol import Betas
 
 Array = NDArray[Any]
 TrainStep = Callable[..., Any]
@@ -128,7 +133,7 @@ def restored(saved: bytes, *, door: str, device: str) -> JaxSession:
     return session
 
 
-class JaxSession(Session):
+class JaxSession(ListSession):
     """A training loop around lion_jax.lion."""
 
     def __init__(
@@ -136,16 +141,16 @@ class JaxSession(Session):
         params: Sequence[Array],
         momenta: Sequence[Array],
         *,
-        beta1: float,
-        beta2: float,
         train_step: TrainStep,
         device: Any,
+        **betas: Unpack[Betas],
     ) -> None:
-        self._train_step, self._betas = train_step, {"beta1": beta1, "beta2": beta2}
+        self._train_step, self._betas = train_step, betas
         self._device = device
         self._x64 = any(x.dtype == np.float64 for x in params)
         self._rates: tuple[tuple[float, ...], tuple[float, ...]] | None = None
-        with jax.enable_x64(self._x64):
+        self._context = partial(jax.enable_x64, self._x64)
+        with self._context():
             self._params = [self._put(x) for x in params]
             count = jnp.zeros([], jnp.int32)
             self._state = lion_jax.LionState(count=count, mu=[self._put(x) for x in momenta])
@@ -154,9 +159,18 @@ class JaxSession(Session):
         # NumPy's copy: JAX may read an array, even to copy it, after the step has returned.
         return jax.device_put(jnp.asarray(np.array(array)), self._device)
 
+    def _get(self, array: Any) -> Array:
+        return np.asarray(array)
+
+    def _joined(self, parts: Sequence[Any]) -> Any:
+        return jnp.concatenate(parts)
+
+    def _state_lists(self) -> tuple[list[Any], list[Any]]:
+        return self._params, self._state.mu
+
     def step(self, grads: Sequence[Array | None], *, lr: float, weight_decay: float) -> None:
         """One train step; lr and weight decay as a schedule would hand them over, traced."""
-        with jax.enable_x64(self._x64):
+        with self._context():
             dtype = jnp.float64 if self._x64 else jnp.float32
             self._step(grads, jnp.asarray(lr, dtype), jnp.asarray(weight_decay, dtype))
 
@@ -183,14 +197,8 @@ class JaxSession(Session):
         """One train step whose lr and weight decay are functions of the count."""
         if self._rates is None:
             raise RuntimeError("a step as scheduled, but no schedule")
-        with jax.enable_x64(self._x64):
+        with self._context():
             self._step(grads, *(_looked_up(rates, self._x64) for rates in self._rates))
-
-    def freeze(self, tensor: int) -> None:
-        """Nothing to do: a frozen leaf has None for its gradient."""
-
-    def thaw(self, tensor: int) -> None:
-        """Nothing to do: see `freeze`."""
 
     def save(self) -> bytes:
         """Every leaf's bits, and what a training program knows beside them."""
@@ -203,34 +211,12 @@ class JaxSession(Session):
             place=self._device.id,
         )
 
-    def split(self, tensor: int, at: int) -> None:
-        """Slices of the leaves."""
-        with jax.enable_x64(self._x64):
-            for leaves in (self._params, self._state.mu):
-                leaves[tensor : tensor + 1] = [leaves[tensor][:at], leaves[tensor][at:]]
-
-    def merge(self, tensor: int) -> None:
-        """Two leaves as one."""
-        with jax.enable_x64(self._x64):
-            for leaves in (self._params, self._state.mu):
-                leaves[tensor : tensor + 2] = [jnp.concatenate(leaves[tensor : tensor + 2])]
-
-    def momentum_dtype(self, dtype: str) -> None:
-        """Rounded outside: XLA's own cast of float64 to bfloat16 may round twice."""
-        with jax.enable_x64(self._x64):
-            mu = [self._put(recast(np.asarray(x), dtype)) for x in self._state.mu]
-        self._state = self._state._replace(mu=mu)
-
     def move(self, device: str) -> None:
         """Every leaf of parameters and state."""
         self._device = jax.devices(self._device.platform)[int(device)]
-        with jax.enable_x64(self._x64):
+        with self._context():
             moved = jax.device_put((self._params, self._state), self._device)
         self._params, self._state = moved
-
-    def read(self) -> tuple[list[Array], list[Array]]:
-        """Parameters and mu."""
-        return [np.asarray(x) for x in self._params], [np.asarray(x) for x in self._state.mu]
 
 
 @lru_cache(maxsize=16)

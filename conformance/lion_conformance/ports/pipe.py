@@ -88,14 +88,9 @@ class Program:
             self._start()
         greeting = self._greeting
 
-        def open_session(
-            params: Sequence[Array], momenta: Sequence[Array], *, beta1: float, beta2: float
-        ) -> Session:
-            return _Asked(self, params, momenta, beta1, beta2)
-
         return Port(
             name=greeting.name or self._words[0][-LONGEST_NAME:],
-            open=open_session,
+            open=partial(_Asked, self),
             door="pipe",
             declared=greeting.declared,
             triples=tuple(greeting.triples),
@@ -236,6 +231,7 @@ class _Asked(Session):
         program: Program,
         params: Sequence[Array],
         momenta: Sequence[Array],
+        *,
         beta1: float,
         beta2: float,
     ) -> None:

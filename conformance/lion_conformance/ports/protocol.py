@@ -62,6 +62,13 @@ class ScalarArguments(TypedDict):
     weight_decay: float
 
 
+class Betas(TypedDict):
+    """The keyword arguments with which a session is opened."""
+
+    beta1: float
+    beta2: float
+
+
 class Session(Protocol):
     """A run in progress: parameters and momenta live inside."""
 

@@ -14,11 +14,15 @@ import lion_tf
 from lion_conformance.ports.archive import pack, unpack
 from lion_conformance.ports.backends import NotRunnable
 from lion_conformance.ports.offers import Offer
-from lion_conformance.ports.protocol import Port, Session, Triple
+from lion_conformance.ports.protocol import Port, Triple
+from lion_conformance.ports.sessions import ListSession
 from lion_ref import legal_triples
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from typing import Unpack
+
+    from lion_conformance.ports.protocol import Betas
 
 Array = NDArray[Any]
 Key = tuple[tuple[str, tuple[int, ...]], ...]
@@ -91,7 +95,7 @@ class Loops:
         self._build = build
         self._free: dict[tuple[Any, ...], list[Any]] = {}
 
-    def lend(self, session: Session, *key: Any) -> Any:
+    def lend(self, session: object, *key: Any) -> Any:
         """A loop for what identifies it, for this session alone."""
         free = self._free.setdefault(key, [])
         loop = free.pop() if free else self._build(*key)
@@ -119,7 +123,7 @@ def restored(saved: bytes, *, door: str, place: str) -> TensorFlowSession:
     return session
 
 
-class TensorFlowSession(Session):
+class TensorFlowSession(ListSession):
     """A custom training loop around lion_tf.Lion."""
 
     def __init__(
@@ -127,17 +131,21 @@ class TensorFlowSession(Session):
         params: Sequence[Array],
         momenta: Sequence[Array],
         *,
-        beta1: float,
-        beta2: float,
         door: str,
         place: str,
+        **betas: Unpack[Betas],
     ) -> None:
-        self._betas, self._how = {"beta1": beta1, "beta2": beta2}, (door, place)
-        self._start(params, momenta)
+        self._betas, self._how = betas, (door, place)
+        self._rebuilt(params, momenta)
 
-    def _start(self, params: Sequence[Array], momenta: Sequence[Array]) -> None:
+    def _state_lists(self) -> tuple[list[Array], list[Array]]:
+        return self.read()
+
+    def _rebuilt(self, params: Sequence[Array], momenta: Sequence[Array], /) -> None:
         key = tuple((x.dtype.name, x.shape) for x in params)
-        self._loop: TrainingLoop = _loops.lend(self, key, *self._betas.values(), *self._how)
+        self._loop: TrainingLoop = _loops.lend(
+            self, key, self._betas["beta1"], self._betas["beta2"], *self._how
+        )
         for variable, value in zip(
             [*self._loop.variables, *self._loop.momenta], [*params, *momenta], strict=True
         ):
@@ -148,12 +156,6 @@ class TensorFlowSession(Session):
         self._loop.learning_rate.assign(lr)
         self._loop.weight_decay.assign(weight_decay)
         self._loop.train_step([None if x is None else tf.constant(x) for x in grads])
-
-    def freeze(self, tensor: int) -> None:
-        """Nothing to do: a variable without a gradient is not handed to the optimizer."""
-
-    def thaw(self, tensor: int) -> None:
-        """Nothing to do: see `freeze`."""
 
     def save(self) -> bytes:
         """The variables, and what the optimizer puts into a Keras file."""
@@ -169,20 +171,6 @@ class TensorFlowSession(Session):
         """Give the optimizer back what it saved."""
         variables = enumerate([np.int64(iterations), *own])
         self._loop.optimizer.load_own_variables({str(i): x for i, x in variables})
-
-    def split(self, tensor: int, at: int) -> None:
-        """A training loop of other variables, with the rows of one in two of them."""
-        params, momenta = self.read()
-        for arrays in (params, momenta):
-            arrays[tensor : tensor + 1] = [arrays[tensor][:at], arrays[tensor][at:]]
-        self._start(params, momenta)
-
-    def merge(self, tensor: int) -> None:
-        """A training loop of other variables, with the rows of two in one of them."""
-        params, momenta = self.read()
-        for arrays in (params, momenta):
-            arrays[tensor : tensor + 2] = [np.concatenate(arrays[tensor : tensor + 2])]
-        self._start(params, momenta)
 
     def read(self) -> tuple[list[Array], list[Array]]:
         """Variables and momenta."""

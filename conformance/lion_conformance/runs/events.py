@@ -59,6 +59,11 @@ class Other:
     needs: ClassVar[Offer]
     method: ClassVar[str]
     """The session's method for it, which takes the event's fields."""
+    words: ClassVar[str]
+    """The event in a run that is told; {0.x} stands for its field x."""
+
+    def __str__(self) -> str:
+        return self.words.format(self)
 
     def happen(self, session: Any) -> None:
         """Let it happen to a session."""
@@ -75,10 +80,7 @@ class Freeze(Other):
     """A tensor is left out of the steps that follow."""
 
     tensor: int
-    needs, method = Offer.FREEZE, "freeze"
-
-    def __str__(self) -> str:
-        return f"freeze tensor {self.tensor}"
+    needs, method, words = Offer.FREEZE, "freeze", "freeze tensor {0.tensor}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,10 +88,7 @@ class Thaw(Other):
     """A frozen tensor takes part again."""
 
     tensor: int
-    needs, method = Offer.FREEZE, "thaw"
-
-    def __str__(self) -> str:
-        return f"thaw tensor {self.tensor}"
+    needs, method, words = Offer.FREEZE, "thaw", "thaw tensor {0.tensor}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,10 +126,7 @@ class Split(Other):
 
     tensor: int
     at: int
-    needs, method = Offer.SPLIT, "split"
-
-    def __str__(self) -> str:
-        return f"split tensor {self.tensor} at {self.at}"
+    needs, method, words = Offer.SPLIT, "split", "split tensor {0.tensor} at {0.at}"
 
     def leaves(self, state: State) -> State:
         """The first rows, then the rest."""
@@ -164,10 +160,7 @@ class MomentumDtype(Other):
     """The momenta are rounded once to another dtype, and kept in it."""
 
     dtype: str
-    needs, method = Offer.MOMENTUM_DTYPE, "momentum_dtype"
-
-    def __str__(self) -> str:
-        return f"momentum in {self.dtype}"
+    needs, method, words = Offer.MOMENTUM_DTYPE, "momentum_dtype", "momentum in {0.dtype}"
 
     def leaves(self, state: State) -> State:
         """The rounded momenta."""
@@ -179,10 +172,7 @@ class Move(Other):
     """The run goes on on another device."""
 
     device: str
-    needs, method = Offer.DEVICE, "move"
-
-    def __str__(self) -> str:
-        return f"move to {self.device}"
+    needs, method, words = Offer.DEVICE, "move", "move to {0.device}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,10 +184,7 @@ class Refuse(Other):
     value: Any
     grad: str
     """The dtype of the step's gradients."""
-    needs = Offer.REFUSAL
-
-    def __str__(self) -> str:
-        return f"refuse {self.argument}={self.value!r}"
+    needs, words = Offer.REFUSAL, "refuse {0.argument}={0.value!r}"
 
 
 Event = Step | Other
