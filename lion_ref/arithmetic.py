@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from lion_ref.rational import round_fraction
 
 Array = NDArray[Any]
+Mask = NDArray[np.bool_]
 
 STICKY: Final = 120
 """Binary places beyond which, of product and addend, the smaller decides by its sign alone.

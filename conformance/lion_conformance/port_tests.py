@@ -15,7 +15,7 @@ from lion_conformance.report.reproduction import file_name, reproduction
 from lion_conformance.verify import MAX_EXAMPLES
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     import pytest
 
@@ -53,55 +53,24 @@ class PortTests:
             pytest.fail(f"{type(self).__name__}: {error}", pytrace=False)
         metafunc.parametrize("dtype", dtypes)
 
-    def test_answers_every_case(self, dtype: str) -> None:
-        """No exception; results of the right kind, dtype and shape."""
-        _hold(self, dtype, Check.ANSWERS)
 
-    def test_writes_to_no_input(self, dtype: str) -> None:
-        """Parameters, momenta and gradients are only read."""
-        _hold(self, dtype, Check.READS)
+def _test_of(check: Check) -> Callable[[PortTests, str], None]:
+    """The test of one check, as a method."""
 
-    def test_leaves_what_it_returned_alone(self, dtype: str) -> None:
-        """A later step changes no result of an earlier one."""
-        _hold(self, dtype, Check.KEEPS)
+    def test(self: PortTests, dtype: str) -> None:
+        _hold(_checklist(type(self)), dtype, check)
 
-    def test_param_on_the_fixed_cases(self, dtype: str) -> None:
-        """θ' is accepted in every triple of dtypes, size and layout."""
-        _hold(self, dtype, Check.PARAM_FIXED)
-
-    def test_momentum_on_the_fixed_cases(self, dtype: str) -> None:
-        """m' is accepted there."""
-        _hold(self, dtype, Check.MOMENTUM_FIXED)
-
-    def test_param_on_random_cases(self, dtype: str) -> None:
-        """θ' is accepted on adversarial cases drawn from the seed."""
-        _hold(self, dtype, Check.PARAM_RANDOM)
-
-    def test_momentum_on_random_cases(self, dtype: str) -> None:
-        """m' is accepted there."""
-        _hold(self, dtype, Check.MOMENTUM_RANDOM)
-
-    def test_runs_of_several_steps(self, dtype: str) -> None:
-        """Several tensors over many steps: nothing is lost or mixed up between them."""
-        _hold(self, dtype, Check.RUNS)
-
-    def test_bits_as_declared(self, dtype: str) -> None:
-        """Every bit is that of the declared semantics."""
-        _hold(self, dtype, Check.DECLARED)
-
-    def test_has_the_semantics_of_lion(self, dtype: str) -> None:
-        """What the port computes is a rounding of Lion, not another algorithm."""
-        _hold(self, dtype, Check.SEMANTICS)
-
-    def test_real_gradients(self, dtype: str) -> None:
-        """A recorded training run."""
-        _hold(self, dtype, Check.TAPE)
+    test.__name__, test.__doc__ = f"test_{slug(check)}", f"{check.value}."
+    return test
 
 
-def _hold(tests: PortTests, dtype: str, check: Check) -> None:
+for _check in Check:
+    setattr(PortTests, f"test_{slug(_check)}", _test_of(_check))
+
+
+def _hold(checklist: Checklist, dtype: str, check: Check) -> None:
     import pytest
 
-    checklist = _checklist(type(tests))
     if check not in checklist.checks(dtype):
         reason = "declares no semantics" if check is Check.DECLARED else "is not float32 alone"
         pytest.skip(f"{checklist.port.name} {reason}")

@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lion_ref import STORAGE_DTYPES
-from lion_ref.arithmetic import round_to
+from lion_ref.arithmetic import Array, round_to
 from lion_ref.rational import FORMATS
 
 if TYPE_CHECKING:
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
 
     from lion_conformance.ports.protocol import ScalarArguments, Triple
 
-Array = NDArray[Any]
 T = TypeVar("T")
 Shape = tuple[int, ...]
 

@@ -33,12 +33,10 @@ from lion_ref import STORAGE_DTYPES
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from numpy.typing import NDArray
-
     from lion_conformance.cases.case import Shape
     from lion_conformance.ports.protocol import Triple
+    from lion_ref.arithmetic import Array
 
-    Array = NDArray[Any]
 
 SIZES = (
     *range(2, 130),

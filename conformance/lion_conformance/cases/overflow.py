@@ -6,14 +6,13 @@ number, differs nowhere else.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lion_conformance.cases.case import Case
 from lion_ref import STORAGE_DTYPES
-from lion_ref.arithmetic import round_to
+from lion_ref.arithmetic import Array, round_to
 from lion_ref.bounds import maximum
 from lion_ref.dtypes import compute_dtype
 from lion_ref.rational import FORMATS
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
 
     from lion_conformance.ports.protocol import Triple
 
-Array = NDArray[Any]
 
 PARTS: Final = (1 - 2.0**-10, 1.0, 1.5)
 """Of half a unit in the last place beyond the largest number: rounded down, a tie, beyond it.

@@ -14,7 +14,7 @@ import numpy as np
 from lion_conformance.cases.case import BETAS, ORDINARY, PROFILES, Case, adversarial
 from lion_conformance.ports import layouts
 from lion_ref import STORAGE_DTYPES
-from lion_ref.arithmetic import round_to
+from lion_ref.arithmetic import Array, round_to
 from lion_ref.rational import FORMATS
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
     from lion_conformance.ports.protocol import Triple
 
-    Array = NDArray[Any]
 
 SWEEP: Final = 160
 FEW: Final = 24

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lion_conformance.cases.case import Case
 from lion_ref import STORAGE_DTYPES, Semantics
@@ -24,8 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from lion_conformance.ports.protocol import ScalarArguments
+    from lion_ref.arithmetic import Array
 
-Array = NDArray[Any]
 
 PATH: Final = Path(__file__).parents[1] / "data" / "canaries.json"
 

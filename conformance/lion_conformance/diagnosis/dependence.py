@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lion_conformance.diagnosis import probes
 from lion_conformance.ports.protocol import run_once
-from lion_ref.arithmetic import all_same_bits
+from lion_ref.arithmetic import Array, all_same_bits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
     from lion_conformance.diagnosis.evidence import Evidence
     from lion_conformance.ports.protocol import Port, Triple
 
-Array = NDArray[Any]
 
 PIECE: Final = 7
 """Elements of a short array: less than a vector."""

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 import lion_ref
 from lion_conformance.diagnosis.probes import steady
-from lion_ref.arithmetic import same_bits
+from lion_ref.arithmetic import Array, Mask, same_bits
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from lion_conformance.cases.case import Case
     from lion_ref import Semantics
 
-Array = NDArray[Any]
-Mask = NDArray[np.bool_]
 
 HEAD, TELLING, ORDINARY = 48, 64, 48
 

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
-
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Final
 
 import lion_ref
 from lion_conformance.cases.feed import drive
@@ -30,7 +28,7 @@ from lion_conformance.verdict.refusals import usual
 from lion_conformance.verdict.sentences import sentence
 from lion_conformance.verdict.verdict import Verdict
 from lion_ref.acceptance import Reason
-from lion_ref.arithmetic import all_same_bits
+from lion_ref.arithmetic import Array, all_same_bits
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,7 +41,6 @@ if TYPE_CHECKING:
     from lion_conformance.report.findings import DtypeResult
     from lion_ref import Semantics
 
-Array = NDArray[Any]
 
 NOT_ALWAYS: Final = "but not at every call: what it gives depends on those before (SPEC C12)"
 
@@ -67,10 +64,7 @@ def explained(
     if not differ:
         return results
     runs = not any(_only_in_a_run(r) for r in results)
-
-    def confirmed(dtypes: Sequence[str], scope: Scope) -> Diagnosis:
-        return _confirmed(port, dtypes, refusals, max_examples, seed, runs=runs, scope=scope)
-
+    confirmed = _Judged(port, refusals, max_examples, seed, runs).explained
     if len(judged) > 1:
         together = confirmed([r.dtype for r in judged], any_case)
         if together.semantics is not None:
@@ -126,77 +120,76 @@ def _was_otherwise(found: Counterexample | None, semantics: Semantics) -> bool:
     return any(a.hex != b.hex and not a.decimal == b.decimal == "nan" for a, b in pairs)
 
 
-def _confirmed(
-    port: Port,
-    dtypes: Sequence[str],
-    refusals: Sequence[Refusal],
-    max_examples: int,
-    seed: int,
-    *,
-    runs: bool,
-    scope: Scope,
-) -> Diagnosis:
-    search = Search(port, dtypes, scope)
-    for _ in range(ROUNDS):
-        found = search.result()
-        if found.semantics is None:
-            return found
-        try:
-            contradiction = _contradiction(
-                port, found.semantics, dtypes, refusals, max_examples, seed, runs=runs, scope=scope
-            )
-        except PortError as error:
-            return Diagnosis(None, f"{UNKNOWN}: {error}", parted_at=str(error))
-        if contradiction is None:
-            return found
-        search.learn(*contradiction)
-    return Diagnosis(None, UNKNOWN)
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """What was judged of a port, to be gone through once more."""
 
+    port: Port
+    refusals: Sequence[Refusal]
+    max_examples: int
+    seed: int
+    runs: bool
+    """Whether its runs too."""
 
-def _contradiction(
-    port: Port,
-    semantics: Semantics,
-    dtypes: Sequence[str],
-    refusals: Sequence[Refusal],
-    max_examples: int,
-    seed: int,
-    *,
-    runs: bool,
-    scope: Scope,
-) -> tuple[Case, tuple[Array, Array]] | None:
-    """A case of `verify` on which the port's bits are not those of the semantics found."""
-    contradictions = []
-    errors: list[PortError] = []
+    def explained(self, dtypes: Sequence[str], scope: Scope) -> Diagnosis:
+        """A diagnosis that no case in these dtypes contradicts."""
+        search = Search(self.port, dtypes, scope)
+        for _ in range(ROUNDS):
+            found = search.result()
+            if found.semantics is None:
+                return found
+            try:
+                contradiction = self._contradiction(found.semantics, dtypes, scope)
+            except PortError as error:
+                return Diagnosis(None, f"{UNKNOWN}: {error}", parted_at=str(error))
+            if contradiction is None:
+                return found
+            search.learn(*contradiction)
+        return Diagnosis(None, UNKNOWN)
 
-    def fits(case: Case, got: tuple[Array, Array]) -> bool:
-        expected = lion_ref.step(*case.arrays, **case.scalars, semantics=semantics)
-        if all(all_same_bits(a, b) for a, b in zip(got, expected, strict=True)):
-            return True
-        contradictions.append((case, got))
-        return False
+    def _contradiction(
+        self, semantics: Semantics, dtypes: Sequence[str], scope: Scope
+    ) -> tuple[Case, tuple[Array, Array]] | None:
+        """A case of `verify` on which the port's bits are not those of the semantics found."""
+        port = self.port
+        contradictions = []
+        errors: list[PortError] = []
 
-    def judge_case(case: Case) -> bool:
-        if not scope(case):
-            return True
-        try:
-            return fits(case, run_once(port, *case.arrays, **case.scalars))
-        except PortError as error:  # raised where it can be told from Hypothesis's own
-            if isinstance(error, RaisedError) and not usual(case):
+        def fits(case: Case, got: tuple[Array, Array]) -> bool:
+            expected = lion_ref.step(*case.arrays, **case.scalars, semantics=semantics)
+            if all(all_same_bits(a, b) for a, b in zip(got, expected, strict=True)):
                 return True
-            errors.append(error)
+            contradictions.append((case, got))
             return False
 
-    for dtype in dtypes:
-        triples = [triple for triple in port.triples if triple[0] == dtype]
-        drive(judge_case, triples, max_examples=max_examples, seed=seed, compiles=port.compiles)
-        if errors:
-            raise errors[0]
-        for run in fixed_runs(port, dtype) if runs else ():
-            if not contradictions:
-                answered = answers(port, avoiding(run, refusals))
-                steps = (x for event in answered for x in event if x.expected is None)
-                with suppress(RaisedError):  # whatever it refuses has been judged
-                    all(fits(x.case, x.got) for x in steps if scope(x.case))
-        if contradictions:
-            return contradictions[0]
-    return None
+        def judge_case(case: Case) -> bool:
+            if not scope(case):
+                return True
+            try:
+                return fits(case, run_once(port, *case.arrays, **case.scalars))
+            except PortError as error:  # raised where it can be told from Hypothesis's own
+                if isinstance(error, RaisedError) and not usual(case):
+                    return True
+                errors.append(error)
+                return False
+
+        for dtype in dtypes:
+            triples = [triple for triple in port.triples if triple[0] == dtype]
+            drive(
+                judge_case,
+                triples,
+                max_examples=self.max_examples,
+                seed=self.seed,
+                compiles=port.compiles,
+            )
+            if errors:
+                raise errors[0]
+            for run in fixed_runs(port, dtype) if self.runs else ():
+                if not contradictions:
+                    answered = answers(port, avoiding(run, self.refusals))
+                    steps = (x for event in answered for x in event if x.expected is None)
+                    with suppress(RaisedError):  # whatever it refuses has been judged
+                        all(fits(x.case, x.got) for x in steps if scope(x.case))
+            if contradictions:
+                return contradictions[0]
+        return None

@@ -13,13 +13,12 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lion_conformance.diagnosis import probes
 from lion_conformance.diagnosis.canaries import PATH, Canary, questions
-from lion_conformance.verdict.smallest_case import PLAIN_SCALARS, simpler_values, with_changed
+from lion_conformance.verdict.smallest_case import simpler_cases
 from lion_ref import CANONICAL, STORAGE_DTYPES, Semantics, step
-from lion_ref.arithmetic import bits, same_bits
+from lion_ref.arithmetic import Array, bits, same_bits
 from lion_ref.semantics import choices
 
 if TYPE_CHECKING:
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
 
     from lion_conformance.cases.case import Case
 
-Array = NDArray[Any]
 OUTPUTS: Final = ("param", "momentum")
 
 
@@ -112,25 +110,11 @@ def _shortened(case: Case, output: int, beside: dict[str, Any], choice: dict[str
     progress = True
     while progress:
         progress = False
-        for simpler in _simpler(case):
+        for simpler in simpler_cases(case):
             if sings(simpler):
                 case, progress = simpler, True
                 break
     return case
-
-
-def _simpler(case: Case) -> Iterator[Case]:
-    for name, plain in PLAIN_SCALARS.items():
-        value = getattr(case, name)
-        for number in plain[: plain.index(value)] if value in plain else plain:
-            yield with_changed(case, name, number)
-    for name in ("param", "momentum", "grad"):
-        array = getattr(case, name)
-        for number in simpler_values(float(array[0])):
-            with np.errstate(all="ignore"):
-                candidate = np.full(1, number).astype(array.dtype)
-            if float(candidate[0]) != float(array[0]):
-                yield with_changed(case, name, candidate)
 
 
 def _canary(

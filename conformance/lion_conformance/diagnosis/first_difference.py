@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 import lion_ref
 from lion_conformance.diagnosis.evidence import Evidence, Part
-from lion_ref.arithmetic import bits
+from lion_ref.arithmetic import Array, bits
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from lion_ref import Semantics
 
-Array = NDArray[Any]
 
 X, Y, SUM = "x = β2 ⊗ m", "y = (1-β2) ⊗ g", "m' = x ⊕ y"
 A, B, C = "a = β1 ⊗ m", "b = (1-β1) ⊗ g", "c = a ⊕ b"

@@ -9,14 +9,13 @@ however c was rounded, and θ' speaks of the step and the decay alone.
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lion_conformance.cases.case import Case, adversarial
 from lion_ref import STORAGE_DTYPES
-from lion_ref.arithmetic import round_to
+from lion_ref.arithmetic import Array, Mask, round_to
 from lion_ref.rational import FORMATS
 
 if TYPE_CHECKING:
@@ -24,8 +23,6 @@ if TYPE_CHECKING:
 
     from lion_conformance.ports.protocol import ScalarArguments, Triple
 
-Array = NDArray[Any]
-Mask = NDArray[np.bool_]
 
 SIZE: Final = 2_053
 """Elements of a case: one shape, so that compiled ports compile once; odd, to have a tail."""

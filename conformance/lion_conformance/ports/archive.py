@@ -10,15 +10,12 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lion_ref import STORAGE_DTYPES
-from lion_ref.arithmetic import bits
+from lion_ref.arithmetic import Array, bits
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-
-Array = NDArray[Any]
 
 
 def pack(arrays: Mapping[str, Sequence[Array]], **facts: Any) -> bytes:

@@ -9,7 +9,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 import lion_array_api
 from lion_conformance.ports.archive import pack, unpack
@@ -24,8 +23,7 @@ if TYPE_CHECKING:
     from typing import Unpack
 
     from lion_conformance.ports.protocol import Betas
-
-Array = NDArray[Any]
+    from lion_ref.arithmetic import Array
 
 
 @dataclass(frozen=True, slots=True)

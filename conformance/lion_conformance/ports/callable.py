@@ -6,7 +6,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lion_conformance.ports.offers import Offer
 from lion_conformance.ports.protocol import (
@@ -17,7 +16,7 @@ from lion_conformance.ports.protocol import (
     check_unchanged,
 )
 from lion_conformance.ports.sessions import ListSession
-from lion_ref.arithmetic import bits
+from lion_ref.arithmetic import Array, bits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
     from lion_conformance.ports.refusal import Refusal
     from lion_ref import Semantics
 
-Array = NDArray[Any]
 
 OVERLAP_WORK = 100_000
 """Candidates that NumPy may try before it is taken to be too hard whether arrays overlap."""

@@ -9,14 +9,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
-from lion_ref.arithmetic import bits
+from lion_ref.arithmetic import Array, bits
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-Array = NDArray[Any]
 
 _DIGITS: Final = np.frombuffer(b"0123456789abcdef", np.uint8)
 _NO_DIGIT: Final = 255

@@ -10,7 +10,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from numpy.typing import NDArray
 
 import lion_jax
 from lion_conformance.ports.archive import pack, unpack
@@ -24,8 +23,8 @@ if TYPE_CHECKING:
     from typing import Unpack
 
     from lion_conformance.ports.protocol import Betas
+    from lion_ref.arithmetic import Array
 
-Array = NDArray[Any]
 TrainStep = Callable[..., Any]
 
 

@@ -6,15 +6,14 @@ A copy for a port keeps the layout: `like` makes one.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-Array = NDArray[Any]
+    from lion_ref.arithmetic import Array
 
 
 def every_second(array: Array) -> Array:

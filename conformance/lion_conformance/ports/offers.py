@@ -7,14 +7,12 @@ What is not named is not judged, and the report says so.
 from __future__ import annotations
 
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from numpy.typing import NDArray
-
-    Array = NDArray[Any]
+    from lion_ref.arithmetic import Array
 
 
 class Offer(Enum):

@@ -10,7 +10,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lion_conformance.ports.declaration import semantics_of
 from lion_conformance.ports.hexadecimal import MalformedLine, decode, encode, malformed
@@ -27,8 +26,8 @@ if TYPE_CHECKING:
     from typing import Self
 
     from lion_conformance.ports.protocol import Triple
+    from lion_ref.arithmetic import Array
 
-Array = NDArray[Any]
 
 GREETING: Final = "lion-pipe 1"
 TIMEOUT: Final = 60.0

@@ -14,18 +14,16 @@ from types import NoneType
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypedDict
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lion_conformance.ports.layouts import like
 from lion_conformance.ports.offers import Offer
 from lion_conformance.ports.refusal import Refusal
 from lion_ref import STORAGE_DTYPES, Semantics, legal_triples
-from lion_ref.arithmetic import bits, require_default_environment
+from lion_ref.arithmetic import Array, bits, require_default_environment
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-Array = NDArray[Any]
 Triple = tuple[str, str, str]
 
 
@@ -173,22 +171,12 @@ class Port:
                     f"triples holds {triple!r}, which is not legal; legal: those of "
                     "lion_ref.legal_triples(), the dtypes (param, momentum, grad)"
                 )
-        for refusal in self.declines:
-            if not isinstance(refusal, Refusal):
-                raise TypeError(
-                    f"declines holds {refusal!r}, which is not legal; legal: "
-                    f"{_FIELDS['declines'][1]}"
-                )
-        for offer in self.offers:
-            if not isinstance(offer, Offer):
-                raise TypeError(
-                    f"offers holds {offer!r}, which is not legal; legal: {_FIELDS['offers'][1]}"
-                )
-        for device in self.devices:
-            if not isinstance(device, str):
-                raise TypeError(
-                    f"devices holds {device!r}, which is not legal; legal: {_FIELDS['devices'][1]}"
-                )
+        for name, kind in (("declines", Refusal), ("offers", Offer), ("devices", str)):
+            for member in getattr(self, name):
+                if not isinstance(member, kind):
+                    raise TypeError(
+                        f"{name} holds {member!r}, which is not legal; legal: {_FIELDS[name][1]}"
+                    )
         if Offer.DEVICE in self.offers and not self.devices:
             raise ValueError(
                 f"devices={self.devices!r} is not legal with Offer.DEVICE; legal: the devices that "

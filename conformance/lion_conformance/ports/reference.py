@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Unpack
 
 import numpy as np
-from numpy.typing import NDArray
 
 import lion_ref
 from lion_conformance.ports.backends import only_cpu
@@ -15,8 +14,8 @@ from lion_ref import CANONICAL, legal_triples, oracle
 
 if TYPE_CHECKING:
     from lion_conformance.ports.protocol import ScalarArguments
+    from lion_ref.arithmetic import Array
 
-Array = NDArray[Any]
 
 SAMPLE = 401
 """Elements of a case that the oracle evaluates; it takes exact arithmetic a second for 20,000."""

@@ -6,7 +6,6 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lion_conformance.ports.protocol import Session
 from lion_conformance.ports.state import recast
@@ -14,7 +13,8 @@ from lion_conformance.ports.state import recast
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-Array = NDArray[Any]
+    from lion_ref.arithmetic import Array
+
 Arrays = tuple[list[Any], list[Any]]
 
 

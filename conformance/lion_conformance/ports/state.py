@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lion_ref import STORAGE_DTYPES
-from lion_ref.arithmetic import all_same_bits, round_to
+from lion_ref.arithmetic import Array, all_same_bits, round_to
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-Array = NDArray[Any]
 
 
 @dataclass(frozen=True, slots=True)

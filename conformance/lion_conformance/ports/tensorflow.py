@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import tensorflow as tf
-from numpy.typing import NDArray
 
 import lion_tf
 from lion_conformance.ports.archive import pack, unpack
@@ -23,8 +22,8 @@ if TYPE_CHECKING:
     from typing import Unpack
 
     from lion_conformance.ports.protocol import Betas
+    from lion_ref.arithmetic import Array
 
-Array = NDArray[Any]
 Key = tuple[tuple[str, tuple[int, ...]], ...]
 
 DOORS: dict[str, Callable[[Callable[..., None]], Callable[..., None]]] = {

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch.optim.lr_scheduler import LambdaLR
 
 import lion_torch
@@ -20,7 +19,8 @@ from lion_ref import CANONICAL, STORAGE_DTYPES, legal_triples
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-Array = NDArray[Any]
+    from lion_ref.arithmetic import Array
+
 
 DOORS: dict[str, dict[str, Any]] = {
     "optimizer.step()": {},

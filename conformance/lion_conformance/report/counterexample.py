@@ -11,16 +11,12 @@ from lion_conformance.ports.layouts import layout_of
 from lion_conformance.verdict.accepted_set import AcceptedSet, accepted_sets
 from lion_conformance.verdict.failure import Failure, first_difference
 from lion_ref import Semantics, step
-from lion_ref.arithmetic import bits
+from lion_ref.arithmetic import Array, bits
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from lion_conformance.cases.case import Case
     from lion_conformance.ports.protocol import ScalarArguments
     from lion_conformance.verdict.failure import RunFailure
-
-    Array = NDArray[Any]
 
 
 @dataclass(frozen=True, slots=True)

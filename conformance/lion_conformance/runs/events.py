@@ -6,13 +6,10 @@ from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lion_conformance.ports.offers import Offer
 from lion_conformance.ports.state import State, recast
-from lion_ref.arithmetic import bits
-
-Array = NDArray[Any]
+from lion_ref.arithmetic import Array, bits
 
 SPELLED_OUT = 4
 """Tensors of up to so many elements are shown in full, as hexadecimal bits."""

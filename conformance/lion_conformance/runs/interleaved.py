@@ -8,10 +8,9 @@ thawed. None of it is for ports that compile anew for every shape.
 from __future__ import annotations
 
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lion_conformance.cases.case import SPECIALS
 from lion_conformance.cases.sweep import beside_middles
@@ -50,7 +49,6 @@ if TYPE_CHECKING:
     from lion_conformance.ports.protocol import Port, Triple
     from lion_conformance.runs.events import Other
 
-Array = NDArray[Any]
 
 ALL = range(len(TENSORS))
 

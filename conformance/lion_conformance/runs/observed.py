@@ -8,10 +8,9 @@ changes what it has shown. Whether the bits are right is for whoever walks to ju
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lion_conformance.cases.case import Case
 from lion_conformance.ports.layouts import LAYOUTS
@@ -19,14 +18,13 @@ from lion_conformance.ports.protocol import Port, PortError, answering
 from lion_conformance.ports.state import State
 from lion_conformance.runs.events import Step
 from lion_conformance.runs.session import OpenSession, read
-from lion_ref.arithmetic import all_same_bits
+from lion_ref.arithmetic import Array, all_same_bits
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from lion_conformance.runs.events import Event
 
-Array = NDArray[Any]
 
 LATELY = 4
 """States that are looked at again after each event, beside the first: arrays shown in turn."""

@@ -18,7 +18,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lion_conformance.ports.offers import Offer
 from lion_conformance.ports.protocol import Port, PortError
@@ -28,6 +27,7 @@ from lion_conformance.runs.follow import judged
 from lion_conformance.runs.observed import ObservedSession
 from lion_conformance.runs.script import DECAYS, OTHER_BETAS, RATES, Script, triples_of
 from lion_conformance.verdict.failure import RunFailure
+from lion_ref.arithmetic import Array
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from lion_conformance.runs.trajectory import Trajectory
     from lion_conformance.verdict.tally import Tally
 
-Array = NDArray[Any]
 Shown = tuple[list[Array], list[Array]]
 
 TIMEOUT: Final = 600.0

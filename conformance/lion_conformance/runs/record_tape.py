@@ -11,15 +11,15 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lion_conformance.runs.tape import PATH, Tape
 from lion_ref import step
 
-Array = NDArray[Any]
+if TYPE_CHECKING:
+    from lion_ref.arithmetic import Array
 
 HIDDEN, STEPS, WARM_UP, BATCH = 8, 300, 30, 64
 PEAK = 1e-2

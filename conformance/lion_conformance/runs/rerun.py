@@ -14,7 +14,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lion_conformance.ports.state import State
 from lion_conformance.runs.avoiding import avoided, avoided_betas
@@ -28,8 +27,8 @@ if TYPE_CHECKING:
     from lion_conformance.ports.protocol import Port
     from lion_conformance.ports.refusal import Refusal
     from lion_conformance.runs.events import Event
+    from lion_ref.arithmetic import Array
 
-Array = NDArray[Any]
 Betas = tuple[float, float]
 
 AHEAD: Final = 2

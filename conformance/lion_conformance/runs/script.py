@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lion_conformance.cases.case import adversarial
 from lion_conformance.ports.offers import Offer
@@ -20,8 +19,8 @@ if TYPE_CHECKING:
     from lion_conformance.cases.case import Shape
     from lion_conformance.ports.protocol import Port, Triple
     from lion_conformance.runs.events import Event, Other
+    from lion_ref.arithmetic import Array
 
-Array = NDArray[Any]
 
 TENSORS: tuple[Shape, ...] = ((31,), (), (3, 4), (2, 3, 2), (31,), (0,), (1,))
 FEW_TENSORS: tuple[Shape, ...] = ((31,), (0,), (), (31,))

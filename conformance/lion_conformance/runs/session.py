@@ -6,7 +6,6 @@ import copy
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lion_conformance.ports.offers import Offer
 from lion_conformance.ports.protocol import (
@@ -27,8 +26,7 @@ if TYPE_CHECKING:
 
     from lion_conformance.ports.protocol import Session
     from lion_conformance.runs.events import Event, Other
-
-Array = NDArray[Any]
+    from lion_ref.arithmetic import Array
 
 
 class OpenSession:

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from lion_conformance.ports.protocol import Port
-    from lion_conformance.ports.state import Array
     from lion_conformance.runs.events import Event
     from lion_conformance.runs.trajectory import Trajectory
+    from lion_ref.arithmetic import Array
 
 ATTEMPTS = 60
 """Runs of the port at the most; one of many events counts as several."""

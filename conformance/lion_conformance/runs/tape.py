@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lion_conformance.ports.state import State
 from lion_conformance.runs.events import Step
@@ -18,10 +17,12 @@ from lion_conformance.verdict.tally import Tally
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from numpy.typing import NDArray
+
     from lion_conformance.ports.protocol import Port
     from lion_conformance.verdict.verdict import Verdict
+    from lion_ref.arithmetic import Array
 
-Array = NDArray[Any]
 
 PATH: Final = Path(__file__).parents[1] / "data" / "digits.npz"
 TRIPLE: Final = ("float32", "float32", "float32")

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lion_conformance.cases.case import Case
 from lion_conformance.runs.events import Step, spelled
@@ -17,7 +16,6 @@ if TYPE_CHECKING:
     from lion_conformance.ports.state import State
     from lion_conformance.runs.events import Event
 
-Array = NDArray[Any]
 
 TOLD = 20
 """Events of a long run that are told from its beginning, and as many from its end."""

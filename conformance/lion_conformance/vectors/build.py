@@ -7,7 +7,6 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lion_conformance.cases.overflow import momentum_overflows, param_overflows
 from lion_conformance.ports.hexadecimal import encode
@@ -15,7 +14,7 @@ from lion_conformance.vectors.flags import flags_of
 from lion_conformance.vectors.pool import SCALARS, pool
 from lion_conformance.vectors.splitmix import SplitMix
 from lion_ref import CANONICAL, STORAGE_DTYPES, Semantics, legal_triples, step
-from lion_ref.arithmetic import bits, same_bits
+from lion_ref.arithmetic import Array, bits, same_bits
 from lion_ref.semantics import choices
 
 if TYPE_CHECKING:
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
     from lion_conformance.cases.case import Case
     from lion_conformance.ports.protocol import Triple
 
-Array = NDArray[Any]
 Group = dict[str, Any]
 
 NAMES: Final = ("param", "momentum", "grad")

@@ -6,10 +6,9 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lion_ref import Semantics, step
-from lion_ref.arithmetic import round_to, same_bits
+from lion_ref.arithmetic import Array, round_to, same_bits
 from lion_ref.dtypes import compute_dtype
 from lion_ref.hyperparameters import Hyperparameters, round_scalars
 from lion_ref.rational import FORMATS
@@ -17,7 +16,6 @@ from lion_ref.rational import FORMATS
 if TYPE_CHECKING:
     from lion_conformance.cases.case import Case
 
-Array = NDArray[Any]
 
 FLAGS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
     "ordinary": ("nothing special: normal numbers, rounded", ("C5",)),

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lion_conformance.cases.case import Case
 from lion_conformance.vectors.splitmix import SplitMix
 from lion_ref import STORAGE_DTYPES
-from lion_ref.arithmetic import round_to
+from lion_ref.arithmetic import Array, round_to
 from lion_ref.dtypes import compute_dtype
 from lion_ref.rational import FORMATS
 
 if TYPE_CHECKING:
     from lion_conformance.ports.protocol import Triple
 
-Array = NDArray[Any]
 
 SCALARS: Final[tuple[tuple[float, float, float, float], ...]] = (
     (1e-4, 0.9, 0.99, 0.1),

@@ -6,19 +6,19 @@ Lea and Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lion_ref import STORAGE_DTYPES
-from lion_ref.arithmetic import round_to
+from lion_ref.arithmetic import Array, round_to
 from lion_ref.rational import FORMATS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-Array = NDArray[Any]
+    from numpy.typing import NDArray
+
 T = TypeVar("T")
 
 GAMMA: Final = 0x9E3779B97F4A7C15

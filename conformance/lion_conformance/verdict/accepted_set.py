@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lion_conformance.verdict.differences import ordinals
 from lion_ref import bounds
@@ -23,12 +22,13 @@ from lion_ref.acceptance import (
 from lion_ref.hyperparameters import Hyperparameters
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from lion_conformance.cases.case import Case
+    from lion_ref.arithmetic import Array, Mask
     from lion_ref.bounds import Interval
     from lion_ref.extremes import Outcomes
 
-Array = NDArray[Any]
-Mask = NDArray[np.bool_]
 
 SAMPLE, EVERY = 32, 4
 """Elements of a case whose set is measured, and of how many cases: it costs as much as judging."""

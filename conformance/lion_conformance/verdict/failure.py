@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 import lion_ref
 from lion_ref.acceptance import judge
-from lion_ref.arithmetic import same_bits
+from lion_ref.arithmetic import Array, same_bits
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,8 +17,6 @@ if TYPE_CHECKING:
     from lion_conformance.cases.case import Case
     from lion_conformance.ports.protocol import PortError
     from lion_ref import Semantics
-
-Array = NDArray[Any]
 
 
 @dataclass(frozen=True, slots=True)

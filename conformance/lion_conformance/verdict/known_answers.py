@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 import lion_ref
 from lion_conformance.cases.case import Case
@@ -16,12 +15,11 @@ from lion_conformance.vectors.build import NAMES, run_long
 from lion_conformance.verdict.verdict import Verdict
 from lion_ref import CANONICAL, STORAGE_DTYPES, Semantics, legal_triples
 from lion_ref.acceptance import judge
-from lion_ref.arithmetic import all_same_bits
+from lion_ref.arithmetic import Array, all_same_bits
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-Array = NDArray[Any]
 Results = list[tuple[Case, tuple[Array, Array]]]
 
 KEYS: Final = ("format", "version", "port", "dtypes", "semantics", "answers")

@@ -67,7 +67,7 @@ def reduced(port: Port, failure: Failure) -> Failure:
     if fails(case.at(index or 0)):  # of an empty case, the empty vector
         progress = True
         while progress and calls < ATTEMPTS:
-            progress = any(fails(simpler) for simpler in _simpler(best.case))
+            progress = any(fails(simpler) for simpler in simpler_cases(best.case))
     elif fails(case):
         _shorten(case, fails)
         any(fails(plain) for plain in _repetitive(best))
@@ -95,7 +95,7 @@ def _repetitive(failure: Failure) -> Iterator[Case]:
         yield case.with_arrays(np.resize(x[period], case.param.shape) for x in flat)
 
 
-def _simpler(case: Case) -> Iterator[Case]:
+def simpler_cases(case: Case) -> Iterator[Case]:
     """Cases one change simpler, the most telling simplification first."""
     if len(set(case.triple)) > 1:
         with np.errstate(all="ignore"):
@@ -105,25 +105,25 @@ def _simpler(case: Case) -> Iterator[Case]:
         value = getattr(case, name)
         # Up to the case's own value: what stands behind it is no simpler.
         simpler = plain[: plain.index(value)] if value in plain else plain
-        yield from (with_changed(case, name, x) for x in simpler)
+        yield from (_changed(case, name, x) for x in simpler)
     if not case.param.size:
         return
     for name in ("param", "momentum", "grad"):
         array = getattr(case, name)
         value = float(array.reshape(-1)[0])
-        for number in simpler_values(value):
+        for number in _simpler_values(value):
             with np.errstate(all="ignore"):
                 candidate = np.full(array.shape, number).astype(array.dtype)
             if float(candidate.reshape(-1)[0]) != value:
-                yield with_changed(case, name, candidate)
+                yield _changed(case, name, candidate)
 
 
-def with_changed(case: Case, name: str, value: Any) -> Case:
+def _changed(case: Case, name: str, value: Any) -> Case:
     """The case with one scalar or array replaced."""
     return replace(case, **{name: value})
 
 
-def simpler_values(value: float) -> Iterator[float]:
+def _simpler_values(value: float) -> Iterator[float]:
     """0, ±1, then fewer significant bits; nothing for a value that is simple already."""
     if value == 0 or abs(value) == 1:
         return

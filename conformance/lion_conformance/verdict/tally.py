@@ -7,8 +7,6 @@ from collections import Counter, deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from numpy.typing import NDArray
-
 import lion_ref
 from lion_conformance.cases.fixed import ordinary_case
 from lion_conformance.ports.declaration import not_as_declared
@@ -28,7 +26,7 @@ from lion_conformance.verdict.refusals import Scalars, answers, refusals_of, und
 from lion_conformance.verdict.verdict import Verdict
 from lion_ref import Semantics
 from lion_ref.acceptance import Reason, judge
-from lion_ref.arithmetic import all_same_bits
+from lion_ref.arithmetic import Array, all_same_bits
 
 if TYPE_CHECKING:
     from lion_conformance.cases.case import Case
@@ -36,8 +34,6 @@ if TYPE_CHECKING:
     from lion_conformance.ports.refusal import Refusal
     from lion_conformance.verdict.differences import Difference
     from lion_conformance.verdict.failure import RunFailure
-
-Array = NDArray[Any]
 
 
 NO_ANSWER = (RaisedError, OtherDtypeError)

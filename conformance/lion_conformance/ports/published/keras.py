@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import keras
 import numpy as np
 import tensorflow as tf
-from numpy.typing import NDArray
 
 from lion_conformance.ports.backends import NotRunnable, only_cpu
 from lion_conformance.ports.protocol import Port, Session, Triple
@@ -17,8 +16,11 @@ from lion_ref import STORAGE_DTYPES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Unpack
 
-Array = NDArray[Any]
+    from lion_conformance.ports.protocol import Betas
+    from lion_ref.arithmetic import Array
+
 Key = tuple[tuple[str, tuple[int, ...]], ...]
 
 TRIPLES: tuple[Triple, ...] = tuple((dtype, dtype, dtype) for dtype in STORAGE_DTYPES)
@@ -75,12 +77,11 @@ class KerasSession(Session):
         params: Sequence[Array],
         momenta: Sequence[Array],
         *,
-        beta1: float,
-        beta2: float,
         door: str,
+        **betas: Unpack[Betas],
     ) -> None:
         key = tuple((x.dtype.name, x.shape) for x in params)
-        self._loop: TrainingLoop = _loops.lend(self, key, beta1, beta2, door)
+        self._loop: TrainingLoop = _loops.lend(self, key, betas["beta1"], betas["beta2"], door)
         for variable, value in zip(
             [*self._loop.variables, *self._loop.momenta], [*params, *momenta], strict=True
         ):

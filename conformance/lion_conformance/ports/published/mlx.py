@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import mlx.core as mx
 import mlx.optimizers
 import numpy as np
-from numpy.typing import NDArray
 
 from lion_conformance.ports.backends import only_cpu
 from lion_conformance.ports.protocol import Port, Session, Triple
@@ -20,7 +19,8 @@ from lion_ref import STORAGE_DTYPES
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-Array = NDArray[Any]
+    from lion_ref.arithmetic import Array
+
 
 TRIPLES: tuple[Triple, ...] = tuple((dtype, dtype, dtype) for dtype in STORAGE_DTYPES)
 """Gradients have their parameter's dtype, as autodiff makes them, and momenta are made of it."""

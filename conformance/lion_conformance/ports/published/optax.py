@@ -9,7 +9,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from numpy.typing import NDArray
 
 from lion_conformance.ports.backends import only_cpu
 from lion_conformance.ports.protocol import Port, Session, Triple
@@ -17,8 +16,11 @@ from lion_ref import STORAGE_DTYPES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from typing import Unpack
 
-Array = NDArray[Any]
+    from lion_conformance.ports.protocol import Betas
+    from lion_ref.arithmetic import Array
+
 
 TRIPLES: tuple[Triple, ...] = (
     *((dtype, dtype, dtype) for dtype in STORAGE_DTYPES),
@@ -77,11 +79,10 @@ class OptaxSession(Session):
         params: Sequence[Array],
         momenta: Sequence[Array],
         *,
-        beta1: float,
-        beta2: float,
         train_step: Callable[..., Any],
+        **betas: Unpack[Betas],
     ) -> None:
-        self._train_step = partial(train_step, beta1=beta1, beta2=beta2)
+        self._train_step = partial(train_step, **betas)
         self._x64 = any(x.dtype == np.float64 for x in params)
         with jax.enable_x64(self._x64):
             self._params = [jnp.asarray(x) for x in params]

@@ -6,7 +6,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
-from numpy.typing import NDArray
 
 from lion_conformance.ports.protocol import Port, Session
 from lion_conformance.ports.torch import to_numpy, to_torch
@@ -16,8 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from lion_conformance.ports.protocol import Triple
+    from lion_ref.arithmetic import Array
 
-Array = NDArray[Any]
 
 LR = 1e-4
 """Only to make the optimizer with, as some refuse 0; every step sets its own."""
