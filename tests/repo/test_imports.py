@@ -17,6 +17,8 @@ from typing import Any
 
 import pytest
 
+from tests.repo.rooms import BLOCK, PAGE, picture
+
 ROOT = Path(__file__).parents[2]
 SHELVES = (".", "adapters", "conformance")
 CONFIGURATION: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -130,3 +132,25 @@ def test_no_module_is_imported_by_a_name_that_is_written_out() -> None:
     found = [str(x) for x in files if named.search(x.read_text(encoding="utf-8"))]
     assert [x for x in found if "ports" not in Path(x).parts] == []
     assert named.search('importlib.import_module("torch")')
+
+
+def missing(page: str) -> list[str]:
+    """The files and modules of lion_conformance that a page names and that there are not."""
+    package = ROOT / "conformance" / "lion_conformance"
+    rooms = "|".join(x.name for x in package.iterdir() if (x / "__init__.py").exists())
+    files = re.findall(r"`((?:\w+/)*\w+\.(?:py|toml))`", page)
+    files += [f"{room}/{x}.py" for room, x in re.findall(rf"`({rooms})\.(\w+)", page)]
+    return [
+        x
+        for x in files
+        if not any((root / x).exists() for root in (ROOT, ROOT / "adapters", package))
+    ]
+
+
+def test_the_architecture_names_what_there_is_and_shows_its_imports() -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    assert missing(page) == []
+    assert missing("`verdict.jury` and `runs/sprint.py`") == ["runs/sprint.py", "verdict/jury.py"]
+    shown = BLOCK.search(page)
+    assert shown is not None
+    assert shown[0] == picture(), "python -m tests.repo.rooms"
