@@ -55,7 +55,7 @@ def verify(
             omitted: all that a `Port` names; of a callable, float16, bfloat16, float32 and float64,
             as far as it takes them.
         mixed: of a callable, judge every triple with one of these dtypes of θ.
-        max_examples: random cases for each of them, after the fixed ones of `preamble`.
+        max_examples: random cases for each of them, after the fixed ones.
         seed: the same seed gives the same cases.
         explain: whether to look, where bits differ, for the semantics that has them: some seconds.
         progress: called as progress(dtype, cases done, cases in all).

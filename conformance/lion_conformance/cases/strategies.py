@@ -54,7 +54,7 @@ def drive_by_hypothesis(
     """Judge max_examples cases, or stop at the first that is rejected.
 
     Hypothesis generates; it does not shrink, because the elements of a rejected case are known one
-    by one: `reduce` simplifies them with far fewer calls of the port.
+    by one: `smallest_case` simplifies them with far fewer calls of the port.
     """
 
     stopped = False

@@ -1,6 +1,6 @@
 """Many small cases, each with scalars, shapes, layouts and arrays of its own.
 
-The random cases of `cases` are few and large: they look for rare elements. These are many and small
+The random cases of `case` are few and large: they look for rare elements. These are many and small
 and look for what depends on a scalar, a size, a layout, or on an array as a whole; none of their
 numbers is one that somebody would write down.
 """

@@ -1,7 +1,7 @@
 """What a port is: something that steps Lion, driven through its own public door.
 
 It opens a session: it takes parameters and momenta once and then steps as a training run would.
-A bare callable with lion_ref.step's signature is made one by `callables`.
+A bare callable with lion_ref.step's signature is made one by `callable`.
 """
 
 from __future__ import annotations

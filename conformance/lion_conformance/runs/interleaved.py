@@ -1,6 +1,6 @@
 """Runs in which events come amid others: split, frozen, scheduled, in another dtype, all at once.
 
-In `fixed_runs` each event has a step to itself. A port may do right by each and not by two: save as
+In `fixed` each event has a step to itself. A port may do right by each and not by two: save as
 many tensors as it was opened with, though one was split; start a schedule over where a tensor is
 thawed. None of it is for ports that compile anew for every shape.
 """

@@ -65,7 +65,7 @@ def drive_state_machine(
 ) -> None:
     """Judge runs of drawn events, up to the first that is rejected: tally.failure.
 
-    Hypothesis generates; `shorten` makes the rejected run short. Without a seed every call has
+    Hypothesis generates; `shortest_run` makes the rejected run short. Without a seed every call has
     other runs.
     """
 
