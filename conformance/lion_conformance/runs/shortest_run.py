@@ -1,7 +1,8 @@
 """From a rejected run to the shortest one found that the port still gets wrong.
 
 Where the port is wrong on the failing step alone, in a session of its own, it is no matter of the
-run: `smallest_case` then finds a simple case. Else elements are left out, then tensors, then events.
+run: `smallest_case` then finds a simple case. Else elements are left out, then tensors, then
+events.
 """
 
 from __future__ import annotations
