@@ -9,11 +9,10 @@ import jax
 import optax
 
 from lion_jax import kernel
-from lion_jax.leaves import Leaf, aligned
+from lion_jax.checks import Leaf, aligned, check_update_dtype, momentum_dtype
 from lion_jax.mask import guarding_mask, mask_given
 from lion_jax.scalars import beta, rate, rate_at, scalars_for
-from lion_jax.semantics import check_update_dtype
-from lion_jax.state import LionState, initial_state, lion_state, momentum_dtype
+from lion_jax.state import LionState, initial_state, lion_state
 
 Tree = Any
 Kernel = Callable[[Any, Any, Any, Any], tuple[Any, Any]]
