@@ -1,17 +1,17 @@
-"""Flat views and pieces of tensors, and the refusal of elements that share memory."""
+"""How tensors lie in memory: flat views and pieces, shards, elements that share a place."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 import torch
+from torch import Tensor
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from torch import Tensor
-
-    Triple = tuple[Tensor, Tensor, Tensor]
+Triple = tuple[Tensor, Tensor, Tensor]
+"""θ, m, g."""
 
 
 def flat_views(tensors: Triple) -> Triple | None:
@@ -70,3 +70,12 @@ def elements_may_share_memory(tensor: Tensor) -> bool:
                 return True
             reach += stride * (size - 1)
     return False
+
+
+def local(tensor: Tensor) -> Tensor:
+    """A DTensor's own shard; any other tensor itself. An element's step needs no other (C12)."""
+    to_local = getattr(tensor, "to_local", None)
+    if to_local is None:
+        return tensor
+    shard: Tensor = to_local()
+    return shard

@@ -1,6 +1,6 @@
 """Tensors that are plain and all alike, as nearly always, told by asking all of them at once.
 
-With hundreds of small tensors the checks of work.py, one tensor after another, take as long as the
+With hundreds of small tensors `check_tensors`, one parameter after another, takes as long as the
 arithmetic. What is found here passes every one of them, and needs no sorting afterwards.
 """
 
@@ -16,7 +16,7 @@ from torch import Tensor
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    Triple = tuple[Tensor, Tensor, Tensor]
+    from lion_torch.layout import Triple
 
 PLAIN = frozenset((torch.nn.Parameter, Tensor))
 """Types with nothing behind them: no shards, no tensors within."""

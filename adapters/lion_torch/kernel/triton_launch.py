@@ -9,18 +9,18 @@ import numpy as np
 import torch
 import triton.language as tl
 
-from lion_torch import foreach
+from lion_torch.kernel import foreach
+from lion_torch.kernel.triton_kernel import BLOCK, OPTIONS, lion_kernel
 from lion_torch.layout import flat_views
 from lion_torch.ordinary import Alike
-from lion_torch.triton_kernel import BLOCK, OPTIONS, lion_kernel
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from torch import Tensor
 
-    from lion_torch.ordinary import Triple
-    from lion_torch.settings import TorchScalars
+    from lion_torch.layout import Triple
+    from lion_torch.scalars import TorchScalars
 
 _TYPES = {
     torch.float16: tl.float16,

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch._utils import _unflatten_dense_tensors
 
-from lion_torch import products
+from lion_torch.kernel import products
 from lion_torch.layout import flat_views, pieces
 from lion_torch.rounding import round_to
 
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from lion_torch.settings import TorchScalars
+    from lion_torch.layout import Triple
+    from lion_torch.scalars import TorchScalars
 
-    Triple = tuple[Tensor, Tensor, Tensor]
     Dtypes = tuple[torch.dtype, torch.dtype, torch.dtype]
 
 BLOCK = 524_288

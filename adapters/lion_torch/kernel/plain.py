@@ -10,7 +10,7 @@ from torch import Tensor
 from lion_torch.rounding import round_to
 
 if TYPE_CHECKING:
-    from lion_torch.settings import TorchScalars
+    from lion_torch.scalars import TorchScalars
 
 
 def sign(c: Tensor) -> Tensor:

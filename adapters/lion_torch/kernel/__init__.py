@@ -1,4 +1,8 @@
-"""Which code makes a group's step: chosen by options and device, equal in its bits."""
+"""The update, in several ways of equal bits, chosen by options and device.
+
+`plain` goes tensor by tensor, `foreach` over lists of them, `blocks` through the cache, with the
+sums of `products`; `native` runs lion_cpu.cpp, and `triton_launch` runs `triton_kernel`.
+"""
 
 from __future__ import annotations
 
@@ -7,21 +11,19 @@ from typing import TYPE_CHECKING
 
 from torch._subclasses.fake_tensor import FakeTensor
 
-from lion_torch import foreach, native, plain
-from lion_torch.blocks import SERIAL, Blocks
+from lion_torch.kernel import foreach, native, plain
+from lion_torch.kernel.blocks import SERIAL, Blocks
 from lion_torch.ordinary import Alike
 from lion_torch.threads import require_default_threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from torch import Tensor
-
-    from lion_torch.settings import TorchScalars
+    from lion_torch.layout import Triple
+    from lion_torch.scalars import TorchScalars
     from lion_torch.work import Work
 
-    Triples = list[tuple[Tensor, Tensor, Tensor]]
-    Path = Callable[[Triples, TorchScalars], None]
+    Path = Callable[[list[Triple], TorchScalars], None]
 
 FUSED_DEVICES = ("cpu", "cuda")
 
@@ -73,7 +75,7 @@ def _path(work: Work) -> Path:
 
 def skips_on_device(path: Path) -> bool:
     """Whether the path looks at TorchScalars.skip, so that nobody has to wait for its value."""
-    return path.__module__ == "lion_torch.triton_path"
+    return path.__module__ == "lion_torch.kernel.triton_launch"
 
 
 def _fused(device: str) -> Path:
@@ -86,15 +88,15 @@ def _fused(device: str) -> Path:
             "fused=None (the same bits)"
         )
     # Not imported before it is needed: it is no dependency of a CPU build of torch.
-    from lion_torch import triton_path
+    from lion_torch.kernel import triton_launch
 
-    return triton_path.update
+    return triton_launch.update
 
 
-def _one_by_one(triples: Triples, scalars: TorchScalars) -> None:
+def _one_by_one(triples: list[Triple], scalars: TorchScalars) -> None:
     for theta, m, g in triples:
         plain.update(theta, m, g, scalars)
 
 
-def _in_blocks(triples: Triples, scalars: TorchScalars) -> None:
+def _in_blocks(triples: list[Triple], scalars: TorchScalars) -> None:
     Blocks(scalars).run(triples)

@@ -21,15 +21,15 @@ from typing import TYPE_CHECKING
 import torch
 from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
-from lion_torch.blocks import Blocks
+from lion_torch.kernel.blocks import Blocks
 from lion_torch.layout import flat_views
 from lion_torch.ordinary import Alike
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from lion_torch.ordinary import Triple
-    from lion_torch.settings import TorchScalars
+    from lion_torch.layout import Triple
+    from lion_torch.scalars import TorchScalars
 
 SOURCE = Path(__file__).with_name("lion_cpu.cpp")
 
