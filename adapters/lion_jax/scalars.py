@@ -76,15 +76,12 @@ def scalars_for(
     fields = {name: getattr(rounded, name) for name in Scalars.__dataclass_fields__}
     for name, value in given.items():
         if is_traced(value):
-            opaque = _opaque(value)
+            is_float = jnp.issubdtype(value.dtype, jnp.floating)
+            opaque = fence(value) if is_float else value
             fields[name] = opaque.astype(compute)
             if name.startswith("beta"):
                 fields[f"one_minus_{name}"] = _complement(opaque, compute)
     return Scalars(**fields)
-
-
-def _opaque(value: jax.Array) -> jax.Array:
-    return fence(value) if jnp.issubdtype(value.dtype, jnp.floating) else value
 
 
 def _complement(value: jax.Array, compute: Any) -> jax.Array:

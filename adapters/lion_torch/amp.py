@@ -10,7 +10,7 @@ import torch
 from lion_torch.layout import local
 
 if TYPE_CHECKING:
-    from lion_torch.dtypes import Group
+    from lion_torch.scalars import Group
 
 
 class WhereFused:

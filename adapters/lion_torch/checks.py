@@ -9,12 +9,12 @@ from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensor
 
 from lion_ref.checks import check_shapes
-from lion_torch.dtypes import chosen_dtype, compute_dtype, dtype_name, momentum_dtype
+from lion_ref.dtypes import LEGAL_DTYPES, STORAGE_DTYPES
 from lion_torch.layout import elements_may_share_memory, local
-from lion_torch.scalars import read_values, rounded
+from lion_torch.scalars import compute_dtype, dtype_name, read_values, rounded
 
 if TYPE_CHECKING:
-    from lion_torch.dtypes import Group
+    from lion_torch.scalars import Group
 
 FLAGS = ("maximize", "capturable", "differentiable")
 CHOICES = ("foreach", "fused")
@@ -66,7 +66,7 @@ def check_group(group: Group, *, wait: bool = True) -> None:
     for name in CHOICES:
         if not (group[name] is None or isinstance(group[name], bool)):
             raise TypeError(f"{name}={group[name]!r} is not legal; legal: None, True, False")
-    chosen = chosen_dtype(group)
+    chosen = _chosen_dtype(group)
     if group["fused"] and group["differentiable"]:
         raise RuntimeError("`fused` does not support `differentiable`")
     if group["fused"] and group["foreach"]:
@@ -79,6 +79,22 @@ def check_group(group: Group, *, wait: bool = True) -> None:
     # A set of dtypes, as there may be many parameters.
     for param in {param.dtype for param in group["params"]}:
         rounded(values, compute_dtype(param, chosen or param, param))
+
+
+def momentum_dtype(group: Group, param: Tensor) -> torch.dtype:
+    """The dtype of a parameter's momentum: the group's choice, else the parameter's own."""
+    return _chosen_dtype(group) or param.dtype
+
+
+def _chosen_dtype(group: Group) -> torch.dtype | None:
+    """TypeError unless momentum_dtype is None, or one of SPEC C2 or its name."""
+    chosen = group["momentum_dtype"]
+    if chosen is None:
+        return None
+    if not isinstance(chosen, (str, torch.dtype)) or dtype_name(chosen) not in STORAGE_DTYPES:
+        raise TypeError(f"momentum_dtype={chosen!r} is not legal; legal: None, {LEGAL_DTYPES}")
+    dtype: torch.dtype = getattr(torch, dtype_name(chosen))
+    return dtype
 
 
 def check_distinct(params: list[Tensor]) -> None:

@@ -1,21 +1,19 @@
-"""η, β1, β2, λ of a parameter group, as numbers or tensors of the compute dtype (SPEC C4)."""
+"""η, β1, β2, λ of a parameter group, as numbers or tensors of the compute dtype (SPEC C3, C4)."""
 
 from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import torch
 from torch import Tensor
 
+from lion_ref.dtypes import check_dtypes
 from lion_ref.hyperparameters import Hyperparameters, Scalars, round_scalars
-from lion_torch.dtypes import dtype_name
 
-if TYPE_CHECKING:
-    import torch
-
-    from lion_torch.dtypes import Group
+Group = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +33,22 @@ class TorchScalars:
     lr: float | Tensor
     weight_decay: float | Tensor
     skip: Tensor | None = None
+
+
+def dtype_name(dtype: torch.dtype | str) -> str:
+    """lion_ref's name of a torch dtype, or of its name.
+
+    >>> dtype_name(torch.bfloat16), dtype_name("torch.bfloat16"), dtype_name("bfloat16")
+    ('bfloat16', 'bfloat16', 'bfloat16')
+    """
+    return str(dtype).removeprefix("torch.")
+
+
+@lru_cache(maxsize=256)
+def compute_dtype(param: torch.dtype, momentum: torch.dtype, grad: torch.dtype) -> torch.dtype:
+    """float64 if the parameter is float64, else float32; TypeError for an illegal triple (C3)."""
+    name = check_dtypes(dtype_name(param), dtype_name(momentum), dtype_name(grad)).name
+    return torch.float64 if name == "float64" else torch.float32
 
 
 def read_values(group: Group, *, wait: bool) -> Hyperparameters:

@@ -9,11 +9,12 @@ import torch
 from torch import Tensor
 
 from lion_ref.hyperparameters import real_number
-from lion_torch.dtypes import dtype_name, momentum_dtype
+from lion_torch.checks import momentum_dtype
 from lion_torch.rounding import round_to
+from lion_torch.scalars import dtype_name
 
 if TYPE_CHECKING:
-    from lion_torch.dtypes import Group
+    from lion_torch.scalars import Group
 
 
 @dataclass(frozen=True, slots=True, eq=False)

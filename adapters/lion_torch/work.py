@@ -11,18 +11,16 @@ from torch._subclasses.fake_tensor import FakeTensor
 from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
 from lion_ref.arithmetic import require_default_environment
-from lion_torch.checks import check_group, check_tensors
-from lion_torch.dtypes import compute_dtype, momentum_dtype
-from lion_torch.layout import local
-from lion_torch.ordinary import PLAIN, Alike, ordinary
-from lion_torch.scalars import TorchScalars, read_values, scalars_for
+from lion_torch.checks import check_group, check_tensors, momentum_dtype
+from lion_torch.layout import PLAIN, Alike, local, ordinary
+from lion_torch.scalars import TorchScalars, compute_dtype, read_values, scalars_for
 from lion_torch.state import settle
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from lion_torch.dtypes import Group
     from lion_torch.layout import Triple
+    from lion_torch.scalars import Group
 
     Item = tuple[Tensor, Tensor | None, Tensor]
 

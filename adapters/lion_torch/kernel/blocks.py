@@ -47,7 +47,12 @@ SHARED = 4 * SERIAL
 """Elements of small tensors that share calls."""
 
 
-class Blocks:
+def update(triples: Iterable[Triple], scalars: TorchScalars) -> None:
+    """One step of many tensors, in place."""
+    _Blocks(scalars).run(triples)
+
+
+class _Blocks:
     """One step over the tensors of one compute dtype; a block is all the memory it takes."""
 
     def __init__(self, scalars: TorchScalars) -> None:

@@ -10,6 +10,9 @@ from torch import Tensor
 from lion_torch.rounding import round_to
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from lion_torch.layout import Triple
     from lion_torch.scalars import TorchScalars
 
 
@@ -37,8 +40,9 @@ def new_values(theta: Tensor, m: Tensor, g: Tensor, scalars: TorchScalars) -> tu
     return new_theta, new_m
 
 
-def update(theta: Tensor, m: Tensor, g: Tensor, scalars: TorchScalars) -> None:
-    """One step of one tensor, stored into theta and m."""
-    new_theta, new_m = new_values(theta, m, g, scalars)
-    theta.copy_(round_to(new_theta, theta.dtype))
-    m.copy_(round_to(new_m, m.dtype))
+def update(triples: Iterable[Triple], scalars: TorchScalars) -> None:
+    """One step of many tensors, one after another."""
+    for theta, m, g in triples:
+        new_theta, new_m = new_values(theta, m, g, scalars)
+        theta.copy_(round_to(new_theta, theta.dtype))
+        m.copy_(round_to(new_m, m.dtype))
