@@ -32,15 +32,16 @@ def flat_views(tensors: Triple) -> Triple | None:
     True
     """
     theta, m, g = tensors
-    if not all(x.is_contiguous() for x in tensors):
-        strides = theta.stride()
-        order = sorted(range(len(strides)), key=strides.__getitem__, reverse=True)
-        theta, m, g = (x.permute(order) for x in tensors)
-        if not (theta.is_contiguous() and m.is_contiguous() and g.is_contiguous()):
-            return None
-    elif theta.dim() == 1:
-        return tensors
-    return theta.view(-1), m.view(-1), g.view(-1)
+    if theta.is_contiguous() and m.is_contiguous() and g.is_contiguous():
+        if theta.dim() == 1:
+            return tensors
+        return theta.view(-1), m.view(-1), g.view(-1)
+    strides = theta.stride()
+    order = sorted(range(len(strides)), key=strides.__getitem__, reverse=True)
+    theta, m, g = (x.permute(order) for x in tensors)
+    if theta.is_contiguous() and m.is_contiguous() and g.is_contiguous():
+        return theta.view(-1), m.view(-1), g.view(-1)
+    return None
 
 
 def pieces(tensors: Triple, limit: int) -> Iterator[Triple]:
