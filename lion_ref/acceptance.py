@@ -17,10 +17,11 @@ from numpy.typing import ArrayLike, NDArray
 from lion_ref import bounds, extremes
 from lion_ref.arithmetic import round_to, same_bits
 from lion_ref.bounds import Interval, Problem
+from lion_ref.checks import as_array
 from lion_ref.dtypes import check_dtypes
 from lion_ref.extremes import Outcomes
 from lion_ref.hyperparameters import Hyperparameters
-from lion_ref.update import as_array, step
+from lion_ref.update import step
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

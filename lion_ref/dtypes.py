@@ -20,7 +20,9 @@ STORAGE_DTYPES: Final[dict[str, np.dtype[Any]]] = {
 }
 """Every storage dtype, by the name that all frameworks give it."""
 
-_LEGAL = ", ".join(STORAGE_DTYPES)
+LEGAL_DTYPES: Final = ", ".join(STORAGE_DTYPES)
+"""Their names, for the refusal of another dtype."""
+
 _HALF = ("float16", "bfloat16")
 
 
@@ -41,7 +43,7 @@ def storage_name(dtype: DTypeLike, argument: str = "dtype") -> str:
     except TypeError:
         name = str(dtype)
     if name not in STORAGE_DTYPES:
-        raise TypeError(f"{argument} has dtype {name}; legal: {_LEGAL}")
+        raise TypeError(f"{argument} has dtype {name}; legal: {LEGAL_DTYPES}")
     return name
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import numbers
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -126,6 +126,10 @@ class Scalars:
     beta2: Any
     one_minus_beta2: Any
     weight_decay: Any
+
+    def as_floats(self) -> Scalars:
+        """The same as Python's numbers, which take the dtype of an array they meet, exactly."""
+        return Scalars(*(float(getattr(self, field.name)) for field in fields(self)))
 
 
 def round_scalars(values: Hyperparameters, dtype: DTypeLike) -> Scalars:

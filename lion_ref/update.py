@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from lion_ref.arithmetic import require_default_environment, round_to
+from lion_ref.checks import as_array, check_shapes
 from lion_ref.dialects import dialect
 from lion_ref.dtypes import check_dtypes
 from lion_ref.hyperparameters import Hyperparameters, Scalars, round_scalars
@@ -76,7 +77,7 @@ def step(
         for name, value in (("param", param), ("momentum", momentum), ("grad", grad))
     )
     compute = check_dtypes(theta.dtype, m.dtype, g.dtype)
-    check_shapes(theta.shape, m.shape, g.shape)
+    check_shapes(theta.shape, momentum=m.shape, grad=g.shape)
     values = Hyperparameters.checked(lr=lr, beta1=beta1, beta2=beta2, weight_decay=weight_decay)
     scalars = round_scalars(values, compute)
     if not isinstance(semantics, Semantics):
@@ -124,28 +125,3 @@ def _in_blocks(update: Update, theta: Array, m: Array, g: Array) -> tuple[Array,
 def _flat(array: Array) -> Any:
     """Something whose slices are flat blocks in C order: no copy of the whole for any stride."""
     return array.reshape(-1) if array.flags.c_contiguous else array.flat
-
-
-def as_array(name: str, value: ArrayLike) -> Array:
-    """value as NumPy makes an array of it; TypeError for one whose mask would be ignored."""
-    if isinstance(value, np.ma.MaskedArray):
-        raise TypeError(
-            f"{name} is a masked array, whose mask the update would ignore; legal: an array"
-        )
-    return np.asarray(value)
-
-
-def check_shapes(param: tuple[int, ...], momentum: tuple[int, ...], grad: tuple[int, ...]) -> None:
-    """ValueError that shows both shapes unless all three are one (SPEC C13).
-
-    >>> check_shapes((2,), (2,), (3,))  # doctest: +ELLIPSIS
-    Traceback (most recent call last):
-        ...
-    ValueError: grad has shape (3,), but param has shape (2,); legal: ...
-    """
-    for name, shape in (("momentum", momentum), ("grad", grad)):
-        if tuple(shape) != tuple(param):
-            raise ValueError(
-                f"{name} has shape {tuple(shape)}, but param has shape {tuple(param)}; "
-                "legal: param, momentum and grad of one shape"
-            )

@@ -8,6 +8,8 @@ from typing import Any, Final
 
 import numpy as np
 
+from lion_ref.checks import type_name
+
 _TYPES: Final = (
     ("torch", "torch", "Tensor"),
     ("jax", "jax", "Array"),
@@ -29,7 +31,7 @@ def backend_of(arrays: object, legal: str) -> str:
     if not found:
         raise TypeError(f"{arrays!r} holds no arrays; legal: {legal}")
     if len(found) > 1:
-        types = ", ".join(f"{_type(leaf)} ({backend})" for backend, leaf in found.items())
+        types = ", ".join(f"{type_name(leaf)} ({backend})" for backend, leaf in found.items())
         raise TypeError(f"arrays of several backends: {types}; legal: {legal}")
     return next(iter(found))
 
@@ -57,13 +59,9 @@ def _backend_of_one(array: Any, legal: str) -> str:
     # CuPy's and Dask's arrays do not all say __array_namespace__; lion_array_api asks further.
     if hasattr(array, "shape") and hasattr(array, "dtype"):
         return "array-api"
-    raise TypeError(f"{array!r} is of type {_type(array)}; legal: {legal}")
+    raise TypeError(f"{array!r} is of type {type_name(array)}; legal: {legal}")
 
 
 def _loaded(module: str, name: str) -> Any:
     """A type of a module that somebody has imported, and to the end; else None."""
     return getattr(sys.modules.get(module), name, None)
-
-
-def _type(array: object) -> str:
-    return f"{type(array).__module__}.{type(array).__qualname__}".removeprefix("builtins.")

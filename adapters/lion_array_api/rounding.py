@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from lion_array_api.namespaces import dtype_name
+from lion_array_api.checks import dtype_name
 from lion_ref.rational import FORMATS, Format
 
 

@@ -1,6 +1,14 @@
-"""lion_jax: Lion as an optax transformation whose bits survive jit (SPEC.md, arXiv 2302.06675)."""
+"""lion_jax: Lion as an optax transformation whose bits survive jit (SPEC.md, arXiv 2302.06675).
 
-from lion_jax.semantics import UpdateDtype, declared_semantics, probe_subnormals
+Rooms: `transformation` is the public `lion`; `kernel` the update of one array, which `fence` keeps
+XLA from rewriting; `scalars` the numbers for it, of numbers, schedules and traced values;
+`rounding` stores the results; `checks` refuses; `declared` says where subnormals are flushed;
+`mask` and `state` take what optax takes. optax schedules, wraps and chains; JAX shards, batches and
+compiles; whatever keeps trees of arrays saves the state.
+"""
+
+from lion_jax.checks import UpdateDtype
+from lion_jax.declared import declared_semantics, probe_subnormals
 from lion_jax.state import LionState, from_optax
 from lion_jax.transformation import LionTransformation, lion
 

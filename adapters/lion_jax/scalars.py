@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from lion_jax.fence import fence
-from lion_ref.dtypes import STORAGE_DTYPES
+from lion_ref.dtypes import LEGAL_DTYPES, STORAGE_DTYPES
 from lion_ref.hyperparameters import (
     Hyperparameters,
     Scalars,
@@ -41,9 +41,8 @@ def number(name: str, value: object, check: Check) -> Number:
         raise TypeError(f"{name} is an array of shape {value.shape}; legal: a scalar")
     if isinstance(value, jax.Array):
         if not (value.dtype.name in STORAGE_DTYPES or jnp.issubdtype(value.dtype, jnp.integer)):
-            legal = ", ".join(STORAGE_DTYPES)
             raise TypeError(
-                f"{name} has dtype {value.dtype.name}; legal: {legal}, an integer dtype"
+                f"{name} has dtype {value.dtype.name}; legal: {LEGAL_DTYPES}, an integer dtype"
             )
         if is_traced(value):
             return value
@@ -77,15 +76,12 @@ def scalars_for(
     fields = {name: getattr(rounded, name) for name in Scalars.__dataclass_fields__}
     for name, value in given.items():
         if is_traced(value):
-            opaque = _opaque(value)
+            is_float = jnp.issubdtype(value.dtype, jnp.floating)
+            opaque = fence(value) if is_float else value
             fields[name] = opaque.astype(compute)
             if name.startswith("beta"):
                 fields[f"one_minus_{name}"] = _complement(opaque, compute)
     return Scalars(**fields)
-
-
-def _opaque(value: jax.Array) -> jax.Array:
-    return fence(value) if jnp.issubdtype(value.dtype, jnp.floating) else value
 
 
 def _complement(value: jax.Array, compute: Any) -> jax.Array:

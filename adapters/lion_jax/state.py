@@ -12,9 +12,9 @@ import numpy as np
 import optax
 from jax.sharding import NamedSharding, PartitionSpec
 
-from lion_jax.leaves import as_array, check_as_stored, is_abstract, naming
+from lion_jax.checks import as_array, check_as_stored, is_abstract, naming
 from lion_jax.scalars import is_traced
-from lion_ref.dtypes import STORAGE_DTYPES, check_dtypes, storage_name
+from lion_ref.dtypes import check_dtypes
 
 LionState = optax.ScaleByLionState
 """NamedTuple of `count`, a 0-d int32, and `mu`, a tree like the parameters'."""
@@ -150,24 +150,6 @@ def _is_lions(state: Any) -> bool:
 
 def _holds_one(state: Any) -> bool:
     return any(map(_is_lions, jax.tree.leaves(state, is_leaf=_is_lions)))
-
-
-def momentum_dtype(mu_dtype: Any) -> Any:
-    """The dtype that was given for the momentum, or None.
-
-    Raises:
-        TypeError: a dtype that SPEC C2 refuses; an array, as optax.inject_hyperparams makes of a
-            dtype that can be called.
-    """
-    if mu_dtype is None:
-        return None
-    if isinstance(mu_dtype, (jax.Array, np.ndarray, np.generic)):
-        raise TypeError(
-            f"mu_dtype is an array, which is what optax.inject_hyperparams makes of a dtype that "
-            f"can be called; legal: {', '.join(STORAGE_DTYPES)} by name, or any such dtype with "
-            '"mu_dtype" among its static_args'
-        )
-    return STORAGE_DTYPES[storage_name(mu_dtype, "mu_dtype")]
 
 
 def initial_state(params: Any, mu_dtype: Any) -> Any:

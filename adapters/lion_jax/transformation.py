@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Self
 
 import jax
 import optax
 
 from lion_jax import kernel
-from lion_jax.leaves import Leaf, aligned
+from lion_jax.checks import Leaf, aligned, check_update_dtype, momentum_dtype
 from lion_jax.mask import guarding_mask, mask_given
 from lion_jax.scalars import beta, rate, rate_at, scalars_for
-from lion_jax.semantics import check_update_dtype
-from lion_jax.state import LionState, initial_state, lion_state, momentum_dtype
+from lion_jax.state import LionState, initial_state, lion_state
 
 Tree = Any
 Kernel = Callable[[Any, Any, Any, Any], tuple[Any, Any]]
@@ -132,20 +132,13 @@ def lion(
 
     # Named as optax names them, for who passes them by name; what is theirs is no extra argument.
     def update(updates: Tree, state: Any, params: Tree = None, **_: Any) -> tuple[Tree, Any]:
-        def run(theta: Any, m: Any, g: Any, scalars: Any) -> tuple[Any, Any]:
-            updated: tuple[Any, Any] = kernel.update(
-                theta, m, g, scalars, stored=update_dtype == "params"
-            )
-            return updated
-
+        run = partial(kernel.update, stored=update_dtype == "params")
         return over_leaves(run, lambda _: None, updates, state, params)
 
     def step(grads: Tree, state: Any, params: Tree) -> tuple[Tree, Any]:
-        def run(theta: Any, m: Any, g: Any, scalars: Any) -> tuple[Any, Any]:
-            stepped: tuple[Any, Any] = kernel.step(
-                theta, m, g, scalars, sharded=may_be_sharded(theta, m, g)
-            )
-            return stepped
+        def run(theta: Any, m: Any, g: Any, scalars: Any) -> Any:
+            sharded = may_be_sharded(theta, m, g)
+            return kernel.step(theta, m, g, scalars, sharded=sharded)
 
         return over_leaves(run, lambda leaf: leaf.theta, grads, state, params)
 

@@ -4,59 +4,22 @@ Every mode of TensorFlow runs this one function: eager and `tf.function` call it
 cluster, `jit_compile=True` inlines it. That is what makes their bits equal, and it is also the
 fastest of them: op by op, each line below would be a pass over memory and a temporary of the
 variable's size.
-
-XLA contracts a product and a sum into a fused multiply-add on a CPU, and may merge a constant
-factor of the program around a step with one of the step's, or drop a rounding to a half-precision
-dtype that is widened again (xla_allow_excess_precision). None of these happens across a *fence*:
-the value's bits, xor a zero that the compiler cannot prove to be one. The zero is
-min(iterations, 0), which is read from a variable.
 """
 
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache, partial
-from typing import Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
 
-Tensor: TypeAlias = Any  # TensorFlow ships no types
+from lion_tf.fence import fence, zero_after
+from lion_tf.rounding import stored
 
-_BITS: Final = {
-    tf.float16: tf.int16,
-    tf.bfloat16: tf.int16,
-    tf.float32: tf.int32,
-    tf.float64: tf.int64,
-}
-
-
-def fence(value: Tensor, zero: Tensor) -> Tensor:
-    """value, bit for bit, through an xor with an opaque integer zero."""
-    bits = _BITS[value.dtype]
-    fenced = tf.bitwise.bitwise_xor(tf.bitcast(value, bits), tf.cast(zero, bits))
-    return tf.bitcast(fenced, value.dtype)
-
-
-def zero_after(value: Tensor, zero: Tensor) -> Tensor:
-    """zero again, as an integer that cannot be known before value is."""
-    bits = _BITS[value.dtype]
-    # One element is enough; the empty array has none, and nothing to order either.
-    first = tf.reshape(value, [-1])[:1]
-    return tf.reduce_sum(tf.bitwise.bitwise_and(tf.bitcast(first, bits), tf.cast(zero, bits)))
-
-
-def stored(new: Tensor, old: Tensor, zero: Tensor, iterations: Tensor) -> Tensor:
-    """new, rounded once to the dtype of old, whose place it takes (SPEC C9).
-
-    XLA takes an operation on one array, such as a fence, as free to repeat: it would compute θ'
-    once more for `zero_after`, and copy both arrays before. So a choice between two arrays stands
-    behind the fence, and where nothing is rounded there is no fence. The choice must not say what
-    zero is: LLVM would put it in place of every fence's, and contract.
-    """
-    if new.dtype == old.dtype:
-        return new
-    always = tf.less(iterations, 1 << 62)
-    return tf.where(always, fence(tf.cast(new, old.dtype), zero), old)
+if TYPE_CHECKING:
+    from lion_tf.fence import Tensor
+    from lion_tf.scalars import Scalars
 
 
 def sign(c: Tensor) -> Tensor:
@@ -68,10 +31,7 @@ def update(
     variable: Tensor,
     momentum: Tensor,
     gradient: Tensor,
-    learning_rate: Tensor,
-    weight_decay: Tensor,
-    betas: Tensor,
-    iterations: Tensor,
+    scalars: Scalars,
     dtype: tf.DType,
 ) -> None:
     """One step of Lion on a variable and its momentum, in place (SPEC C5).
@@ -84,14 +44,11 @@ def update(
         variable: θ, the handle of a tf.Variable.
         momentum: m, the handle of a tf.Variable of θ's shape and dtype.
         gradient: g, of θ's shape, in a dtype that is not wider than the compute dtype.
-        learning_rate: η, 0-d, in any floating dtype.
-        weight_decay: λ, likewise.
-        betas: β1, 1-β1, β2, 1-β2 in float64, the complements formed there (SPEC C4).
-        iterations: steps done so far, 0-d, in int64, never negative.
+        scalars: η, λ, the betas and the number of steps done.
         dtype: the dtype of θ and m.
     """
-    run = compiled(dtype, gradient.dtype, learning_rate.dtype, weight_decay.dtype)
-    run(variable, momentum, gradient, learning_rate, weight_decay, betas, iterations)
+    rate, decay = scalars.learning_rate.dtype, scalars.weight_decay.dtype
+    compiled(dtype, gradient.dtype, rate, decay)(variable, momentum, gradient, *scalars)
 
 
 @cache

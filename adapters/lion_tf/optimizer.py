@@ -3,35 +3,29 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from lion_ref.dtypes import compute_dtype
-from lion_ref.hyperparameters import finite_in, in_unit_interval
-from lion_tf.checks import (
-    Schedule,
-    check_gradients,
-    check_iterations,
-    is_known,
-    number_or_schedule,
-)
+from lion_ref.hyperparameters import in_unit_interval
+from lion_tf.checks import check_gradients, is_known
 from lion_tf.excluded import Excluded, UntoldError, check_config, searched_name
-from lion_tf.kernel import Tensor, update
+from lion_tf.kernel import update
+from lion_tf.scalars import (
+    Scalars,
+    Schedule,
+    check_finite,
+    check_values,
+    number_or_schedule,
+    scalars_for,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-
-class Rates(NamedTuple):
-    """The scalars of one step: what `update` takes beside the arrays."""
-
-    learning_rate: Tensor
-    weight_decay: Tensor
-    betas: Tensor
-    iterations: Tensor
+    from lion_tf.fence import Tensor
 
 
 @keras.saving.register_keras_serializable(package="lion_tf")
@@ -159,7 +153,7 @@ class Lion(keras.optimizers.Optimizer):
     def learning_rate(self, value: Any) -> None:
         value = number_or_schedule("learning_rate", value)
         if self.built:
-            self._check_finite(value, "learning_rate", self._trainable_variables)
+            check_finite("learning_rate", value, self._trainable_variables)
         with np.errstate(over="ignore"):
             keras.optimizers.Optimizer.learning_rate.fset(self, value)
         self._last_learning_rate = value
@@ -177,8 +171,8 @@ class Lion(keras.optimizers.Optimizer):
         """Create a momentum for each variable."""
         if self.built:
             return
-        self._check_finite(self._last_learning_rate, "learning_rate", var_list)
-        self._check_finite(self.weight_decay, "weight_decay", var_list)
+        check_finite("learning_rate", self._last_learning_rate, var_list)
+        check_finite("weight_decay", self.weight_decay, var_list)
         if self._excluded_config and var_list:  # Keras builds what it loads from .h5 for none
             with suppress(UntoldError):  # `apply` refuses: a file must stay one that can be loaded
                 self._exclude(Excluded.found(self._excluded_config(), var_list))
@@ -213,17 +207,16 @@ class Lion(keras.optimizers.Optimizer):
 
     def update_step(self, gradient: Tensor, variable: Any, learning_rate: Any) -> None:
         """Update one variable and its momentum, in place."""
-        if not isinstance(learning_rate, Rates):
-            learning_rate = self._rates(learning_rate, [variable])
-        decay = learning_rate.weight_decay
+        scalars = learning_rate
+        if not isinstance(scalars, Scalars):
+            scalars = self._scalars(learning_rate, [variable])
+        if not self._use_weight_decay(variable):
+            scalars = scalars._replace(weight_decay=tf.zeros_like(scalars.weight_decay))
         update(
             variable.handle,
             self._beside(variable).handle,
             tf.convert_to_tensor(gradient),
-            learning_rate.learning_rate,
-            decay if self._use_weight_decay(variable) else tf.zeros_like(decay),
-            learning_rate.betas,
-            learning_rate.iterations,
+            scalars,
             tf.as_dtype(variable.dtype),
         )
 
@@ -276,8 +269,8 @@ class Lion(keras.optimizers.Optimizer):
         self, grads: Sequence[Any], trainable_variables: Sequence[Any], learning_rate: Any
     ) -> None:
         """Evaluate the scalars once for all variables; Keras reduces and distributes."""
-        rates = self._rates(learning_rate, trainable_variables)
-        super()._backend_update_step(grads, trainable_variables, rates)
+        scalars = self._scalars(learning_rate, trainable_variables)
+        super()._backend_update_step(grads, trainable_variables, scalars)
 
     # Variables without a decay.
 
@@ -298,32 +291,18 @@ class Lion(keras.optimizers.Optimizer):
 
     # The step's scalars.
 
-    def _rates(self, learning_rate: Any, variables: Sequence[Any]) -> Rates:
+    def _scalars(self, learning_rate: Any, variables: Sequence[Any]) -> Scalars:
         decay = self.weight_decay
         if isinstance(decay, Schedule):
             decay = decay(self._iterations)
         elif callable(decay):
             decay = decay()
-        rates = Rates(
-            _scalar("learning_rate", learning_rate),
-            _scalar("weight_decay", 0.0 if decay is None else decay),
-            tf.constant(
-                [self.beta_1, 1.0 - self.beta_1, self.beta_2, 1.0 - self.beta_2], tf.float64
-            ),
-            tf.cast(tf.convert_to_tensor(self._iterations.value), tf.int64),
-        )
+        decay = 0.0 if decay is None else decay
+        iterations = self._iterations.value
+        scalars = scalars_for(learning_rate, decay, self.beta_1, self.beta_2, iterations)
         if tf.executing_eagerly():
-            self._check_finite(float(rates.learning_rate), "learning_rate", variables)
-            self._check_finite(float(rates.weight_decay), "weight_decay", variables)
-            check_iterations(int(rates.iterations))
-        return rates
-
-    @staticmethod
-    def _check_finite(value: Any, name: str, variables: Sequence[Any]) -> None:
-        """Refuse a number that is not legal, or no longer finite in a variable's compute dtype."""
-        if isinstance(value, float):
-            for compute in {compute_dtype(tf.as_dtype(v.dtype).name).name for v in variables}:
-                finite_in(name, value, compute)
+            check_values(scalars, variables)
+        return scalars
 
     def _exact_learning_rate(self) -> float:
         """The number that was set, if the variable still holds it, rounded; else the variable's."""
@@ -358,18 +337,3 @@ class Lion(keras.optimizers.Optimizer):
         if len(copies) == 1:
             return copies[0]
         return next(copy for copy in copies if copy.device == variable.device)
-
-
-def _scalar(name: str, value: Any) -> Tensor:
-    """A number in binary64; a tensor or variable as the tensor it is."""
-    if isinstance(value, keras.Variable):
-        value = value.value
-    if not (tf.is_tensor(value) or isinstance(value, tf.Variable)):
-        return tf.constant(value, tf.float64)
-    tensor = tf.convert_to_tensor(value)
-    if tensor.shape.rank:
-        raise TypeError(
-            f"{name} is not legal: it has shape {tuple(tensor.shape)}; legal: a number, or a "
-            "tensor without axes"
-        )
-    return tensor

@@ -1,5 +1,13 @@
-"""lion_torch: the Lion optimizer for PyTorch, bit for bit as SPEC.md defines it."""
+"""lion_torch: the Lion optimizer for PyTorch, bit for bit as SPEC.md defines it.
 
+Rooms: `optimizer` is the public class; `kernel` the update, in several ways of equal bits;
+`scalars` the numbers for it, of a group's options; `rounding` stores the results; `checks` refuses;
+`declared` says that nothing is flushed. `work` is what a step has to do, `layout` how its tensors
+lie in memory; `state` is for state dicts, `amp` for a GradScaler, `threads` for the environment of
+torch's. torch schedules, shards and saves.
+"""
+
+from lion_torch.declared import declared_semantics
 from lion_torch.optimizer import Lion
 
-__all__ = ["Lion"]
+__all__ = ["Lion", "declared_semantics"]

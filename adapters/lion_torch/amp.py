@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from lion_torch.work import local
+from lion_torch.layout import local
 
 if TYPE_CHECKING:
-    from lion_torch.settings import Group
+    from lion_torch.scalars import Group
 
 
 class WhereFused:

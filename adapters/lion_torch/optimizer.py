@@ -9,9 +9,9 @@ from torch._compile import _disable_dynamo
 from torch.optim import Optimizer
 
 from lion_torch import amp
-from lion_torch.loading import check_is_lion, check_momenta, filled, keep_tensors, unwrap
-from lion_torch.paths import choose, skips_on_device
-from lion_torch.settings import check_distinct, check_group, settle
+from lion_torch.checks import check_distinct, check_group, check_is_lion, check_momenta
+from lion_torch.kernel import choose, skips_on_device
+from lion_torch.state import filled, keep_tensors, settle, unwrap
 from lion_torch.work import plan, triples
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 import lion_array_api
 import lion_ref
-from lion_array_api import declared_semantics, update
+from lion_array_api import declared_semantics, kernel
 from lion_ref import CANONICAL, Semantics, legal_triples
 from lion_ref.arithmetic import same_bits
 from tests.adversarial import elements, hyperparameters
@@ -118,6 +118,6 @@ def test_a_wrong_step_is_rejected(monkeypatch: pytest.MonkeyPatch, triple: Tripl
     def sign_without_nan(xp: Any, c: Any) -> Any:
         return xp.astype(c > 0, c.dtype) - xp.astype(c < 0, c.dtype)
 
-    monkeypatch.setattr(update, "_sign", sign_without_nan)
+    monkeypatch.setattr(kernel, "_sign", sign_without_nan)
     declared = declared_semantics(cupy.ones(1, triple[0]))
     assert any(differences(triple, seed, semantics=declared) for seed in SEEDS)

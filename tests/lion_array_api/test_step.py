@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 import lion_array_api
 import lion_ref
-from lion_array_api import declared_semantics, namespaces, update
+from lion_array_api import checks, declared_semantics
 from lion_ref import Semantics, legal_triples
 from lion_ref.arithmetic import same_bits
 from lion_ref.dtypes import STORAGE_DTYPES
@@ -192,20 +192,20 @@ def _complements_rounded_first(values: Any, dtype: Any) -> Any:
 
 
 def _in_the_storage_dtype(arrays: dict[str, Any]) -> str:
-    return str(namespaces.dtype_name(arrays["param"].dtype))
+    return str(checks.dtype_name(arrays["param"].dtype))
 
 
 @pytest.mark.parametrize(
     ("name", "place", "wrong", "triple"),
     [
-        ("torch", "_sign", _sign_without_nan, ("float32",) * 3),
-        ("jax", "_sign", _sign_of_the_namespace, ("float32",) * 3),
-        ("torch", "stored", _plain_cast, ("float64", "bfloat16", "float64")),
-        ("torch", "stored", _plain_cast, ("float64", "float16", "float64")),
-        ("jax", "stored", _plain_cast, ("float64", "bfloat16", "float64")),
-        ("numpy", "stored", _plain_cast, ("float64", "bfloat16", "float64")),
-        ("numpy", "round_scalars", _complements_rounded_first, ("float32",) * 3),
-        ("torch", "compute_name", _in_the_storage_dtype, ("bfloat16",) * 3),
+        ("torch", "kernel._sign", _sign_without_nan, ("float32",) * 3),
+        ("jax", "kernel._sign", _sign_of_the_namespace, ("float32",) * 3),
+        ("torch", "function.stored", _plain_cast, ("float64", "bfloat16", "float64")),
+        ("torch", "function.stored", _plain_cast, ("float64", "float16", "float64")),
+        ("jax", "function.stored", _plain_cast, ("float64", "bfloat16", "float64")),
+        ("numpy", "function.stored", _plain_cast, ("float64", "bfloat16", "float64")),
+        ("numpy", "scalars.round_scalars", _complements_rounded_first, ("float32",) * 3),
+        ("torch", "function.compute_name", _in_the_storage_dtype, ("bfloat16",) * 3),
     ],
 )
 def test_a_wrong_step_is_rejected(
@@ -215,7 +215,7 @@ def test_a_wrong_step_is_rejected(
         # What is declared is found by taking a step: before that is made wrong.
         declared = declared_semantics(namespace.of_numpy(np.ones(1, STORAGE_DTYPES[triple[0]])))
         monkeypatch.setitem(globals(), "declared_semantics", lambda _: declared)
-        monkeypatch.setattr(update, place, wrong)
+        monkeypatch.setattr(f"lion_array_api.{place}", wrong)
         assert any(difference(namespace, triple, seed, size=500) for seed in range(40))
 
 

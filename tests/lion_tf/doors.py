@@ -16,7 +16,7 @@ import lion_ref
 import lion_tf
 from lion_ref.arithmetic import same_bits
 from lion_ref.dtypes import STORAGE_DTYPES
-from lion_tf import kernel
+from lion_tf import kernel, rounding
 
 Array = NDArray[Any]
 Apply = Callable[[Any, Sequence[Any], Sequence[Any]], Any]
@@ -133,5 +133,8 @@ def keras_names(scalars: dict[str, float]) -> dict[str, Any]:
 def replace_in_kernel(monkeypatch: pytest.MonkeyPatch, **functions: Any) -> None:
     """The same optimizer on a kernel of which some functions are wrong."""
     for name, function in functions.items():
-        monkeypatch.setattr(kernel, name, function)
+        rooms = [room for room in (kernel, rounding) if hasattr(room, name)]
+        assert rooms, name
+        for room in rooms:
+            monkeypatch.setattr(room, name, function)
     monkeypatch.setattr(kernel, "compiled", cache(kernel.compiled.__wrapped__))

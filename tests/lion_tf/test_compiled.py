@@ -10,6 +10,7 @@ import pytest
 import tensorflow as tf
 
 from lion_tf import Lion, kernel
+from lion_tf.fence import fence
 from tests.lion_tf.doors import replace_in_kernel
 
 SIZE = 4096
@@ -82,7 +83,7 @@ def test_a_fence_where_a_result_is_stored_copies_both_arrays(
     dtype: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fenced(new: Any, old: Any, zero: Any, iterations: Any) -> Any:
-        return kernel.fence(tf.cast(new, old.dtype), zero)
+        return fence(tf.cast(new, old.dtype), zero)
 
     replace_in_kernel(monkeypatch, stored=fenced)
     assert len(copies(compiled(dtype))) == 2

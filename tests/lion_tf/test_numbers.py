@@ -42,6 +42,6 @@ def test_what_has_a_dtype_keeps_it_beside_a_float64_variable() -> None:
 
 
 def test_numbers_that_were_narrowed_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checks, "_numbers", checks._tensor)
+    monkeypatch.setattr(checks, "_numbers", lambda what, value, _: checks._tensor(what, value))
     with pytest.raises(AssertionError):
         test_python_s_numbers_reach_a_float64_variable_whole(list, "eager")

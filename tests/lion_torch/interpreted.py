@@ -12,7 +12,8 @@ from unittest import mock
 import numpy as np
 import torch
 
-from lion_torch import Lion, triton_path
+from lion_torch import Lion
+from lion_torch.kernel import triton_launch
 from tests.lion_torch.support import Case, compare_with_reference
 
 TRIPLES = [
@@ -37,16 +38,16 @@ def make_with_tensors(params: list[torch.nn.Parameter], **options: Any) -> Lion:
 
 
 def main(mistake: str) -> None:
-    update = triton_path.update
+    update = triton_launch.update
     if mistake == "blocks":
         # As if every block of a tensor were its first.
-        blocks = triton_path._blocks
+        blocks = triton_launch._blocks
 
         def wrong(device: torch.device, sizes: bytes) -> Any:
             size, owner, first = blocks(device, sizes)
             return size, owner, first * 0
 
-        triton_path._blocks = wrong
+        triton_launch._blocks = wrong
     with mock.patch("lion_torch.optimizer.choose", return_value=update), np.errstate(all="ignore"):
         for seed, dtypes in enumerate(TRIPLES):
             case = Case(dtypes, SHAPES, seed=seed, steps=1)

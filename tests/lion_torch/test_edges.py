@@ -16,7 +16,7 @@ from torch.distributed._functional_collectives import AsyncCollectiveTensor
 import lion_torch
 from lion_ref import step
 from lion_ref.arithmetic import same_bits
-from lion_torch import products
+from lion_torch.kernel import products
 
 PATHS: list[dict[str, Any]] = [{}, {"foreach": True}, {"fused": True}]
 

@@ -9,7 +9,7 @@ import torch
 
 from benchmarks.torch_step import peak_allocation
 from lion_torch import Lion
-from lion_torch.blocks import BLOCK
+from lion_torch.kernel.blocks import BLOCK
 
 
 def peak(dtype: torch.dtype = torch.float32, **options: Any) -> int:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import torch
 
-from lion_torch import Lion, native
+from lion_torch import Lion
+from lion_torch.kernel import native
 from tests.lion_torch.support import FIXED_CASES, compare_with_reference
 
 if TYPE_CHECKING:

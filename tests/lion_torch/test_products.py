@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from lion_torch import Lion, products
+from lion_torch import Lion
+from lion_torch.kernel import products
 from tests.lion_torch.support import FIXED_CASES, compare_with_reference, to_numpy, to_torch, values
 
 

@@ -13,7 +13,7 @@ import triton.language as tl  # noqa: E402
 from triton.backends.compiler import GPUTarget  # noqa: E402
 from triton.compiler import ASTSource  # noqa: E402
 
-from lion_torch.triton_kernel import BLOCK, OPTIONS, lion_kernel  # noqa: E402
+from lion_torch.kernel.triton_kernel import BLOCK, OPTIONS, lion_kernel  # noqa: E402
 
 TYPES = {
     "float32": tl.float32,

@@ -14,7 +14,7 @@ import lion_torch
 from lion_conformance.ports.backends import NotRunnable
 from lion_conformance.ports.offers import Offer
 from lion_conformance.ports.protocol import Port, Session
-from lion_ref import CANONICAL, STORAGE_DTYPES, legal_triples
+from lion_ref import STORAGE_DTYPES, legal_triples
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,7 +42,7 @@ def ports(device: str) -> list[Port]:
             restore=partial(restored, options=options, device=device),
             offers=OFFERS if device == "cpu" else frozenset(Offer),
             devices=(device,) if device == "cpu" else (device, "cpu"),
-            declared=CANONICAL,
+            declared=lion_torch.declared_semantics(),
             triples=triples,
             device=device,
             unavailable=_trial(options, device),

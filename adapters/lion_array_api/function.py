@@ -1,4 +1,4 @@
-"""The canonical update, one rounding a line, in an array-API namespace (SPEC Part I)."""
+"""Lion as a function of arrays, which takes one step."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from lion_array_api.namespaces import check_shapes, common_namespace, compute_name
+from lion_array_api.checks import common_namespace, compute_name
+from lion_array_api.kernel import update
 from lion_array_api.rounding import stored
-from lion_ref.hyperparameters import Hyperparameters, Scalars, round_scalars
+from lion_array_api.scalars import scalars_for
+from lion_ref.checks import check_shapes
+from lion_ref.hyperparameters import Hyperparameters
 
 
 def step(
@@ -64,39 +67,16 @@ def step(
     arrays = {"param": param, "momentum": momentum, "grad": grad}
     xp = common_namespace(arrays)
     compute = compute_name(arrays)
-    check_shapes(arrays)
-    scalars = round_scalars(values, compute)
+    check_shapes(param.shape, momentum=momentum.shape, grad=grad.shape)
+    scalars = scalars_for(values, compute)
     # Overflow and NaN are results here, not accidents; other namespaces do not warn.
     with np.errstate(all="ignore"):
         theta, m, g = (
             xp.astype(array, getattr(xp, compute), copy=False) for array in arrays.values()
         )
-        new_param, new_momentum = _update(xp, theta, m, g, scalars)
+        new_param, new_momentum = update(xp, theta, m, g, scalars)
         return (
             # NumPy makes scalars of 0-d results.
             xp.asarray(stored(xp, new_param, param.dtype)),
             xp.asarray(stored(xp, new_momentum, momentum.dtype)),
         )
-
-
-def _update(xp: Any, theta: Any, m: Any, g: Any, scalars: Scalars) -> tuple[Any, Any]:
-    # As Python numbers the scalars take the arrays' dtype, exactly: they are rounded already. NumPy
-    # scalars would be strangers to other namespaces.
-    lr, weight_decay = float(scalars.lr), float(scalars.weight_decay)
-    a = float(scalars.beta1) * m
-    b = float(scalars.one_minus_beta1) * g
-    c = a + b
-    u = _sign(xp, c)
-    d = weight_decay * theta
-    s = u + d
-    e = lr * s
-    new_param = theta - e
-    x = float(scalars.beta2) * m
-    y = float(scalars.one_minus_beta2) * g
-    return new_param, x + y
-
-
-def _sign(xp: Any, c: Any) -> Any:
-    """Compares: JAX's sign(-0) is -0, PyTorch's own sign(NaN) is 0."""
-    sign = xp.astype(c > 0, c.dtype) - xp.astype(c < 0, c.dtype)
-    return xp.where(xp.isnan(c), c, sign)

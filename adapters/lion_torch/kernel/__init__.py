@@ -1,4 +1,8 @@
-"""Which code makes a group's step: chosen by options and device, equal in its bits."""
+"""The update, in several ways of equal bits, chosen by options and device.
+
+`plain` goes tensor by tensor, `foreach` over lists of them, `blocks` through the cache, with the
+sums of `products`; `native` runs lion_cpu.cpp, and `triton_launch` runs `triton_kernel`.
+"""
 
 from __future__ import annotations
 
@@ -7,21 +11,18 @@ from typing import TYPE_CHECKING
 
 from torch._subclasses.fake_tensor import FakeTensor
 
-from lion_torch import foreach, native, plain
-from lion_torch.blocks import SERIAL, Blocks
-from lion_torch.ordinary import Alike
+from lion_torch.kernel import blocks, foreach, native, plain
+from lion_torch.layout import Alike
 from lion_torch.threads import require_default_threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from torch import Tensor
-
-    from lion_torch.settings import TorchScalars
+    from lion_torch.layout import Triple
+    from lion_torch.scalars import TorchScalars
     from lion_torch.work import Work
 
-    Triples = list[tuple[Tensor, Tensor, Tensor]]
-    Path = Callable[[Triples, TorchScalars], None]
+    Path = Callable[[list[Triple], TorchScalars], None]
 
 FUSED_DEVICES = ("cpu", "cuda")
 
@@ -33,21 +34,18 @@ def choose(work: Work) -> Path:
         RuntimeError: fused=True where no fused kernel can be had.
         FloatingPointError: torch's other threads flush subnormals, and would take part (SPEC C15).
     """
-    path = _one_by_one if _has_fakes(work) else _path(work)
+    # Of tensors without numbers: the other paths ask for numbers of their own.
+    fake = not isinstance(work.items, Alike) and any(
+        isinstance(param, FakeTensor) for param, *_ in work.items
+    )
+    path = plain.update if fake else _path(work)
     if (
         work.device_type == "cpu"
         and path is not native.update
-        and any(param.numel() > SERIAL for param, *_ in work.items)
+        and any(param.numel() > blocks.SERIAL for param, *_ in work.items)
     ):
         require_default_threads()
     return path
-
-
-def _has_fakes(work: Work) -> bool:
-    """Whether there are tensors without numbers: the other paths ask for some of their own."""
-    if isinstance(work.items, Alike):
-        return False
-    return any(isinstance(param, FakeTensor) for param, *_ in work.items)
 
 
 def _path(work: Work) -> Path:
@@ -61,19 +59,19 @@ def _path(work: Work) -> Path:
     if group["foreach"]:
         return foreach.update
     if group["differentiable"]:
-        return _one_by_one
+        return plain.update
     if device == "cpu":
-        return _in_blocks
+        return blocks.update
     if device == "cuda" and group["foreach"] is None:
         # Where torch's own optimizers choose foreach.
         has_triton = group["fused"] is None and importlib.util.find_spec("triton") is not None
         return _fused(device) if has_triton else foreach.update
-    return _one_by_one
+    return plain.update
 
 
 def skips_on_device(path: Path) -> bool:
     """Whether the path looks at TorchScalars.skip, so that nobody has to wait for its value."""
-    return path.__module__ == "lion_torch.triton_path"
+    return path.__module__ == "lion_torch.kernel.triton_launch"
 
 
 def _fused(device: str) -> Path:
@@ -86,15 +84,6 @@ def _fused(device: str) -> Path:
             "fused=None (the same bits)"
         )
     # Not imported before it is needed: it is no dependency of a CPU build of torch.
-    from lion_torch import triton_path
+    from lion_torch.kernel import triton_launch
 
-    return triton_path.update
-
-
-def _one_by_one(triples: Triples, scalars: TorchScalars) -> None:
-    for theta, m, g in triples:
-        plain.update(theta, m, g, scalars)
-
-
-def _in_blocks(triples: Triples, scalars: TorchScalars) -> None:
-    Blocks(scalars).run(triples)
+    return triton_launch.update

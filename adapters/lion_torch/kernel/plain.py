@@ -10,7 +10,10 @@ from torch import Tensor
 from lion_torch.rounding import round_to
 
 if TYPE_CHECKING:
-    from lion_torch.settings import TorchScalars
+    from collections.abc import Iterable
+
+    from lion_torch.layout import Triple
+    from lion_torch.scalars import TorchScalars
 
 
 def sign(c: Tensor) -> Tensor:
@@ -37,8 +40,9 @@ def new_values(theta: Tensor, m: Tensor, g: Tensor, scalars: TorchScalars) -> tu
     return new_theta, new_m
 
 
-def update(theta: Tensor, m: Tensor, g: Tensor, scalars: TorchScalars) -> None:
-    """One step of one tensor, stored into theta and m."""
-    new_theta, new_m = new_values(theta, m, g, scalars)
-    theta.copy_(round_to(new_theta, theta.dtype))
-    m.copy_(round_to(new_m, m.dtype))
+def update(triples: Iterable[Triple], scalars: TorchScalars) -> None:
+    """One step of many tensors, one after another."""
+    for theta, m, g in triples:
+        new_theta, new_m = new_values(theta, m, g, scalars)
+        theta.copy_(round_to(new_theta, theta.dtype))
+        m.copy_(round_to(new_m, m.dtype))

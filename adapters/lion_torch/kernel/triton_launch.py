@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict, defaultdict
+from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 import triton.language as tl
 
-from lion_torch import foreach
-from lion_torch.layout import flat_views
-from lion_torch.ordinary import Alike
-from lion_torch.triton_kernel import BLOCK, OPTIONS, lion_kernel
+from lion_torch.kernel import foreach
+from lion_torch.kernel.triton_kernel import BLOCK, OPTIONS, lion_kernel
+from lion_torch.layout import Alike, flat_views, gathered
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from torch import Tensor
 
-    from lion_torch.ordinary import Triple
-    from lion_torch.settings import TorchScalars
+    from lion_torch.layout import Triple
+    from lion_torch.scalars import TorchScalars
 
 _TYPES = {
     torch.float16: tl.float16,
@@ -49,18 +48,15 @@ def _sorted(triples: Iterable[Triple]) -> tuple[list[Alike], list[Triple]]:
         and not _would_round_twice(*triples.dtypes)
     ):
         return [triples], []
-    dense: defaultdict[tuple[Any, ...], list[Triple]] = defaultdict(list)
-    others = []
-    for triple in triples:
-        theta, m, g = triple
-        if not theta.numel():
-            continue
-        if _would_round_twice(theta.dtype, m.dtype) or flat_views(triple) is None:
-            others.append(triple)
-            continue
-        aligned = not (theta.data_ptr() | m.data_ptr() | g.data_ptr()) % 16
-        dense[theta.device, theta.dtype, m.dtype, g.dtype, aligned].append(triple)
-    return [Alike([*zip(*some, strict=True)]) for some in dense.values()], others
+    return gathered([x for x in triples if x[0].numel()], _kind)
+
+
+def _kind(triple: Triple) -> tuple[Any, ...] | None:
+    theta, m, g = triple
+    if _would_round_twice(theta.dtype, m.dtype) or flat_views(triple) is None:
+        return None
+    aligned = not (theta.data_ptr() | m.data_ptr() | g.data_ptr()) % 16
+    return theta.device, theta.dtype, m.dtype, g.dtype, aligned
 
 
 def _would_round_twice(theta: torch.dtype, m: torch.dtype, *_: torch.dtype) -> bool:

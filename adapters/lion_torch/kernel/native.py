@@ -13,7 +13,6 @@ import platform
 import shutil
 import subprocess
 import tempfile
-from collections import defaultdict
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,15 +20,14 @@ from typing import TYPE_CHECKING
 import torch
 from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
-from lion_torch.blocks import Blocks
-from lion_torch.layout import flat_views
-from lion_torch.ordinary import Alike
+from lion_torch.kernel import blocks
+from lion_torch.layout import flat_views, gathered
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from lion_torch.ordinary import Triple
-    from lion_torch.settings import TorchScalars
+    from lion_torch.layout import Triple
+    from lion_torch.scalars import TorchScalars
 
 SOURCE = Path(__file__).with_name("lion_cpu.cpp")
 
@@ -73,7 +71,7 @@ def update(triples: Iterable[Triple], scalars: TorchScalars) -> None:
         float(scalars.lr),
         float(scalars.weight_decay),
     )
-    alike, others = _sorted(triples)
+    alike, others = gathered(triples, _kind)
     for some in alike:
         tables = (table.buffer_info()[0] for table in (*some.pointers, some.sizes))
         codes = (_CODES[dtype] for dtype in some.dtypes)
@@ -83,21 +81,14 @@ def update(triples: Iterable[Triple], scalars: TorchScalars) -> None:
         # Autograd does not see what happens through pointers.
         torch.autograd.graph.increment_version(some.written)
     if others:
-        Blocks(scalars).run(others)
+        blocks.update(others, scalars)
 
 
-def _sorted(triples: Iterable[Triple]) -> tuple[list[Alike], list[Triple]]:
-    """Dense triples by their dtypes, and the others."""
-    if isinstance(triples, Alike):
-        return [triples], []
-    dense: defaultdict[tuple[torch.dtype, ...], list[Triple]] = defaultdict(list)
-    others = []
-    for triple in triples:
-        if flat_views(triple) is not None and not any(map(is_traceable_wrapper_subclass, triple)):
-            dense[tuple(x.dtype for x in triple)].append(triple)
-        else:
-            others.append(triple)
-    return [Alike([*zip(*some, strict=True)]) for some in dense.values()], others
+def _kind(triple: Triple) -> tuple[torch.dtype, ...] | None:
+    """The dtypes of three tensors that one pointer each can go through; of others None."""
+    if flat_views(triple) is None or any(map(is_traceable_wrapper_subclass, triple)):
+        return None
+    return tuple(x.dtype for x in triple)
 
 
 @cache

@@ -1,4 +1,4 @@
-"""Which namespace the arrays belong to, and what is refused about them (SPEC C2, C3, C13)."""
+"""Which namespace the arrays belong to, and what is refused about them (SPEC C2, C3)."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 from array_api_compat import array_namespace
 
+from lion_ref.checks import type_name
 from lion_ref.dtypes import check_dtypes
 
 LEGAL = "param, momentum and grad of one array-API namespace"
@@ -20,15 +21,15 @@ def common_namespace(arrays: dict[str, Any]) -> Any:
             namespaces[name] = array_namespace(array)
         except TypeError as error:
             raise TypeError(
-                f"{name} is of type {_type(array)}, which has no namespace; legal: {LEGAL}"
+                f"{name} is of type {type_name(array)}, which has no namespace; legal: {LEGAL}"
             ) from error
         _refuse_tracer(name, array)
     (first, namespace), *others = namespaces.items()
     for name, other in others:
         if other is not namespace:
             raise TypeError(
-                f"{name} is of type {_type(arrays[name])}, "
-                f"but {first} of type {_type(arrays[first])}; legal: {LEGAL}"
+                f"{name} is of type {type_name(arrays[name])}, "
+                f"but {first} of type {type_name(arrays[first])}; legal: {LEGAL}"
             )
     return namespace
 
@@ -36,18 +37,6 @@ def common_namespace(arrays: dict[str, Any]) -> Any:
 def compute_name(arrays: dict[str, Any]) -> str:
     """float64 if param is float64, else float32; TypeError for dtypes not legal (SPEC C2, C3)."""
     return str(check_dtypes(*(dtype_name(array.dtype) for array in arrays.values())).name)
-
-
-def check_shapes(arrays: dict[str, Any]) -> None:
-    """ValueError that shows both shapes where two differ (SPEC C13)."""
-    (first, array), *others = arrays.items()
-    for name, other in others:
-        if tuple(other.shape) != tuple(array.shape):
-            raise ValueError(
-                f"{name} has shape {tuple(other.shape)}, "
-                f"but {first} has shape {tuple(array.shape)}; "
-                "legal: param, momentum and grad of one shape"
-            )
 
 
 def dtype_name(dtype: Any) -> str:
@@ -68,7 +57,3 @@ def _refuse_tracer(name: str, array: Any) -> None:
             f"{name} is traced by JAX, whose compiler contracts β·m + (1-β)·g into other bits; "
             "legal: concrete arrays, outside jit, vmap and grad. Inside, use lion_jax"
         )
-
-
-def _type(array: object) -> str:
-    return f"{type(array).__module__}.{type(array).__qualname__}".removeprefix("builtins.")

@@ -1,22 +1,24 @@
-"""The leaves of params, momenta, gradients and mask, side by side, checked (SPEC C2, C3, C13)."""
+"""What is refused of params, momenta, gradients, mask and options (SPEC C2, C3, C13)."""
 
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from lion_jax.mask import as_boolean, is_none, spread
-from lion_ref.dtypes import check_dtypes, storage_name
-from lion_ref.update import check_shapes
+from lion_ref.checks import check_shapes
+from lion_ref.dtypes import LEGAL_DTYPES, STORAGE_DTYPES, check_dtypes, storage_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 Tree = Any
+UpdateDtype = Literal["compute", "params"]
+"""The dtype of what `update` returns: the compute dtype, or each parameter's own."""
 
 
 class Leaf(NamedTuple):
@@ -101,6 +103,31 @@ def check_as_stored(argument: str, dtype: Any) -> None:
         )
 
 
+def momentum_dtype(mu_dtype: Any) -> Any:
+    """The dtype that was given for the momentum, or None.
+
+    Raises:
+        TypeError: a dtype that SPEC C2 refuses; an array, as optax.inject_hyperparams makes of a
+            dtype that can be called.
+    """
+    if mu_dtype is None:
+        return None
+    if isinstance(mu_dtype, (jax.Array, np.ndarray, np.generic)):
+        raise TypeError(
+            "mu_dtype is an array, which is what optax.inject_hyperparams makes of a dtype that "
+            f"can be called; legal: {LEGAL_DTYPES} by name, or any such dtype with "
+            '"mu_dtype" among its static_args'
+        )
+    return STORAGE_DTYPES[storage_name(mu_dtype, "mu_dtype")]
+
+
+def check_update_dtype(value: object) -> None:
+    """ValueError unless value is an UpdateDtype."""
+    if not isinstance(value, str) or value not in get_args(UpdateDtype):
+        legal = ", ".join(map(repr, get_args(UpdateDtype)))
+        raise ValueError(f"update_dtype={value!r} is not legal; legal: {legal}")
+
+
 def _leaves_like(structure: Any, name: str, tree: Tree) -> list[Any]:
     try:
         leaves: list[Any] = structure.flatten_up_to(tree)
@@ -115,5 +142,5 @@ def _leaf(theta: Any, m: Any, g: Any, decays: Any) -> Leaf:
     decays = as_boolean(decays)
     theta, m, g = as_array("param", theta), as_array("momentum", m), as_array("grad", g)
     compute = check_dtypes(theta.dtype.name, m.dtype.name, g.dtype.name)
-    check_shapes(theta.shape, m.shape, g.shape)
+    check_shapes(theta.shape, momentum=m.shape, grad=g.shape)
     return Leaf(theta, m, g, decays, compute)

@@ -1,27 +1,18 @@
-"""The semantics of this adapter's bits: declared; probed where a platform decides (C18, C31)."""
+"""Which semantics the update has on a platform (SPEC C18, C31)."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, Final, Literal, get_args
+from typing import Any, Final, Literal
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from lion_jax.checks import UpdateDtype, check_update_dtype
 from lion_ref import CANONICAL, Semantics
 
-UpdateDtype = Literal["compute", "params"]
-"""The dtype of what `update` returns: the compute dtype, or each parameter's own."""
-
 _KEEPING: Final = ("gpu", "cuda", "rocm")
-
-
-def check_update_dtype(value: object) -> None:
-    """ValueError unless value is an UpdateDtype."""
-    if not isinstance(value, str) or value not in get_args(UpdateDtype):
-        legal = ", ".join(map(repr, get_args(UpdateDtype)))
-        raise ValueError(f"update_dtype={value!r} is not legal; legal: {legal}")
 
 
 def declared_semantics(

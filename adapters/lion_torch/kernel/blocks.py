@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch._utils import _unflatten_dense_tensors
 
-from lion_torch import products
+from lion_torch.kernel import products
 from lion_torch.layout import flat_views, pieces
 from lion_torch.rounding import round_to
 
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from lion_torch.settings import TorchScalars
+    from lion_torch.layout import Triple
+    from lion_torch.scalars import TorchScalars
 
-    Triple = tuple[Tensor, Tensor, Tensor]
     Dtypes = tuple[torch.dtype, torch.dtype, torch.dtype]
 
 BLOCK = 524_288
@@ -47,7 +47,12 @@ SHARED = 4 * SERIAL
 """Elements of small tensors that share calls."""
 
 
-class Blocks:
+def update(triples: Iterable[Triple], scalars: TorchScalars) -> None:
+    """One step of many tensors, in place."""
+    _Blocks(scalars).run(triples)
+
+
+class _Blocks:
     """One step over the tensors of one compute dtype; a block is all the memory it takes."""
 
     def __init__(self, scalars: TorchScalars) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from lion_torch.plain import sign
+from lion_torch.kernel.plain import sign
 from lion_torch.rounding import round_to
 
 if TYPE_CHECKING:
@@ -15,9 +15,8 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from lion_torch.settings import TorchScalars
-
-    Triple = tuple[Tensor, Tensor, Tensor]
+    from lion_torch.layout import Triple
+    from lion_torch.scalars import TorchScalars
 
 
 def update(triples: Iterable[Triple], scalars: TorchScalars) -> None:

@@ -1,0 +1,46 @@
+"""Refusals that the reference and its adapters make in the same words (SPEC C13)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from numpy.typing import ArrayLike, NDArray
+
+
+def as_array(name: str, value: ArrayLike) -> NDArray[Any]:
+    """value as NumPy makes an array of it; TypeError for one whose mask would be ignored."""
+    if isinstance(value, np.ma.MaskedArray):
+        raise TypeError(
+            f"{name} is a masked array, whose mask the update would ignore; legal: an array"
+        )
+    return np.asarray(value)
+
+
+def check_shapes(param: Iterable[int], **others: Iterable[int]) -> None:
+    """ValueError that shows both shapes unless the others have the parameter's.
+
+    >>> check_shapes((2,), momentum=(2,), grad=(3,))  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+        ...
+    ValueError: grad has shape (3,), but param has shape (2,); legal: ...
+    """
+    for name, shape in others.items():
+        if tuple(shape) != tuple(param):
+            raise ValueError(
+                f"{name} has shape {tuple(shape)}, but param has shape {tuple(param)}; "
+                "legal: param, momentum and grad of one shape"
+            )
+
+
+def type_name(value: object) -> str:
+    """The type of what was given, with its module unless that is Python's own.
+
+    >>> type_name(1), type_name(np.zeros(1))
+    ('int', 'numpy.ndarray')
+    """
+    return f"{type(value).__module__}.{type(value).__qualname__}".removeprefix("builtins.")
