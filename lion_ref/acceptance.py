@@ -12,10 +12,9 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
 
 from lion_ref import bounds, extremes
-from lion_ref.arithmetic import round_to, same_bits
+from lion_ref.arithmetic import Array, Mask, round_to, same_bits
 from lion_ref.bounds import Interval, Problem
 from lion_ref.checks import as_array
 from lion_ref.dtypes import check_dtypes
@@ -26,8 +25,7 @@ from lion_ref.update import step
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-Array = NDArray[Any]
-Mask = NDArray[np.bool_]
+    from numpy.typing import ArrayLike, NDArray
 
 
 class Reason(Enum):

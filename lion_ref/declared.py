@@ -5,12 +5,11 @@ All is canonical there but for subnormals, which compilers and devices flush in 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
-from lion_ref.arithmetic import all_same_bits
+from lion_ref.arithmetic import Array, all_same_bits
 from lion_ref.rational import FORMATS
 from lion_ref.semantics import CANONICAL, Semantics
 from lion_ref.update import step
@@ -18,7 +17,6 @@ from lion_ref.update import step
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-Array = NDArray[Any]
 
 _POSSIBLE: Final = (
     CANONICAL,

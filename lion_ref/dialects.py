@@ -9,9 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from lion_ref.arithmetic import round_to
+from lion_ref.arithmetic import Array, round_to
 from lion_ref.dtypes import promoted
 from lion_ref.flushing import Flush
 
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
     from lion_ref.hyperparameters import Hyperparameters
     from lion_ref.semantics import Precision, Semantics, Where
 
-Array = NDArray[Any]
 Dtype = np.dtype[Any]
 _FLOAT32 = np.dtype(np.float32)
 Scalar = Any  # NumPy scalars of the compute dtype, whose operators have no types

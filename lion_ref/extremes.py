@@ -12,9 +12,8 @@ import itertools
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from lion_ref.arithmetic import round_to
+from lion_ref.arithmetic import Array, Mask, round_to
 from lion_ref.dialects import Arithmetic, interpolate, move
 from lion_ref.dtypes import promoted
 from lion_ref.semantics import Semantics, choices
@@ -22,10 +21,10 @@ from lion_ref.semantics import Semantics, choices
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from numpy.typing import NDArray
+
     from lion_ref.bounds import Problem
 
-Array = NDArray[Any]
-Mask = NDArray[np.bool_]
 
 SIGNS = (-1, 0, 1)
 

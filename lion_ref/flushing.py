@@ -7,10 +7,9 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lion_ref import arithmetic
-from lion_ref.arithmetic import name_of, round_to
+from lion_ref.arithmetic import Array, Mask, name_of, round_to
 from lion_ref.rational import FORMATS
 
 if TYPE_CHECKING:
@@ -18,9 +17,7 @@ if TYPE_CHECKING:
 
     from lion_ref.semantics import Subnormals
 
-Array = NDArray[Any]
 Dtype = np.dtype[Any]
-Mask = NDArray[np.bool_]
 
 
 class Flush:

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
 
-from lion_ref.arithmetic import require_default_environment, round_to
+from lion_ref.arithmetic import Array, require_default_environment, round_to
 from lion_ref.checks import as_array, check_shapes
 from lion_ref.dialects import dialect
 from lion_ref.dtypes import check_dtypes
 from lion_ref.hyperparameters import Hyperparameters, Scalars, round_scalars
 from lion_ref.semantics import CANONICAL, Semantics
 
-Array = NDArray[Any]
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
 Update = Callable[[Array, Array, Array], tuple[Array, Array]]
 
 BLOCK = 65_536
