@@ -49,9 +49,9 @@ def told(compute: str, results: Iterable[Array]) -> Semantics | None:
     'canonical'
     """
     inputs, scalars = telling(compute)
-    results = tuple(results)
+    found = tuple(results)
     for semantics in _POSSIBLE:
         expected = step(*inputs, **scalars, semantics=semantics)
-        if all(map(all_same_bits, results, expected)):
+        if all(all_same_bits(*pair) for pair in zip(found, expected, strict=True)):
             return semantics
     return None

@@ -49,7 +49,8 @@ def _checked(gradient: Any, variable: Any) -> Any:
             _check_dtype(gradient, variable)
         _check_shape(gradient.shape, variable)
     except (TypeError, ValueError) as error:
-        raise type(error)(f"variable {path(variable)!r}: {error}") from None
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(f"variable {path(variable)!r}: {error}") from None
     # Of an unknown shape, a single row would be broadcast. Of a known one, this is an operation for
     # tf.debugging.enable_check_numerics to find a NaN in, before anything is changed.
     return tf.ensure_shape(gradient, variable.shape)

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-_HALF = (torch.float16, torch.bfloat16)
+HALVES = (torch.float16, torch.bfloat16)
 
 
 def round_to(values: Tensor, dtype: torch.dtype) -> Tensor:
@@ -19,7 +19,7 @@ def round_to(values: Tensor, dtype: torch.dtype) -> Tensor:
     >>> round_to(torch.tensor(1 + 2**-8 + 2**-40, dtype=torch.float64), torch.bfloat16).item()
     1.0078125
     """
-    if values.dtype == torch.float64 and dtype in _HALF:
+    if values.dtype == torch.float64 and dtype in HALVES:
         rounded: Tensor = _ByWayOfOdd.apply(values, dtype)  # type: ignore[no-untyped-call]
         return rounded
     return values.to(dtype)

@@ -63,7 +63,8 @@ class _Package(ModuleType):
 
     def __setattr__(self, name: str, value: Any) -> None:
         # Importing a module binds it here under its name. Two have the name of a public function,
-        # which is what `lion_conformance.verify` and `lion_conformance.diagnosis` mean.
+        # which is what `lion_conformance.verify` and `lion_conformance.diagnosis` mean; the room of
+        # that name is reached by `from lion_conformance.diagnosis import …`.
         if not (name in _HOMES and isinstance(value, ModuleType)):
             super().__setattr__(name, value)
 

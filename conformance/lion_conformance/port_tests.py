@@ -60,7 +60,8 @@ def _test_of(check: Check) -> Callable[[PortTests, str], None]:
     def test(self: PortTests, dtype: str) -> None:
         _hold(_checklist(type(self)), dtype, check)
 
-    test.__name__, test.__doc__ = f"test_{slug(check)}", f"{check.value}."
+    test.__name__ = f"test_{slug(check)}"
+    test.__qualname__, test.__doc__ = f"PortTests.{test.__name__}", f"{check.value}."
     return test
 
 

@@ -25,6 +25,14 @@ def test_the_three_are_told_apart(subnormals: Any, compute: str) -> None:
     assert told_of(compute, semantics) == semantics
 
 
+@pytest.mark.clause("C29")
+def test_both_results_are_asked_for() -> None:
+    (theta, *_), _ = telling("float32")
+    for part in ((), (theta,)):
+        with pytest.raises(ValueError, match="zip"):
+            told("float32", part)
+
+
 @pytest.mark.clause("C5", "C29")
 @DTYPES
 @pytest.mark.parametrize("fused", ["momentum", "gradient"])

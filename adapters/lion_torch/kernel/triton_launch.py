@@ -12,6 +12,7 @@ import triton.language as tl
 from lion_torch.kernel import foreach
 from lion_torch.kernel.triton_kernel import BLOCK, OPTIONS, lion_kernel
 from lion_torch.layout import Alike, flat_views, gathered
+from lion_torch.rounding import HALVES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -27,7 +28,6 @@ _TYPES = {
     torch.float32: tl.float32,
     torch.float64: tl.float64,
 }
-_HALF = (torch.float16, torch.bfloat16)
 
 
 def update(triples: Iterable[Triple], scalars: TorchScalars) -> None:
@@ -61,7 +61,7 @@ def _kind(triple: Triple) -> tuple[Any, ...] | None:
 
 def _would_round_twice(theta: torch.dtype, m: torch.dtype, *_: torch.dtype) -> bool:
     """Whether float64 would be stored as 16 bits, by way of float32."""
-    return theta == torch.float64 and m in _HALF
+    return theta == torch.float64 and m in HALVES
 
 
 def _aligned(some: Alike) -> bool:

@@ -68,8 +68,9 @@ class ListSession(Session):
     def momentum_dtype(self, dtype: str) -> None:
         """Rounded by NumPy: a library's own cast of float64 to bfloat16 may round twice."""
         with self._context():
-            _, momenta = self._state_lists()
+            params, momenta = self._state_lists()
             momenta[:] = [self._put(recast(self._get(x), dtype)) for x in momenta]
+            self._rebuilt(params, momenta)
 
     def read(self) -> tuple[list[Array], list[Array]]:
         """Both as NumPy arrays."""

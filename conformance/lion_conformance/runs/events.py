@@ -57,7 +57,7 @@ class Other:
     method: ClassVar[str]
     """The session's method for it, which takes the event's fields."""
     words: ClassVar[str]
-    """The event in a run that is told; {0.x} stands for its field x."""
+    """The event in a run that is told, if `__str__` has no words of its own; {0.x}: its field x."""
 
     def __str__(self) -> str:
         return self.words.format(self)

@@ -37,13 +37,13 @@ def answers(
 
     shown: takes the state after each event.
     """
-    walk = ObservedSession(port, run.start, beta1=run.beta1, beta2=run.beta2)
+    session = ObservedSession(port, run.start, beta1=run.beta1, beta2=run.beta2)
     for event in run.events:
-        answer = walk.apply(event)
+        answer = session.apply(event)
         if event is run.events[-1]:
-            walk.look_back()
+            session.look_back()
         if shown is not None:
-            shown.append(walk.state)
+            shown.append(session.state)
         yield answer
 
 

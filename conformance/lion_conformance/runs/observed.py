@@ -2,7 +2,7 @@
 
 What it checks are the promises of a session itself: it starts where it was told to, keeps the
 number, shapes and dtypes of its tensors, shows the same state when it is read twice, and never
-changes what it has shown. Whether the bits are right is for whoever walks to judge.
+changes what it has shown. Whether the bits are right is for `follow` to judge.
 """
 
 from __future__ import annotations

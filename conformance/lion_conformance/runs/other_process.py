@@ -89,19 +89,19 @@ def judge_elsewhere(port: Port, tallies: dict[str, Tally]) -> dict[str, RunFailu
     failures: dict[str, RunFailure[Trajectory]] = {}
     runs = {dtype: avoiding(_run(port, dtype), x.refusals) for dtype, x in tallies.items()}
     shown: dict[str, list[Shown]] = {dtype: [] for dtype in tallies}
-    walks: dict[str, ObservedSession] = {}
+    sessions: dict[str, ObservedSession] = {}
     jobs: list[Job] = []
     try:
         for dtype, run in runs.items():
             there = replace(port, restore=partial(Replayed, shown[dtype]))
-            walk = walks[dtype] = ObservedSession(
+            session = sessions[dtype] = ObservedSession(
                 there, run.start, beta1=run.beta1, beta2=run.beta2
             )
             for event in run.events[: _restoring(run)]:
-                walk.apply(event)  # judged already, in the fixed runs
+                session.apply(event)  # judged already, in the fixed runs
             steps = (x for x in run.events[_restoring(run) :] if isinstance(x, Step))
-            thawed = (x.with_grads(tuple(walk.thawed(x))) for x in steps)
-            jobs.append(Job(walk.saved(), tuple(thawed)))
+            thawed = (x.with_grads(tuple(session.thawed(x))) for x in steps)
+            jobs.append(Job(session.saved(), tuple(thawed)))
         states = _elsewhere(port, jobs)
     except PortError as error:
         for dtype, run in runs.items():
@@ -110,7 +110,7 @@ def judge_elsewhere(port: Port, tallies: dict[str, Tally]) -> dict[str, RunFailu
         return failures
     for (dtype, run), found in zip(runs.items(), states, strict=True):
         shown[dtype] += found
-        answered = map(walks[dtype].apply, run.events[_restoring(run) :])
+        answered = map(sessions[dtype].apply, run.events[_restoring(run) :])
         failure = judged(run, answered, tallies[dtype], first=_restoring(run))
         if failure is not None:
             failures[dtype] = failure

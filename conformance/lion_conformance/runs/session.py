@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 class OpenSession:
-    """A session that is driven and not judged; what goes wrong with it is a PortError."""
+    """A session to which events happen, unjudged; what goes wrong with it is a PortError."""
 
     def __init__(self, port: Port, start: State, *, beta1: float, beta2: float) -> None:
         self._port, self._betas = port, (beta1, beta2)

@@ -69,7 +69,7 @@ def drive_state_machine(
     other runs.
     """
 
-    class Bound(Machine):
+    class Bound(DrawnRun):
         judging = (port, dtype, tally)
 
     drawn = settings(
@@ -89,12 +89,12 @@ def drive_state_machine(
             raise
 
 
-def offered(offer: Offer) -> Callable[[Machine], bool]:
+def offered(offer: Offer) -> Callable[[DrawnRun], bool]:
     """The precondition that the port offers something."""
     return lambda machine: offer in machine.judging[0].offers
 
 
-class Machine(RuleBasedStateMachine):
+class DrawnRun(RuleBasedStateMachine):
     """One run: its rules are the events, each followed by a step."""
 
     judging: ClassVar[tuple[Port, str, Tally]]
@@ -117,7 +117,9 @@ class Machine(RuleBasedStateMachine):
         self.shown: list[State] = []
         self.scheduled = False
         try:
-            self.walk = ObservedSession(port, self.start, beta1=self.betas[0], beta2=self.betas[1])
+            self.session = ObservedSession(
+                port, self.start, beta1=self.betas[0], beta2=self.betas[1]
+            )
         except PortError as error:
             run = self.run_so_far()
             self.reject(RunFailure(run, run.unanswered(error)))
@@ -133,16 +135,16 @@ class Machine(RuleBasedStateMachine):
             return
         event = avoided(event, self.tally.refusals)
         self.events.append(event)
-        before, last = self.walk.state, len(self.events) - 1
-        answered = map(self.walk.apply, [event])
+        before, last = self.session.state, len(self.events) - 1
+        answered = map(self.session.apply, [event])
         failure = judged(self.run_so_far(), answered, self.tally, first=last)
         if failure is not None:
             self.reject(failure)
-        self.refused = self.walk.state is before
+        self.refused = self.session.state is before
         if self.refused:
             self.events.pop()
         else:
-            self.shown.append(self.walk.state)
+            self.shown.append(self.session.state)
 
     def teardown(self) -> None:
         """Half of the runs are made once more."""
@@ -161,7 +163,7 @@ class Machine(RuleBasedStateMachine):
     def then_step(self, data: st.DataObject) -> None:
         """Let a step follow an event: as scheduled, if there is a schedule."""
         rng = np.random.default_rng(data.draw(SEEDS))
-        params = self.walk.state.params
+        params = self.session.state.params
         none: set[int] = set()
         if Offer.NO_GRADIENT in self.port.offers and data.draw(st.booleans()):
             none = data.draw(st.sets(st.integers(0, len(params) - 1)))
@@ -206,15 +208,15 @@ class Machine(RuleBasedStateMachine):
     @rule(data=st.data())
     def freeze(self, data: st.DataObject) -> None:
         """Freeze a tensor."""
-        tensor = data.draw(st.integers(0, len(self.walk.state.params) - 1))
+        tensor = data.draw(st.integers(0, len(self.session.state.params) - 1))
         self.happen(Freeze(tensor))
         self.then_step(data)
 
-    @precondition(lambda self: self.walk.frozen)
+    @precondition(lambda self: self.session.frozen)
     @rule(data=st.data())
     def thaw(self, data: st.DataObject) -> None:
         """Thaw a frozen tensor."""
-        tensor = data.draw(st.sampled_from(sorted(self.walk.frozen)))
+        tensor = data.draw(st.sampled_from(sorted(self.session.frozen)))
         self.happen(Thaw(tensor))
         self.then_step(data)
 
@@ -231,7 +233,7 @@ class Machine(RuleBasedStateMachine):
     def split(self, data: st.DataObject) -> None:
         """Cut a tensor, perhaps into all of it and nothing."""
         tensor = data.draw(st.sampled_from(self.cuttable))
-        rows = self.walk.state.params[tensor].shape[0]
+        rows = self.session.state.params[tensor].shape[0]
         self.happen(Split(tensor, data.draw(st.integers(0, rows))))
         self.then_step(data)
 
@@ -263,13 +265,13 @@ class Machine(RuleBasedStateMachine):
     @property
     def cuttable(self) -> list[int]:
         """Tensors with a first axis, while there are not too many of them."""
-        params, frozen = self.walk.state.params, self.walk.frozen
+        params, frozen = self.session.state.params, self.session.frozen
         few = len(params) < 2 * len(TENSORS)
         return [i for i, x in enumerate(params) if few and x.ndim and i not in frozen]
 
     @property
     def joinable(self) -> list[int]:
         """Tensors that fit onto the next, axis by axis but the first."""
-        pairs = enumerate(pairwise(x.shape for x in self.walk.state.params))
+        pairs = enumerate(pairwise(x.shape for x in self.session.state.params))
         fitting = (i for i, (a, b) in pairs if a and b and a[1:] == b[1:])
-        return [i for i in fitting if not {i, i + 1} & self.walk.frozen]
+        return [i for i in fitting if not {i, i + 1} & self.session.frozen]
