@@ -188,6 +188,7 @@ def test_a_subclass_has_a_test_for_each_check(project: pytest.Pytester) -> None:
         [
             "test_mine.py::TestMine::test_answers_every_case?float32? PASSED*",
             "test_mine.py::TestMine::test_momentum_on_the_fixed_cases?float32? FAILED*",
+            "test_mine.py::TestMine::test_the_same_bits_when_asked_again?float32? PASSED*",
             "test_mine.py::TestMine::test_bits_as_declared?float32? SKIPPED*",
             "test_mine.py::TestMade::test_momentum_on_the_fixed_cases?float32? PASSED*",
             "test_mine.py::TestMade::test_bits_as_declared?float32? FAILED*",
