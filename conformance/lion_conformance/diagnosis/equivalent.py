@@ -60,4 +60,6 @@ def simplest_equivalent(semantics: Semantics, triples: Sequence[Triple]) -> Sema
         for part in ("sign", "momentum"):
             if getattr(semantics, f"{part}_interpolation") != "lerp-from-nearer":
                 simpler[f"{part}_complement"] = "wide"
+    if all(getattr(semantics, name) == value for name, value in simpler.items()):
+        return semantics  # as most are: a search asks about thousands
     return replace(semantics, **simpler)

@@ -9,7 +9,7 @@ seen on which the canonical one gives other bits.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import lru_cache, partial
 from itertools import product
 from typing import TYPE_CHECKING, Any, Final
 
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from lion_conformance.cases.case import Case
     from lion_conformance.ports.dtypes import Asked, Dtypes
+    from lion_conformance.ports.protocol import Triple
     from lion_conformance.ports.refusal import Refusal
 
     Scope = Callable[[Case], bool]
@@ -230,7 +231,8 @@ class Search:
             (Part.STEADY, _with_decay),
             (Part.PARAM, _with_sign),
         ):
-            found = (self._simplest(s) for base in survivors for s in composed(base))
+            triples = tuple(self._triples)
+            found = (s for base in survivors for s in _composed(composed, base, triples))
             survivors = list(dict.fromkeys(found))
             for evidence in self._evidence():
                 left = [s for s in survivors if evidence.fits(s, part)]
@@ -280,6 +282,16 @@ def _legal(base: Semantics, values: dict[str, tuple[Any, ...]]) -> Iterator[Sema
             yield replace(base, **dict(zip(values, combination, strict=True)))
         except ValueError:
             continue
+
+
+@lru_cache(maxsize=256)
+def _composed(
+    composed: Callable[[Semantics], Iterator[Semantics]],
+    base: Semantics,
+    triples: tuple[Triple, ...],
+) -> tuple[Semantics, ...]:
+    """The candidates beside base, each in its simplest words: the same ones for most ports."""
+    return tuple(dict.fromkeys(simplest_equivalent(s, triples) for s in composed(base)))
 
 
 def _options(*names: str) -> dict[str, tuple[Any, ...]]:
