@@ -47,12 +47,12 @@ SEVERAL = pytest.mark.parametrize(
     "semantics",
     [
         Semantics(momentum_fused="gradient"),
-        Semantics(decay="factor", decay_scalar="compute"),
         FLUSH,
-        Semantics(nan_sign="zero"),
         *(
-            pytest.param(semantics, marks=pytest.mark.slow)  # test_diagnose.py has them too
+            pytest.param(semantics, marks=pytest.mark.slow)  # diagnosis/test_search.py has them too
             for semantics in (
+                Semantics(decay="factor", decay_scalar="compute"),
+                Semantics(nan_sign="zero"),
                 Semantics(sign_interpolation="lerp-from-momentum"),
                 Semantics(decay_skipped_at_zero=True),
                 Semantics(zero_sign="kept"),
@@ -91,7 +91,7 @@ def test_a_port_that_breaks_its_declaration_is_not_ok() -> None:
         (partial(lion_ref.step, semantics=FLUSH), CANONICAL),
     ):
         port = from_callable(step, name="port", declared=declared)
-        report = verify(port, dtypes=["float32"], explain=False)
+        report = verify(port, dtypes=["float32"], max_examples=1, explain=False)
         assert not report.ok
 
 
@@ -146,11 +146,12 @@ def test_the_same_seed_gives_the_same_cases_and_another_seed_others() -> None:
             cases.append(param.tobytes() + momentum.tobytes() + repr(scalars).encode())
             return lion_ref.step(param, momentum, grad, **scalars)
 
-        verify(spy, dtypes=["bfloat16"], max_examples=5, seed=seed)
+        verify(spy, dtypes=["bfloat16"], max_examples=2, seed=seed)
         return cases
 
-    assert seen(3) == seen(3)
-    assert seen(3) != seen(4)
+    first = seen(3)
+    assert first == seen(3)
+    assert first != seen(4)
 
 
 def test_max_examples_is_the_number_of_random_cases() -> None:

@@ -57,10 +57,9 @@ def test_the_picture_is_well_formed_and_counts_in_words() -> None:
 
 def test_the_page_shows_it_for_a_port_that_differs_alone() -> None:
     fused = partial(lion_ref.step, semantics=Semantics(sign_fused="momentum"))
+    ports = [from_callable(step, name="port") for step in (lion_ref.step, fused)]
     pages = [
-        as_html.render(
-            [verify(from_callable(step, name="port"), dtypes=["float32"], explain=False)]
-        )
-        for step in (lion_ref.step, fused)
+        as_html.render([verify(port, dtypes=["float32"], max_examples=1, explain=False)])
+        for port in ports
     ]
     assert [">sign ambiguous</text>" in page for page in pages] == [False, True]
