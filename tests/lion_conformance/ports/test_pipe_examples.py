@@ -10,15 +10,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import lion_ref
 from lion_conformance import Verdict, verify
 from lion_conformance.cli import main
+from lion_conformance.diagnosis import canaries, probes
 from lion_conformance.ports.hexadecimal import decode, encode
 from lion_conformance.ports.pipe import Program
+from lion_conformance.ports.protocol import run_once
+from lion_ref.arithmetic import all_same_bits
 
 pytestmark = pytest.mark.clause("C29")
 
 EXAMPLES = Path(__file__).parents[3] / "examples" / "ports"
-QUICK = 8
+QUICK = 1
+"""The fixed cases tell these; lines of bits are slow to carry."""
 
 
 def compiled(tmp_path: Path, source: str, *flags: str) -> list[str]:
@@ -94,6 +99,18 @@ def test_the_dialogue_in_the_documentation_is_what_is_said(tmp_path: Path) -> No
 
 
 def test_the_example_in_javascript_is_bit_exact(tmp_path: Path) -> None:
+    """In float32 on all cases; in float64, whose lines take a minute, where each choice shows."""
+    command = in_node(tmp_path, JAVASCRIPT)
+    assert judged(command, ["float32"]) == {"float32": Verdict.BIT_EXACT}
+    with Program(command) as running:
+        for case in (*canaries.cases("float64"), *probes.cases(("float64",) * 3)):
+            got = run_once(running.port, *case.arrays, **case.scalars)
+            expected = lion_ref.step(*case.arrays, **case.scalars)
+            assert all(all_same_bits(a, b) for a, b in zip(got, expected, strict=True))
+
+
+@pytest.mark.slow
+def test_the_example_in_javascript_is_bit_exact_in_both_dtypes(tmp_path: Path) -> None:
     assert judged(in_node(tmp_path, JAVASCRIPT)) == EXACT
 
 
@@ -115,8 +132,8 @@ REJECTED = {"float32": Verdict.REJECTED, "float64": Verdict.REJECTED}
     ("old", "new"),
     [
         ("a = beta1 * *m", "a = beta2 * *m"),
-        ("y = beta2_complement", "y = beta1_complement"),
-        ("d = weight_decay * *theta", "d = 0 * *theta"),
+        pytest.param("y = beta2_complement", "y = beta1_complement", marks=pytest.mark.slow),
+        pytest.param("d = weight_decay * *theta", "d = 0 * *theta", marks=pytest.mark.slow),
         ("c == 0 ? 0 : c", "0"),
     ],
 )
@@ -133,7 +150,10 @@ def test_the_example_in_c_with_a_slip_is_not_bit_exact(old: str, new: str, tmp_p
         ("round(beta1 * m)", "round(beta2 * m)", REJECTED),
         # All in double, rounded once.
         ("round: Math.fround", "round: (x) => x", {"float32": Verdict.REJECTED}),
-        ("(c === 0 ? 0 : Math.sign(c))", "Math.sign(c)", ACCEPTED),
+        # As the slip of C that turns a NaN into no step.
+        pytest.param(
+            *("(c === 0 ? 0 : Math.sign(c))", "Math.sign(c)", ACCEPTED), marks=pytest.mark.slow
+        ),
     ],
 )
 def test_the_example_in_javascript_with_a_slip_is_not_bit_exact(
@@ -147,6 +167,6 @@ def test_the_command_line_judges_the_example(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     command = " ".join(compiled(tmp_path, C, "-ffp-contract=off"))
-    arguments = ["--dtype", "float32", "--max-examples", "2"]
+    arguments = ["--dtype", "float32", "--max-examples", "1"]
     assert main(["verify", "--exec", command, *arguments]) == 0
     assert "lion_port.c" in capsys.readouterr().out
