@@ -151,7 +151,7 @@ def test_a_failure_is_the_counterexample_and_no_traceback_and_named_in_junit_s_f
 def test_what_cannot_be_judged_is_an_error_of_one_line(
     project: pytest.Pytester, arguments: tuple[str, ...], message: str
 ) -> None:
-    result = project.runpytest_subprocess(*PLUGIN, *arguments)
+    result = project.runpytest_inprocess(*PLUGIN, *arguments)
     assert result.ret == 2
     (line,) = {line for line in result.outlines if message in line and line[0] not in "E*"}
     assert line
@@ -218,7 +218,7 @@ def test_a_subclass_that_cannot_be_judged_says_why(
         test_mine="import lion_conformance, ports\n"
         f"class TestMine(lion_conformance.PortTests):\n    {body}\n"
     )
-    result = project.runpytest_subprocess("-p", "no:cacheprovider")
+    result = project.runpytest_inprocess("-p", "no:cacheprovider")
     assert result.ret == 2
     assert message in result.stdout.str()
     result.stdout.no_fnmatch_line("*Traceback*")
