@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -23,8 +24,10 @@ from lion_ref import CANONICAL, STORAGE_DTYPES, Semantics, legal_triples, step
 from lion_ref.rational import FORMATS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
+
+    from lion_conformance.verdict.known_answers import GroupResult
 
 pytestmark = pytest.mark.clause("C29")
 
@@ -67,15 +70,25 @@ def answered(group: dict[str, Any], semantics: Semantics = CANONICAL) -> list[st
     return encode(step(*case.arrays, **case.scalars, semantics=semantics)).decode().splitlines()
 
 
-def answers(vectors: dict[str, Any], how: Semantics = CANONICAL, /, **more: Any) -> dict[str, Any]:
+def answers(how: Semantics = CANONICAL, /, **more: Any) -> dict[str, Any]:
     """A whole file of answers in float32."""
-    groups = [g for g in vectors["groups"] if list(g["dtypes"].values()) == F32]
     return {
         "format": "lion-answers",
         "version": 4,
         "dtypes": [F32],
-        "answers": {group["id"]: answered(group, how) for group in groups},
+        "answers": {group: list(lines) for group, lines in of_float32(how).items()},
     } | more
+
+
+@functools.cache
+def of_float32(semantics: Semantics) -> dict[str, list[str]]:
+    """The answers to each group in float32, which many tests begin with."""
+    groups = load(DATA / VECTORS, FORMAT)["groups"]
+    return {
+        group["id"]: answered(group, semantics)
+        for group in groups
+        if list(group["dtypes"].values()) == F32
+    }
 
 
 # --- the file ----------------------------------------------------------------------------------
@@ -182,9 +195,13 @@ def test_a_hash_is_of_little_endian_bytes() -> None:
 
 
 def verdicts(vectors: dict[str, Any], given: dict[str, Any]) -> dict[str, set[Verdict]]:
+    return by_kind(vectors, check(vectors, given))
+
+
+def by_kind(vectors: dict[str, Any], results: Iterable[GroupResult]) -> dict[str, set[Verdict]]:
     kinds = {group["id"]: group["kind"] for group in vectors["groups"]}
     found: dict[str, set[Verdict]] = {}
-    for result in check(vectors, given):
+    for result in results:
         found.setdefault(kinds[result.id], set()).add(result.verdict)
     return found
 
@@ -193,34 +210,35 @@ EVERY_KIND = ("steps", "canary", "trajectory", "long")
 
 
 def test_canonical_answers_are_bit_exact(vectors: dict[str, Any]) -> None:
-    given = answers(vectors)
+    given = answers()
     schema = json.loads((DATA / ANSWERS_SCHEMA).read_text(encoding="utf-8"))
     jsonschema.validate(given, schema)
     assert verdicts(vectors, given) == {kind: {Verdict.BIT_EXACT} for kind in EVERY_KIND}
 
 
 def test_another_rounding_is_accepted_and_exact_when_declared(vectors: dict[str, Any]) -> None:
-    found = verdicts(vectors, answers(vectors, FUSED))
+    undeclared = check(vectors, answers(FUSED))
+    found = by_kind(vectors, undeclared)
     assert found["steps"] <= {Verdict.ACCEPTED, Verdict.BIT_EXACT}
     assert Verdict.ACCEPTED in found["steps"]
     assert found["trajectory"] == {Verdict.ACCEPTED}
     assert found["long"] == {Verdict.NOT_RUN}, "a hash cannot say whether it is accepted"
-    results = check(vectors, answers(vectors, FUSED))
-    heard = {r.id: r.why for r in results}["-".join(F32) + "/canary-momentum_fused=gradient"]
+    heard = {r.id: r.why for r in undeclared}["-".join(F32) + "/canary-momentum_fused=gradient"]
     assert heard == "has the bits of: m' = fma(1-β2, g, β2·m)"
-    declared = answers(vectors, FUSED, semantics=FUSED.differences())
+    declared = answers(FUSED, semantics=FUSED.differences())
     results = check(vectors, declared)
     assert all(result.ok for result in results)
     assert Verdict.BIT_EXACT_AS in {result.verdict for result in results}
-    assert verdicts(vectors, declared)["long"] == {Verdict.BIT_EXACT_AS}
+    assert by_kind(vectors, results)["long"] == {Verdict.BIT_EXACT_AS}
 
 
 def test_a_wrong_port_is_rejected_and_so_is_a_broken_declaration(vectors: dict[str, Any]) -> None:
-    assert Verdict.REJECTED in verdicts(vectors, answers(vectors, UNSCALED))["steps"]
-    assert verdicts(vectors, answers(vectors, UNSCALED))["trajectory"] == {Verdict.REJECTED}
-    broken = check(vectors, answers(vectors, FUSED, semantics={}))
+    wrong = verdicts(vectors, answers(UNSCALED))
+    assert Verdict.REJECTED in wrong["steps"]
+    assert wrong["trajectory"] == {Verdict.REJECTED}
+    broken = check(vectors, answers(FUSED, semantics={}))
     assert not all(result.ok for result in broken)
-    other = check(vectors, answers(vectors, semantics=FUSED.differences()))
+    other = check(vectors, answers(semantics=FUSED.differences()))
     fell_short = [result for result in other if not result.ok]
     assert fell_short
     assert all(r.why.startswith("the bits are not those declared: ") for r in fell_short)
@@ -228,13 +246,13 @@ def test_a_wrong_port_is_rejected_and_so_is_a_broken_declaration(vectors: dict[s
 
 def test_a_declaration_that_is_kept_is_not_said_to_be_broken(vectors: dict[str, Any]) -> None:
     """Another algorithm whose bits are accepted is not in order, yet has what was declared."""
-    found = check(vectors, answers(vectors, UNSCALED, semantics=UNSCALED.differences()))
+    found = check(vectors, answers(UNSCALED, semantics=UNSCALED.differences()))
     assert Verdict.ACCEPTED in {result.verdict for result in found}
     assert not any(result.why.startswith("the bits are not those declared") for result in found)
 
 
 def test_one_flipped_bit_in_any_group_is_found(vectors: dict[str, Any]) -> None:
-    exact = answers(vectors, semantics={})
+    exact = answers(semantics={})
     for group in exact["answers"]:
         spoilt = copy.deepcopy(exact)
         line = spoilt["answers"][group][0]
@@ -281,7 +299,7 @@ def test_the_exit_status_and_the_message(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    given = answers(vectors) | change
+    given = answers() | change
     path = tmp_path / "answers.json"
     path.write_text(json.dumps({k: v for k, v in given.items() if v is not None}))
     assert main(["vectors", "check", str(DATA / VECTORS), "--answers", str(path)]) == status
@@ -305,7 +323,7 @@ def test_a_malformed_answer_rejects_its_group(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    given = answers(vectors)
+    given = answers()
     group = next(iter(given["answers"]))
     given["answers"][group] = lines(given["answers"][group])
     path = tmp_path / "answers.json"
