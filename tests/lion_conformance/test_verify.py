@@ -47,10 +47,10 @@ SEVERAL = pytest.mark.parametrize(
     "semantics",
     [
         Semantics(momentum_fused="gradient"),
-        FLUSH,
         *(
             pytest.param(semantics, marks=pytest.mark.slow)  # diagnosis/test_search.py has them too
             for semantics in (
+                FLUSH,
                 Semantics(decay="factor", decay_scalar="compute"),
                 Semantics(nan_sign="zero"),
                 Semantics(sign_interpolation="lerp-from-momentum"),
