@@ -203,18 +203,26 @@ def sign_set(problem: Problem, *, flushing: bool = True) -> dict[int, Mask]:
     return {-1: c.low < 0, 0: (c.low <= 0) & (c.high >= 0), 1: c.high > 0}
 
 
-def parameter_signs(problem: Problem, extreme: Mask) -> tuple[dict[int, Mask], Outcomes]:
-    """S of SPEC C24 with what the rows add to it where extreme, and the outcomes of θ' (C27)."""
+def parameter_signs(
+    problem: Problem, extreme: Mask, actual: Array | None = None
+) -> tuple[dict[int, Mask], Outcomes]:
+    """S of SPEC C24 with what the rows add to it where extreme, and the outcomes of θ' (C27).
+
+    actual: results, if it is enough to know of outcomes whether they hold these.
+    """
     signs = sign_set(problem)
     outcomes = Outcomes(problem.m.size)
     at = np.flatnonzero(extreme)
     if at.size:
-        part = problem.at(at)
-        row_signs, row_nan = extremes.signs(part)
+        row_signs, row_nan = extremes.signs(problem.at(at))
         for s, held in signs.items():
             held[at] |= row_signs[s]
+        there = np.ones(at.size, bool) if actual is None else ~np.isfinite(actual[at])
+        at, row_nan = at[there], row_nan[there]
+    if at.size:
         held_there = {s: held[at] for s, held in signs.items()}
-        outcomes.place(at, extremes.parameters(part, held_there, row_nan))
+        wanted = None if actual is None else actual[at]
+        outcomes.place(at, extremes.parameters(problem.at(at), held_there, row_nan, wanted))
     return signs, outcomes
 
 
@@ -234,7 +242,7 @@ def _judge_parameter(problem: Problem, actual: Array, expected: Array) -> NDArra
 
 def _parameter_codes(problem: Problem, actual: Array, expected: Array) -> NDArray[np.uint8]:
     extreme = bounds.may_overflow(problem)
-    signs, outcomes = parameter_signs(problem, extreme)
+    signs, outcomes = parameter_signs(problem, extreme, actual)
     outcome = outcomes.hold(actual)
 
     inside = {
@@ -274,7 +282,7 @@ def _canonical_sign(problem: Problem) -> NDArray[np.float64]:
 def _judge_momentum(problem: Problem, actual: Array, expected: Array) -> NDArray[np.uint8]:
     with np.errstate(all="ignore"):
         extreme = bounds.may_overflow(problem)
-        outcome = momentum_outcomes(problem, extreme).hold(actual)
+        outcome = momentum_outcomes(problem, extreme & ~np.isfinite(actual)).hold(actual)
         inside = _inside([bounds.momentum(problem, flushing=True)], actual)
         strict = _inside([bounds.momentum(problem, flushing=False)], actual)
         return _common_codes(inside | outcome, strict | extreme, actual, expected)

@@ -148,8 +148,13 @@ def _moves() -> tuple[Semantics, ...]:
     return tuple(row for row in found if not row.is_other_algorithm)
 
 
-def parameters(problem: Problem, signs_held: dict[int, Mask], nan_held: Mask) -> Outcomes:
-    """The outcomes of θ' under each form of the decay, for the signs that c may have."""
+def parameters(
+    problem: Problem, signs_held: dict[int, Mask], nan_held: Mask, wanted: Array | None = None
+) -> Outcomes:
+    """The outcomes of θ' under each form of the decay, for the signs that c may have.
+
+    wanted: results; no further row is evaluated once all of them are outcomes.
+    """
     theta, m, g = _inputs(problem)
     outcomes = Outcomes(theta.size)
     outcomes.nan |= nan_held
@@ -168,4 +173,6 @@ def parameters(problem: Problem, signs_held: dict[int, Mask], nan_held: Mask) ->
         of_row = in_storage if semantics.precision == "storage" else u
         new_theta = move(ops, problem.values, ops.load(theta[at]), of_row, problem.theta_dtype)
         outcomes.include(round_to(new_theta, problem.theta_dtype), at)
+        if wanted is not None and outcomes.hold(wanted).all():
+            break
     return outcomes
