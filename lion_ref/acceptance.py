@@ -217,11 +217,12 @@ def parameter_signs(
         row_signs, row_nan = extremes.signs(problem.at(at))
         for s, held in signs.items():
             held[at] |= row_signs[s]
-        there = np.ones(at.size, bool) if actual is None else ~np.isfinite(actual[at])
-        at, row_nan = at[there], row_nan[there]
-    if at.size:
+        wanted = None
+        if actual is not None:  # a finite one is no outcome
+            asked = ~np.isfinite(actual[at])
+            at, row_nan = at[asked], row_nan[asked]
+            wanted = actual[at]
         held_there = {s: held[at] for s, held in signs.items()}
-        wanted = None if actual is None else actual[at]
         outcomes.place(at, extremes.parameters(problem.at(at), held_there, row_nan, wanted))
     return signs, outcomes
 

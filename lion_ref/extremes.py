@@ -164,7 +164,7 @@ def parameters(
     at = np.concatenate(held)
     in_storage = u.astype(promoted(m.dtype, g.dtype))
     narrow = _narrow(problem, problem.theta_dtype, in_storage.dtype)
-    for semantics in _moves():
+    for semantics in _moves() if theta.size else ():
         if semantics.decay_skipped_at_zero and problem.values.weight_decay:
             continue  # the same as without
         if semantics.precision == "storage" and not narrow:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from lion_conformance.cases.feed import drive_random, fixed
+from lion_conformance.cases.feed import feed_random, fixed
 from lion_conformance.cases.fixed import ordinary_case
 from lion_conformance.cases.sweep import sweep
 from lion_conformance.diagnosis.explain import explained
@@ -138,7 +138,7 @@ class _Judged:
             judge_case(case, "fixed")
         for case in sweep(triples, seed=seed, compiles=self._port.compiles):
             judge_case(case, "random")
-        drive_random(
+        feed_random(
             lambda case: judge_case(case, "random"), triples, max_examples=max_examples, seed=seed
         )
         for stage, checks in BY_STAGE.items():

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from lion_conformance.cases.feed import drive
+from lion_conformance.cases.feed import feed
 from lion_conformance.diagnosis.explain import explained
 from lion_conformance.ports.callable import from_callable
 from lion_conformance.ports.dtypes import Asked, Dtypes, asked_for, spelled
@@ -190,7 +190,7 @@ def judge_dtype(
         return passed
 
     if triples and tally.failure is None:
-        drive(judge_case, triples, max_examples=max_examples, seed=seed, compiles=port.compiles)
+        feed(judge_case, triples, max_examples=max_examples, seed=seed, compiles=port.compiles)
     tally.find_refusals(port)
     if triples and tally.failure is None:
         judge_runs(port, dtype, tally, drawn=affordable(port, max_examples), seed=seed)

@@ -7,7 +7,7 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from lion_conformance.cases.case import Case, Seeded, build
-from lion_conformance.cases.fixed import preamble
+from lion_conformance.cases.fixed import fixed_cases
 from lion_conformance.cases.sweep import sweep
 
 if TYPE_CHECKING:
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 @lru_cache(maxsize=2)
 def fixed(triples: tuple[Triple, ...], compiles: bool) -> tuple[Case, ...]:
-    """The cases of the preamble, which an explanation goes through once more."""
-    return tuple(preamble(triples, compiles=compiles))
+    """The fixed cases, kept for an explanation, which goes through them once more."""
+    return tuple(fixed_cases(triples, compiles=compiles))
 
 
-def drive(
+def feed(
     judge_case: Callable[[Case], bool],
     triples: Sequence[Triple],
     *,
@@ -36,15 +36,15 @@ def drive(
     """
     first = chain(fixed(tuple(triples), compiles), sweep(triples, seed=seed, compiles=compiles))
     if all(judge_case(case) for case in first):
-        drive_random(judge_case, triples, max_examples=max_examples, seed=seed)
+        feed_random(judge_case, triples, max_examples=max_examples, seed=seed)
 
 
-def drive_random(
+def feed_random(
     judge_case: Callable[[Case], bool], triples: Sequence[Triple], *, max_examples: int, seed: int
 ) -> None:
     """Feed large random cases until one is rejected; Hypothesis draws them where it is there."""
     try:
-        from lion_conformance.cases.strategies import drive_by_hypothesis
+        from lion_conformance.cases.strategies import feed_by_hypothesis
     except ModuleNotFoundError as error:
         if error.name != "hypothesis":
             raise
@@ -53,4 +53,4 @@ def drive_random(
             if not judge_case(build(draws, triples)):
                 return
     else:
-        drive_by_hypothesis(judge_case, triples, max_examples=max_examples, seed=seed)
+        feed_by_hypothesis(judge_case, triples, max_examples=max_examples, seed=seed)

@@ -109,7 +109,7 @@ def ordinary_case(triple: Triple, size: int = 257) -> Case:
     return _case(np.random.default_rng(0), triple, (size,))
 
 
-def preamble(triples: Sequence[Triple], *, compiles: bool) -> Iterator[Case]:
+def fixed_cases(triples: Sequence[Triple], *, compiles: bool) -> Iterator[Case]:
     """The fixed cases for ports that take these triples."""
     rng = np.random.default_rng(0)
     for triple in triples:

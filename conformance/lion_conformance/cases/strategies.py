@@ -44,7 +44,7 @@ class _Stop(Exception):
     """The case just judged is rejected: no further examples."""
 
 
-def drive_by_hypothesis(
+def feed_by_hypothesis(
     judge_case: Callable[[Case], bool],
     triples: Sequence[Triple],
     *,

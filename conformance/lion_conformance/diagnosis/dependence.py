@@ -23,7 +23,7 @@ PIECE: Final = 7
 
 
 def depends_on_place(port: Port, triples: Sequence[Triple], scope: Callable[[Case], bool]) -> bool:
-    """Whether some element of the battery has other bits among others, or at the other end.
+    """Whether some element of the probes has other bits among others, or at the other end.
 
     scope: the cases to look at.
 

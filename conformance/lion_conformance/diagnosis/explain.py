@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import lion_ref
-from lion_conformance.cases.feed import drive
+from lion_conformance.cases.feed import feed
 from lion_conformance.diagnosis.equivalent import simplest_equivalent
 from lion_conformance.diagnosis.search import (
     CALLS,
@@ -64,7 +64,7 @@ def explained(
     if not differ:
         return results
     runs = not any(_only_in_a_run(r) for r in results)
-    confirmed = _Judged(port, refusals, max_examples, seed, runs).explained
+    confirmed = _Rejudged(port, refusals, max_examples, seed, runs).explained
     if len(judged) > 1:
         together = confirmed([r.dtype for r in judged], any_case)
         if together.semantics is not None:
@@ -121,7 +121,7 @@ def _was_otherwise(found: Counterexample | None, semantics: Semantics) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class _Judged:
+class _Rejudged:
     """What was judged of a port, to be gone through once more."""
 
     port: Port
@@ -175,7 +175,7 @@ class _Judged:
 
         for dtype in dtypes:
             triples = [triple for triple in port.triples if triple[0] == dtype]
-            drive(
+            feed(
                 judge_case,
                 triples,
                 max_examples=self.max_examples,

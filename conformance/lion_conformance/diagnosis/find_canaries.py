@@ -2,7 +2,7 @@
 
     python -m lion_conformance.diagnosis.find_canaries
 
-writes data/canaries.json anew, byte for byte the same. Elements come from the battery; the one that
+writes data/canaries.json anew, byte for byte the same. Elements come from the probes; the one that
 stirs the fewest other choices is taken, and its values are made shorter for as long as it sings.
 """
 

@@ -25,16 +25,16 @@ FEW = 40
 
 
 @dataclass(frozen=True, slots=True)
-class Parting:
+class FirstDifference:
     """The first operation whose result no semantics explains."""
 
     operation: str
     example: str
 
 
-def parting(
+def find_first_difference(
     seen: Sequence[Evidence], candidates: Sequence[Semantics], part: Part, parts: Iterable[Part]
-) -> Parting:
+) -> FirstDifference:
     """Where the candidate that comes nearest leaves the port's bits.
 
     Of all the elements that it misses, those with the plainest inputs name the operation: a product
@@ -50,9 +50,9 @@ def parting(
         for operation in [_operation(e, j, p)]
     ]
     if not found:
-        return Parting(part.value, "no single semantics explains all elements at once")
+        return FirstDifference(part.value, "no single semantics explains all elements at once")
     _, _, i, j, operation = min(found)
-    return Parting(operation, _example(seen[i], j, nearest))
+    return FirstDifference(operation, _example(seen[i], j, nearest))
 
 
 _ORDER = (X, Y, SUM, E, LAST, D, A, B, C, NAN, ZERO)

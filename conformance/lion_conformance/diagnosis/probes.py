@@ -1,4 +1,4 @@
-"""The battery: cases that tell the semantics of SPEC Part II apart, the same ones at every run.
+"""Probes: cases that tell the semantics of SPEC Part II apart, the same ones at every run.
 
 They are cases like all others, with scalars chosen so that every choice shows: products that are
 inexact, a λ of 0, scalars below the smallest normal number, coefficients at which a product rounds
@@ -61,7 +61,7 @@ def steady(case: Case) -> Mask:
 
 @lru_cache(maxsize=32)
 def cases(triple: Triple) -> tuple[Case, ...]:
-    """The battery for one triple of dtypes."""
+    """The probes for one triple of dtypes."""
     return tuple(_case(triple, index) for index in range(len(SCALARS)))
 
 
@@ -71,7 +71,7 @@ def in_order(triples: Sequence[Triple]) -> list[Triple]:
 
 
 def of(triples: Sequence[Triple]) -> Iterator[Case]:
-    """The battery for several triples, those of one dtype first."""
+    """The probes for several triples, those of one dtype first."""
     for triple in in_order(triples):
         yield from cases(triple)
 

@@ -1,7 +1,7 @@
 """Which semantics a port has: found by composition over the rows of SPEC C16, not in a list.
 
 m' depends on few of the choices, θ' where u is certain on a few others, and c on the rest; so the
-candidates for each part are tried against the port's answers on the battery, and only what survives
+candidates for each part are tried against the port's answers on the probes, and only what survives
 is composed with the next part. A choice is other than canonical in the result only if an input was
 seen on which the canonical one gives other bits.
 """
@@ -18,7 +18,7 @@ from lion_conformance.diagnosis import canaries, probes, special_values
 from lion_conformance.diagnosis.dependence import depends_on_place, differs_again, differs_alone
 from lion_conformance.diagnosis.equivalent import simplest_equivalent
 from lion_conformance.diagnosis.evidence import Evidence, Part
-from lion_conformance.diagnosis.first_difference import Parting, parting
+from lion_conformance.diagnosis.first_difference import FirstDifference, find_first_difference
 from lion_conformance.ports.callable import from_callable
 from lion_conformance.ports.dtypes import asked_for, spelled
 from lion_conformance.ports.protocol import Port, PortError, RaisedError, run_once
@@ -191,7 +191,9 @@ class Search:
             s for s in before if not any(evidence.misses(s, p).any() for p in _WHOLE)
         ]
         if before and not self._survivors:
-            self._failed = self._unexplained(parting([evidence], before, Part.PARAM, _WHOLE))
+            self._failed = self._unexplained(
+                find_first_difference([evidence], before, Part.PARAM, _WHOLE)
+            )
 
     def _inputs(self) -> Iterator[Case]:
         by_dtype = [triple for triple in self._triples if len(set(triple)) == 1]
@@ -237,7 +239,9 @@ class Search:
             for evidence in self._evidence():
                 left = [s for s in survivors if evidence.fits(s, part)]
                 if not left:
-                    self._failed = self._unexplained(parting(self._seen, survivors, part, (part,)))
+                    self._failed = self._unexplained(
+                        find_first_difference(self._seen, survivors, part, (part,))
+                    )
                     return []
                 survivors = left
         return survivors
@@ -252,7 +256,7 @@ class Search:
         return Diagnosis(best, sentence(best), undetermined=undetermined)
 
     @staticmethod
-    def _unexplained(found: Parting) -> Diagnosis:
+    def _unexplained(found: FirstDifference) -> Diagnosis:
         return Diagnosis(
             None,
             f"{UNKNOWN}; they part at {found.operation}: {found.example}",

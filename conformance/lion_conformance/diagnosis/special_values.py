@@ -1,4 +1,4 @@
-"""Corners: every combination of the values at which an operation's case changes, in θ, m and g.
+"""Special values: each combination of those at which an operation's case changes, in θ, m and g.
 
 Zeros of either sign, the smallest subnormal and normal numbers, 1, infinities and NaN. Some choices
 show in one such combination alone: that sign(-0) is -0, in θ = m = -0 beside a g whose product
@@ -29,7 +29,7 @@ SCALARS: Final = ((0.5, 0.9, 0.99, 0.1), (0.3, 0.6, 0.7, 0.0))
 
 @lru_cache(maxsize=64)
 def cases(triple: Triple) -> tuple[Case, ...]:
-    """The corners of a triple of dtypes, in the battery's one shape, once for each λ.
+    """The special values of a triple of dtypes, in the probes' one shape, once for each λ.
 
     >>> [case.param.size == SIZE for case in cases(("bfloat16", "float32", "bfloat16"))]
     [True, True]

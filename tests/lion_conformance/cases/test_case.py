@@ -57,7 +57,7 @@ def test_the_interesting_elements_are_there(dtype: str) -> None:
 
 
 def test_hypothesis_draws_and_seeds_draw_from_the_same_cases() -> None:
-    from lion_conformance.cases.strategies import drive_by_hypothesis
+    from lion_conformance.cases.strategies import feed_by_hypothesis
 
     seen: list[Case] = []
 
@@ -65,13 +65,13 @@ def test_hypothesis_draws_and_seeds_draw_from_the_same_cases() -> None:
         seen.append(case)
         return True
 
-    drive_by_hypothesis(keep, FLOAT32, max_examples=6, seed=0)
+    feed_by_hypothesis(keep, FLOAT32, max_examples=6, seed=0)
     assert len(seen) == 6
     assert all(case.triple == FLOAT32[0] for case in seen)
 
 
 def test_the_drive_stops_at_the_first_rejection() -> None:
-    from lion_conformance.cases.strategies import drive_by_hypothesis
+    from lion_conformance.cases.strategies import feed_by_hypothesis
 
     seen: list[Case] = []
 
@@ -79,5 +79,5 @@ def test_the_drive_stops_at_the_first_rejection() -> None:
         seen.append(case)
         return len(seen) < 3
 
-    drive_by_hypothesis(reject_the_third, FLOAT32, max_examples=50, seed=0)
+    feed_by_hypothesis(reject_the_third, FLOAT32, max_examples=50, seed=0)
     assert len(seen) == 3

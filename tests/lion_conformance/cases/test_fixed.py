@@ -9,7 +9,7 @@ import pytest
 
 import lion_ref
 from lion_conformance import PortError, verify
-from lion_conformance.cases.fixed import FEW_SIZES, SIZES, TILES, preamble
+from lion_conformance.cases.fixed import FEW_SIZES, SIZES, TILES, fixed_cases
 from lion_conformance.ports.callable import from_callable
 from lion_conformance.ports.layouts import layout_of, like
 from lion_conformance.ports.protocol import run_once
@@ -68,18 +68,18 @@ FLOAT32 = [("float32", "float32", "float32")]
 )
 def test_the_fixed_cases_alone_reject_it(wrong: Callable[..., Any]) -> None:
     port, tally = from_callable(wrong), Tally(None)
-    assert not all(tally.add(port, case) for case in preamble(FLOAT32, compiles=False))
+    assert not all(tally.add(port, case) for case in fixed_cases(FLOAT32, compiles=False))
 
 
 @pytest.mark.parametrize("wrong", [dtypes.tail_of_one_triple, dtypes.one_triple_cut_where_large])
 def test_the_fixed_cases_have_every_triple_at_every_kind_of_size(wrong: Callable[..., Any]) -> None:
     port, tally = from_callable(wrong), Tally(None)
-    assert not all(tally.add(port, case) for case in preamble(legal_triples(), compiles=False))
+    assert not all(tally.add(port, case) for case in fixed_cases(legal_triples(), compiles=False))
 
 
 def test_a_right_port_passes_the_fixed_cases() -> None:
     port, tally = from_callable(step), Tally(None)
-    assert all(tally.add(port, case) for case in preamble(FLOAT32, compiles=False))
+    assert all(tally.add(port, case) for case in fixed_cases(FLOAT32, compiles=False))
 
 
 def test_a_port_that_exits_is_rejected_and_does_not_end_the_judging() -> None:
@@ -94,11 +94,11 @@ def test_a_port_that_exits_is_rejected_and_does_not_end_the_judging() -> None:
 
 
 def test_every_triple_and_size_is_there() -> None:
-    assert {case.triple for case in preamble(legal_triples(), compiles=False)} == set(
+    assert {case.triple for case in fixed_cases(legal_triples(), compiles=False)} == set(
         legal_triples()
     )
     for compiles, sizes in ((False, SIZES), (True, FEW_SIZES)):
-        found = {case.param.size for case in preamble(FLOAT32, compiles=compiles)}
+        found = {case.param.size for case in fixed_cases(FLOAT32, compiles=compiles)}
         assert set(sizes) < found
 
 
@@ -114,16 +114,16 @@ def test_layouts_reach_the_port() -> None:
 
 
 def test_a_port_that_compiles_gets_none_of_the_further_shapes() -> None:
-    shapes = {case.param.shape for case in preamble(FLOAT32, compiles=True)}
+    shapes = {case.param.shape for case in fixed_cases(FLOAT32, compiles=True)}
     assert TILES not in shapes
     assert all(
         case.grad.flags.writeable and 0 not in case.grad.strides
-        for case in preamble(FLOAT32, compiles=True)
+        for case in fixed_cases(FLOAT32, compiles=True)
     )
 
 
 def test_a_copy_for_a_port_lies_in_memory_as_the_case_does() -> None:
-    for case in preamble(FLOAT32, compiles=False):
+    for case in fixed_cases(FLOAT32, compiles=False):
         for array in case.arrays:
             copy = like(array)
             assert (copy.strides, copy.flags.writeable) == (array.strides, array.flags.writeable)

@@ -186,10 +186,11 @@ class _HalfDone(Session):
         super().update(i, grad, scalars)
 
 
-def test_a_run_goes_no_further_than_what_it_refuses() -> None:
+@pytest.mark.parametrize("seeds", [range(2), pytest.param(range(2, 8), marks=pytest.mark.slow)])
+def test_a_run_goes_no_further_than_what_it_refuses(seeds: range) -> None:
     """What a refused step leaves is not judged: it is a finding already."""
     port, tally = Port("half done", _HalfDone), Tally(None)
-    for seed in range(2):
+    for seed in seeds:
         drive_state_machine(port, "float32", tally, runs=20, seed=seed)
         assert tally.failure is None
     tally.find_refusals(port)
