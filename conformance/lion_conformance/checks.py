@@ -10,9 +10,8 @@ from dataclasses import replace
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from lion_conformance.cases.feed import feed_random, fixed
+from lion_conformance.cases.feed import feed_random, fixed, swept
 from lion_conformance.cases.fixed import ordinary_case
-from lion_conformance.cases.sweep import sweep
 from lion_conformance.diagnosis.explain import explained
 from lion_conformance.ports.dtypes import Asked, Dtypes, asked_for
 from lion_conformance.ports.protocol import (
@@ -136,7 +135,7 @@ class _Judged:
         answered = dict.fromkeys(BY_STAGE, 0)
         for case in fixed(tuple(triples), self._port.compiles):
             judge_case(case, "fixed")
-        for case in sweep(triples, seed=seed, compiles=self._port.compiles):
+        for case in swept(tuple(triples), seed, self._port.compiles):
             judge_case(case, "random")
         feed_random(
             lambda case: judge_case(case, "random"), triples, max_examples=max_examples, seed=seed

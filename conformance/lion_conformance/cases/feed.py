@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from itertools import chain
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from lion_conformance.cases.case import Case, Seeded, build
 from lion_conformance.cases.fixed import fixed_cases
@@ -15,11 +14,20 @@ if TYPE_CHECKING:
 
     from lion_conformance.ports.protocol import Triple
 
+KEPT: Final = 4
+"""Dtypes of θ for which cases are kept."""
 
-@lru_cache(maxsize=2)
+
+@lru_cache(maxsize=KEPT)
 def fixed(triples: tuple[Triple, ...], compiles: bool) -> tuple[Case, ...]:
     """The fixed cases, kept for an explanation, which goes through them once more."""
     return tuple(fixed_cases(triples, compiles=compiles))
+
+
+@lru_cache(maxsize=KEPT)
+def swept(triples: tuple[Triple, ...], seed: int, compiles: bool) -> tuple[Case, ...]:
+    """The small cases, kept like the fixed ones."""
+    return tuple(sweep(triples, seed=seed, compiles=compiles))
 
 
 def feed(
@@ -34,8 +42,9 @@ def feed(
 
     compiles: as `Port.compiles`.
     """
-    first = chain(fixed(tuple(triples), compiles), sweep(triples, seed=seed, compiles=compiles))
-    if all(judge_case(case) for case in first):
+    if all(judge_case(case) for case in fixed(tuple(triples), compiles)) and all(
+        judge_case(case) for case in swept(tuple(triples), seed, compiles)
+    ):
         feed_random(judge_case, triples, max_examples=max_examples, seed=seed)
 
 

@@ -29,11 +29,13 @@ from lion_conformance.runs.script import (
     OTHER_BETAS,
     RATES,
     TENSORS,
+    Kind,
     Script,
     momenta_beside,
     rates,
     round_all_devices,
     triples_of,
+    written_once,
 )
 from lion_conformance.runs.trajectory import Trajectory
 from lion_ref import STORAGE_DTYPES
@@ -90,7 +92,8 @@ def fixed_runs(port: Port, dtype: str) -> Iterator[Trajectory]:
     yield long_run(port, dtype).until(BEGINNING)
 
 
-def whole_runs(port: Port, dtype: str) -> Iterator[Trajectory]:
+@written_once
+def whole_runs(port: Kind, dtype: str) -> Iterator[Trajectory]:
     """Several tensors, then all events that the port offers: runs that are also made `rerun`.
 
     A port that compiles anew for every shape has the events in the first of its dtypes alone.
@@ -102,7 +105,8 @@ def whole_runs(port: Port, dtype: str) -> Iterator[Trajectory]:
         yield eventful(port, triple, shapes)
 
 
-def further_runs(port: Port, dtype: str) -> Iterator[Trajectory]:
+@written_once
+def further_runs(port: Kind, dtype: str) -> Iterator[Trajectory]:
     """Runs of steps: under scalars that nearly stay, in another triple, of one shape, of many.
 
     A port that compiles anew for every shape has the first alone.
@@ -132,7 +136,8 @@ def further_runs(port: Port, dtype: str) -> Iterator[Trajectory]:
     yield many.written()
 
 
-def mixed_runs(port: Port, dtype: str) -> Iterator[Trajectory]:
+@written_once
+def mixed_runs(port: Kind, dtype: str) -> Iterator[Trajectory]:
     """Steps of tensors of one dtype among tensors of the others, where the port offers that."""
     if Offer.SEVERAL_DTYPES not in port.offers or len(port.triples) == 1:
         return
@@ -167,7 +172,7 @@ def _steps(script: Script, count: int) -> Trajectory:
     return script.written()
 
 
-def eventful(port: Port, triple: Triple, shapes: Sequence[Shape]) -> Trajectory:
+def eventful(port: Kind, triple: Triple, shapes: Sequence[Shape]) -> Trajectory:
     """One run of all events that the port offers."""
     offers = port.offers
     script = Script(2, [triple], shapes, OTHER_BETAS, offers)
@@ -194,7 +199,7 @@ def eventful(port: Port, triple: Triple, shapes: Sequence[Shape]) -> Trajectory:
     return script.written()
 
 
-def _momentum_in_others(script: Script, port: Port, triple: Triple, frozen: int) -> None:
+def _momentum_in_others(script: Script, port: Kind, triple: Triple, frozen: int) -> None:
     param, momentum, grad = triple
     for other in momenta_beside(port.triples, param, grad):
         if other != momentum:
@@ -202,7 +207,7 @@ def _momentum_in_others(script: Script, port: Port, triple: Triple, frozen: int)
             script.then(Restore()).step().then(MomentumDtype(momentum)).step()
 
 
-def _move_and_schedule(script: Script, port: Port) -> None:
+def _move_and_schedule(script: Script, port: Kind) -> None:
     offers = port.offers
     if Offer.DEVICE in offers:
         for move in round_all_devices(port):

@@ -33,10 +33,12 @@ from lion_conformance.runs.script import (
     OTHER_BETAS,
     RATES,
     TENSORS,
+    Kind,
     Script,
     momenta_beside,
     round_all_devices,
     triples_of,
+    written_once,
 )
 from lion_conformance.runs.trajectory import Trajectory
 from lion_ref import STORAGE_DTYPES
@@ -46,7 +48,7 @@ from lion_ref.rational import FORMATS
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from lion_conformance.ports.protocol import Port, Triple
+    from lion_conformance.ports.protocol import Triple
     from lion_conformance.runs.events import Other
 
 
@@ -59,7 +61,8 @@ TIES = 192
 """Momenta at and beside the middle of two numbers of another dtype."""
 
 
-def interleaved_runs(port: Port, dtype: str) -> Iterator[Trajectory]:
+@written_once
+def interleaved_runs(port: Kind, dtype: str) -> Iterator[Trajectory]:
     """Runs for a port whose θ has one dtype, each to be judged after every event."""
     if port.compiles or not port.offers:
         return
@@ -69,7 +72,8 @@ def interleaved_runs(port: Port, dtype: str) -> Iterator[Trajectory]:
     yield _by_schedule(port, triple)
 
 
-def hops(port: Port, dtype: str) -> Iterator[Trajectory]:
+@written_once
+def hops(port: Kind, dtype: str) -> Iterator[Trajectory]:
     """From each dtype of momentum straight to each other, at numbers that are hard to round."""
     if port.compiles or Offer.MOMENTUM_DTYPE not in port.offers:
         return
@@ -81,7 +85,7 @@ def hops(port: Port, dtype: str) -> Iterator[Trajectory]:
                 yield _hop((param, source, grad), target)
 
 
-def _early(port: Port, triple: Triple) -> Trajectory:
+def _early(port: Kind, triple: Triple) -> Trajectory:
     """Events before any step, on numbers of every kind; then all tensors frozen at once."""
     script = Script(5, [triple], TENSORS, OTHER_BETAS, port.offers, extreme=0)
     script.then(
@@ -92,7 +96,7 @@ def _early(port: Port, triple: Triple) -> Trajectory:
     return script.step(without=ALL).step().written()
 
 
-def _of_pieces(port: Port, triple: Triple) -> Trajectory:
+def _of_pieces(port: Kind, triple: Triple) -> Trajectory:
     """What else happens to a tensor in pieces, and pieces of nothing."""
     script = Script(6, [triple], TENSORS, OTHER_BETAS, port.offers)
     script.then(Split(0, 12), Split(1, 5)).step().then(Restore()).step()
@@ -105,7 +109,7 @@ def _of_pieces(port: Port, triple: Triple) -> Trajectory:
     return script.step().written()
 
 
-def _by_schedule(port: Port, triple: Triple) -> Trajectory:
+def _by_schedule(port: Kind, triple: Triple) -> Trajectory:
     """Every other event while a schedule counts the steps; then past its end."""
     script = Script(7, [triple], TENSORS, OTHER_BETAS, port.offers)
 
@@ -127,7 +131,7 @@ def _by_schedule(port: Port, triple: Triple) -> Trajectory:
     return script.written()
 
 
-def _other_dtypes(port: Port, triple: Triple) -> Iterator[Other]:
+def _other_dtypes(port: Kind, triple: Triple) -> Iterator[Other]:
     """To another dtype of m, if there is one."""
     param, momentum, grad = triple
     others = (x for x in momenta_beside(port.triples, param, grad) if x != momentum)

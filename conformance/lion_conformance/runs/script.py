@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from functools import lru_cache, wraps
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from lion_conformance.cases.case import adversarial
+from lion_conformance.cases.feed import KEPT
 from lion_conformance.ports.offers import Offer
 from lion_conformance.ports.state import State
 from lion_conformance.runs.events import Move, Step
@@ -14,7 +16,7 @@ from lion_conformance.runs.trajectory import Trajectory
 from lion_ref import STORAGE_DTYPES
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from lion_conformance.cases.case import Shape
     from lion_conformance.ports.protocol import Port, Triple
@@ -106,17 +108,43 @@ class Script:
         return theta.reshape(shape), m.reshape(shape), g.reshape(shape)
 
 
+class Kind(NamedTuple):
+    """What of a port its runs depend on; what `Port` says of each."""
+
+    triples: tuple[Triple, ...]
+    offers: frozenset[Offer]
+    compiles: bool
+    devices: tuple[str, ...]
+
+    def params(self) -> tuple[str, ...]:
+        """As `Port.params`."""
+        return tuple(dict.fromkeys(triple[0] for triple in self.triples))
+
+
+def written_once(
+    write: Callable[[Kind, str], Iterable[Trajectory]],
+) -> Callable[[Port, str], tuple[Trajectory, ...]]:
+    """The runs for a port and a dtype of θ, kept: a diagnosis goes through them again."""
+    kept = lru_cache(maxsize=KEPT)(lambda kind, dtype: tuple(write(kind, dtype)))
+
+    @wraps(write)
+    def runs(port: Port, dtype: str) -> tuple[Trajectory, ...]:
+        return kept(Kind(port.triples, port.offers, port.compiles, port.devices), dtype)
+
+    return runs
+
+
 def momenta_beside(triples: Sequence[Triple], param: str, grad: str) -> list[str]:
     """The dtypes of m that there are beside those of θ and g."""
     return [triple[1] for triple in triples if (triple[0], triple[2]) == (param, grad)]
 
 
-def round_all_devices(port: Port) -> list[Move]:
+def round_all_devices(port: Port | Kind) -> list[Move]:
     """From the first device to each other, and back."""
     return [Move(device) for device in (*port.devices[1:], *port.devices[:1])]
 
 
-def triples_of(port: Port, dtype: str) -> list[Triple]:
+def triples_of(port: Port | Kind, dtype: str) -> list[Triple]:
     """A triple of one dtype, and one whose m has another than θ; what there is of them."""
     triples = [triple for triple in port.triples if triple[0] == dtype]
     alike = [triple for triple in triples if len(set(triple)) == 1]
