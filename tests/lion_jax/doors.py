@@ -79,9 +79,7 @@ def run(train: Train, arrays: Arrays) -> tuple[Any, Any]:
 
 def run_tree(train: Train, arrays: dict[Any, Arrays]) -> dict[Any, tuple[Any, Any]]:
     """One step of many arrays, the leaves of one tree: what is jitted is compiled once for all."""
-    theta, m, g = (
-        {str(key): jnp.asarray(x[i]) for key, x in arrays.items()} for i in range(3)
-    )
+    theta, m, g = ({str(key): jnp.asarray(x[i]) for key, x in arrays.items()} for i in range(3))
     params, state = train(theta, lion_jax.LionState(jnp.zeros([], jnp.int32), m), g)
     for key in theta:
         assert (params[key].dtype, state.mu[key].dtype) == (theta[key].dtype, m[key].dtype)

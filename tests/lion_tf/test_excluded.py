@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import json
 import re
 from dataclasses import replace
@@ -21,7 +22,9 @@ from tests.lion_tf.test_saving import same_state
 if TYPE_CHECKING:
     from pathlib import Path
 
-HOW = pytest.mark.parametrize("how", ["var_list", "var_names", "whole name", "both"])
+HOWS = ("var_list", "var_names", "whole name", "both")
+HOW = pytest.mark.parametrize("how", HOWS)
+QUICK = {("whole name", False), ("both", True)}
 BUILT = pytest.mark.parametrize("built", [False, True], ids=["unbuilt", "built"])
 FOUND = Excluded.found
 
@@ -70,8 +73,13 @@ def train(model: Any) -> None:
     model.fit(inputs, targets[:, :1], batch_size=4, epochs=2, shuffle=False, verbose=0)
 
 
-@HOW
-@pytest.mark.parametrize("jit_compile", [False, True], ids=["function", "xla"])
+@pytest.mark.parametrize(
+    ("how", "jit_compile"),
+    [
+        pytest.param(*pair, marks=[] if pair in QUICK else pytest.mark.slow)
+        for pair in itertools.product(HOWS, (False, True))
+    ],
+)
 @pytest.mark.clause("C10", "C30")
 def test_a_saved_model_continues_as_one_that_never_stopped(
     how: str, jit_compile: bool, tmp_path: Path

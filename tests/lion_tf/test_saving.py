@@ -94,7 +94,7 @@ def test_registered_for_serialization() -> None:
 @pytest.mark.parametrize(
     "changes",
     [
-        {},
+        pytest.param({}, marks=pytest.mark.slow),
         {"learning_rate": Piecewise([6], [1e-2, 1e-3]), "weight_decay": Piecewise([6], [0.5, 0.1])},
         {"use_ema": True, "gradient_accumulation_steps": 3},
     ],

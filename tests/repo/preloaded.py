@@ -21,6 +21,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+ROOT = Path(__file__).parents[2]
+
 
 @dataclass(frozen=True)
 class Program:
@@ -39,42 +41,40 @@ class Ran:
     stderr: str
 
 
-def run(programs: Sequence[Program], preload: Sequence[str], *, together: bool = False) -> list[Ran]:
+def run(
+    programs: Sequence[Program], preload: Sequence[str], *, together: bool = False
+) -> list[Ran]:
     """Run programs in turn or at once, each as if by an interpreter of its own."""
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])}
     if not hasattr(os, "fork"):
 
         def alone(program: Program) -> Ran:
-            done = _python(program.argv, environment | program.environment)
-            return Ran(done.returncode, done.stdout, done.stderr)
+            return _python(program.argv, environment | program.environment)
 
         with ThreadPoolExecutor(len(programs) if together else 1) as pool:
             return list(pool.map(alone, programs))
-    order = {
-        "preload": list(preload),
-        "programs": [[list(x.argv), x.environment] for x in programs],
-        "together": together,
-    }
-    done = _python([__file__, json.dumps(order)], environment)
+    each = [[list(x.argv), x.environment] for x in programs]
+    done = _python([__file__, json.dumps([list(preload), each, together])], environment)
     assert done.returncode == 0, done.stderr[-3000:]
-    return [Ran(*each) for each in json.loads(done.stdout.splitlines()[-1])]
+    return [Ran(*left) for left in json.loads(done.stdout.splitlines()[-1])]
 
 
-def _python(
-    argv: Sequence[str], environment: dict[str, str]
-) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
+def _python(argv: Sequence[str], environment: dict[str, str]) -> Ran:
+    done = subprocess.run(
         [sys.executable, *argv],
         env=environment,
+        cwd=ROOT,
         capture_output=True,
         text=True,
         check=False,
         timeout=300,
     )
+    return Ran(done.returncode, done.stdout, done.stderr)
 
 
-def _forked(argv: list[str], environment: dict[str, str], folder: Path) -> Callable[[], Ran]:
-    """Start a program; a function that waits for it."""
+def _start(argv: list[str], environment: dict[str, str], folder: Path) -> Callable[[], Ran]:
+    """Fork a program; a function that waits for it."""
+    folder.mkdir()
     files = [folder / name for name in ("stdout", "stderr")]
     sys.stdout.flush()
     child = os.fork()
@@ -89,16 +89,17 @@ def _forked(argv: list[str], environment: dict[str, str], folder: Path) -> Calla
 
 
 def _become(argv: list[str], environment: dict[str, str], files: list[Path]) -> int:
+    """Be the program, in a process that has just been forked; its exit status."""
     for descriptor, file in enumerate(files, start=1):
         os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT), descriptor)
     os.environ.update(environment)
     sys.argv = argv
     sys.path[0] = str(Path(argv[0]).parent)
+    status = 0
     try:
         runpy.run_path(argv[0], run_name="__main__")
-        status = 0
-    except SystemExit as exit:
-        status = exit.code if isinstance(exit.code, int) else int(exit.code is not None)
+    except SystemExit as end:
+        status = end.code if isinstance(end.code, int) else int(end.code is not None)
     except BaseException:  # noqa: BLE001  # whatever ends an interpreter
         traceback.print_exc()
         status = 1
@@ -108,20 +109,18 @@ def _become(argv: list[str], environment: dict[str, str], files: list[Path]) -> 
 
 
 def main(order: str) -> None:
-    wanted = json.loads(order)
-    for module in wanted["preload"]:
+    preload, programs, together = json.loads(order)
+    for module in preload:
         __import__(module)
     with tempfile.TemporaryDirectory() as folder:
-        ran: list[Ran] = []
+        left: list[Ran] = []
         waiting: list[Callable[[], Ran]] = []
-        for index, (argv, environment) in enumerate(wanted["programs"]):
-            own = Path(folder) / str(index)
-            own.mkdir()
-            waiting.append(_forked(argv, environment, own))
-            if not wanted["together"]:
-                ran.append(waiting.pop()())
-        ran += [wait() for wait in waiting]
-    sys.stdout.write("\n" + json.dumps([[x.returncode, x.stdout, x.stderr] for x in ran]) + "\n")
+        for index, (argv, environment) in enumerate(programs):
+            waiting.append(_start(argv, environment, Path(folder) / str(index)))
+            if not together:
+                left.append(waiting.pop()())
+        left += [wait() for wait in waiting]
+    sys.stdout.write("\n" + json.dumps([[x.returncode, x.stdout, x.stderr] for x in left]) + "\n")
 
 
 if __name__ == "__main__":

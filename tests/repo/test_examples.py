@@ -11,7 +11,7 @@ from tests.repo.preloaded import Program, Ran, run
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
-PRELOADED = {"tf": ["keras", "tensorflow"], "torch": ["torch"]}
+PRELOADED = {"tf": ["keras", "tensorflow"], "torch": ["torch._dynamo"]}
 """By the first word of a program's name. Nothing of JAX: it warns of a process that forks."""
 
 
