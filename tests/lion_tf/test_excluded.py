@@ -106,7 +106,7 @@ def test_a_loaded_model_excludes_the_same_variables(how: str, built: bool, tmp_p
     if how == "whole name" and not built:
         pytest.skip("a loaded Sequential does not call its variables by its own name")
     model = network()
-    model.compile(exclude(lion(), model, how), loss="mse")
+    model.compile(exclude(lion(), model, how), loss="mse", run_eagerly=True)
     if built:
         train(model)
         assert decaying(model.optimizer, model.trainable_variables) == expected(how)
@@ -125,7 +125,7 @@ def test_a_loaded_model_excludes_the_same_variables(how: str, built: bool, tmp_p
 def test_keras_own_lion_forgets(tmp_path: Path) -> None:
     model = network()
     opt = exclude(keras.optimizers.Lion(0.5, weight_decay=0.5), model, "var_list")
-    model.compile(opt, loss="mse")
+    model.compile(opt, loss="mse", run_eagerly=True)
     train(model)
     model.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras")
@@ -176,7 +176,7 @@ def test_a_copy_of_an_optimizer() -> None:
 def test_weights_are_loaded_beside_what_is_excluded(tmp_path: Path) -> None:
     models = [network(), network()]
     for model in models:
-        model.compile(exclude(lion(), model, "both"), loss="mse")
+        model.compile(exclude(lion(), model, "both"), loss="mse", run_eagerly=True)
     train(models[0])
     models[0].save_weights(tmp_path / "model.weights.h5")
     models[1].optimizer.build(models[1].trainable_variables)
@@ -191,7 +191,9 @@ def test_weights_are_loaded_beside_what_is_excluded(tmp_path: Path) -> None:
 def test_within_a_loss_scale_optimizer(tmp_path: Path) -> None:
     model = network()
     inner = exclude(lion(), model, "both")
-    model.compile(keras.optimizers.LossScaleOptimizer(inner, initial_scale=4.0), loss="mse")
+    model.compile(
+        keras.optimizers.LossScaleOptimizer(inner, initial_scale=4.0), loss="mse", run_eagerly=True
+    )
     train(model)
     model.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras")
@@ -321,7 +323,7 @@ def test_a_variable_that_is_not_trained_is_not_missed(tmp_path: Path) -> None:
     model = network()
     opt = exclude(lion(), model, "both")
     model.layers[0].trainable = False
-    model.compile(opt, loss="mse")
+    model.compile(opt, loss="mse", run_eagerly=True)
     model.save(tmp_path / "model.keras")
     with pytest.warns(UserWarning, match="Skipping variable loading"):
         loaded = keras.models.load_model(tmp_path / "model.keras")

@@ -34,7 +34,7 @@ def chain(*names: str | None) -> Any:
 
 
 def compiled(model: Any, opt: Any) -> Any:
-    model.compile(opt, loss="mse")
+    model.compile(opt, loss="mse", run_eagerly=True)
     return model
 
 
