@@ -59,9 +59,9 @@ def compare(door: str, triple: Triple, seed: int) -> str:
 
 
 @cache
-def program(door: str, seed: int) -> tuple[Train, dict[str, float]]:
+def program(door: str, seed: int) -> tuple[Train, dict[str, Any]]:
     """A step, compiled once for each tree, and its scalars."""
-    scalars = hyperparameters(np.random.default_rng(seed))
+    scalars: dict[str, Any] = hyperparameters(np.random.default_rng(seed))
     return DOORS[door](transformation(scalars)), scalars
 
 
@@ -221,7 +221,8 @@ def test_a_wrong_kernel_is_caught(wrong: str, monkeypatch: pytest.MonkeyPatch) -
         zeros: Any = [np.array(x, np.float32) for x in ([-0.0, 0.0], [-0.0, -0.0], [-0.0, -0.0])]
         ordinary = normal(5, 4096)
         joined: Any = [np.concatenate(both) for both in zip(ordinary, zeros, strict=True)]
-        ours = run(jitted(by_step)(lion_jax.lion(0.1, weight_decay=0.0)), joined)
-        assert difference(ours, reference(joined, lr=0.1), joined)
+        train = jitted(by_step)(lion_jax.lion(0.1, weight_decay=0.0))
+        for ours in (run(train, joined), run_tree(train, {"a leaf": joined})["a leaf"]):
+            assert difference(ours, reference(joined, lr=0.1), joined)
     finally:
         clear_caches()

@@ -78,7 +78,8 @@ def compared(seed: int, compiled: bool, wide: bool) -> dict[Any, str]:
 
 @pytest.mark.parametrize("triple", legal_triples(), ids="-".join)
 @pytest.mark.parametrize(
-    ("compiled", "seed"), [(False, 20), (True, 20), (True, 31)], ids=["eager", "jit", "jit again"]
+    ("compiled", "seed"),
+    [(False, 20), (True, 20), pytest.param(True, 31, marks=pytest.mark.slow)],
 )
 @pytest.mark.clause("C9", "C18", "C31")
 @pytest.mark.filterwarnings("ignore:.*encountered in cast")
@@ -288,7 +289,10 @@ CONTRACT: dict[Callable[[Any, Any], None], str] = {
 
 
 @pytest.mark.parametrize("behaviour", CONTRACT)
-@pytest.mark.parametrize("dtype", ["bfloat16", "float16", "float32"])
+@pytest.mark.parametrize(
+    "dtype",
+    ["bfloat16", *(pytest.param(x, marks=pytest.mark.slow) for x in ("float16", "float32"))],
+)
 def test_optaxs_contract(behaviour: Callable[[Any, Any], None], dtype: str) -> None:
     behaviour(lion(jnp.float32(0.1)), jnp.array([1.0, 2.0], dtype))
 
