@@ -77,6 +77,15 @@ def run(train: Train, arrays: Arrays) -> tuple[Any, Any]:
     return np.asarray(params), np.asarray(state.mu)
 
 
+def run_tree(train: Train, arrays: dict[Any, Arrays]) -> dict[Any, tuple[Any, Any]]:
+    """One step of many arrays, the leaves of one tree: what is jitted is compiled once for all."""
+    theta, m, g = ({str(key): jnp.asarray(x[i]) for key, x in arrays.items()} for i in range(3))
+    params, state = train(theta, lion_jax.LionState(jnp.zeros([], jnp.int32), m), g)
+    for key in theta:
+        assert (params[key].dtype, state.mu[key].dtype) == (theta[key].dtype, m[key].dtype)
+    return {key: (np.asarray(params[str(key)]), np.asarray(state.mu[str(key)])) for key in arrays}
+
+
 def difference(ours: tuple[Any, Any], expected: tuple[Any, Any], inputs: Arrays) -> str:
     """The first element that differs, in hexadecimal; "" if none does."""
     for name, our, their in zip(("θ'", "m'"), ours, expected, strict=True):

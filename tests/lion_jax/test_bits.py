@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -16,12 +17,25 @@ from lion_ref import step as canonical_step
 from lion_ref.arithmetic import round_to, same_bits
 from lion_ref.dtypes import STORAGE_DTYPES
 from tests.adversarial import elements, hyperparameters
-from tests.lion_jax.doors import DOORS, by_step, difference, jitted, normal, reference, run
+from tests.lion_jax.doors import (
+    DOORS,
+    by_step,
+    difference,
+    jitted,
+    normal,
+    reference,
+    run,
+    run_tree,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from tests.adversarial import Triple
+    from tests.lion_jax.doors import Arrays, Train
+
 NARROW = [t for t in legal_triples() if t[0] != "float64"]
+SIZE = 5003
 TRIPLES = pytest.mark.parametrize("triple", legal_triples(), ids="-".join)
 
 
@@ -31,58 +45,89 @@ def transformation(scalars: dict[str, float]) -> Any:
     )
 
 
-def compare(door: str, triple: tuple[str, str, str], seed: int) -> str:
+def drawn(triple: Triple, seed: int) -> tuple[dict[str, float], Arrays]:
+    """Scalars, which depend on the seed alone, and arrays."""
     rng = np.random.default_rng(seed)
     scalars = hyperparameters(rng)
-    arrays = elements(rng, triple, 5003, beta1=scalars["beta1"], beta2=scalars["beta2"])
+    return scalars, elements(rng, triple, SIZE, beta1=scalars["beta1"], beta2=scalars["beta2"])
+
+
+def compare(door: str, triple: Triple, seed: int) -> str:
+    scalars, arrays = drawn(triple, seed)
     ours = run(DOORS[door](transformation(scalars)), arrays)
     return difference(ours, reference(arrays, **scalars), arrays)
 
 
+@cache
+def program(door: str, seed: int) -> tuple[Train, dict[str, Any]]:
+    """A step, compiled once for each tree, and its scalars."""
+    scalars: dict[str, Any] = hyperparameters(np.random.default_rng(seed))
+    return DOORS[door](transformation(scalars)), scalars
+
+
+@cache
+def compared(door: str, seed: int, x64: bool) -> dict[Triple, str]:
+    """The verdict on each triple, of one step of a tree with a leaf for each."""
+    train, scalars = program(door, seed)
+    arrays = {triple: drawn(triple, seed)[1] for triple in (legal_triples() if x64 else NARROW)}
+    with jax.enable_x64(x64):
+        ours = run_tree(train, arrays)
+    return {
+        triple: difference(ours[triple], reference(given, **scalars), given)
+        for triple, given in arrays.items()
+    }
+
+
 @TRIPLES
-@pytest.mark.parametrize("door", ["jit-apply_updates", "jit-step"])
+@pytest.mark.parametrize(
+    ("door", "seed"), [("jit-apply_updates", 0), ("jit-apply_updates", 4), ("jit-step", 6)]
+)
 @pytest.mark.clause("C3", "C5", "C7", "C8", "C9", "C10", "C11", "C18")
-def test_every_triple_on_adversarial_inputs(triple: tuple[str, str, str], door: str) -> None:
-    with jax.enable_x64(True):
-        for seed in range(3):
-            assert not compare(door, triple, seed)
+def test_every_triple_on_adversarial_inputs(triple: Triple, door: str, seed: int) -> None:
+    assert not compared(door, seed, True)[triple]
 
 
 @pytest.mark.parametrize("triple", NARROW, ids="-".join)
+@pytest.mark.parametrize(("door", "seed"), [("jit-apply_updates", 10), ("jit-step", 11)])
 @pytest.mark.clause("C3", "C4", "C5", "C9")
-def test_every_triple_without_64_bit_types(triple: tuple[str, str, str]) -> None:
-    for seed, door in ((10, "jit-apply_updates"), (11, "jit-step")):
-        assert not compare(door, triple, seed)
+def test_every_triple_without_64_bit_types(triple: Triple, door: str, seed: int) -> None:
+    assert not compared(door, seed, False)[triple]
 
 
 @pytest.mark.parametrize("triple", NARROW[::4], ids="-".join)
 @pytest.mark.parametrize("door", ["apply_updates", "step"])
 @pytest.mark.clause("C5", "C9")
-def test_outside_jit(triple: tuple[str, str, str], door: str, x64: bool) -> None:
-    for seed in (20, 21):
-        assert not compare(door, triple, seed)
+def test_outside_jit(triple: Triple, door: str, x64: bool) -> None:
+    assert not compare(door, triple, 20)
 
 
 @pytest.mark.slow
 @TRIPLES
 @pytest.mark.parametrize("door", DOORS)
 @pytest.mark.clause("C5", "C9", "C18")
-def test_every_triple_and_door_with_many_hyperparameters(
-    triple: tuple[str, str, str], door: str
-) -> None:
+def test_every_triple_and_door_with_many_hyperparameters(triple: Triple, door: str) -> None:
     with jax.enable_x64(True):
         for seed in range(100, 130):
             assert not compare(door, triple, seed)
 
 
+@cache
+def compared_with_canonical() -> dict[Triple, str]:
+    """The same of numbers of which no operation is subnormal; its scalars are ordinary ones."""
+    train, scalars = program("jit-step", 6)
+    arrays = {triple: normal(3, SIZE, triple) for triple in legal_triples()}
+    with jax.enable_x64(True):
+        ours = run_tree(train, arrays)
+    return {
+        triple: difference(ours[triple], canonical_step(*given, **scalars), given)
+        for triple, given in arrays.items()
+    }
+
+
 @TRIPLES
 @pytest.mark.clause("C6", "C29")
-def test_canonical_where_every_operation_is_normal(triple: tuple[str, str, str]) -> None:
-    arrays = normal(3, 4099, triple)
-    scalars: dict[str, Any] = {"lr": 1e-3, "weight_decay": 0.1}
-    with jax.enable_x64(True):
-        ours = run(DOORS["jit-step"](lion_jax.lion(1e-3, weight_decay=0.1)), arrays)
-    assert not difference(ours, canonical_step(*arrays, **scalars), arrays)
+def test_canonical_where_every_operation_is_normal(triple: Triple) -> None:
+    assert not compared_with_canonical()[triple]
 
 
 @pytest.mark.parametrize("door", DOORS)
@@ -176,7 +221,8 @@ def test_a_wrong_kernel_is_caught(wrong: str, monkeypatch: pytest.MonkeyPatch) -
         zeros: Any = [np.array(x, np.float32) for x in ([-0.0, 0.0], [-0.0, -0.0], [-0.0, -0.0])]
         ordinary = normal(5, 4096)
         joined: Any = [np.concatenate(both) for both in zip(ordinary, zeros, strict=True)]
-        ours = run(jitted(by_step)(lion_jax.lion(0.1, weight_decay=0.0)), joined)
-        assert difference(ours, reference(joined, lr=0.1), joined)
+        train = jitted(by_step)(lion_jax.lion(0.1, weight_decay=0.0))
+        for ours in (run(train, joined), run_tree(train, {"a leaf": joined})["a leaf"]):
+            assert difference(ours, reference(joined, lr=0.1), joined)
     finally:
         clear_caches()

@@ -104,11 +104,11 @@ def test_a_mask_that_is_one_array_is_refused(mask: Any) -> None:
     assert failed(partial(tx.init, {"w": jnp.ones(2)})) == words
 
 
-BOOLEANS: list[tuple[Any, list[float]]] = [
-    (True, [7.0, 7.0]),
+BOOLEANS: list[Any] = [
+    pytest.param(True, [7.0, 7.0], marks=pytest.mark.slow),
     (False, [8.0, 8.0]),
     (np.True_, [7.0, 7.0]),
-    (np.False_, [8.0, 8.0]),
+    pytest.param(np.False_, [8.0, 8.0], marks=pytest.mark.slow),
 ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from functools import partial
 from typing import Any
 
@@ -100,8 +101,16 @@ OPTAX: dict[str, Any] = {
 }
 
 
-@pytest.mark.parametrize("wrapper", WRAPPERS)
-@pytest.mark.parametrize("changes", OPTAX)
+# Every wrapper with schedules, and everything inside the deepest.
+@pytest.mark.parametrize(
+    ("wrapper", "changes"),
+    [
+        pytest.param(
+            *pair, marks=[] if {"schedules", "chain in a wrapper"} & {*pair} else pytest.mark.slow
+        )
+        for pair in itertools.product(WRAPPERS, OPTAX)
+    ],
+)
 @pytest.mark.clause("C30")
 def test_optax_lion_inside_a_wrapper_is_continued(wrapper: str, changes: str) -> None:
     """From there on in lion_jax's bits: those of a run that began with that θ, m and count."""

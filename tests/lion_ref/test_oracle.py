@@ -58,7 +58,7 @@ def case(
 
 @pytest.mark.clause("C1", "C3", "C4", "C5", "C6", "C7", "C8", "C9", "C10", "C11")
 @TRIPLES
-@settings(max_examples=40, deadline=None, derandomize=True, database=None)
+@settings(max_examples=20, deadline=None, derandomize=True, database=None)
 @given(seed=st.integers(0, 2**32 - 1), size=st.integers(1, 150))
 def test_the_reference_is_the_oracle(triple: Triple, seed: int, size: int) -> None:
     assert difference(lion_ref.step, *case(seed, triple, size)) == ""
@@ -258,13 +258,13 @@ def test_results_worked_out_by_hand(
     assert same_bits(new_momentum, momentum).all(), new_momentum
 
 
+@pytest.mark.parametrize("count", [5_003, pytest.param(65_536, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", STORAGE_DTYPES)
-def test_every_pattern_is_decoded_and_encoded(name: str) -> None:
-    """All 65,536 of a 16-bit dtype, and a wide sample of the others, survive the way there and
-    back: with λ = β = 0 and η = 0 the step is the identity on θ and m' = g."""
+def test_patterns_are_decoded_and_encoded(name: str, count: int) -> None:
+    """So many, evenly spread (65,536 are all of a 16-bit dtype), survive the way there and back:
+    with λ = β = 0 and η = 0 the step is the identity on θ and m' = g."""
     width = 8 * STORAGE_DTYPES[name].itemsize
-    spread = np.linspace(0, 2.0**width, 20_000, endpoint=False).astype(np.uint64)
-    patterns = np.arange(65_536) if width == 16 else spread
+    patterns = np.linspace(0, 2.0**width, count, endpoint=False).astype(np.uint64)
     array = patterns.astype(f"u{width // 8}").view(STORAGE_DTYPES[name])
     with np.errstate(invalid="ignore"):  # signalling bfloat16 NaNs
         finite, nonzero = array[np.isfinite(array)], array != 0

@@ -1,4 +1,6 @@
-"""Each operation of SPEC C5 alone, as NumPy does it, for all 65,536 float16 values.
+"""Each operation of SPEC C5 alone, as NumPy does it, for float16 values.
+
+`make test` takes one in seven and both ends of each binade, `make slow` all 65,536.
 
 The exact side is `round_fraction`, which tests/lion_ref/test_rational.py holds to the definition of
 rounding; infinities, NaNs and the signs of zeros follow IEEE 754's tables (tests/exact.py).
@@ -29,9 +31,24 @@ ALL = np.arange(1 << 16).astype(np.uint16).view(np.float16)
 """Every float16, infinities and 2,046 NaNs among them."""
 
 
-def all_right(operation: Operation, partner: float, dtype: str, exact: Callable[..., Any]) -> bool:
+ENDS = (np.arange(0, 1 << 16, 1 << 10)[:, None] + np.arange(-2, 3)) % (1 << 16)
+"""Where an exponent begins: zeros, subnormals, infinities and NaNs are beside those."""
+SOME = np.concatenate([ALL[::7], ALL[ENDS.ravel()]])
+
+VALUES = pytest.mark.parametrize(
+    "values", [SOME, pytest.param(ALL, marks=pytest.mark.slow)], ids=["some", "all"]
+)
+
+
+def all_right(
+    operation: Operation,
+    partner: float,
+    dtype: str,
+    exact: Callable[..., Any],
+    values: Array = SOME,
+) -> bool:
     """Whether operation(x, partner) is exact(x, partner), rounded once to dtype, for every x."""
-    wide = ALL.astype(dtype)
+    wide = values.astype(dtype)
     with np.errstate(all="ignore"):
         results = operation(wide, wide.dtype.type(partner))
     assert results.dtype == dtype
@@ -65,23 +82,26 @@ PARTNERS = [
 
 
 @pytest.mark.clause("C5", "C6", "C11")
+@VALUES
 @pytest.mark.parametrize(("dtype", "scalar"), SCALARS)
-def test_product(dtype: str, scalar: float) -> None:
-    assert all_right(np.multiply, scalar, dtype, exact_product)
+def test_product(dtype: str, scalar: float, values: Array) -> None:
+    assert all_right(np.multiply, scalar, dtype, exact_product, values)
 
 
 @pytest.mark.clause("C5", "C6", "C11")
+@VALUES
 @pytest.mark.parametrize(("dtype", "partner"), PARTNERS)
-def test_sum(dtype: str, partner: float) -> None:
-    assert all_right(np.add, partner, dtype, exact_sum)
+def test_sum(dtype: str, partner: float, values: Array) -> None:
+    assert all_right(np.add, partner, dtype, exact_sum, values)
 
 
 @pytest.mark.clause("C5", "C11")
+@VALUES
 @pytest.mark.parametrize("partner", [0.0, -0.0, math.inf, -math.inf, math.nan, 1.5])
-def test_difference(partner: float) -> None:
+def test_difference(partner: float, values: Array) -> None:
     """Partner minus every value, since θ ⊖ e has the array of interest behind the sign."""
     assert all_right(
-        lambda x, y: np.subtract(y, x), partner, "float32", lambda x, y: exact_sum(y, -x)
+        lambda x, y: np.subtract(y, x), partner, "float32", lambda x, y: exact_sum(y, -x), values
     )
 
 

@@ -81,7 +81,11 @@ def test_a_step_has_the_same_bits(debugger: str, dtype: str, door: str, tmp_path
 
 
 @pytest.mark.usefixtures("untraced")
-@pytest.mark.parametrize("mode", [{}, {"jit_compile": False}, {"run_eagerly": True}], ids=str)
+@pytest.mark.parametrize(
+    "mode",
+    [{}, pytest.param({"jit_compile": False}, marks=pytest.mark.slow), {"run_eagerly": True}],
+    ids=str,
+)
 @DEBUGGERS
 @pytest.mark.clause("C12")
 def test_fit(debugger: str, mode: dict[str, Any], tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import json
 import re
 from dataclasses import replace
@@ -21,7 +22,9 @@ from tests.lion_tf.test_saving import same_state
 if TYPE_CHECKING:
     from pathlib import Path
 
-HOW = pytest.mark.parametrize("how", ["var_list", "var_names", "whole name", "both"])
+HOWS = ("var_list", "var_names", "whole name", "both")
+HOW = pytest.mark.parametrize("how", HOWS)
+QUICK = {("whole name", False), ("both", True)}
 BUILT = pytest.mark.parametrize("built", [False, True], ids=["unbuilt", "built"])
 FOUND = Excluded.found
 
@@ -70,8 +73,13 @@ def train(model: Any) -> None:
     model.fit(inputs, targets[:, :1], batch_size=4, epochs=2, shuffle=False, verbose=0)
 
 
-@HOW
-@pytest.mark.parametrize("jit_compile", [False, True], ids=["function", "xla"])
+@pytest.mark.parametrize(
+    ("how", "jit_compile"),
+    [
+        pytest.param(*pair, marks=[] if pair in QUICK else pytest.mark.slow)
+        for pair in itertools.product(HOWS, (False, True))
+    ],
+)
 @pytest.mark.clause("C10", "C30")
 def test_a_saved_model_continues_as_one_that_never_stopped(
     how: str, jit_compile: bool, tmp_path: Path
@@ -98,7 +106,7 @@ def test_a_loaded_model_excludes_the_same_variables(how: str, built: bool, tmp_p
     if how == "whole name" and not built:
         pytest.skip("a loaded Sequential does not call its variables by its own name")
     model = network()
-    model.compile(exclude(lion(), model, how), loss="mse")
+    model.compile(exclude(lion(), model, how), loss="mse", run_eagerly=True)
     if built:
         train(model)
         assert decaying(model.optimizer, model.trainable_variables) == expected(how)
@@ -117,7 +125,7 @@ def test_a_loaded_model_excludes_the_same_variables(how: str, built: bool, tmp_p
 def test_keras_own_lion_forgets(tmp_path: Path) -> None:
     model = network()
     opt = exclude(keras.optimizers.Lion(0.5, weight_decay=0.5), model, "var_list")
-    model.compile(opt, loss="mse")
+    model.compile(opt, loss="mse", run_eagerly=True)
     train(model)
     model.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras")
@@ -168,7 +176,7 @@ def test_a_copy_of_an_optimizer() -> None:
 def test_weights_are_loaded_beside_what_is_excluded(tmp_path: Path) -> None:
     models = [network(), network()]
     for model in models:
-        model.compile(exclude(lion(), model, "both"), loss="mse")
+        model.compile(exclude(lion(), model, "both"), loss="mse", run_eagerly=True)
     train(models[0])
     models[0].save_weights(tmp_path / "model.weights.h5")
     models[1].optimizer.build(models[1].trainable_variables)
@@ -183,7 +191,9 @@ def test_weights_are_loaded_beside_what_is_excluded(tmp_path: Path) -> None:
 def test_within_a_loss_scale_optimizer(tmp_path: Path) -> None:
     model = network()
     inner = exclude(lion(), model, "both")
-    model.compile(keras.optimizers.LossScaleOptimizer(inner, initial_scale=4.0), loss="mse")
+    model.compile(
+        keras.optimizers.LossScaleOptimizer(inner, initial_scale=4.0), loss="mse", run_eagerly=True
+    )
     train(model)
     model.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras")
@@ -313,7 +323,7 @@ def test_a_variable_that_is_not_trained_is_not_missed(tmp_path: Path) -> None:
     model = network()
     opt = exclude(lion(), model, "both")
     model.layers[0].trainable = False
-    model.compile(opt, loss="mse")
+    model.compile(opt, loss="mse", run_eagerly=True)
     model.save(tmp_path / "model.keras")
     with pytest.warns(UserWarning, match="Skipping variable loading"):
         loaded = keras.models.load_model(tmp_path / "model.keras")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -14,7 +15,16 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 WORDS = pytest.mark.parametrize("word", ["var_list", "var_names"])
-THROUGH = pytest.mark.parametrize("through", ["config", "config from before", "file"])
+QUICK = {("var_list", "config"), ("var_list", "config from before"), ("var_names", "file")}
+WORDS_THROUGH = pytest.mark.parametrize(
+    ("word", "through"),
+    [
+        pytest.param(*pair, marks=[] if pair in QUICK else pytest.mark.slow)
+        for pair in itertools.product(
+            ("var_list", "var_names"), ("config", "config from before", "file")
+        )
+    ],
+)
 REFUSED = "^exclude_from_weight_decay: the config names the variable "
 
 
@@ -24,7 +34,7 @@ def chain(*names: str | None) -> Any:
 
 
 def compiled(model: Any, opt: Any) -> Any:
-    model.compile(opt, loss="mse")
+    model.compile(opt, loss="mse", run_eagerly=True)
     return model
 
 
@@ -67,8 +77,7 @@ def again(model: Any, frozen: tuple[int, ...], through: str, folder: Path) -> An
     return train(keras.models.load_model(folder / "model.keras"))
 
 
-@WORDS
-@THROUGH
+@WORDS_THROUGH
 @pytest.mark.filterwarnings("ignore:Skipping variable loading")
 @pytest.mark.clause("C10", "C30")
 def test_other_layers_are_trained(word: str, through: str, tmp_path: Path) -> None:
@@ -110,8 +119,7 @@ def test_a_path_that_is_there_beats_a_place_though_numbers_may_have_moved() -> N
     assert without_decay(model) == [f"{names[1]}/bias"]
 
 
-@WORDS
-@THROUGH
+@WORDS_THROUGH
 @pytest.mark.filterwarnings("ignore:Skipping variable loading")
 @pytest.mark.clause("C10", "C30")
 def test_an_excluded_variable_that_is_no_longer_trained(

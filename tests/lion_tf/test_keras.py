@@ -31,7 +31,12 @@ SIZE = 64
 RATES = {"lr": 1e-3, "weight_decay": 0.1}
 FIT_MODES = pytest.mark.parametrize(
     "mode",
-    [{"jit_compile": True}, {"jit_compile": False}, {"jit_compile": "auto"}, {"run_eagerly": True}],
+    [
+        {"jit_compile": True},
+        {"jit_compile": False},
+        pytest.param({"jit_compile": "auto"}, marks=pytest.mark.slow),  # one of those two
+        {"run_eagerly": True},
+    ],
     ids=["jit", "no jit", "auto", "eagerly"],
 )
 

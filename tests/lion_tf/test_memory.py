@@ -2,35 +2,31 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
 
+from tests.repo.preloaded import Program, run
+
 PROGRAM = Path(__file__).with_name("memory_program.py")
+MODES = ("eager", "function", "xla")
+CASES = [*(("lion_tf", mode) for mode in MODES), ("unordered", "eager"), ("unordered", "xla")]
 
 
-def growth(kind: str, mode: str) -> float:
-    """By how many variables the process grows while it steps one."""
-    process = subprocess.run(
-        [sys.executable, str(PROGRAM), kind, mode],
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-    )
-    assert process.returncode == 0, process.stderr[-3000:]
-    return float(process.stdout)
+@cache
+def growths() -> dict[tuple[str, str], float]:
+    """By how many variables a process grows while it steps one."""
+    processes = run([Program([str(PROGRAM), *case]) for case in CASES], ["keras", "tensorflow"])
+    assert not any(process.returncode for process in processes), processes
+    return {case: float(x.stdout) for case, x in zip(CASES, processes, strict=True)}
 
 
-@pytest.mark.parametrize("mode", ["eager", pytest.param("function", marks=pytest.mark.slow), "xla"])
+@pytest.mark.parametrize("mode", MODES)
 def test_a_step_needs_no_temporary_of_a_variables_size(mode: str) -> None:
-    assert growth("lion_tf", mode) < 0.25
+    assert growths()["lion_tf", mode] < 0.25
 
 
-@pytest.mark.parametrize("mode", ["eager", pytest.param("xla", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("mode", ["eager", "xla"])
 def test_loops_that_nothing_orders_need_one(mode: str) -> None:
-    assert growth("unordered", mode) >= 1.0 - 0.05
+    assert growths()["unordered", mode] >= 1.0 - 0.05

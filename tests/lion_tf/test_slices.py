@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -93,8 +94,15 @@ LEGAL: dict[str, Callable[[Any], Any]] = {
 }
 
 
-@pytest.mark.parametrize("form", LEGAL)
-@DOORS
+# Inside an XLA cluster, one form of tensors, one of tuples and one of arrays.
+@pytest.mark.parametrize(
+    ("form", "door"),
+    [
+        pytest.param(form, door, marks=pytest.mark.slow if wide else [])
+        for form, door in itertools.product(LEGAL, doors())
+        for wide in [door == "xla" and form not in {"tensors", "tuples", "NumPy's"}]
+    ],
+)
 @pytest.mark.clause("C1", "C2", "C12")
 def test_a_form_of_slices_stands_for_a_dense_gradient(form: str, door: str) -> None:
     assert not found(door, LEGAL[form])

@@ -6,6 +6,7 @@ nothing of shards. Every gradient is a multiple of 1/8 of few bits, so that no c
 
 from __future__ import annotations
 
+import importlib
 import json
 import multiprocessing
 import sys
@@ -243,7 +244,8 @@ def run(folder: Path, world: int, rank: int) -> None:
 
 
 def main(folder: Path) -> None:
-    # Forked: what has been imported above need not be imported by every process.
+    # Forked: what is imported by now need not be imported by every process, as torch does later.
+    importlib.import_module("torch._dynamo")
     context = multiprocessing.get_context("fork")
     for world in WORLDS:
         processes = [context.Process(target=run, args=(folder, world, r)) for r in range(world)]

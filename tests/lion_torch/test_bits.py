@@ -47,7 +47,7 @@ def through(path: str, **more: Any) -> Callable[..., Lion]:
 
 @pytest.mark.clause("C1", "C2", "C3", "C4", "C5", "C6", "C7", "C8", "C9", "C10", "C11")
 @pytest.mark.parametrize("path", PATHS)
-@settings(deadline=None, derandomize=True, max_examples=120)
+@settings(deadline=None, derandomize=True, max_examples=60)
 @given(case=cases())
 def test_every_path_has_the_reference_bits(path: str, case: Case) -> None:
     assert compare_with_reference(through(path), case) == []

@@ -6,33 +6,31 @@ proves the rounding. The interpreter cannot do bfloat16.
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
 
+from tests.repo.preloaded import Program, run
+
 pytest.importorskip("triton", reason="pip install triton")
+MISTAKES = ("none", "blocks")
 
 
-def interpreted(mistake: str) -> list[str]:
-    ran = subprocess.run(
-        [sys.executable, "-m", "tests.lion_torch.interpreted", mistake],
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=Path(__file__).parents[2],
-        env={**os.environ, "TRITON_INTERPRET": "1"},
-    )
-    assert ran.returncode == 0, ran.stderr
-    return ran.stdout.splitlines()
+@cache
+def printed() -> dict[str, list[str]]:
+    """The lines that are printed of the kernel without a mistake, and with one."""
+    program = str(Path(__file__).with_name("interpreted.py"))
+    programs = [Program([program, x], {"TRITON_INTERPRET": "1"}) for x in MISTAKES]
+    left = run(programs, ["torch._dynamo"])
+    assert not any(ran.returncode for ran in left), left
+    return {x: ran.stdout.splitlines() for x, ran in zip(MISTAKES, left, strict=True)}
 
 
 @pytest.mark.clause("C4", "C5", "C7", "C8", "C12")
 def test_the_kernel_has_the_reference_bits() -> None:
-    assert interpreted("none") == ["done"]
+    assert printed()["none"] == ["done"]
 
 
 def test_a_kernel_that_is_wrong_is_found() -> None:
-    assert len(interpreted("blocks")) > 1
+    assert len(printed()["blocks"]) > 1

@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
 
+from tests.repo.preloaded import Program, Ran, run
+
 ROOT = Path(__file__).parents[2]
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
+PRELOADED = {"tf": ["keras", "tensorflow"], "torch": ["torch._dynamo"]}
+"""By the first word of a program's name. Nothing of JAX: it warns of a process that forks."""
 
 
-def run(program: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, str(program)],
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
-        cwd=ROOT,
-    )
+@cache
+def ran(framework: str) -> dict[Path, Ran]:
+    """The programs of one framework, each in a process of its own."""
+    programs = [path for path in EXAMPLES if path.stem.startswith(f"{framework}_")]
+    left = run([Program([str(path)]) for path in programs], PRELOADED.get(framework, []))
+    return dict(zip(programs, left, strict=True))
 
 
 def test_there_are_examples() -> None:
@@ -31,12 +29,15 @@ def test_there_are_examples() -> None:
 
 @pytest.mark.parametrize("program", EXAMPLES, ids=lambda path: path.stem)
 def test_it_runs_and_says_something(program: Path) -> None:
-    done = run(program)
+    done = ran(program.stem.partition("_")[0])[program]
     assert done.returncode == 0, done.stderr[-3000:]
     assert done.stdout.strip()
 
 
-def test_a_program_that_fails_is_seen(tmp_path: Path) -> None:
+@pytest.mark.parametrize("last", ["raise SystemExit('broken')", "raise SystemExit(3)", "broken"])
+def test_a_program_that_fails_is_seen(tmp_path: Path, last: str) -> None:
     broken = tmp_path / "broken.py"
-    broken.write_text("raise SystemExit('broken')")
-    assert run(broken).returncode != 0
+    broken.write_text(f"print('so far')\n{last}\n")
+    (done,) = run([Program([str(broken)])], [])
+    assert done.returncode != 0
+    assert done.stdout == "so far\n"

@@ -50,25 +50,38 @@ PROGRAM = """
 import json, sys
 from importlib.machinery import PathFinder
 
+asked_for = set()
+
 class Without:
     @staticmethod
     def find_spec(name, path=None, target=None):
-        absent = name.partition(".")[0] in {absent!r}
-        return None if absent else PathFinder.find_spec(name, path, target)
+        root = name.partition(".")[0]
+        if root not in {absent!r}:
+            return PathFinder.find_spec(name, path, target)
+        asked_for.add(root)
+        return None
+
+def names():
+    return {{name.partition(".")[0] for name in sys.modules}} | asked_for
 
 sys.meta_path = [Without if finder is PathFinder else finder for finder in sys.meta_path]
-for module in {modules!r}:
+for module in {first!r}:
     __import__(module)
-print(json.dumps(sorted(sys.modules)))
+before = names()
+__import__({module!r})
+print(json.dumps(sorted(names() - before)))
 """
 
 
-def loaded(modules: Iterable[str], *, absent: Collection[str] = (), path: str = "") -> set[str]:
-    """The frameworks and adapters that importing `modules` loads where `absent` are missing.
+def loaded(
+    module: str, *, first: Collection[str] = (), absent: Collection[str] = (), path: str = ""
+) -> set[str]:
+    """The frameworks and adapters that importing `module` loads, once `first` are imported.
 
-    Fails if the import does.
+    Fails if an import does, for want of one of `absent`, say; who asks for one and does without
+    would have loaded it.
     """
-    program = PROGRAM.format(absent=sorted(absent), modules=list(modules))
+    program = PROGRAM.format(absent=sorted(absent), first=list(first), module=module)
     environment = dict(os.environ, TF_CPP_MIN_LOG_LEVEL="3", KERAS_BACKEND="tensorflow")
     if path:
         environment["PYTHONPATH"] = os.pathsep.join([path, os.environ.get("PYTHONPATH", "")])
@@ -80,14 +93,8 @@ def loaded(modules: Iterable[str], *, absent: Collection[str] = (), path: str = 
         env=environment,
     )
     assert ran.returncode == 0, ran.stderr
-    names = {name.partition(".")[0] for name in json.loads(ran.stdout.splitlines()[-1])}
-    return names & (FRAMEWORKS | ADAPTERS)
-
-
-def strangers(package: str, own: Collection[str], *, path: str = "") -> set[str]:
-    """What importing `package` loads that neither it nor its framework accounts for."""
-    expected = loaded(own) if own else set()
-    return loaded([package], path=path) - expected - set(own) - {package}
+    names = set(json.loads(ran.stdout.splitlines()[-1]))
+    return (names & (FRAMEWORKS | ADAPTERS)) - {*first, module}
 
 
 def _need(frameworks: Iterable[str]) -> None:
@@ -97,20 +104,18 @@ def _need(frameworks: Iterable[str]) -> None:
 
 
 @pytest.mark.parametrize("package", sorted(OWN))
-def test_importing_a_package_loads_no_other_framework(package: str) -> None:
-    _need(OWN[package])
-    assert strangers(package, OWN[package]) == set()
-
-
-@pytest.mark.parametrize("package", sorted(OWN))
-def test_a_package_imports_where_the_other_frameworks_are_missing(package: str) -> None:
+def test_a_package_neither_needs_nor_loads_another_framework(package: str) -> None:
     own = OWN[package]
     _need(own)
     others = {framework for frameworks in OWN.values() for framework in frameworks}
-    loaded([package], absent=(others - set(own)) | (ADAPTERS - {package}))
+    absent = (others - set(own)) | (ADAPTERS - {package})
+    assert loaded(package, first=own, absent=absent) == set()
 
 
-def test_a_module_that_imports_a_second_framework_is_found(tmp_path: Path) -> None:
+@pytest.mark.parametrize("absent", [[], ["array_api_strict"]])
+def test_a_module_that_imports_a_second_framework_is_found(
+    tmp_path: Path, absent: list[str]
+) -> None:
     """array-api-strict stands for the second framework: it is quick to import."""
     _need(["array_api_compat", "array_api_strict"])
     (tmp_path / "greedy.py").write_text(
@@ -121,11 +126,11 @@ def test_a_module_that_imports_a_second_framework_is_found(tmp_path: Path) -> No
         "    pass\n",
         encoding="utf-8",
     )
-    found = strangers("greedy", ["array_api_compat"], path=str(tmp_path))
+    found = loaded("greedy", first=["array_api_compat"], absent=absent, path=str(tmp_path))
     assert found == {"array_api_strict"}
 
 
 def test_a_module_that_needs_a_second_framework_is_found(tmp_path: Path) -> None:
     (tmp_path / "needy.py").write_text("import array_api_strict\n", encoding="utf-8")
     with pytest.raises(AssertionError, match="No module named 'array_api_strict'"):
-        loaded(["needy"], absent=["array_api_strict"], path=str(tmp_path))
+        loaded("needy", absent=["array_api_strict"], path=str(tmp_path))
