@@ -11,6 +11,9 @@ PYTHON   ?= $(shell command -v python3.11 || command -v python3)
 VENV     ?= .venv
 PIP_ARGS ?=
 JOBS     ?= 2
+# A file's tests share what one worker has judged, traced or compiled. In the order of the files, since
+# those with few tests, which would come last, are the long ones.
+XDIST    := -n $(JOBS) --dist loadfile --no-loadscope-reorder
 ARGS     ?=
 
 # TensorFlow writes to stderr about every CPU feature and every absent GPU; errors still show.
@@ -65,7 +68,6 @@ conform: $(ALL_READY) ## compare every backend with the reference, bit for bit
 	@mkdir -p build/conformance
 	$(CONFORMANCE) run --html build/conformance/report.html --json build/conformance/report.json $(ARGS)
 
-# loadfile: a framework is imported by one worker rather than by each.
 # Without what they depend on: torch and the rest are there, and timm would bring torchvision, which
 # in turn may bring another build of torch.
 ports: $(ALL_READY) ## install other projects' Lions, judge them, write docs/ports.md
@@ -75,7 +77,7 @@ endif
 	$(CONFORMANCE) ports --markdown docs/ports.md $(ARGS)
 
 test: $(DEV_READY) ## run the tests that need neither a GPU nor patience
-	$(PYTEST) -m "not gpu and not slow" -n $(JOBS) --dist loadfile $(ARGS)
+	$(PYTEST) -m "not gpu and not slow" $(XDIST) $(ARGS)
 
 slow: $(DEV_READY) ## run the wide tests: millions of elements, whole exponent ranges
 	$(PYTEST) -m "slow and not gpu" $(ARGS)
@@ -84,7 +86,7 @@ gpu: $(DEV_READY) ## run the tests that need a GPU
 	$(PYTEST) -m gpu $(ARGS)
 
 coverage: $(DEV_READY) ## run the tests and list the lines and branches they leave out
-	$(PYTEST) -m "not gpu and not slow" -n $(JOBS) --dist loadfile --cov --cov-report=term --cov-report=html:build/coverage $(ARGS)
+	$(PYTEST) -m "not gpu and not slow" $(XDIST) --cov --cov-report=term --cov-report=html:build/coverage $(ARGS)
 
 bench: $(DEV_READY) ## run the benchmarks of the adapters, in turn
 	@scripts="$(sort $(wildcard benchmarks/*_step.py))"; \

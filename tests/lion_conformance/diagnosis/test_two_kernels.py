@@ -191,8 +191,12 @@ FLUSHED = Semantics(subnormals="flush")
 @pytest.mark.clause("C23")
 @pytest.mark.parametrize(
     ("port", "dtype"),
-    [(two_kernels(FLUSHED, CANONICAL), "float32"), (stored_in_c_alone, "bfloat16")],
-    ids=["flushed in the update alone", "c in storage alone"],
+    [
+        pytest.param(two_kernels(FLUSHED, CANONICAL), "float32", id="flushed in the update alone"),
+        pytest.param(
+            stored_in_c_alone, "bfloat16", id="c in storage alone", marks=pytest.mark.slow
+        ),
+    ],
 )
 def test_what_is_one_choice_and_made_twice_is_accepted_and_not_explained(
     port: Any, dtype: str

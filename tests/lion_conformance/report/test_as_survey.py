@@ -57,7 +57,8 @@ def test_the_command_judges_what_it_is_told_and_exits_with_0(
     assert "| bitsandbytes | step(), 32 bits | – | – | bit-exact | – |" in text
     assert "- step(), 32 bits, float32: *bit-exact*: equals the reference.\n" in text
     assert "torch " in text.partition("## Made with")[2]
-    assert [x["port"] for x in json.loads(document.read_text())["reports"]] == ["bitsandbytes"]
+    (judged,) = json.loads(document.read_text())["reports"]
+    assert (judged["port"], judged["real_gradients"]["verdict"]) == ("bitsandbytes", "bit-exact")
     assert "bitsandbytes: step(), 32 bits, float32" in capsys.readouterr().err
 
 

@@ -8,20 +8,27 @@ import pytest
 
 import lion_ref
 from lion_conformance import Offer, Port, Report, Verdict, from_callable, verify
+from lion_conformance.report.counterexample import Counterexample
 from lion_conformance.runs.all import judge_runs
 from lion_conformance.runs.other_process import judge_elsewhere
-from lion_conformance.runs.shortest_run import shortened
+from lion_conformance.runs.shortest_run import shortened, smallest
 from lion_conformance.runs.state_machine import drive_state_machine
 from lion_conformance.verdict.failure import RunFailure
 from lion_conformance.verdict.tally import Tally
 from tests.lion_conformance.runs import rich
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
 pytestmark = pytest.mark.clause("C29")
 
 step = lion_ref.step
+
+
+def widely(sessions: Iterable[type[rich.Rich]]) -> list[Any]:
+    """The first session, and the others where there is time: what is said of one holds for each."""
+    first, *others = sessions
+    return [first, *(pytest.param(x, marks=pytest.mark.slow) for x in others)]
 
 
 class RateOfTheStepBefore:
@@ -176,11 +183,20 @@ def test_a_port_that_offers_everything_passes_in_every_event() -> None:
 @pytest.mark.clause("C30")
 @pytest.mark.parametrize("session", rich.WRONG, ids=lambda session: session.__name__)
 def test_a_port_that_gets_an_event_wrong_is_rejected(session: type[rich.Rich]) -> None:
+    """By its runs, which `verify` judges after its cases: see the next test."""
+    port, tally = rich.port(session), Tally(None)
+    judge_runs(port, "float32", tally, drawn=0)
+    failure = tally.failure or judge_elsewhere(port, {"float32": tally})["float32"]
+    assert rich.WRONG[session] in " ".join(Counterexample.of(smallest(port, failure)).run)
+
+
+@pytest.mark.clause("C30")
+@pytest.mark.parametrize("session", widely(rich.WRONG), ids=lambda session: session.__name__)
+def test_what_goes_wrong_in_runs_alone_is_said(session: type[rich.Rich]) -> None:
     report = verify(rich.port(session), max_examples=1)
     assert report.verdict is Verdict.REJECTED
-    found = report.counterexample
-    assert found is not None
-    assert rich.WRONG[session] in " ".join(found.run)
+    assert report.counterexample is not None
+    assert rich.WRONG[session] in " ".join(report.counterexample.run)
     assert report.sentence == "a single step equals the reference; a run of several does not"
 
 
@@ -195,14 +211,7 @@ def test_what_is_not_offered_is_not_judged(session: type[rich.Rich]) -> None:
 
 
 @pytest.mark.clause("C30")
-@pytest.mark.parametrize(
-    "session",
-    [
-        pytest.param(session, marks=pytest.mark.slow if i else ())
-        for i, session in enumerate(rich.WRONG)
-    ],
-    ids=lambda session: session.__name__,
-)
+@pytest.mark.parametrize("session", widely(rich.WRONG), ids=lambda session: session.__name__)
 def test_what_is_not_offered_is_said(session: type[rich.Rich]) -> None:
     silent = rich.port(session, offers=frozenset(), restore=None)
     report = verify(silent, max_examples=1)
