@@ -7,11 +7,13 @@ looking; the bounds are evaluated for the others alone.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from lion_ref import bounds, extremes
 from lion_ref.arithmetic import Array, Mask, round_to, same_bits
@@ -21,11 +23,6 @@ from lion_ref.dtypes import check_dtypes
 from lion_ref.extremes import Outcomes
 from lion_ref.hyperparameters import Hyperparameters
 from lion_ref.update import step
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from numpy.typing import ArrayLike, NDArray
 
 
 class Reason(Enum):

@@ -6,22 +6,19 @@ in float64 and widened by what that evaluation can be wrong by.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lion_ref.arithmetic import name_of
 from lion_ref.dtypes import compute_dtype, promoted
+from lion_ref.hyperparameters import Hyperparameters
 from lion_ref.rational import FORMATS, round_fraction
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from lion_ref.hyperparameters import Hyperparameters
 
 Float64 = NDArray[np.float64]
 Dtype = np.dtype[Any]

@@ -5,7 +5,8 @@ All is canonical there but for subnormals, which compilers and devices flush in 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from collections.abc import Iterable
+from typing import Final
 
 import numpy as np
 
@@ -13,10 +14,6 @@ from lion_ref.arithmetic import Array, all_same_bits
 from lion_ref.rational import FORMATS
 from lion_ref.semantics import CANONICAL, Semantics
 from lion_ref.update import step
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
 
 _POSSIBLE: Final = (
     CANONICAL,

@@ -6,19 +6,16 @@ rounds as told are put together as the Semantics says.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
 from lion_ref.arithmetic import Array, round_to
 from lion_ref.dtypes import promoted
 from lion_ref.flushing import Flush
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from lion_ref.hyperparameters import Hyperparameters
-    from lion_ref.semantics import Precision, Semantics, Where
+from lion_ref.hyperparameters import Hyperparameters
+from lion_ref.semantics import Precision, Semantics, Where
 
 Dtype = np.dtype[Any]
 _FLOAT32 = np.dtype(np.float32)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import ml_dtypes
 import numpy as np
+from numpy.typing import DTypeLike
 
 from lion_ref.arithmetic import name_of
-
-if TYPE_CHECKING:
-    from numpy.typing import DTypeLike
 
 STORAGE_DTYPES: Final[dict[str, np.dtype[Any]]] = {
     "float16": np.dtype(np.float16),

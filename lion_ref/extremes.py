@@ -9,22 +9,17 @@ from __future__ import annotations
 import contextlib
 import functools
 import itertools
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lion_ref.arithmetic import Array, Mask, round_to
+from lion_ref.bounds import Problem
 from lion_ref.dialects import Arithmetic, interpolate, move
 from lion_ref.dtypes import promoted
 from lion_ref.semantics import Semantics, choices
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from numpy.typing import NDArray
-
-    from lion_ref.bounds import Problem
-
 
 SIGNS = (-1, 0, 1)
 

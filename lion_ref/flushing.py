@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from fractions import Fraction
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from lion_ref import arithmetic
 from lion_ref.arithmetic import Array, Mask, name_of, round_to
 from lion_ref.rational import FORMATS
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from lion_ref.semantics import Subnormals
+from lion_ref.semantics import Subnormals
 
 Dtype = np.dtype[Any]
 

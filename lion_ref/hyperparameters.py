@@ -5,15 +5,13 @@ from __future__ import annotations
 import math
 import numbers
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from lion_ref.arithmetic import round_to
 from lion_ref.dtypes import compute_dtype
-
-if TYPE_CHECKING:
-    from numpy.typing import DTypeLike
 
 NON_NEGATIVE = "a finite number >= 0"
 UNIT_INTERVAL = "a number in [0, 1)"

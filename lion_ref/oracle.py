@@ -14,16 +14,14 @@ from __future__ import annotations
 import math
 from enum import Enum
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
+from lion_ref.arithmetic import Array
 from lion_ref.dtypes import check_dtypes
 from lion_ref.hyperparameters import NON_NEGATIVE, Hyperparameters
 from lion_ref.rational import FORMATS, Format, round_fraction
-
-if TYPE_CHECKING:
-    from lion_ref.arithmetic import Array
 
 
 class Kind(Enum):

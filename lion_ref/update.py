@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from lion_ref.arithmetic import Array, require_default_environment, round_to
 from lion_ref.checks import as_array, check_shapes
@@ -13,9 +14,6 @@ from lion_ref.dialects import dialect
 from lion_ref.dtypes import check_dtypes
 from lion_ref.hyperparameters import Hyperparameters, Scalars, round_scalars
 from lion_ref.semantics import CANONICAL, Semantics
-
-if TYPE_CHECKING:
-    from numpy.typing import ArrayLike
 
 Update = Callable[[Array, Array, Array], tuple[Array, Array]]
 

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
-from lion_ref.arithmetic import round_to
+from lion_ref.arithmetic import Array, round_to
 from lion_ref.dtypes import STORAGE_DTYPES
 from lion_ref.rational import FORMATS
 
-Array = NDArray[Any]
 Triple = tuple[str, str, str]
 
 LEARNING_RATES = (0.0, 5e-324, 2.0**-149, 1e-30, 1e-4, 0.1, 2.0**-24, 2.0**-9, 0.5, 1.0, 3e38)

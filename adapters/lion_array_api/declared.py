@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import array_api_compat
 import numpy as np
 
 from lion_array_api.checks import common_namespace, compute_name
 from lion_array_api.function import step
+from lion_ref import Semantics
 from lion_ref.declared import telling, told
-
-if TYPE_CHECKING:
-    from lion_ref import Semantics
 
 
 def declared_semantics(array: Any) -> Semantics:

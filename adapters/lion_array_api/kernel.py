@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from lion_ref.hyperparameters import Scalars
+from lion_ref.hyperparameters import Scalars
 
 
 def update(xp: Any, theta: Any, m: Any, g: Any, scalars: Scalars) -> tuple[Any, Any]:

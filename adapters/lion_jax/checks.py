@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import jax
 import jax.numpy as jnp
@@ -12,9 +13,6 @@ import numpy as np
 from lion_jax.mask import as_boolean, is_none, spread
 from lion_ref.checks import check_shapes
 from lion_ref.dtypes import LEGAL_DTYPES, STORAGE_DTYPES, check_dtypes, storage_name
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 Tree = Any
 UpdateDtype = Literal["compute", "params"]

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from lion_ref.dtypes import check_dtypes
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 
 def check_gradients(gradients: Sequence[Any], variables: Sequence[Any]) -> list[Any]:

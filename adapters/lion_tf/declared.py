@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING
 
 import tensorflow as tf
 
+from lion_ref import Semantics
 from lion_ref.declared import telling, told
 from lion_tf.kernel import update
 from lion_tf.scalars import scalars_for
-
-if TYPE_CHECKING:
-    from lion_ref import Semantics
 
 
 def declared_semantics(device: str | None = None) -> Semantics:

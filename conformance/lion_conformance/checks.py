@@ -6,10 +6,12 @@ check has its own verdict and its own counterexample.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from enum import Enum
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from lion_conformance.cases.case import Case
 from lion_conformance.cases.feed import feed_random, fixed, swept
 from lion_conformance.cases.fixed import ordinary_case
 from lion_conformance.diagnosis.explain import explained
@@ -20,30 +22,24 @@ from lion_conformance.ports.protocol import (
     ChangedResultError,
     Port,
     PortError,
+    Triple,
 )
 from lion_conformance.report.counterexample import Counterexample
+from lion_conformance.report.findings import DtypeResult
+from lion_conformance.report.origin import Origin
+from lion_conformance.report.report import Report
 from lion_conformance.report.table import meaning
 from lion_conformance.runs import tape
 from lion_conformance.runs.all import affordable, judge_runs
 from lion_conformance.runs.other_process import judge_elsewhere, why_not
 from lion_conformance.runs.shortest_run import refused_alone, smallest
-from lion_conformance.verdict.failure import Failure
+from lion_conformance.runs.tape import TapeResult
+from lion_conformance.verdict.failure import Failure, RunFailure
 from lion_conformance.verdict.tally import Tally
 from lion_conformance.verdict.verdict import Verdict
 from lion_conformance.verify import check_budget, report_on, result_of, with_refusals
 from lion_ref.acceptance import judge
 from lion_ref.arithmetic import all_same_bits
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from lion_conformance.cases.case import Case
-    from lion_conformance.ports.protocol import Triple
-    from lion_conformance.report.findings import DtypeResult
-    from lion_conformance.report.origin import Origin
-    from lion_conformance.report.report import Report
-    from lion_conformance.runs.tape import TapeResult
-    from lion_conformance.verdict.failure import RunFailure
 
 
 class Check(Enum):

@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 import shlex
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from lion_conformance.diagnosis.search import diagnosis
 from lion_conformance.ports.backends import BACKENDS
@@ -25,17 +26,13 @@ from lion_conformance.report import (
     reproduction,
 )
 from lion_conformance.report.origin import Origin
+from lion_conformance.report.report import Report
 from lion_conformance.runner import Options, judge_backends, run
 from lion_conformance.vectors import document as vectors
 from lion_conformance.verdict.known_answers import check, summary
 from lion_conformance.verdict.verdict import Verdict
 from lion_conformance.verify import MAX_EXAMPLES, verify
 from lion_ref import STORAGE_DTYPES
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from lion_conformance.report.report import Report
 
 DEFAULT_FOLDER = Path("build", "lion-conformance")
 AS_DECLARED, FELL_SHORT, NOT_RUN = 0, 1, 2

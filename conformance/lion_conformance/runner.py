@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import queue as queues
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -16,23 +17,17 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from lion_conformance.ports.backends import BACKENDS, NotRunnable, backend, load
+from lion_conformance.ports.backends import BACKENDS, Backend, NotRunnable, backend, load
 from lion_conformance.ports.dtypes import asked_for, check_names, spelled, takes_some
+from lion_conformance.ports.protocol import Port, Triple
 from lion_conformance.report.findings import versions
 from lion_conformance.report.origin import Origin
 from lion_conformance.report.report import Report
 from lion_conformance.runs import tape
 from lion_conformance.verify import MAX_EXAMPLES, check_budget, verify
-from lion_ref import STORAGE_DTYPES
-
-if TYPE_CHECKING:
-    import queue as queues
-
-    from lion_conformance.ports.backends import Backend
-    from lion_conformance.ports.protocol import Port, Triple
-    from lion_ref import Semantics
+from lion_ref import STORAGE_DTYPES, Semantics
 
 Events = Callable[["Event"], None]
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from lion_conformance.cases.case import Case
 from lion_conformance.cases.feed import feed
 from lion_conformance.diagnosis.explain import explained
 from lion_conformance.ports.callable import from_callable
@@ -22,11 +23,7 @@ from lion_conformance.runs.shortest_run import refused_alone, smallest
 from lion_conformance.verdict.sentences import sentence, wherever_it_answers
 from lion_conformance.verdict.tally import Tally
 from lion_conformance.verdict.verdict import Verdict
-from lion_ref import CANONICAL
-
-if TYPE_CHECKING:
-    from lion_conformance.cases.case import Case
-    from lion_ref import Semantics
+from lion_ref import CANONICAL, Semantics
 
 MAX_EXAMPLES = 25
 """Cases for each dtype of θ; each holds tens of thousands of elements."""

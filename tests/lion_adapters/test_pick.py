@@ -8,16 +8,14 @@ import json
 import os
 import subprocess
 import sys
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 import lion_adapters
 from lion_adapters import arrays, pick
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 LEGAL = "legal: 'torch', 'jax', 'tensorflow', 'numpy', 'array-api', or arrays of one of them"
 FRAMEWORKS = {"torch", "jax", "tensorflow", "keras", "array_api_compat", "dask", "array_api_strict"}

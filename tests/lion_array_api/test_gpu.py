@@ -6,13 +6,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 import lion_array_api
 import lion_ref
 from lion_array_api import declared_semantics, kernel
 from lion_ref import CANONICAL, Semantics, legal_triples
-from lion_ref.arithmetic import same_bits
+from lion_ref.arithmetic import Array, same_bits
 from tests.adversarial import elements, hyperparameters
 
 try:
@@ -24,7 +23,6 @@ except ImportError:
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(bool(MISSING), reason=MISSING)]
 
-Array = NDArray[Any]
 Triple = tuple[str, str, str]
 
 SMALLEST = float(np.finfo(np.float32).smallest_normal)

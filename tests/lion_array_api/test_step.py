@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 import lion_array_api
 import lion_ref
 from lion_array_api import checks, declared_semantics
 from lion_ref import Semantics, legal_triples
-from lion_ref.arithmetic import same_bits
+from lion_ref.arithmetic import Array, same_bits
 from lion_ref.dtypes import STORAGE_DTYPES
 from tests.adversarial import elements, hyperparameters
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-Array = NDArray[Any]
 Triple = tuple[str, str, str]
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ import pytest
 import lion_ref
 from lion_conformance import Port, Report, Verdict, verify
 from lion_conformance.diagnosis.explain import NOT_ALWAYS
-from lion_conformance.ports.dtypes import asked_for
+from lion_conformance.ports.dtypes import Dtypes, asked_for
 from lion_conformance.runs.all import judge_runs
 from lion_conformance.runs.script import triples_of
 from lion_conformance.verdict.tally import Tally
@@ -22,12 +23,7 @@ from tests.lion_conformance.mutants import table
 from tests.lion_conformance.mutants.catalogue import THEMES, Mutant, load
 from tests.lion_conformance.mutants.sessions import right_session
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from lion_conformance.ports.dtypes import Dtypes
-
-    Step = Callable[..., Any]
+Step = Callable[..., Any]
 
 CATALOGUE = load()
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -16,9 +17,11 @@ from lion_ref import CANONICAL, Semantics, legal_triples
 from lion_ref import step as canonical_step
 from lion_ref.arithmetic import round_to, same_bits
 from lion_ref.dtypes import STORAGE_DTYPES
-from tests.adversarial import elements, hyperparameters
+from tests.adversarial import Triple, elements, hyperparameters
 from tests.lion_jax.doors import (
     DOORS,
+    Arrays,
+    Train,
     by_step,
     difference,
     jitted,
@@ -27,12 +30,6 @@ from tests.lion_jax.doors import (
     run,
     run_tree,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from tests.adversarial import Triple
-    from tests.lion_jax.doors import Arrays, Train
 
 NARROW = [t for t in legal_triples() if t[0] != "float64"]
 SIZE = 5003

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -14,9 +15,6 @@ from jax.sharding import AxisType, NamedSharding, PartitionSpec
 import lion_jax
 from lion_ref.arithmetic import same_bits
 from tests.lion_jax.doors import by_step, normal
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 orbax = pytest.importorskip("orbax.checkpoint", reason="the round trip needs orbax-checkpoint")
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -23,10 +25,6 @@ from tests.lion_jax.doors import (
     reference,
 )
 from tests.lion_jax.test_contexts import unfenced
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
 
 SIZE = 1000
 DTYPES = pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])

@@ -6,7 +6,8 @@ fences away shows in the bits, a test says so.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -17,9 +18,6 @@ import pytest
 import lion_jax
 from lion_jax import kernel, rounding
 from tests.lion_jax.doors import by_apply_updates, by_step, difference, normal, reference
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 SCALARS = {"lr": 0.01, "weight_decay": 0.1}
 SIZE = 4099

@@ -6,7 +6,8 @@ without it a gradient through a step would silently be zero.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -20,9 +21,6 @@ from lion_ref.arithmetic import same_bits
 from lion_ref.dtypes import STORAGE_DTYPES
 from tests.lion_jax.doors import by_apply_updates, by_step, normal, reference
 from tests.lion_jax.test_contexts import from_init
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 DOOR = pytest.mark.parametrize("door", [by_apply_updates, by_step])
 

@@ -8,7 +8,8 @@ and nowhere else, and so does every array that comes in. What a GPU's compiler m
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -18,9 +19,6 @@ import lion_jax
 from lion_ref import legal_triples
 from tests.lion_jax.doors import by_apply_updates, by_step
 from tests.lion_jax.test_contexts import unfenced
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 SHAPE = (7, 11)
 DOOR = pytest.mark.parametrize("door", [by_apply_updates, by_step])

@@ -5,7 +5,8 @@ Each is one in which a step is traced or run in another way; the bits are those 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -14,9 +15,6 @@ import pytest
 
 import lion_jax
 from tests.lion_jax.doors import by_apply_updates, by_step, difference, normal, reference
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 SCALARS = {"lr": 0.25, "weight_decay": 0.1}
 DOOR = pytest.mark.parametrize("door", [by_apply_updates, by_step])

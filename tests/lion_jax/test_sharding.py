@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -21,9 +22,6 @@ from tests.lion_jax.doors import (
     normal,
     reference,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 # JAX declares no types for these two.
 P: Any = PartitionSpec

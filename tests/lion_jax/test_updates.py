@@ -7,9 +7,10 @@ gradient_accumulation) are here as behaviours; the other mode is shown to lack e
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from functools import cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -33,9 +34,6 @@ from tests.lion_jax.doors import (
 )
 from tests.lion_jax.test_contexts import unfenced
 from tests.lion_jax.test_lowered import uses
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 HALF = pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
 DOCUMENTATION = Path(__file__).parents[2] / "docs" / "lion_jax.md"

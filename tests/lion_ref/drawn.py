@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
 
 from lion_ref import Semantics
 from lion_ref.semantics import choices
-
-if TYPE_CHECKING:
-    import numpy as np
 
 
 def random_semantics(rng: np.random.Generator, **fixed: Any) -> Semantics:

@@ -13,18 +13,16 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from ml_dtypes import bfloat16
-from numpy.typing import NDArray
 
 from lion_ref import CANONICAL, STORAGE_DTYPES, Semantics, accepts, bounds, legal_triples, step
 from lion_ref.acceptance import Reason, judge, sign_set
-from lion_ref.arithmetic import bits, round_to
+from lion_ref.arithmetic import Array, bits, round_to
 from lion_ref.bounds import Problem
 from lion_ref.hyperparameters import Hyperparameters
 from lion_ref.rational import FORMATS
 from tests.adversarial import elements, hyperparameters
 from tests.lion_ref.drawn import random_semantics
 
-Array = NDArray[Any]
 Triple = tuple[str, str, str]
 
 

@@ -8,29 +8,24 @@ import platform
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import hypothesis.strategies as st
 import numpy as np
 import pytest
 from hypothesis import given, settings
-from numpy.typing import NDArray
 
 import lion_ref
-from lion_ref.arithmetic import bits, fma, require_default_environment, round_to, same_bits
+from lion_ref.arithmetic import Array, bits, fma, require_default_environment, round_to, same_bits
 from lion_ref.dtypes import STORAGE_DTYPES
 from lion_ref.flushing import Flush
 from lion_ref.rational import FORMATS, round_fraction
+from lion_ref.semantics import Subnormals
 from tests.adversarial import values
 from tests.exact import exact_fma, exact_product, rounded
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from lion_ref.semantics import Subnormals
-
-Array = NDArray[Any]
 Fma = Any  # fma's signature
 WIDE = pytest.mark.parametrize("dtype", ["float32", "float64"])
 FEW = settings(max_examples=300, derandomize=True, deadline=None, database=None)

@@ -16,12 +16,10 @@ import pytest
 from numpy.typing import NDArray
 
 from lion_ref import CANONICAL, STORAGE_DTYPES, Semantics, step
-from lion_ref.arithmetic import same_bits
+from lion_ref.arithmetic import Array, same_bits
 from lion_ref.rational import FORMATS, round_fraction
 from tests.adversarial import elements, hyperparameters
 from tests.lion_ref.drawn import random_semantics
-
-Array = NDArray[Any]
 
 
 @dataclass

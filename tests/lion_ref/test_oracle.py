@@ -6,25 +6,21 @@ hand decide about the oracle.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 import hypothesis.strategies as st
 import ml_dtypes
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
-from numpy.typing import NDArray
 
 import lion_ref
 from lion_ref import Semantics, legal_triples, oracle
-from lion_ref.arithmetic import bits, same_bits
+from lion_ref.arithmetic import Array, bits, same_bits
 from lion_ref.dtypes import STORAGE_DTYPES
 from tests.adversarial import elements, hyperparameters
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-Array = NDArray[Any]
 Triple = tuple[str, str, str]
 Step = Any  # lion_ref.step's signature
 BFLOAT16 = np.dtype(ml_dtypes.bfloat16)

@@ -8,8 +8,8 @@ else to the nearer. Infinity is the pattern after the largest number: where the 
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable, Iterable
 from fractions import Fraction
-from typing import TYPE_CHECKING
 
 import hypothesis.strategies as st
 import numpy as np
@@ -20,10 +20,7 @@ from lion_ref.arithmetic import bits
 from lion_ref.dtypes import STORAGE_DTYPES
 from lion_ref.rational import FORMATS, round_fraction
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
-    Rounding = Callable[[Fraction, str], Fraction | float]
+Rounding = Callable[[Fraction, str], Fraction | float]
 
 INFINITY = {"float16": 0x7C00, "bfloat16": 0x7F80, "float32": 0x7F80_0000, "float64": 0x7FF << 52}
 MANTISSA_BITS = {"float16": 10, "bfloat16": 7, "float32": 23, "float64": 52}

@@ -9,13 +9,10 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from lion_ref import accepts, step
-from lion_ref.arithmetic import bits, same_bits
+from lion_ref.arithmetic import Array, bits, same_bits
 from tests.adversarial import elements
-
-Array = NDArray[Any]
 
 SCALARS: dict[str, Any] = {"lr": 0.1, "beta1": 0.9, "beta2": 0.99, "weight_decay": 0.1}
 

@@ -6,19 +6,16 @@ wrong with them; the right one, computed in the same way, is accepted everywhere
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from lion_ref import STORAGE_DTYPES, accepts, step
 from lion_ref.acceptance import Reason, judge
+from lion_ref.arithmetic import Array
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-Array = NDArray[Any]
 Result = tuple[Array, Array]
 Update = Any  # (θ, m, g, lr, b1, b2, wd) -> (θ', m') in float64
 

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from lion_ref import CANONICAL, STORAGE_DTYPES, Semantics, legal_triples, step
 from lion_ref.arithmetic import round_to, same_bits
@@ -21,7 +20,6 @@ from lion_ref.hyperparameters import Hyperparameters
 from lion_ref.semantics import choices
 from tests.adversarial import elements, hyperparameters
 
-Array = NDArray[Any]
 Triple = tuple[str, str, str]
 
 

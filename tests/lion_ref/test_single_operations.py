@@ -9,22 +9,18 @@ rounding; infinities, NaNs and the signs of zeros follow IEEE 754's tables (test
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
-from lion_ref.arithmetic import bits, round_to, same_bits
+from lion_ref.arithmetic import Array, bits, round_to, same_bits
 from lion_ref.dtypes import STORAGE_DTYPES
 from lion_ref.rational import FORMATS, round_fraction
 from tests.exact import exact_product, exact_sum, rounded
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-Array = NDArray[Any]
 Operation = Any  # of one array and one number
 
 ALL = np.arange(1 << 16).astype(np.uint16).view(np.float16)

@@ -4,23 +4,19 @@ from __future__ import annotations
 
 import itertools
 import tracemalloc
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 import ml_dtypes
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from lion_ref import STORAGE_DTYPES, Semantics, legal_triples, oracle, step
-from lion_ref.arithmetic import bits, same_bits
+from lion_ref.arithmetic import Array, bits, same_bits
 from lion_ref.rational import FORMATS
 from lion_ref.update import BLOCK
 from tests.adversarial import elements
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-Array = NDArray[Any]
 Triple = tuple[str, str, str]
 
 SCALARS: dict[str, Any] = {"lr": 0.1, "beta1": 0.9, "beta2": 0.99, "weight_decay": 0.1}

@@ -10,20 +10,19 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+
+from lion_ref.arithmetic import Array
 
 os.environ["KERAS_BACKEND"] = "tensorflow"
+
+from collections.abc import Callable
 
 import keras
 import tensorflow as tf
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-Array = NDArray[Any]
 STEPS, REPLICAS, SIZE = 4, 2, 33
 RATES = {"lr": 2.0**-6, "weight_decay": 0.125}
 

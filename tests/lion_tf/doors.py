@@ -10,15 +10,13 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from numpy.typing import NDArray
 
 import lion_ref
 import lion_tf
-from lion_ref.arithmetic import same_bits
+from lion_ref.arithmetic import Array, same_bits
 from lion_ref.dtypes import STORAGE_DTYPES
 from lion_tf import kernel, rounding
 
-Array = NDArray[Any]
 Apply = Callable[[Any, Sequence[Any], Sequence[Any]], Any]
 Pair = tuple[Array, Array]
 

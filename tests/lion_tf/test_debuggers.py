@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Self
+from pathlib import Path
+from typing import Any, Self
 
 import keras
 import numpy as np
@@ -23,10 +25,6 @@ from tests.lion_tf.doors import (
     state,
     two_tables,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
 
 RATES = {"lr": 1e-3, "weight_decay": 0.1}
 DOORS = pytest.mark.parametrize("door", ["eager", "function"])

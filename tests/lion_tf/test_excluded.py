@@ -7,7 +7,8 @@ import itertools
 import json
 import re
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -18,9 +19,6 @@ from lion_tf import Lion, excluded
 from lion_tf.excluded import Excluded
 from tests.lion_tf.doors import normal
 from tests.lion_tf.test_saving import same_state
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 HOWS = ("var_list", "var_names", "whole name", "both")
 HOW = pytest.mark.parametrize("how", HOWS)

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import keras
 import pytest
 
 from lion_tf import Lion, excluded
 from tests.lion_tf.doors import normal
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 WORDS = pytest.mark.parametrize("word", ["var_list", "var_names"])
 QUICK = {("var_list", "config"), ("var_list", "config from before"), ("var_names", "file")}

@@ -8,9 +8,8 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from numpy.typing import NDArray
 
-from lion_ref.arithmetic import same_bits
+from lion_ref.arithmetic import Array, same_bits
 from lion_tf import Lion, kernel
 from tests.lion_tf.doors import (
     DOORS,
@@ -24,7 +23,6 @@ from tests.lion_tf.doors import (
     variable,
 )
 
-Array = NDArray[Any]
 Piecewise = keras.optimizers.schedules.PiecewiseConstantDecay
 
 SIZE = 64

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -12,9 +13,6 @@ import tensorflow as tf
 from lion_ref.arithmetic import same_bits
 from lion_tf import Lion
 from tests.lion_tf.doors import difference, normal, reference
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 Piecewise = keras.optimizers.schedules.PiecewiseConstantDecay
 ARGUMENTS: dict[str, Any] = {

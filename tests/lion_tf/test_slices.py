@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import itertools
 import re
+from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import keras
 import numpy as np
@@ -24,9 +25,6 @@ from tests.lion_tf.doors import (
     two_tables,
     variable,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 Slices = tf.IndexedSlices
 WHERE = (4, 1, 4, 0)  # row 4 twice; rows 2, 3 and 5 not at all

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import pytest
 
+from lion_conformance import Port
 from lion_conformance.ports.tensorflow import ports
 from lion_conformance.runs.all import judge_runs
 from lion_conformance.runs.other_process import judge_elsewhere
 from lion_conformance.verdict.tally import Tally
-
-if TYPE_CHECKING:
-    from lion_conformance import Port
 
 pytestmark = pytest.mark.clause("C30")
 

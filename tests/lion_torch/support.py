@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 from hypothesis import strategies as st
 
 import lion_ref
-from lion_ref.arithmetic import round_to, same_bits
+from lion_ref.arithmetic import Array, round_to, same_bits
 from lion_ref.dtypes import STORAGE_DTYPES
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from numpy.typing import NDArray
-
-    Array = NDArray[Any]
 
 _INTEGERS = {2: (np.int16, torch.int16), 4: (np.int32, torch.int32), 8: (np.int64, torch.int64)}
 NAMES = {getattr(torch, name): name for name in STORAGE_DTYPES}

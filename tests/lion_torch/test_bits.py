@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -20,9 +21,6 @@ from tests.lion_torch.support import (
     large,
 )
 from tests.lion_torch.wrong import RIGHT, WRONG
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 PATHS: dict[str, dict[str, Any]] = {
     "default": {},

@@ -5,9 +5,10 @@ from __future__ import annotations
 import copy
 import json
 import pickle
+from collections.abc import Callable
 from contextlib import suppress
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import ml_dtypes
 import numpy as np
@@ -21,9 +22,6 @@ from torch.distributed.checkpoint.state_dict import (
 
 from lion_torch import Lion
 from tests.lion_torch.runs import bits, copies, saved, start, train
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 CHOICES: list[dict[str, Any]] = [
     {"lr": 1},

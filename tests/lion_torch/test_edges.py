@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 import json
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,9 +18,6 @@ from lion_ref import step
 from lion_ref.arithmetic import same_bits
 from lion_torch.kernel import products
 from tests.repo.preloaded import Program, run
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 PATHS: list[dict[str, Any]] = [{}, {"foreach": True}, {"fused": True}]
 

@@ -6,15 +6,12 @@ import argparse
 import math
 import sys
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from benchmarks.results import RESULTS, Report, add_save_option, command_line, in_rounds, ratio
 from benchmarks.shapes import SETS
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def save_option(*words: str) -> Path | None:

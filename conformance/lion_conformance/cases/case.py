@@ -7,19 +7,16 @@ Hypothesis the same decisions are drawn by NumPy's generator.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
+from lion_conformance.ports.protocol import ScalarArguments, Triple
 from lion_ref import STORAGE_DTYPES
 from lion_ref.arithmetic import Array, round_to
 from lion_ref.rational import FORMATS
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
-    from lion_conformance.ports.protocol import ScalarArguments, Triple
 
 T = TypeVar("T")
 Shape = tuple[int, ...]

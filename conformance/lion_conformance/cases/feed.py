@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from lion_conformance.cases.case import Case, Seeded, build
 from lion_conformance.cases.fixed import fixed_cases
 from lion_conformance.cases.sweep import sweep
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from lion_conformance.ports.protocol import Triple
+from lion_conformance.ports.protocol import Triple
 
 KEPT: Final = 4
 """Dtypes of θ for which cases are kept."""

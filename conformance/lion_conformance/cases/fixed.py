@@ -8,14 +8,15 @@ the few that the random cases draw from.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import product
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from lion_conformance.cases.case import NEARLY, ORDINARY, Case, adversarial
+from lion_conformance.cases.case import NEARLY, ORDINARY, Case, Shape, adversarial
 from lion_conformance.cases.overflow import momentum_overflows, param_overflows
 from lion_conformance.ports.layouts import (
     channels_last,
@@ -28,15 +29,9 @@ from lion_conformance.ports.layouts import (
     shifted,
     transposed,
 )
+from lion_conformance.ports.protocol import Triple
 from lion_ref import STORAGE_DTYPES
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-
-    from lion_conformance.cases.case import Shape
-    from lion_conformance.ports.protocol import Triple
-    from lion_ref.arithmetic import Array
-
+from lion_ref.arithmetic import Array
 
 SIZES = (
     *range(2, 130),

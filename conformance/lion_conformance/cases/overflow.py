@@ -6,22 +6,18 @@ number, differs nowhere else.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from collections.abc import Iterator
+from typing import Final
 
 import numpy as np
 
 from lion_conformance.cases.case import Case
+from lion_conformance.ports.protocol import Triple
 from lion_ref import STORAGE_DTYPES
 from lion_ref.arithmetic import Array, round_to
 from lion_ref.bounds import maximum
 from lion_ref.dtypes import compute_dtype
 from lion_ref.rational import FORMATS
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from lion_conformance.ports.protocol import Triple
-
 
 PARTS: Final = (1 - 2.0**-10, 1.0, 1.5)
 """Of half a unit in the last place beyond the largest number: rounded down, a tie, beyond it.

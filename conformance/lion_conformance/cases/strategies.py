@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import seed as seeded
 from hypothesis import strategies as st
 
 from lion_conformance.cases.case import Case, build
+from lion_conformance.ports.protocol import Triple
 from lion_ref import legal_triples
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from lion_conformance.ports.protocol import Triple
 
 T = TypeVar("T")
 

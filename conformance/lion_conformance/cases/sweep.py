@@ -7,23 +7,18 @@ numbers is one that somebody would write down.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lion_conformance.cases.case import BETAS, ORDINARY, PROFILES, Case, adversarial
 from lion_conformance.ports import layouts
+from lion_conformance.ports.protocol import Triple
 from lion_ref import STORAGE_DTYPES
 from lion_ref.arithmetic import Array, round_to
 from lion_ref.rational import FORMATS
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from numpy.typing import NDArray
-
-    from lion_conformance.ports.protocol import Triple
-
 
 SWEEP: Final = 160
 FEW: Final = 24

@@ -8,23 +8,19 @@ the same output of the same input: empty for nearly all.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import numpy as np
 
 from lion_conformance.cases.case import Case
+from lion_conformance.ports.protocol import ScalarArguments
 from lion_ref import STORAGE_DTYPES, Semantics
+from lion_ref.arithmetic import Array
 from lion_ref.semantics import choices
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from lion_conformance.ports.protocol import ScalarArguments
-    from lion_ref.arithmetic import Array
-
 
 PATH: Final = Path(__file__).parents[1] / "data" / "canaries.json"
 

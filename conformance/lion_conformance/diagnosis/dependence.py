@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final
 
 import numpy as np
 
+from lion_conformance.cases.case import Case
 from lion_conformance.diagnosis import probes
-from lion_conformance.ports.protocol import run_once
+from lion_conformance.diagnosis.evidence import Evidence
+from lion_conformance.ports.protocol import Port, Triple, run_once
 from lion_ref.arithmetic import Array, all_same_bits
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-
-    from lion_conformance.cases.case import Case
-    from lion_conformance.diagnosis.evidence import Evidence
-    from lion_conformance.ports.protocol import Port, Triple
-
 
 PIECE: Final = 7
 """Elements of a short array: less than a vector."""

@@ -14,16 +14,13 @@ The search of a diagnosis need not tell them apart, and could not.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from lion_conformance.ports.protocol import Triple
+from lion_ref import Semantics
 from lion_ref.dtypes import compute_dtype
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from lion_conformance.ports.protocol import Triple
-    from lion_ref import Semantics
 
 
 def simplest_equivalent(semantics: Semantics, triples: Sequence[Triple]) -> Semantics:

@@ -4,23 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 import lion_ref
+from lion_conformance.cases.case import Case
 from lion_conformance.diagnosis.probes import steady
+from lion_ref import Semantics
 from lion_ref.arithmetic import Array, Mask, round_to, same_bits
 from lion_ref.dialects import dialect
 from lion_ref.dtypes import compute_dtype
 from lion_ref.hyperparameters import Hyperparameters
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from lion_conformance.cases.case import Case
-    from lion_ref import Semantics
-
 
 HEAD, TELLING, ORDINARY = 48, 64, 48
 

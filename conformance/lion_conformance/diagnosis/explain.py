@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import lion_ref
+from lion_conformance.cases.case import Case
 from lion_conformance.cases.feed import feed
 from lion_conformance.diagnosis.equivalent import simplest_equivalent
 from lion_conformance.diagnosis.search import (
@@ -15,32 +17,24 @@ from lion_conformance.diagnosis.search import (
     PLACE,
     UNKNOWN,
     Diagnosis,
+    Scope,
     Search,
     any_case,
     in_widest_scope,
 )
-from lion_conformance.ports.protocol import PortError, RaisedError, run_once
-from lion_conformance.report.counterexample import Value
+from lion_conformance.ports.protocol import Port, PortError, RaisedError, run_once
+from lion_conformance.ports.refusal import Refusal
+from lion_conformance.report.counterexample import Counterexample, Value
+from lion_conformance.report.findings import DtypeResult
 from lion_conformance.runs.avoiding import avoiding
 from lion_conformance.runs.fixed import fixed_runs
 from lion_conformance.runs.follow import answers
 from lion_conformance.verdict.refusals import usual
 from lion_conformance.verdict.sentences import sentence
 from lion_conformance.verdict.verdict import Verdict
+from lion_ref import Semantics
 from lion_ref.acceptance import Reason
 from lion_ref.arithmetic import Array, all_same_bits
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from lion_conformance.cases.case import Case
-    from lion_conformance.diagnosis.search import Scope
-    from lion_conformance.ports.protocol import Port
-    from lion_conformance.ports.refusal import Refusal
-    from lion_conformance.report.counterexample import Counterexample
-    from lion_conformance.report.findings import DtypeResult
-    from lion_ref import Semantics
-
 
 NOT_ALWAYS: Final = "but not at every call: what it gives depends on those before (SPEC C12)"
 

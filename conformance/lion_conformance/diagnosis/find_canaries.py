@@ -9,22 +9,19 @@ stirs the fewest other choices is taken, and its values are made shorter for as 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import numpy as np
 
+from lion_conformance.cases.case import Case
 from lion_conformance.diagnosis import probes
 from lion_conformance.diagnosis.canaries import PATH, Canary, questions
 from lion_conformance.verdict.smallest_case import simpler_cases
 from lion_ref import CANONICAL, STORAGE_DTYPES, Semantics, step
 from lion_ref.arithmetic import Array, bits, same_bits
 from lion_ref.semantics import choices
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from lion_conformance.cases.case import Case
 
 OUTPUTS: Final = ("param", "momentum")
 

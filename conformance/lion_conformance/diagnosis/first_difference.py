@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 import lion_ref
 from lion_conformance.diagnosis.evidence import Evidence, Part
+from lion_ref import Semantics
 from lion_ref.arithmetic import Array, bits
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
-    from lion_ref import Semantics
-
 
 X, Y, SUM = "x = β2 ⊗ m", "y = (1-β2) ⊗ g", "m' = x ⊕ y"
 A, B, C = "a = β1 ⊗ m", "b = (1-β1) ⊗ g", "c = a ⊕ b"

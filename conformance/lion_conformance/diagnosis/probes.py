@@ -8,21 +8,17 @@ however c was rounded, and θ' speaks of the step and the decay alone.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import numpy as np
 
 from lion_conformance.cases.case import Case, adversarial
+from lion_conformance.ports.protocol import ScalarArguments, Triple
 from lion_ref import STORAGE_DTYPES
 from lion_ref.arithmetic import Array, Mask, round_to
 from lion_ref.rational import FORMATS
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from lion_conformance.ports.protocol import ScalarArguments, Triple
-
 
 SIZE: Final = 2_053
 """Elements of a case: one shape, so that compiled ports compile once; odd, to have a tail."""

@@ -8,35 +8,29 @@ seen on which the canonical one gives other bits.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
 from itertools import product
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-from lion_conformance.cases.case import ORDINARY_IN_WORDS, ordinary
+from lion_conformance.cases.case import ORDINARY_IN_WORDS, Case, ordinary
 from lion_conformance.diagnosis import canaries, probes, special_values
 from lion_conformance.diagnosis.dependence import depends_on_place, differs_again, differs_alone
 from lion_conformance.diagnosis.equivalent import simplest_equivalent
 from lion_conformance.diagnosis.evidence import Evidence, Part
 from lion_conformance.diagnosis.first_difference import FirstDifference, find_first_difference
 from lion_conformance.ports.callable import from_callable
-from lion_conformance.ports.dtypes import asked_for, spelled
-from lion_conformance.ports.protocol import Port, PortError, RaisedError, run_once
+from lion_conformance.ports.dtypes import Asked, Dtypes, asked_for, spelled
+from lion_conformance.ports.protocol import Port, PortError, RaisedError, Triple, run_once
+from lion_conformance.ports.refusal import Refusal
 from lion_conformance.verdict.refusals import Scalars, refusals_of
 from lion_conformance.verdict.sentences import sentence, wherever_it_answers
 from lion_conformance.verdict.tally import Tally
 from lion_ref import CANONICAL, Semantics
 from lion_ref.semantics import choices
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
-
-    from lion_conformance.cases.case import Case
-    from lion_conformance.ports.dtypes import Asked, Dtypes
-    from lion_conformance.ports.protocol import Triple
-    from lion_conformance.ports.refusal import Refusal
-
-    Scope = Callable[[Case], bool]
+Scope = Callable[[Case], bool]
 
 UNKNOWN: Final = "no semantics of SPEC C16 gives these bits"
 PLACE: Final = f"{UNKNOWN}: an element's bits depend on where it stands in its array (SPEC C12)"

@@ -9,19 +9,16 @@ from __future__ import annotations
 
 from functools import lru_cache
 from itertools import product
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import numpy as np
 
 from lion_conformance.cases.case import Case
 from lion_conformance.diagnosis.probes import SIZE
+from lion_conformance.ports.protocol import Triple
 from lion_ref import STORAGE_DTYPES
 from lion_ref.arithmetic import round_to
 from lion_ref.rational import FORMATS
-
-if TYPE_CHECKING:
-    from lion_conformance.ports.protocol import Triple
-
 
 SCALARS: Final = ((0.5, 0.9, 0.99, 0.1), (0.3, 0.6, 0.7, 0.0))
 """η, β1, β2, λ of one case each; where λ is 0, an η that no narrow dtype of u has."""

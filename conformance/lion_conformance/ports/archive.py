@@ -7,15 +7,13 @@ from __future__ import annotations
 
 import io
 import json
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from lion_ref import STORAGE_DTYPES
 from lion_ref.arithmetic import Array, bits
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
 
 
 def pack(arrays: Mapping[str, Sequence[Array]], **facts: Any) -> bytes:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any, Unpack
 
 import numpy as np
 
@@ -14,16 +15,10 @@ import lion_array_api
 from lion_conformance.ports.archive import pack, unpack
 from lion_conformance.ports.backends import only_cpu
 from lion_conformance.ports.offers import Offer
-from lion_conformance.ports.protocol import Port, Triple
+from lion_conformance.ports.protocol import Betas, Port, Triple
 from lion_conformance.ports.sessions import ListSession
 from lion_ref import STORAGE_DTYPES, legal_triples
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from typing import Unpack
-
-    from lion_conformance.ports.protocol import Betas
-    from lion_ref.arithmetic import Array
+from lion_ref.arithmetic import Array
 
 
 @dataclass(frozen=True, slots=True)

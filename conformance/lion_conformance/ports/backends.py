@@ -9,10 +9,9 @@ from __future__ import annotations
 import importlib
 import importlib.util
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-if TYPE_CHECKING:
-    from lion_conformance.ports.protocol import Port
+from lion_conformance.ports.protocol import Port
 
 
 @dataclass(frozen=True, slots=True)

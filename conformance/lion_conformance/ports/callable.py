@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any, Unpack
 
 import numpy as np
 
@@ -11,21 +12,16 @@ from lion_conformance.ports.offers import Offer
 from lion_conformance.ports.protocol import (
     LONGEST_NAME,
     UNIFORM,
+    Betas,
     Port,
     PortError,
+    Triple,
     check_unchanged,
 )
+from lion_conformance.ports.refusal import Refusal
 from lion_conformance.ports.sessions import ListSession
+from lion_ref import Semantics
 from lion_ref.arithmetic import Array, bits
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from typing import Unpack
-
-    from lion_conformance.ports.protocol import Betas, Triple
-    from lion_conformance.ports.refusal import Refusal
-    from lion_ref import Semantics
-
 
 OVERLAP_WORK = 100_000
 """Candidates that NumPy may try before it is taken to be too hard whether arrays overlap."""

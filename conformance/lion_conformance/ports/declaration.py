@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 from lion_ref import Semantics
 from lion_ref.semantics import choices
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 
 def not_as_declared(declared: Semantics) -> str:

@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
-from lion_conformance.ports.protocol import UNIFORM
+from lion_conformance.ports.protocol import UNIFORM, Port, Triple
 from lion_ref import STORAGE_DTYPES, legal_triples
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from lion_conformance.ports.protocol import Port, Triple
 
 Dtypes = Iterable["str | Triple"]
 

@@ -6,15 +6,12 @@ dtype has: 4 for the 16-bit dtypes, 8 for float32, 16 for float64. Digits may be
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Sequence
+from typing import Any, Final
 
 import numpy as np
 
 from lion_ref.arithmetic import Array, bits
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
 
 _DIGITS: Final = np.frombuffer(b"0123456789abcdef", np.uint8)
 _NO_DIGIT: Final = 255

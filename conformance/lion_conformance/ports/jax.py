@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
-from typing import TYPE_CHECKING, Any
+from typing import Any, Unpack
 
 import jax
 import jax.numpy as jnp
@@ -15,15 +15,10 @@ import lion_jax
 from lion_conformance.ports.archive import pack, unpack
 from lion_conformance.ports.backends import NotRunnable
 from lion_conformance.ports.offers import Offer
-from lion_conformance.ports.protocol import Port
+from lion_conformance.ports.protocol import Betas, Port
 from lion_conformance.ports.sessions import ListSession
 from lion_ref import legal_triples
-
-if TYPE_CHECKING:
-    from typing import Unpack
-
-    from lion_conformance.ports.protocol import Betas
-    from lion_ref.arithmetic import Array
+from lion_ref.arithmetic import Array
 
 TrainStep = Callable[..., Any]
 

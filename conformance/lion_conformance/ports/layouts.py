@@ -6,14 +6,11 @@ A copy for a port keeps the layout: `like` makes one.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from lion_ref.arithmetic import Array
+from lion_ref.arithmetic import Array
 
 
 def every_second(array: Array) -> Array:

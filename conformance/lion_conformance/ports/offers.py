@@ -6,13 +6,11 @@ What is not named is not judged, and the report says so.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import Enum
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from lion_ref.arithmetic import Array
+from lion_ref.arithmetic import Array
 
 
 class Offer(Enum):

@@ -6,28 +6,29 @@ The program says what it is, then answers batches: a line an element, as hexadec
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from types import TracebackType
+from typing import Any, Final, Self
 
 import numpy as np
 
 from lion_conformance.ports.declaration import semantics_of
 from lion_conformance.ports.hexadecimal import MalformedLine, decode, encode, malformed
 from lion_conformance.ports.process import Conversation, HungError
-from lion_conformance.ports.protocol import LONGEST_NAME, Port, PortError, Session, check_name
+from lion_conformance.ports.protocol import (
+    LONGEST_NAME,
+    Port,
+    PortError,
+    Session,
+    Triple,
+    check_name,
+)
 from lion_conformance.ports.refusal import Refusal
 from lion_conformance.ports.transcript import ELSEWHERE, Form
 from lion_ref import STORAGE_DTYPES, Semantics
+from lion_ref.arithmetic import Array
 from lion_ref.dtypes import check_dtypes
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from types import TracebackType
-    from typing import Self
-
-    from lion_conformance.ports.protocol import Triple
-    from lion_ref.arithmetic import Array
-
 
 GREETING: Final = "lion-pipe 1"
 TIMEOUT: Final = 60.0

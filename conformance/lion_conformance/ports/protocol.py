@@ -7,11 +7,11 @@ A bare callable with lion_ref.step's signature is made one by `callable`.
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from types import NoneType
-from typing import TYPE_CHECKING, Any, Final, Protocol, TypedDict
+from typing import Any, Final, Protocol, TypedDict
 
 import numpy as np
 
@@ -20,9 +20,6 @@ from lion_conformance.ports.offers import Offer
 from lion_conformance.ports.refusal import Refusal
 from lion_ref import STORAGE_DTYPES, Semantics, legal_triples
 from lion_ref.arithmetic import Array, bits, require_default_environment
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
 
 Triple = tuple[str, str, str]
 

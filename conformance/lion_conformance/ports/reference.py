@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Unpack
+from typing import Unpack
 
 import numpy as np
 
 import lion_ref
 from lion_conformance.ports.backends import only_cpu
 from lion_conformance.ports.callable import from_callable
-from lion_conformance.ports.protocol import Port
+from lion_conformance.ports.protocol import Port, ScalarArguments
 from lion_ref import CANONICAL, legal_triples, oracle
-
-if TYPE_CHECKING:
-    from lion_conformance.ports.protocol import ScalarArguments
-    from lion_ref.arithmetic import Array
-
+from lion_ref.arithmetic import Array
 
 SAMPLE = 401
 """Elements of a case that the oracle evaluates; it takes exact arithmetic a second for 20,000."""

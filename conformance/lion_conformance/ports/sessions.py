@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from lion_conformance.ports.protocol import Session
 from lion_conformance.ports.state import recast
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from lion_ref.arithmetic import Array
+from lion_ref.arithmetic import Array
 
 Arrays = tuple[list[Any], list[Any]]
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import weakref
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any, Unpack
 
 import numpy as np
 import tensorflow as tf
@@ -13,16 +14,10 @@ import lion_tf
 from lion_conformance.ports.archive import pack, unpack
 from lion_conformance.ports.backends import NotRunnable
 from lion_conformance.ports.offers import Offer
-from lion_conformance.ports.protocol import Port, Triple
+from lion_conformance.ports.protocol import Betas, Port, Triple
 from lion_conformance.ports.sessions import ListSession
 from lion_ref import legal_triples
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from typing import Unpack
-
-    from lion_conformance.ports.protocol import Betas
-    from lion_ref.arithmetic import Array
+from lion_ref.arithmetic import Array
 
 Key = tuple[tuple[str, tuple[int, ...]], ...]
 

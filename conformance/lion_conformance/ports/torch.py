@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,12 +16,7 @@ from lion_conformance.ports.backends import NotRunnable
 from lion_conformance.ports.offers import Offer
 from lion_conformance.ports.protocol import Port, Session
 from lion_ref import STORAGE_DTYPES, legal_triples
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from lion_ref.arithmetic import Array
-
+from lion_ref.arithmetic import Array
 
 DOORS: dict[str, dict[str, Any]] = {
     "optimizer.step()": {},

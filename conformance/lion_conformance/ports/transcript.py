@@ -6,13 +6,11 @@ that is not legal where it stands, and not the one at which the count no longer 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from lion_conformance.ports.hexadecimal import MalformedLine
+from lion_conformance.ports.hexadecimal import MalformedLine
 
 MORE_LINES: Final = 1000
 """Lines that may come before the last where their number is not known."""

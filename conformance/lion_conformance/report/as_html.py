@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from html import escape
-from typing import TYPE_CHECKING
 
 from lion_conformance.report.cell import details, matrix_cell
+from lion_conformance.report.findings import Findings
 from lion_conformance.report.style import SHEET
 from lion_conformance.report.table import COLUMNS, HEADS, notes, row, totals
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from lion_conformance.report.findings import Findings
 
 
 def render(reports: Sequence[Findings]) -> str:

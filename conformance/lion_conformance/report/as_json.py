@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from lion_conformance.report.counterexample import Accepted, Counterexample
+from lion_conformance.report.findings import DtypeResult, Findings
 from lion_conformance.report.reproduction import SHOWN, reproduction
 from lion_conformance.report.table import meaning
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from lion_conformance.report.counterexample import Accepted, Counterexample
-    from lion_conformance.report.findings import DtypeResult, Findings
-    from lion_ref import Semantics
+from lion_ref import Semantics
 
 SCHEMA_VERSION = 2
 SCHEMA = "lion-report.schema.json"

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import html
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Sequence
 
+from lion_conformance.report.findings import Findings
 from lion_conformance.report.reproduction import SHOWN, reproduction
 from lion_conformance.report.table import (
     COLUMNS,
@@ -18,11 +19,6 @@ from lion_conformance.report.table import (
     totals,
     width_in_words,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from lion_conformance.report.findings import Findings
 
 
 def render(reports: Sequence[Findings]) -> str:

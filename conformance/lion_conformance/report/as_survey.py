@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import platform
 from collections import Counter
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from lion_conformance.cases.case import ORDINARY_IN_WORDS
+from lion_conformance.report.findings import DtypeResult, Findings
 from lion_conformance.verdict.verdict import Verdict
 from lion_ref import STORAGE_DTYPES
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from lion_conformance.report.findings import DtypeResult, Findings
 
 INTRODUCTION: Final = """\
 # Published Lions

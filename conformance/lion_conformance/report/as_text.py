@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
+from lion_conformance.report.findings import Findings
 from lion_conformance.report.table import (
     COLUMNS,
     HEADS,
@@ -16,11 +17,6 @@ from lion_conformance.report.table import (
     totals,
 )
 from lion_conformance.verdict.verdict import Verdict
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from lion_conformance.report.findings import Findings
 
 _MARKS = {
     Verdict.BIT_EXACT: "=",

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 from html import escape
-from typing import TYPE_CHECKING
 
 from lion_conformance.report import plot
+from lion_conformance.report.counterexample import Counterexample
+from lion_conformance.report.findings import DtypeResult, Findings
 from lion_conformance.report.reproduction import SHOWN, reproduction
 from lion_conformance.report.style import CLASSES, MARKS
-from lion_conformance.report.table import meaning, refused, width_in_words
+from lion_conformance.report.table import Cell, meaning, refused, width_in_words
+from lion_conformance.runs.tape import TapeResult
 from lion_conformance.verdict.verdict import Verdict
-
-if TYPE_CHECKING:
-    from lion_conformance.report.counterexample import Counterexample
-    from lion_conformance.report.findings import DtypeResult, Findings
-    from lion_conformance.report.table import Cell
-    from lion_conformance.runs.tape import TapeResult
 
 TAPE = "real gradients"
 SYMBOLS = {"param": "θ", "momentum": "m", "grad": "g"}

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from lion_conformance.cases.case import Case
 from lion_conformance.ports.layouts import layout_of
+from lion_conformance.ports.protocol import ScalarArguments
 from lion_conformance.verdict.accepted_set import AcceptedSet, accepted_sets
-from lion_conformance.verdict.failure import Failure, first_difference
+from lion_conformance.verdict.failure import Failure, RunFailure, first_difference
 from lion_ref import Semantics, step
 from lion_ref.arithmetic import Array, bits
-
-if TYPE_CHECKING:
-    from lion_conformance.cases.case import Case
-    from lion_conformance.ports.protocol import ScalarArguments
-    from lion_conformance.verdict.failure import RunFailure
 
 
 @dataclass(frozen=True, slots=True)

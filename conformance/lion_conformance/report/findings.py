@@ -5,18 +5,15 @@ from __future__ import annotations
 import importlib.metadata
 import platform
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
+from lion_conformance.ports.refusal import Refusal
+from lion_conformance.report.counterexample import Counterexample
 from lion_conformance.report.origin import Origin
+from lion_conformance.runs.tape import TapeResult
+from lion_conformance.verdict.accepted_set import Width
+from lion_conformance.verdict.differences import Difference
 from lion_conformance.verdict.verdict import Verdict
 from lion_ref import Semantics
-
-if TYPE_CHECKING:
-    from lion_conformance.ports.refusal import Refusal
-    from lion_conformance.report.counterexample import Counterexample
-    from lion_conformance.runs.tape import TapeResult
-    from lion_conformance.verdict.accepted_set import Width
-    from lion_conformance.verdict.differences import Difference
 
 PACKAGES = (
     "lion-ref",

@@ -11,24 +11,18 @@ import base64
 import inspect
 import re
 import zlib
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lion_conformance.report import replay, replay_pipe
-from lion_conformance.verdict.accepted_set import accepted_sets
+from lion_conformance.report.counterexample import Counterexample
+from lion_conformance.report.findings import Findings
+from lion_conformance.verdict.accepted_set import AcceptedSet, accepted_sets
 from lion_ref.arithmetic import Array, bits
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
-
-    from numpy.typing import NDArray
-
-    from lion_conformance.report.counterexample import Counterexample
-    from lion_conformance.report.findings import Findings
-    from lion_conformance.verdict.accepted_set import AcceptedSet
-
 
 WORDS = 32
 """Numbers that are written as words; more are packed."""

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from lion_conformance.ports.refusal import Refusal
+from lion_conformance.report.findings import DtypeResult, Findings
+from lion_conformance.verdict.accepted_set import Width
 from lion_conformance.verdict.sentences import sentence
 from lion_conformance.verdict.verdict import Verdict
 from lion_ref import CANONICAL, STORAGE_DTYPES
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from lion_conformance.ports.refusal import Refusal
-    from lion_conformance.report.findings import DtypeResult, Findings
-    from lion_conformance.verdict.accepted_set import Width
 
 SHOWN = 8
 """Refusals that are told one by one."""

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator
 
+from lion_conformance.ports.protocol import Port
 from lion_conformance.runs.avoiding import avoiding
 from lion_conformance.runs.fixed import further_runs, long_run, mixed_runs, whole_runs
 from lion_conformance.runs.follow import answers, follow, judged
 from lion_conformance.runs.interleaved import hops, interleaved_runs
 from lion_conformance.runs.long import follow_long
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
-    from lion_conformance.ports.protocol import Port
-    from lion_conformance.runs.trajectory import Trajectory
-    from lion_conformance.verdict.failure import RunFailure
-    from lion_conformance.verdict.tally import Tally
-
+from lion_conformance.runs.trajectory import Trajectory
+from lion_conformance.verdict.failure import RunFailure
+from lion_conformance.verdict.tally import Tally
 
 EXAMPLES_A_RUN = 8
 """So many cases cost about what a drawn run of a dozen events does."""

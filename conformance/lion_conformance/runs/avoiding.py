@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from lion_conformance.runs.events import Schedule, Step
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from lion_conformance.ports.refusal import Refusal
-    from lion_conformance.runs.events import Event
-    from lion_conformance.runs.trajectory import Trajectory
+from lion_conformance.ports.refusal import Refusal
+from lion_conformance.runs.events import Event, Schedule, Step
+from lion_conformance.runs.trajectory import Trajectory
 
 _INSTEAD: Final = {"lr": 0.07, "weight_decay": 0.07, "beta1": 0.93, "beta2": 0.985}
 """What a run takes in the place of a refused scalar; no other step has it."""

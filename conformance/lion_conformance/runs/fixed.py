@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from lion_conformance.cases.case import NEARLY, adversarial
+from lion_conformance.cases.case import NEARLY, Shape, adversarial
 from lion_conformance.ports.offers import Offer
+from lion_conformance.ports.protocol import Port, Triple
 from lion_conformance.ports.state import State
 from lion_conformance.runs.events import (
     Freeze,
@@ -39,12 +40,6 @@ from lion_conformance.runs.script import (
 )
 from lion_conformance.runs.trajectory import Trajectory
 from lion_ref import STORAGE_DTYPES
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from lion_conformance.cases.case import Shape
-    from lion_conformance.ports.protocol import Port, Triple
 
 MANY_TENSORS: tuple[Shape, ...] = (
     (0,),

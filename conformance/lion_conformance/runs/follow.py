@@ -9,25 +9,20 @@ port that is bit-exact at every event has gone through the reference's run bit f
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from lion_conformance.ports.protocol import Port, PortError, RaisedError
+from lion_conformance.ports.state import State
 from lion_conformance.runs.avoiding import avoided, avoided_betas
-from lion_conformance.runs.events import Restore, Step
-from lion_conformance.runs.observed import ObservedSession
+from lion_conformance.runs.events import Event, Restore, Step
+from lion_conformance.runs.observed import Answer, ObservedSession
 from lion_conformance.runs.rerun import otherwise, rerun
+from lion_conformance.runs.trajectory import Trajectory
 from lion_conformance.verdict.failure import Failure, RunFailure
 from lion_conformance.verdict.tally import Tally
 from lion_ref.arithmetic import same_bits
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-
-    from lion_conformance.ports.state import State
-    from lion_conformance.runs.events import Event
-    from lion_conformance.runs.observed import Answer
-    from lion_conformance.runs.trajectory import Trajectory
 
 
 def answers(

@@ -7,19 +7,21 @@ thawed. None of it is for ports that compile anew for every shape.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import islice
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from lion_conformance.cases.case import SPECIALS
 from lion_conformance.cases.sweep import beside_middles
 from lion_conformance.ports.offers import Offer
+from lion_conformance.ports.protocol import Triple
 from lion_conformance.ports.state import State
 from lion_conformance.runs.events import (
     Freeze,
     Merge,
     MomentumDtype,
+    Other,
     Refuse,
     Restore,
     Schedule,
@@ -44,13 +46,6 @@ from lion_conformance.runs.trajectory import Trajectory
 from lion_ref import STORAGE_DTYPES
 from lion_ref.arithmetic import round_to
 from lion_ref.rational import FORMATS
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from lion_conformance.ports.protocol import Triple
-    from lion_conformance.runs.events import Other
-
 
 ALL = range(len(TENSORS))
 

@@ -6,19 +6,14 @@ array, and their gradients too: every step is judged, at the cost of few.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
-from lion_conformance.ports.protocol import PortError
+from lion_conformance.ports.protocol import Port, PortError
 from lion_conformance.runs.follow import answers, judged, refused
+from lion_conformance.runs.observed import Answer
+from lion_conformance.runs.trajectory import Trajectory
 from lion_conformance.verdict.failure import RunFailure
 from lion_conformance.verdict.tally import Tally
-
-if TYPE_CHECKING:
-    from lion_conformance.ports.protocol import Port
-    from lion_conformance.runs.observed import Answer
-    from lion_conformance.runs.trajectory import Trajectory
 
 
 def follow_long(port: Port, run: Trajectory, tally: Tally) -> RunFailure[Trajectory] | None:

@@ -7,8 +7,8 @@ changes what it has shown. Whether the bits are right is for `follow` to judge.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,15 +16,9 @@ from lion_conformance.cases.case import Case
 from lion_conformance.ports.layouts import LAYOUTS
 from lion_conformance.ports.protocol import Port, PortError, answering
 from lion_conformance.ports.state import State
-from lion_conformance.runs.events import Step
+from lion_conformance.runs.events import Event, Step
 from lion_conformance.runs.session import OpenSession, read
 from lion_ref.arithmetic import Array, all_same_bits
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from lion_conformance.runs.events import Event
-
 
 LATELY = 4
 """States that are looked at again after each event, beside the first: arrays shown in turn."""

@@ -12,10 +12,11 @@ from __future__ import annotations
 import pickle
 import subprocess
 import sys
+from collections.abc import Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -26,14 +27,10 @@ from lion_conformance.runs.events import Freeze, Restore, Schedule, Step
 from lion_conformance.runs.follow import judged
 from lion_conformance.runs.observed import ObservedSession
 from lion_conformance.runs.script import DECAYS, OTHER_BETAS, RATES, Script, triples_of
+from lion_conformance.runs.trajectory import Trajectory
 from lion_conformance.verdict.failure import RunFailure
+from lion_conformance.verdict.tally import Tally
 from lion_ref.arithmetic import Array
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from lion_conformance.runs.trajectory import Trajectory
-    from lion_conformance.verdict.tally import Tally
 
 Shown = tuple[list[Array], list[Array]]
 

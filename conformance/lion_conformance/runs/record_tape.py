@@ -11,15 +11,12 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from lion_conformance.runs.tape import PATH, Tape
 from lion_ref import step
-
-if TYPE_CHECKING:
-    from lion_ref.arithmetic import Array
+from lion_ref.arithmetic import Array
 
 HIDDEN, STEPS, WARM_UP, BATCH = 8, 300, 30, 64
 PEAK = 1e-2

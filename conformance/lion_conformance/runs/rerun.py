@@ -10,24 +10,20 @@ all of them in one array (SPEC C30).
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import numpy as np
 
+from lion_conformance.ports.protocol import Port
+from lion_conformance.ports.refusal import Refusal
 from lion_conformance.ports.state import State
 from lion_conformance.runs.avoiding import avoided, avoided_betas
-from lion_conformance.runs.events import Restore, Schedule, Step
+from lion_conformance.runs.events import Event, Restore, Schedule, Step
 from lion_conformance.runs.observed import Answer, without_gradient
 from lion_conformance.runs.session import OpenSession
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from lion_conformance.ports.protocol import Port
-    from lion_conformance.ports.refusal import Refusal
-    from lion_conformance.runs.events import Event
-    from lion_ref.arithmetic import Array
+from lion_ref.arithmetic import Array
 
 Betas = tuple[float, float]
 

@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache, wraps
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from lion_conformance.cases.case import adversarial
+from lion_conformance.cases.case import Shape, adversarial
 from lion_conformance.cases.feed import KEPT
 from lion_conformance.ports.offers import Offer
+from lion_conformance.ports.protocol import Port, Triple
 from lion_conformance.ports.state import State
-from lion_conformance.runs.events import Move, Step
+from lion_conformance.runs.events import Event, Move, Other, Step
 from lion_conformance.runs.trajectory import Trajectory
 from lion_ref import STORAGE_DTYPES
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
-
-    from lion_conformance.cases.case import Shape
-    from lion_conformance.ports.protocol import Port, Triple
-    from lion_conformance.runs.events import Event, Other
-    from lion_ref.arithmetic import Array
-
+from lion_ref.arithmetic import Array
 
 TENSORS: tuple[Shape, ...] = ((31,), (), (3, 4), (2, 3, 2), (31,), (0,), (1,))
 FEW_TENSORS: tuple[Shape, ...] = ((31,), (0,), (), (31,))

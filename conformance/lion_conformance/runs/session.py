@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -12,21 +13,27 @@ from lion_conformance.ports.protocol import (
     ChangedInputError,
     Port,
     PortError,
+    Session,
     answering,
     check_environment,
     check_gradients,
     shown_by_read,
 )
 from lion_conformance.ports.state import State
-from lion_conformance.runs.events import Freeze, Merge, Refuse, Restore, Schedule, Split, Step, Thaw
+from lion_conformance.runs.events import (
+    Event,
+    Freeze,
+    Merge,
+    Other,
+    Refuse,
+    Restore,
+    Schedule,
+    Split,
+    Step,
+    Thaw,
+)
 from lion_ref import STORAGE_DTYPES
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from lion_conformance.ports.protocol import Session
-    from lion_conformance.runs.events import Event, Other
-    from lion_ref.arithmetic import Array
+from lion_ref.arithmetic import Array
 
 
 class OpenSession:

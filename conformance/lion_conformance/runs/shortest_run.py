@@ -7,25 +7,19 @@ events.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
-from lion_conformance.ports.protocol import RaisedError, run_once
+from lion_conformance.ports.protocol import Port, RaisedError, run_once
 from lion_conformance.ports.state import State
-from lion_conformance.runs.events import Freeze, Merge, Schedule, Split, Step, Thaw
+from lion_conformance.runs.events import Event, Freeze, Merge, Schedule, Split, Step, Thaw
 from lion_conformance.runs.follow import follow
+from lion_conformance.runs.trajectory import Trajectory
 from lion_conformance.verdict.failure import Failure, RunFailure, first_difference
 from lion_conformance.verdict.refusals import plainer
 from lion_conformance.verdict.smallest_case import reduced
 from lion_conformance.verdict.tally import Tally
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from lion_conformance.ports.protocol import Port
-    from lion_conformance.runs.events import Event
-    from lion_conformance.runs.trajectory import Trajectory
-    from lion_ref.arithmetic import Array
+from lion_ref.arithmetic import Array
 
 ATTEMPTS = 60
 """Runs of the port at the most; one of many events counts as several."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import pairwise
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from hypothesis import HealthCheck, Phase, settings
@@ -20,7 +21,8 @@ from hypothesis.stateful import (
 
 from lion_conformance.cases.case import BETAS, LEARNING_RATES, WEIGHT_DECAYS, adversarial
 from lion_conformance.ports.offers import Offer
-from lion_conformance.ports.protocol import PortError
+from lion_conformance.ports.protocol import Port, PortError
+from lion_conformance.ports.state import State
 from lion_conformance.runs.avoiding import avoided, avoided_betas
 from lion_conformance.runs.events import (
     Event,
@@ -39,14 +41,8 @@ from lion_conformance.runs.observed import ObservedSession
 from lion_conformance.runs.script import FEW_TENSORS, TENSORS, Script, momenta_beside
 from lion_conformance.runs.trajectory import Trajectory
 from lion_conformance.verdict.failure import RunFailure
+from lion_conformance.verdict.tally import Tally
 from lion_ref import STORAGE_DTYPES
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from lion_conformance.ports.protocol import Port
-    from lion_conformance.ports.state import State
-    from lion_conformance.verdict.tally import Tally
 
 EVENTS = 12
 """In one run, at the most, beside the steps that follow them."""

@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
+from lion_conformance.ports.protocol import Port
 from lion_conformance.ports.state import State
 from lion_conformance.runs.events import Step
 from lion_conformance.runs.follow import answers, judged
 from lion_conformance.runs.trajectory import Trajectory
 from lion_conformance.verdict.tally import Tally
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from numpy.typing import NDArray
-
-    from lion_conformance.ports.protocol import Port
-    from lion_conformance.verdict.verdict import Verdict
-    from lion_ref.arithmetic import Array
-
+from lion_conformance.verdict.verdict import Verdict
+from lion_ref.arithmetic import Array
 
 PATH: Final = Path(__file__).parents[1] / "data" / "digits.npz"
 TRIPLE: Final = ("float32", "float32", "float32")

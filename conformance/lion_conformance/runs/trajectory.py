@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from lion_conformance.cases.case import Case
-from lion_conformance.runs.events import Step, spelled
+from lion_conformance.ports.protocol import PortError
+from lion_conformance.ports.state import State
+from lion_conformance.runs.events import Event, Step, spelled
 from lion_conformance.verdict.failure import Failure
-
-if TYPE_CHECKING:
-    from lion_conformance.ports.protocol import PortError
-    from lion_conformance.ports.state import State
-    from lion_conformance.runs.events import Event
-
 
 TOLD = 20
 """Events of a long run that are told from its beginning, and as many from its end."""

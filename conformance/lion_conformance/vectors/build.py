@@ -4,24 +4,21 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
 
 import numpy as np
 
+from lion_conformance.cases.case import Case
 from lion_conformance.cases.overflow import momentum_overflows, param_overflows
 from lion_conformance.ports.hexadecimal import encode
+from lion_conformance.ports.protocol import Triple
 from lion_conformance.vectors.flags import flags_of
 from lion_conformance.vectors.pool import SCALARS, pool
 from lion_conformance.vectors.splitmix import SplitMix
 from lion_ref import CANONICAL, STORAGE_DTYPES, Semantics, legal_triples, step
 from lion_ref.arithmetic import Array, bits, same_bits
 from lion_ref.semantics import choices
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from lion_conformance.cases.case import Case
-    from lion_conformance.ports.protocol import Triple
 
 Group = dict[str, Any]
 

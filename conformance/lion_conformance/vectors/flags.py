@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import numpy as np
 
+from lion_conformance.cases.case import Case
 from lion_ref import Semantics, step
 from lion_ref.arithmetic import Array, round_to, same_bits
 from lion_ref.dtypes import compute_dtype
 from lion_ref.hyperparameters import Hyperparameters, round_scalars
 from lion_ref.rational import FORMATS
-
-if TYPE_CHECKING:
-    from lion_conformance.cases.case import Case
-
 
 FLAGS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
     "ordinary": ("nothing special: normal numbers, rounded", ("C5",)),

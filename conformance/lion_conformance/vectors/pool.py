@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import numpy as np
 
 from lion_conformance.cases.case import Case
+from lion_conformance.ports.protocol import Triple
 from lion_conformance.vectors.splitmix import SplitMix
 from lion_ref import STORAGE_DTYPES
 from lion_ref.arithmetic import Array, round_to
 from lion_ref.dtypes import compute_dtype
 from lion_ref.rational import FORMATS
-
-if TYPE_CHECKING:
-    from lion_conformance.ports.protocol import Triple
-
 
 SCALARS: Final[tuple[tuple[float, float, float, float], ...]] = (
     (1e-4, 0.9, 0.99, 0.1),

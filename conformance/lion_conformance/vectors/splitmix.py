@@ -6,18 +6,15 @@ Lea and Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, TypeVar
+from collections.abc import Sequence
+from typing import Final, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lion_ref import STORAGE_DTYPES
 from lion_ref.arithmetic import Array, round_to
 from lion_ref.rational import FORMATS
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from numpy.typing import NDArray
 
 T = TypeVar("T")
 

@@ -6,10 +6,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from lion_conformance.cases.case import Case
 from lion_conformance.verdict.differences import ordinals
 from lion_ref import bounds
 from lion_ref.acceptance import (
@@ -19,16 +21,10 @@ from lion_ref.acceptance import (
     rounded_ends,
     sign_set,
 )
+from lion_ref.arithmetic import Array, Mask
+from lion_ref.bounds import Interval
+from lion_ref.extremes import Outcomes
 from lion_ref.hyperparameters import Hyperparameters
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from lion_conformance.cases.case import Case
-    from lion_ref.arithmetic import Array, Mask
-    from lion_ref.bounds import Interval
-    from lion_ref.extremes import Outcomes
-
 
 SAMPLE, EVERY = 32, 4
 """Elements of a case whose set is measured, and of how many cases: it costs as much as judging."""

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from lion_conformance.cases.case import Case
 from lion_ref import bounds, step
 from lion_ref.acceptance import Judged, problem_of
 from lion_ref.arithmetic import bits
 from lion_ref.hyperparameters import Hyperparameters
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from lion_conformance.cases.case import Case
 
 LIMIT = 100
 """Points kept of one case: a picture needs no more."""

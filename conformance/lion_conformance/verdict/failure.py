@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 
 import lion_ref
+from lion_conformance.cases.case import Case
+from lion_conformance.ports.protocol import PortError
+from lion_ref import Semantics
 from lion_ref.acceptance import judge
 from lion_ref.arithmetic import Array, same_bits
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from lion_conformance.cases.case import Case
-    from lion_conformance.ports.protocol import PortError
-    from lion_ref import Semantics
 
 
 @dataclass(frozen=True, slots=True)

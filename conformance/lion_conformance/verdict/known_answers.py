@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -16,9 +17,6 @@ from lion_conformance.verdict.verdict import Verdict
 from lion_ref import CANONICAL, STORAGE_DTYPES, Semantics, legal_triples
 from lion_ref.acceptance import judge
 from lion_ref.arithmetic import Array, all_same_bits
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
 
 Results = list[tuple[Case, tuple[Array, Array]]]
 

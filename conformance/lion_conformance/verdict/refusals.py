@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-from lion_conformance.cases.case import ORDINARY, ordinary
-from lion_conformance.ports.protocol import PortError, RaisedError, run_once
+from lion_conformance.cases.case import ORDINARY, Case, ordinary
+from lion_conformance.ports.protocol import Port, PortError, RaisedError, run_once
 from lion_conformance.ports.refusal import SCALARS, Refusal
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
-
-    from lion_conformance.cases.case import Case
-    from lion_conformance.ports.protocol import Port
 
 PROBES: Final = 200
 """Values for which it is found out whether the port refuses them, beside usual ones."""

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from collections.abc import Sequence
+from typing import Final
 
 from lion_conformance.ports.refusal import Refusal
 from lion_ref import CANONICAL, Semantics
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 FEW: Final = 3
 """Intervals of one scalar that are told one by one."""

@@ -9,21 +9,17 @@ calls.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from lion_conformance.ports.protocol import RaisedError
+from lion_conformance.cases.case import Case
+from lion_conformance.ports.protocol import Port, RaisedError
 from lion_conformance.verdict.failure import Failure, first_difference
 from lion_conformance.verdict.refusals import usual
 from lion_conformance.verdict.tally import Tally
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from lion_conformance.cases.case import Case
-    from lion_conformance.ports.protocol import Port
 
 PLAIN_SCALARS = {
     "weight_decay": (0.0, 1.0),

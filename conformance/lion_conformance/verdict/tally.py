@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 from collections import Counter, deque
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import lion_ref
+from lion_conformance.cases.case import Case
 from lion_conformance.cases.fixed import ordinary_case
 from lion_conformance.ports.declaration import not_as_declared
 from lion_conformance.ports.protocol import (
@@ -17,24 +18,18 @@ from lion_conformance.ports.protocol import (
     Port,
     PortError,
     RaisedError,
+    Triple,
     run_once,
 )
+from lion_conformance.ports.refusal import Refusal
 from lion_conformance.verdict.accepted_set import Measure
-from lion_conformance.verdict.differences import sample
-from lion_conformance.verdict.failure import Failure
+from lion_conformance.verdict.differences import Difference, sample
+from lion_conformance.verdict.failure import Failure, RunFailure
 from lion_conformance.verdict.refusals import Scalars, answers, refusals_of, undeclared
 from lion_conformance.verdict.verdict import Verdict
 from lion_ref import Semantics
 from lion_ref.acceptance import Reason, judge
 from lion_ref.arithmetic import Array, all_same_bits
-
-if TYPE_CHECKING:
-    from lion_conformance.cases.case import Case
-    from lion_conformance.ports.protocol import Triple
-    from lion_conformance.ports.refusal import Refusal
-    from lion_conformance.verdict.differences import Difference
-    from lion_conformance.verdict.failure import RunFailure
-
 
 NO_ANSWER = (RaisedError, OtherDtypeError)
 """What a port does that does not take a dtype: it raises, or answers in another."""

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
 
 import pytest
 
 from lion_conformance.diagnosis import canaries
+from lion_conformance.diagnosis.canaries import Canary
 from lion_conformance.diagnosis.find_canaries import dumps, outputs, search, stirred
 from lion_ref import STORAGE_DTYPES, Semantics
 from lion_ref.arithmetic import same_bits
 from lion_ref.semantics import choices
-
-if TYPE_CHECKING:
-    from lion_conformance.diagnosis.canaries import Canary
 
 pytestmark = pytest.mark.clause("C16", "C17", "C18", "C19", "C20", "C21", "C22")
 

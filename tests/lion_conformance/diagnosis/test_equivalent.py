@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -12,11 +12,9 @@ import lion_ref
 from lion_conformance import Verdict, from_callable, verify
 from lion_conformance.diagnosis import probes, special_values
 from lion_conformance.diagnosis.equivalent import simplest_equivalent
+from lion_conformance.ports.protocol import Triple
 from lion_ref import CANONICAL, Semantics
 from lion_ref.arithmetic import same_bits
-
-if TYPE_CHECKING:
-    from lion_conformance.ports.protocol import Triple
 
 pytestmark = pytest.mark.clause("C16", "C20", "C21", "C31")
 

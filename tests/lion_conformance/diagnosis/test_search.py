@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,15 +16,11 @@ import lion_ref
 from lion_conformance import Verdict, diagnose, diagnosis, from_callable, verify
 from lion_conformance.cases.case import Seeded, build
 from lion_conformance.cli import main
+from lion_conformance.ports.protocol import Triple
 from lion_conformance.runs.script import triples_of
 from lion_ref import CANONICAL, STORAGE_DTYPES, Semantics, legal_triples
 from lion_ref.arithmetic import same_bits
 from lion_ref.semantics import choices
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from lion_conformance.ports.protocol import Triple
 
 pytestmark = pytest.mark.clause("C16", "C29")
 

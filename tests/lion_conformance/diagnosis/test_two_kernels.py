@@ -9,18 +9,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
 
 import lion_ref
 from lion_conformance import Verdict, diagnosis, from_callable, verify
 from lion_conformance.diagnosis.search import UNKNOWN
 from lion_conformance.report import as_survey
 from lion_ref import CANONICAL, Semantics
-from lion_ref.arithmetic import same_bits
+from lion_ref.arithmetic import Array, same_bits
 from tests.lion_conformance.diagnosis.test_equivalent import same
 from tests.lion_conformance.ports.test_published import LERPED, PLAIN, Lerping, has_bits, port_of
-
-Array = NDArray[Any]
 
 pytestmark = pytest.mark.clause("C16")
 

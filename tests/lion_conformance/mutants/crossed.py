@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import pickle
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Sequence
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -12,9 +13,6 @@ import lion_ref
 from lion_conformance import Offer, Port
 from tests.lion_conformance.mutants.catalogue import mutant
 from tests.lion_conformance.runs import rich
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 
 @mutant(makes=True)

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from lion_ref.arithmetic import round_to
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-Array = NDArray[Any]
+from lion_ref.arithmetic import Array, round_to
 
 
 def same(array: Any) -> Any:

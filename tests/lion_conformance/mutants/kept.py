@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -11,9 +12,6 @@ from lion_conformance import Offer, Port
 from lion_ref.arithmetic import round_to
 from tests.lion_conformance.mutants.catalogue import mutant
 from tests.lion_conformance.runs import rich
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 
 @mutant(makes=True, dtype="bfloat16")

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 import lion_ref
-from lion_conformance import Offer
+from lion_conformance import Offer, Port
 from tests.lion_conformance.mutants.catalogue import mutant
 from tests.lion_conformance.runs import rich
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from lion_conformance import Port
 
 
 @mutant(makes=True)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,9 +20,6 @@ from lion_conformance.report.as_text import render
 from lion_conformance.runner import Options, judge_port
 from lion_conformance.runs.tape import load
 from lion_ref import CANONICAL
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 MIXED = ("bfloat16", "float32", "bfloat16")
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,9 +20,6 @@ from lion_conformance.ports.protocol import run_once
 from lion_ref import CANONICAL, STORAGE_DTYPES, Semantics
 from lion_ref.arithmetic import bits
 from tests.lion_conformance.ports.piped import ANSWER, F32, SCALARS, TWO, program
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 pytestmark = pytest.mark.clause("C29")
 

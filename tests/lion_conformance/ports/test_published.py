@@ -5,8 +5,9 @@ from __future__ import annotations
 import importlib.util
 import queue
 import sys
+from collections.abc import Callable, Iterator
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pytest
@@ -24,9 +25,6 @@ from lion_conformance.verdict.verdict import Verdict
 from lion_conformance.verify import verify
 from lion_ref import CANONICAL, Semantics
 from lion_ref.arithmetic import same_bits
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
 
 pytestmark = pytest.mark.clause("C16")
 

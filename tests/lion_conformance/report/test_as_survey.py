@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
@@ -14,9 +14,6 @@ from lion_conformance.report.report import Report
 from lion_conformance.verdict.sentences import sentence
 from lion_conformance.verdict.verdict import Verdict
 from lion_ref import Semantics
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 pytestmark = pytest.mark.clause("C16")
 

@@ -10,7 +10,8 @@ from functools import partial
 from html import unescape
 from html.parser import HTMLParser
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import jsonschema
 import numpy as np
@@ -25,9 +26,6 @@ from lion_conformance.runner import Options, judge_port
 from lion_conformance.runs.tape import load
 from lion_conformance.vectors.document import DATA
 from lion_ref import CANONICAL, Semantics
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 pytestmark = pytest.mark.clause("C29")
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,9 +17,6 @@ from lion_conformance import Report, from_callable, verify
 from lion_conformance.cli import main
 from lion_conformance.report.origin import Origin
 from lion_conformance.report.reproduction import SHOWN, file_name, write
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 pytestmark = pytest.mark.clause("C29")
 

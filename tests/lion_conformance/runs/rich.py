@@ -6,17 +6,15 @@ Everything has a name in a module, so that a fresh process can restore what was 
 from __future__ import annotations
 
 import pickle
+from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 import lion_ref
 from lion_conformance import Offer, Port
 from lion_conformance.ports.state import recast
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 Arrays = list[Any]
 

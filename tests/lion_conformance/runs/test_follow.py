@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import pytest
 
@@ -16,9 +17,6 @@ from lion_conformance.runs.state_machine import drive_state_machine
 from lion_conformance.verdict.failure import RunFailure
 from lion_conformance.verdict.tally import Tally
 from tests.lion_conformance.runs import rich
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
 
 pytestmark = pytest.mark.clause("C29")
 

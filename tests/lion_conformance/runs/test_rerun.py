@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,15 +18,11 @@ from lion_conformance.runs.follow import follow
 from lion_conformance.runs.long import follow_long
 from lion_conformance.runs.other_process import judge_elsewhere
 from lion_conformance.runs.shortest_run import shortened
+from lion_conformance.runs.trajectory import Trajectory
 from lion_conformance.verdict.failure import RunFailure
 from lion_conformance.verdict.tally import Tally
 from tests.lion_conformance.mutants import kept, runs
 from tests.lion_conformance.runs import rich
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from lion_conformance.runs.trajectory import Trajectory
 
 pytestmark = pytest.mark.clause("C30")
 

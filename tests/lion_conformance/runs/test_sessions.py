@@ -6,7 +6,8 @@ import ctypes
 import pickle
 import platform
 import re
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,9 +20,6 @@ from lion_conformance.runs.all import judge_runs
 from lion_conformance.verdict.tally import Tally
 from lion_ref.arithmetic import require_default_environment
 from tests.lion_conformance.runs import rich
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
 
 pytestmark = pytest.mark.clause("C30")
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,9 +14,6 @@ import lion_ref
 from lion_conformance import Port, Verdict, from_callable
 from lion_conformance.runs.tape import PATH, Tape, load, replay
 from lion_ref import Semantics
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
 
 pytestmark = pytest.mark.clause("C29")
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import copy
 import functools
 import json
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
 
 import jsonschema
 import numpy as np
@@ -18,16 +20,10 @@ from lion_conformance.vectors.document import ANSWERS_SCHEMA, DATA, FORMAT, SCHE
 from lion_conformance.vectors.flags import FLAGS
 from lion_conformance.vectors.pool import SCALARS
 from lion_conformance.vectors.splitmix import SplitMix
-from lion_conformance.verdict.known_answers import _array, _case, check
+from lion_conformance.verdict.known_answers import GroupResult, _array, _case, check
 from lion_conformance.verdict.verdict import Verdict
 from lion_ref import CANONICAL, STORAGE_DTYPES, Semantics, legal_triples, step
 from lion_ref.rational import FORMATS
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-    from pathlib import Path
-
-    from lion_conformance.verdict.known_answers import GroupResult
 
 pytestmark = pytest.mark.clause("C29")
 

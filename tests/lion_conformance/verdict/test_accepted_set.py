@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 import numpy as np
 import pytest
 
 from lion_conformance.cases.case import Case
 from lion_conformance.diagnosis.probes import cases
+from lion_conformance.ports.protocol import ScalarArguments, Triple
 from lion_conformance.verdict.accepted_set import EVERY, SAMPLE, Measure, accepted_sets
 from lion_conformance.verdict.differences import ordinals
 from lion_ref import step
 from lion_ref.acceptance import judge
-from lion_ref.arithmetic import bits
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from lion_conformance.ports.protocol import ScalarArguments, Triple
-
-    Array = NDArray[Any]
+from lion_ref.arithmetic import Array, bits
 
 TRIPLES: tuple[Triple, ...] = (
     ("float32", "float32", "float32"),

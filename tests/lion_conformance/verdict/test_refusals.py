@@ -7,8 +7,10 @@ import ctypes.util
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,11 +27,7 @@ from lion_conformance.verdict.tally import Tally
 from lion_ref import CANONICAL, Semantics
 from tests.lion_conformance.mutants.sessions import Session
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
-    Step = Callable[..., Any]
+Step = Callable[..., Any]
 
 pytestmark = pytest.mark.clause("C13", "C29")
 

@@ -6,14 +6,10 @@ its Lp norms, its cautious and its centred decay are other algorithms, and off u
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import adv_optm
 
+from lion_conformance.ports.protocol import Port
 from lion_conformance.ports.published.through_torch import torch_port
-
-if TYPE_CHECKING:
-    from lion_conformance.ports.protocol import Port
 
 
 def ports(device: str) -> list[Port]:

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any, Unpack
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from lion_conformance.ports.backends import NotRunnable, only_cpu
-from lion_conformance.ports.protocol import Port, Session, Triple
+from lion_conformance.ports.protocol import Betas, Port, Session, Triple
 from lion_conformance.ports.tensorflow import DOORS, Loops
 from lion_ref import STORAGE_DTYPES
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from typing import Unpack
-
-    from lion_conformance.ports.protocol import Betas
-    from lion_ref.arithmetic import Array
+from lion_ref.arithmetic import Array
 
 Key = tuple[tuple[str, tuple[int, ...]], ...]
 

@@ -6,7 +6,8 @@ them: that takes seconds a case, and is left out.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
 import mlx.core as mx
 import mlx.optimizers
@@ -15,12 +16,7 @@ import numpy as np
 from lion_conformance.ports.backends import only_cpu
 from lion_conformance.ports.protocol import Port, Session, Triple
 from lion_ref import STORAGE_DTYPES
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from lion_ref.arithmetic import Array
-
+from lion_ref.arithmetic import Array
 
 TRIPLES: tuple[Triple, ...] = tuple((dtype, dtype, dtype) for dtype in STORAGE_DTYPES)
 """Gradients have their parameter's dtype, as autodiff makes them, and momenta are made of it."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
-from typing import TYPE_CHECKING, Any
+from typing import Any, Unpack
 
 import jax
 import jax.numpy as jnp
@@ -11,16 +12,9 @@ import numpy as np
 import optax
 
 from lion_conformance.ports.backends import only_cpu
-from lion_conformance.ports.protocol import Port, Session, Triple
+from lion_conformance.ports.protocol import Betas, Port, Session, Triple
 from lion_ref import STORAGE_DTYPES
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from typing import Unpack
-
-    from lion_conformance.ports.protocol import Betas
-    from lion_ref.arithmetic import Array
-
+from lion_ref.arithmetic import Array
 
 TRIPLES: tuple[Triple, ...] = (
     *((dtype, dtype, dtype) for dtype in STORAGE_DTYPES),

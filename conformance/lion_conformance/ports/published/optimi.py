@@ -5,15 +5,13 @@ Both are judged from a compensation of 0, as at the first step. Its Triton kerne
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import optimi
 import torch
 
+from lion_conformance.ports.protocol import Port
 from lion_conformance.ports.published.through_torch import alike, torch_port
-
-if TYPE_CHECKING:
-    from lion_conformance.ports.protocol import Port
 
 HALVES = ("float16", "bfloat16")
 

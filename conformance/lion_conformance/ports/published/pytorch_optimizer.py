@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import pytorch_optimizer
 
+from lion_conformance.ports.protocol import Port
 from lion_conformance.ports.published.through_torch import torch_port
-
-if TYPE_CHECKING:
-    from lion_conformance.ports.protocol import Port
 
 
 def ports(device: str) -> list[Port]:

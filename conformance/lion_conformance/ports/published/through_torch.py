@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
-from lion_conformance.ports.protocol import Port, Session
+from lion_conformance.ports.protocol import Port, Session, Triple
 from lion_conformance.ports.torch import to_numpy, to_torch
 from lion_ref import STORAGE_DTYPES
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
-
-    from lion_conformance.ports.protocol import Triple
-    from lion_ref.arithmetic import Array
-
+from lion_ref.arithmetic import Array
 
 LR = 1e-4
 """Only to make the optimizer with, as some refuse 0; every step sets its own."""

@@ -6,12 +6,10 @@ import importlib
 import sys
 from importlib.machinery import PathFinder
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from lion_conformance.ports.protocol import Port
 from lion_conformance.ports.published.through_torch import torch_port
-
-if TYPE_CHECKING:
-    from lion_conformance.ports.protocol import Port
 
 
 def timm_lion() -> Any:
