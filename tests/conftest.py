@@ -3,9 +3,25 @@
 `pytest --hypothesis-profile=wide` tries thousands of fresh examples a test.
 """
 
+import gc
 import importlib.util
 
 from hypothesis import settings
+
+# What is imported stays: four frameworks are a million objects, which every collection would visit.
+gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    """From here on only what tests make is garbage."""
+    gc.freeze()
+    gc.enable()
+
+
+def pytest_unconfigure() -> None:
+    """Frameworks look for what they leaked when the process ends."""
+    gc.unfreeze()
+
 
 # TensorFlow and Triton each bring an LLVM, and a process aborts in which TensorFlow's comes first.
 # Tests of both are collected into one process, so Triton is imported before anything else.
