@@ -159,7 +159,9 @@ def parameters(
     at = np.concatenate(held)
     in_storage = u.astype(promoted(m.dtype, g.dtype))
     narrow = _narrow(problem, problem.theta_dtype, in_storage.dtype)
-    for semantics in _moves() if theta.size else ():
+    for semantics in _moves():
+        if wanted is not None and outcomes.hold(wanted).all():
+            break
         if semantics.decay_skipped_at_zero and problem.values.weight_decay:
             continue  # the same as without
         if semantics.precision == "storage" and not narrow:
@@ -168,6 +170,4 @@ def parameters(
         of_row = in_storage if semantics.precision == "storage" else u
         new_theta = move(ops, problem.values, ops.load(theta[at]), of_row, problem.theta_dtype)
         outcomes.include(round_to(new_theta, problem.theta_dtype), at)
-        if wanted is not None and outcomes.hold(wanted).all():
-            break
     return outcomes

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from lion_conformance.ports.protocol import UNIFORM, Port, Triple
+from lion_conformance.ports.protocol import UNIFORM, Port, Triple, params_of
 from lion_ref import STORAGE_DTYPES, legal_triples
 
 Dtypes = Iterable["str | Triple"]
@@ -48,7 +48,7 @@ def asked_for(port: Port, dtypes: Dtypes | None, *, mixed: bool = False) -> Aske
         chosen = list(dict.fromkeys([*named, *(x for x in legal_triples() if x[0] in of_these)]))
     by_name = named if dtypes is not None else []
     tried = set(chosen) - set(by_name) if port.dtypes_unsaid else set()
-    params = tuple(dict.fromkeys(param for param, *_ in chosen))
+    params = params_of(chosen)
     others = () if port.dtypes_unsaid else (x for x in port.triples if x[0] not in params)
     return Asked(replace(port, triples=(*chosen, *others)), params, frozenset(tried))
 

@@ -192,7 +192,12 @@ class Port:
 
     def params(self) -> tuple[str, ...]:
         """The dtypes of θ that the port takes, in the order of `triples`."""
-        return tuple(dict.fromkeys(triple[0] for triple in self.triples))
+        return params_of(self.triples)
+
+
+def params_of(triples: Iterable[Triple]) -> tuple[str, ...]:
+    """The dtypes of θ among triples, in their order."""
+    return tuple(dict.fromkeys(param for param, *_ in triples))
 
 
 def check_unchanged(name: str, array: Array, pattern: Array) -> None:

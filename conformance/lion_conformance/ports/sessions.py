@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
@@ -24,9 +25,9 @@ class ListSession(Session):
     _context: Callable[[], AbstractContextManager[Any]] = nullcontext
     """Entered around whatever makes arrays."""
 
+    @abstractmethod
     def _state_lists(self) -> Arrays:
         """The parameters and momenta, to be changed in place."""
-        raise NotImplementedError
 
     def _rebuilt(self, params: list[Any], momenta: list[Any], /) -> None:
         """The tensors are others than before."""

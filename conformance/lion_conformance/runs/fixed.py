@@ -9,7 +9,7 @@ import numpy as np
 
 from lion_conformance.cases.case import NEARLY, Shape, adversarial
 from lion_conformance.ports.offers import Offer
-from lion_conformance.ports.protocol import Port, Triple
+from lion_conformance.ports.protocol import Port, Triple, params_of
 from lion_conformance.ports.state import State
 from lion_conformance.runs.events import (
     Freeze,
@@ -96,7 +96,7 @@ def whole_runs(port: Kind, dtype: str) -> Iterator[Trajectory]:
     triple = triples_of(port, dtype)[0]
     shapes = FEW_TENSORS if port.compiles else TENSORS
     yield _steps(Script(0, [triple], shapes), STEPS)
-    if port.offers and (not port.compiles or dtype == port.params()[0]):
+    if port.offers and (not port.compiles or dtype == params_of(port.triples)[0]):
         yield eventful(port, triple, shapes)
 
 
@@ -137,7 +137,7 @@ def mixed_runs(port: Kind, dtype: str) -> Iterator[Trajectory]:
     if Offer.SEVERAL_DTYPES not in port.offers or len(port.triples) == 1:
         return
     own = triples_of(port, dtype)
-    others = [triples_of(port, other)[0] for other in port.params() if other != dtype]
+    others = [triples_of(port, other)[0] for other in params_of(port.triples) if other != dtype]
     triples = [*others[:1], *own[:1], *others[1:], *own[1:]]
     if port.compiles:
         script = Script(4, triples, FEW_TENSORS, OTHER_BETAS, port.offers)

@@ -110,10 +110,6 @@ class Kind(NamedTuple):
     compiles: bool
     devices: tuple[str, ...]
 
-    def params(self) -> tuple[str, ...]:
-        """As `Port.params`."""
-        return tuple(dict.fromkeys(triple[0] for triple in self.triples))
-
 
 def written_once(
     write: Callable[[Kind, str], Iterable[Trajectory]],
