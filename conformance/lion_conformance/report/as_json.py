@@ -11,9 +11,10 @@ from lion_conformance.report.counterexample import Accepted, Counterexample
 from lion_conformance.report.findings import DtypeResult, Findings
 from lion_conformance.report.reproduction import SHOWN, reproduction
 from lion_conformance.report.table import meaning
+from lion_conformance.verdict.cause import Cause
 from lion_ref import Semantics
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 SCHEMA = "lion-report.schema.json"
 
 
@@ -40,6 +41,7 @@ def as_dict(report: Findings) -> dict[str, Any]:
         "verdict_in_words": report.words(report.verdict),
         "ok": report.ok,
         "semantics": _choices(report.semantics),
+        "cause": _cause(report.cause),
         "sentence": report.sentence or None,
         "not_run": report.not_run or None,
         "not_offered": list(report.not_offered),
@@ -66,6 +68,12 @@ def _choices(semantics: Semantics | None) -> dict[str, Any] | None:
     return None if semantics is None else semantics.differences()
 
 
+def _cause(cause: Cause | None) -> dict[str, Any] | None:
+    if cause is None:
+        return None
+    return asdict(cause) | {"kind": cause.kind.value, "evidence": list(cause.evidence)}
+
+
 def _dtype(report: Findings, result: DtypeResult) -> dict[str, Any]:
     found = result.counterexample
     return {
@@ -82,6 +90,7 @@ def _dtype(report: Findings, result: DtypeResult) -> dict[str, Any]:
         "reasons": result.reasons,
         "events": result.events,
         "semantics": _choices(result.semantics),
+        "cause": _cause(result.cause),
         "sentence": meaning(report, result),
         "accepted_width": None if result.width is None else asdict(result.width),
         "differences": [asdict(x) for x in result.differences],

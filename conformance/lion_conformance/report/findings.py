@@ -11,6 +11,7 @@ from lion_conformance.report.counterexample import Counterexample
 from lion_conformance.report.origin import Origin
 from lion_conformance.runs.tape import TapeResult
 from lion_conformance.verdict.accepted_set import Width
+from lion_conformance.verdict.cause import Cause
 from lion_conformance.verdict.differences import Difference
 from lion_conformance.verdict.verdict import Verdict
 from lion_ref import Semantics
@@ -84,6 +85,8 @@ class DtypeResult:
     """Legal scalars at which the port raises; all else is said of the cases that it answered."""
     undeclared: tuple[Refusal, ...] = ()
     """Those that it does not declare: they are a shortfall."""
+    cause: Cause | None = None
+    """What is wrong, where it is rejected and that could be named."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +141,11 @@ class Findings:
     def counterexample(self) -> Counterexample | None:
         """The smallest case at fault, of the first dtype that has one."""
         return next((r.counterexample for r in self.results if r.counterexample), None)
+
+    @property
+    def cause(self) -> Cause | None:
+        """What is wrong, of the first dtype in which that has a name."""
+        return next((r.cause for r in self.results if r.cause), None)
 
     @property
     def semantics(self) -> Semantics | None:

@@ -1,0 +1,32 @@
+"""What is wrong with a port that is rejected: the mistake, where it is, or what a run shows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from lion_conformance.diagnosis.cause_of_run import cause_of_run
+from lion_conformance.ports.protocol import Port
+from lion_conformance.report.findings import DtypeResult
+from lion_conformance.verdict.cause import Cause
+from lion_conformance.verdict.failure import Failure, RunFailure
+from lion_conformance.verdict.tally import Tally
+from lion_conformance.verdict.verdict import Verdict
+
+
+def named(
+    port: Port, results: Sequence[DtypeResult], tallies: Mapping[str, Tally]
+) -> list[DtypeResult]:
+    """The results, those that are rejected with their cause, as far as it has a name."""
+    return [
+        replace(result, cause=_cause(port, result, tallies[result.dtype].failure))
+        if result.verdict is Verdict.REJECTED
+        else result
+        for result in results
+    ]
+
+
+def _cause(port: Port, result: DtypeResult, failure: Failure | RunFailure | None) -> Cause | None:
+    if isinstance(failure, RunFailure):
+        return cause_of_run(port, result.dtype, failure)
+    return None
