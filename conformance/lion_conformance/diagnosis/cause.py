@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from lion_conformance.diagnosis.cause_of_run import cause_of_run
 from lion_conformance.ports.protocol import Port
@@ -26,7 +27,9 @@ def named(
     ]
 
 
-def _cause(port: Port, result: DtypeResult, failure: Failure | RunFailure | None) -> Cause | None:
+def _cause(
+    port: Port, result: DtypeResult, failure: Failure | RunFailure[Any] | None
+) -> Cause | None:
     if isinstance(failure, RunFailure):
         return cause_of_run(port, result.dtype, failure)
     return None
