@@ -93,6 +93,56 @@ class Arithmetic:
         return self.flush.narrowed(result, target)
 
 
+class Dialect:
+    """The update of flat blocks under a Semantics in its three parts; results are yet to be stored.
+
+    Each part takes its own scalars: `diagnosis` asks what one would be with others.
+    """
+
+    def __init__(
+        self, semantics: Semantics, compute: Dtype, theta_dtype: Dtype, m_dtype: Dtype
+    ) -> None:
+        self._semantics = semantics
+        self._theta_dtype, self._m_dtype = theta_dtype, m_dtype
+        self._stepping = self._keeping = Arithmetic(semantics, compute, semantics.precision)
+        if semantics.momentum_precision != semantics.precision:
+            self._keeping = Arithmetic(semantics, compute, semantics.momentum_precision)
+
+    def interpolated(self, values: Hyperparameters, *inputs: Array) -> Array:
+        """c, whose sign is u, from θ, m and g."""
+        _, m, g = self._loaded(self._stepping, values, *inputs)
+        return interpolate(self._stepping, "sign", values.beta1, m, g)
+
+    def sign(self, c: Array) -> Array:
+        """u."""
+        return self._stepping.sign(c)
+
+    def moved(self, values: Hyperparameters, theta: Array, u: Array) -> Array:
+        """θ' from θ and u."""
+        loaded = self._stepping.load(theta)
+        new_theta = move(self._stepping, values, loaded, u, self._theta_dtype)
+        return self._stepping.flush.narrowed(new_theta, self._theta_dtype)
+
+    def kept(self, values: Hyperparameters, *inputs: Array) -> Array:
+        """m' from θ, m and g."""
+        _, m, g = self._loaded(self._keeping, values, *inputs)
+        new_m = interpolate(self._keeping, "momentum", values.beta2, m, g)
+        return self._keeping.flush.narrowed(new_m, self._m_dtype)
+
+    def _loaded(
+        self, ops: Arithmetic, values: Hyperparameters, *inputs: Array
+    ) -> tuple[Array, Array, Array]:
+        """θ, m and g as the operations take them, with the decay in g where it is coupled."""
+        theta, m, g = map(ops.load, inputs)
+        if self._semantics.decay == "coupled" and not skips_decay(self._semantics, values):
+            weight = ops.scalar(values.weight_decay, theta.dtype)
+            if self._semantics.decay_fused:
+                g = ops.fma(weight, theta, g)
+            else:
+                g = ops.add(g, ops.multiply(weight, theta))
+        return theta, m, g
+
+
 def dialect(
     semantics: Semantics,
     values: Hyperparameters,
@@ -101,33 +151,11 @@ def dialect(
     m_dtype: Dtype,
 ) -> Callable[[Array, Array, Array], tuple[Array, Array]]:
     """The update of flat blocks under any Semantics; results are yet to be stored."""
-    stepping = Arithmetic(semantics, compute, semantics.precision)
-    keeping = stepping
-    if semantics.momentum_precision != semantics.precision:
-        keeping = Arithmetic(semantics, compute, semantics.momentum_precision)
+    parts = Dialect(semantics, compute, theta_dtype, m_dtype)
 
-    def loaded(ops: Arithmetic, *inputs: Array) -> tuple[Array, Array, Array]:
-        """θ, m and g as the operations take them, with the decay in g where it is coupled."""
-        theta, m, g = map(ops.load, inputs)
-        if semantics.decay == "coupled" and not skips_decay(semantics, values):
-            weight = ops.scalar(values.weight_decay, theta.dtype)
-            if semantics.decay_fused:
-                g = ops.fma(weight, theta, g)
-            else:
-                g = ops.add(g, ops.multiply(weight, theta))
-        return theta, m, g
-
-    def update(*inputs: Array) -> tuple[Array, Array]:
-        theta, m, g = loaded(stepping, *inputs)
-        c = interpolate(stepping, "sign", values.beta1, m, g)
-        new_theta = move(stepping, values, theta, stepping.sign(c), theta_dtype)
-        if keeping is not stepping:
-            _, m, g = loaded(keeping, *inputs)
-        new_m = interpolate(keeping, "momentum", values.beta2, m, g)
-        return (
-            stepping.flush.narrowed(new_theta, theta_dtype),
-            keeping.flush.narrowed(new_m, m_dtype),
-        )
+    def update(theta: Array, m: Array, g: Array) -> tuple[Array, Array]:
+        u = parts.sign(parts.interpolated(values, theta, m, g))
+        return parts.moved(values, theta, u), parts.kept(values, theta, m, g)
 
     return update
 
