@@ -94,7 +94,7 @@ class Arithmetic:
 
 
 class Dialect:
-    """The update of flat blocks under a Semantics in its three parts; results are yet to be stored.
+    """The update of flat blocks under a Semantics in its parts.
 
     Each part takes its own scalars: `diagnosis` asks what one would be with others.
     """
@@ -118,16 +118,20 @@ class Dialect:
         return self._stepping.sign(c)
 
     def moved(self, values: Hyperparameters, theta: Array, u: Array) -> Array:
-        """θ' from θ and u."""
-        loaded = self._stepping.load(theta)
-        new_theta = move(self._stepping, values, loaded, u, self._theta_dtype)
-        return self._stepping.flush.narrowed(new_theta, self._theta_dtype)
+        """θ' from θ and u, before it is stored."""
+        return move(self._stepping, values, self._stepping.load(theta), u, self._theta_dtype)
 
     def kept(self, values: Hyperparameters, *inputs: Array) -> Array:
-        """m' from θ, m and g."""
+        """m' from θ, m and g, before it is stored."""
         _, m, g = self._loaded(self._keeping, values, *inputs)
-        new_m = interpolate(self._keeping, "momentum", values.beta2, m, g)
-        return self._keeping.flush.narrowed(new_m, self._m_dtype)
+        return interpolate(self._keeping, "momentum", values.beta2, m, g)
+
+    def stored(self, new_theta: Array, new_m: Array) -> tuple[Array, Array]:
+        """Both flushed as their dtypes are; what is left is to round them."""
+        return (
+            self._stepping.flush.narrowed(new_theta, self._theta_dtype),
+            self._keeping.flush.narrowed(new_m, self._m_dtype),
+        )
 
     def _loaded(
         self, ops: Arithmetic, values: Hyperparameters, *inputs: Array
@@ -155,7 +159,7 @@ def dialect(
 
     def update(theta: Array, m: Array, g: Array) -> tuple[Array, Array]:
         u = parts.sign(parts.interpolated(values, theta, m, g))
-        return parts.moved(values, theta, u), parts.kept(values, theta, m, g)
+        return parts.stored(parts.moved(values, theta, u), parts.kept(values, theta, m, g))
 
     return update
 

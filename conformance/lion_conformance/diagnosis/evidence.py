@@ -37,10 +37,15 @@ class Evidence:
     telling: Case
     told: tuple[Array, Array]
     steady: Mask
+    at: NDArray[np.intp]
+    """Which elements of the flat case the telling ones are."""
 
     @classmethod
-    def of(cls, case: Case, got: tuple[Array, Array]) -> Evidence:
-        """First elements that differ from the canonical bits, then steady ones, then others."""
+    def of(cls, case: Case, got: tuple[Array, Array], within: Mask | None = None) -> Evidence:
+        """First elements that differ from the canonical bits, then steady ones, then others.
+
+        within: flat, where alone elements are taken from; all of the case if omitted.
+        """
         got = (got[0].copy(), got[1].copy())  # a port may use its results' memory again
         expected = lion_ref.step(*case.arrays, **case.scalars)
         param, momentum = (
@@ -57,14 +62,18 @@ class Evidence:
             *certain[:TELLING],
             *range(0, case.param.size, stride),
         ]
-        return cls._cut(case, got, np.array(list(dict.fromkeys(map(int, order))), np.intp))
+        at = np.array(list(dict.fromkeys(map(int, order))), np.intp)
+        if within is not None:
+            at = np.concatenate((at[within[at]], np.flatnonzero(within)[:TELLING]))
+        return cls.cut(case, got, at)
 
     @classmethod
-    def _cut(cls, case: Case, got: tuple[Array, Array], at: NDArray[np.intp]) -> Evidence:
+    def cut(cls, case: Case, got: tuple[Array, Array], at: NDArray[np.intp]) -> Evidence:
+        """These elements of the flat case alone."""
         flat = case.with_arrays(x.reshape(-1) for x in case.arrays)
         telling = flat.with_arrays(x[at] for x in flat.arrays)
         new_param, new_momentum = (x.reshape(-1)[at] for x in got)
-        return cls(case, got, telling, (new_param, new_momentum), steady(telling))
+        return cls(case, got, telling, (new_param, new_momentum), steady(telling), at)
 
     def misses(self, semantics: Semantics, part: Part) -> Mask:
         """The telling elements in which a semantics does not give the port's bits."""
@@ -91,7 +100,7 @@ class Evidence:
         for actual, wanted in zip(self.got, expected, strict=True):
             differs |= ~same_bits(actual, wanted).reshape(-1)
         at = np.flatnonzero(differs)[: HEAD + TELLING]
-        return self._cut(self.case, self.got, at) if at.size else None
+        return self.cut(self.case, self.got, at) if at.size else None
 
 
 def _stepped(case: Case, semantics: Semantics) -> tuple[Array, Array]:

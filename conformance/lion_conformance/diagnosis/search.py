@@ -152,7 +152,7 @@ class Search:
             self._raised = True
             self._failed = Diagnosis(None, f"{UNKNOWN}: {error}", parted_at=str(error))
         while self._failed is None and self._survivors:
-            best = min(self._survivors, key=_simplicity)
+            best = min(self._survivors, key=simplicity)
             differs = next(filter(None, (x.contradiction(best) for x in self._seen)), None)
             if differs is None:
                 return self._explained(best)
@@ -223,12 +223,12 @@ class Search:
     def _search(self) -> list[Semantics]:
         survivors = [CANONICAL]
         for part, composed in (
-            (Part.MOMENTUM, _with_momentum),
-            (Part.STEADY, _with_decay),
-            (Part.PARAM, _with_sign),
+            (Part.MOMENTUM, composed_momenta),
+            (Part.STEADY, composed_decays),
+            (Part.PARAM, composed_signs),
         ):
             triples = tuple(self._triples)
-            found = (s for base in survivors for s in _composed(composed, base, triples))
+            found = (s for base in survivors for s in composed(base, triples))
             survivors = list(dict.fromkeys(found))
             for evidence in self._evidence():
                 left = [s for s in survivors if evidence.fits(s, part)]
@@ -261,7 +261,7 @@ class Search:
 _WHOLE: Final = (Part.MOMENTUM, Part.PARAM)
 
 
-def _simplicity(semantics: Semantics) -> tuple[bool, int, list[int]]:
+def simplicity(semantics: Semantics) -> tuple[bool, int, list[int]]:
     """A rounding of Lion before another algorithm, few differences before many."""
     ranks = [options.index(getattr(semantics, name)) for name, options in choices().items()]
     return semantics.is_other_algorithm, len(semantics.differences()), ranks
@@ -290,6 +290,21 @@ def _composed(
 ) -> tuple[Semantics, ...]:
     """The candidates beside base, each in its simplest words: the same ones for most ports."""
     return tuple(dict.fromkeys(simplest_equivalent(s, triples) for s in composed(base)))
+
+
+def composed_momenta(base: Semantics, triples: tuple[Triple, ...]) -> tuple[Semantics, ...]:
+    """What differs from base in what m' depends on."""
+    return _composed(_with_momentum, base, triples)
+
+
+def composed_decays(base: Semantics, triples: tuple[Triple, ...]) -> tuple[Semantics, ...]:
+    """What differs from base in what θ' depends on beside u."""
+    return _composed(_with_decay, base, triples)
+
+
+def composed_signs(base: Semantics, triples: tuple[Triple, ...]) -> tuple[Semantics, ...]:
+    """What differs from base in what u depends on."""
+    return _composed(_with_sign, base, triples)
 
 
 def _options(*names: str) -> dict[str, tuple[Any, ...]]:

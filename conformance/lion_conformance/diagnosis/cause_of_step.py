@@ -1,0 +1,205 @@
+"""What is wrong in a single step: which mistake reproduces the bits, or where, or both."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from itertools import islice
+from typing import Final
+
+import numpy as np
+
+from lion_conformance.cases.case import ORDINARY_IN_WORDS, Case, ordinary
+from lion_conformance.cases.feed import fixed
+from lion_conformance.diagnosis import probes, special_values
+from lion_conformance.diagnosis.evidence import Evidence
+from lion_conformance.diagnosis.mistakes import plain
+from lion_conformance.diagnosis.mistakes.find import Mistaken, find_mistakes
+from lion_conformance.diagnosis.observation import Observation
+from lion_conformance.diagnosis.regions.find import find_region
+from lion_conformance.diagnosis.regions.rule import Region
+from lion_conformance.ports.layouts import like
+from lion_conformance.ports.protocol import Port, PortError, Triple, run_once
+from lion_conformance.verdict.cause import Cause, Kind
+from lion_conformance.verdict.failure import Failure
+from lion_conformance.verdict.sentences import sentence
+from lion_ref import Semantics
+from lion_ref.arithmetic import Array, round_to
+
+EVERY: Final = 7
+"""Of the fixed cases, every so many confirms a mistake: sizes, shapes, layouts, scalars, dtypes."""
+
+LARGEST: Final = 100_000
+"""Elements of a case beyond which it confirms nothing: it would take too long."""
+
+CANDIDATES: Final = 8
+"""Mistakes that are tried on other cases: several may give the same bits in those seen."""
+
+INSIDE: Final = 0.95
+"""The share of a region's elements that what is said to happen there has to give: at the very edge
+of a rule about numbers others may be right."""
+
+PROBES: Final = 4
+"""Probes that are asked about a mistake."""
+
+
+def cause_of_step(port: Port, dtype: str, failure: Failure, base: Semantics) -> Cause | None:
+    """The mistake that gives the port's bits, or where it is wrong; confirmed on other cases.
+
+    base: the semantics of what is right, where a port is wrong in places alone.
+    """
+    triples = [x for x in port.triples if x[0] == dtype]
+    everywhere = _everywhere(port, triples, failure)
+    return everywhere or _in_places(port, triples, failure, base)
+
+
+def _everywhere(port: Port, triples: Sequence[Triple], failure: Failure) -> Cause | None:
+    """A mistake in every element, at least in some of the dtypes."""
+    others: list[Evidence] = []
+    for triple in dict.fromkeys(((failure.case.triple[0],) * 3, failure.case.triple)):
+        if triple not in triples:
+            continue
+        seen = list(_evidence(port, _questions(triple)))
+        if failure.got is not None and failure.case.param.size and failure.case.triple == triple:
+            seen.insert(0, Evidence.of(failure.case, failure.got))
+        for found in islice(find_mistakes(seen, [triple]), CANDIDATES):
+            others = others or list(_evidence(port, _others(port, triples)))
+            words = _where_it_fits(found, others, triple)
+            if words is not None:
+                return _told(found, words, [*seen, *others])
+    return None
+
+
+def _where_it_fits(found: Mistaken, others: Sequence[Evidence], triple: Triple) -> str | None:
+    """In which dtypes the mistake gives the port's bits: nothing for all, None if that has no name.
+
+    Scalars that are not ordinary contradict nothing: what is said is said of ordinary ones then.
+    """
+    usual = [x for x in others if ordinary(x.case)]
+    if not found.exact:  # which says too little of dtypes that are coarser
+        return "" if all(found.fits(x) for x in usual if x.case.triple == triple) else None
+    fits = [x.case.triple for x in usual if found.fits(x)]
+    fails = {x.case.triple for x in usual} - set(fits) | {
+        x.case.triple for x in usual if not found.fits(x)
+    }
+    if not fails:
+        return ""
+    for names, symbols in (((1,), ("m",)), ((2,), ("g",)), ((1, 2), ("m", "g"))):
+        told = [triple[i] for i in names]
+        if fits and all([x[i] for i in names] != told for x in fails):
+            dtypes = " and ".join(f"{s} is {d}" for s, d in zip(symbols, told, strict=True))
+            return f" where {dtypes}"
+    return None
+
+
+def _in_places(
+    port: Port, triples: Sequence[Triple], failure: Failure, base: Semantics
+) -> Cause | None:
+    """Where the port is wrong, and what it does there."""
+    if failure.got is None or not failure.case.param.size:
+        return None
+
+    def wrong(case: Case, got: tuple[Array, Array]) -> Observation:
+        return Observation.of(case, got, base)
+
+    failing = wrong(failure.case, failure.got)
+    region = find_region(port, triples, failing, wrong=wrong)
+    if region is None:
+        return None
+    what = _what_happens(port, failure, region, base)
+    return Cause(
+        Kind.PLACE if what is None else Kind.MISTAKE,
+        f"wrong {region.sentence}" if what is None else f"{what.words} {region.sentence}",
+        "C12" if what is None and region.about in _PLACES else what.clause if what else "C5",
+        rule=region.rule,
+        evidence=(f"elsewhere it {sentence(base)}",),
+    )
+
+
+_PLACES: Final = ("element", "shape", "layout")
+"""What an element's bits may not depend on (SPEC C12)."""
+
+
+def _what_happens(port: Port, failure: Failure, region: Region, base: Semantics) -> Mistaken | None:
+    """The mistake that gives the port's bits wherever the region holds."""
+    triple = failure.case.triple
+    scalars = failure.case.scalars
+    alike = [replace(x, **scalars) for x in plain.cases(triple)]
+    cases = [failure.case, *_reshaped(failure.case, port), *_questions(triple), *alike]
+    seen, inside = [], []
+    for case in cases:
+        try:
+            got = run_once(port, *case.arrays, **case.scalars)
+        except PortError:
+            continue
+        holds = region.holds(case)
+        at_fault = holds & Observation.of(case, got, base).wrong
+        if at_fault.any():
+            seen.append(Evidence.of(case, got, at_fault))
+        if holds.any():
+            inside.append(Evidence.of(case, got, holds))
+    for found in islice(find_mistakes(seen, [triple], base), CANDIDATES) if seen else ():
+        shares = [found.share(x) for x in inside]
+        if np.mean(shares) > INSIDE:
+            return found
+    return None
+
+
+def _reshaped(case: Case, port: Port) -> Iterator[Case]:
+    """Other numbers, of ordinary size, in arrays like those of a case."""
+    if port.compiles:
+        return
+    rng = np.random.default_rng(7)
+    for _ in range(2):
+        yield case.with_arrays(
+            _filled(x, round_to(rng.standard_normal(x.shape), x.dtype)) for x in case.arrays
+        )
+
+
+def _filled(array: Array, values: Array) -> Array:
+    """An array that lies in memory as another does, with other values, if it can be written to."""
+    laid = like(array)
+    if laid.flags.writeable and 0 not in laid.strides:
+        laid[...] = values
+    return laid
+
+
+def _questions(triple: Triple) -> tuple[Case, ...]:
+    """The cases that a mistake is looked for in."""
+    return (
+        *plain.cases(triple),
+        *probes.cases(triple)[:PROBES],
+        *special_values.cases(triple),
+    )
+
+
+def _evidence(port: Port, cases: Iterable[Case]) -> Iterator[Evidence]:
+    for case in cases:
+        try:
+            got = run_once(port, *case.arrays, **case.scalars)
+        except PortError:
+            continue  # what it raises is another matter
+        if case.param.size:
+            yield Evidence.of(case, got)
+
+
+def _others(port: Port, triples: Sequence[Triple]) -> list[Case]:
+    """Cases that confirm a mistake: other sizes, shapes, layouts, scalars and dtypes."""
+    if port.compiles:
+        return [x for triple in probes.in_order(triples)[:3] for x in probes.cases(triple)]
+    cases = fixed(tuple(triples), port.compiles)[::EVERY]
+    return [x for x in cases if x.param.size <= LARGEST]
+
+
+def _told(found: Mistaken, where: str, seen: Sequence[Evidence]) -> Cause:
+    rest = sentence(found.altered.semantics)
+    elements = sum(x.case.param.size for x in seen if found.fits(x))
+    evidence = []
+    if found.exact:
+        evidence.append(f"put right, it {rest}")
+        evidence.append(f"this gives the port's bits in all of {elements:,} elements{where}")
+    else:
+        evidence.append(f"this comes within ulps of {elements:,} elements; roundings differ too")
+    if not all(found.fits(x) for x in seen if not ordinary(x.case)):
+        evidence.append(f"with {ORDINARY_IN_WORDS}")
+    return Cause(Kind.MISTAKE, found.words + where, found.clause, where.strip(), tuple(evidence))

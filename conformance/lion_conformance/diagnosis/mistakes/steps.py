@@ -1,0 +1,93 @@
+"""Mistakes in θ': η and λ, their product, the decay of what and how often."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import numpy as np
+
+import lion_ref
+from lion_conformance.cases.case import Case
+from lion_conformance.diagnosis.mistakes.altered import Alteration
+from lion_conformance.diagnosis.mistakes.builders import (
+    MOMENTUM,
+    STEP,
+    arrays,
+    scalars,
+    stores,
+    wide,
+)
+from lion_ref.arithmetic import Array
+
+Scalar = Callable[[Case], float]
+
+_DECAYS: tuple[tuple[str, Scalar], ...] = (
+    ("the decay is left out: λ is not used", lambda case: 0.0),
+    ("the decay is doubled: 2·λ", lambda case: 2 * case.weight_decay),
+    ("the decay is halved: λ/2", lambda case: case.weight_decay / 2),
+    ("the decay has the wrong sign: θ grows", lambda case: -case.weight_decay),
+    ("the decay is scaled by η twice: η²·λ·θ", lambda case: case.lr * case.weight_decay),
+    ("λ is squared", lambda case: case.weight_decay**2),
+    ("the decay is scaled by 1-β1", lambda case: (1 - case.beta1) * case.weight_decay),
+    ("the decay is scaled by 1-β2", lambda case: (1 - case.beta2) * case.weight_decay),
+    ("η is used for λ", lambda case: case.lr),
+)
+
+_RATES: tuple[tuple[str, Scalar], ...] = (
+    ("λ is used for η", lambda case: case.weight_decay),
+    ("η is not used: the step is 1", lambda case: 1.0),
+    ("the step has the wrong sign: it is added to θ", lambda case: -case.lr),
+    ("η is squared", lambda case: case.lr**2),
+    ("the root of η is used for it", lambda case: case.lr**0.5),
+)
+
+
+def alterations() -> Iterator[Alteration]:
+    """What θ' may be made of."""
+    for words, change in _DECAYS:
+        yield scalars(words, "C10", (STEP,), {"weight_decay": change})
+    for words, change in _RATES:
+        yield scalars(words, "C1", (STEP,), {"lr": change})
+    yield scalars(
+        "η and λ are swapped",
+        "C5",
+        (STEP,),
+        {"lr": lambda x: x.weight_decay, "weight_decay": lambda x: x.lr},
+    )
+    yield scalars(
+        "η multiplies the decay alone, not u",
+        "C1",
+        (STEP,),
+        {"lr": lambda x: 1.0, "weight_decay": lambda x: x.lr * x.weight_decay},
+    )
+    yield arrays("θ decays twice: before the step, and in it", "C10", (STEP,), {"param": _decayed})
+    for words, of in (
+        ("λ·sign(θ) is the decay, not λ·θ", lambda case: np.sign(wide(case.param))),
+        ("the decay is λ·m, not λ·θ", lambda case: wide(case.momentum)),
+        ("the decay is λ·g, not λ·θ", lambda case: wide(case.grad)),
+    ):
+        yield _decay_of(words, of)
+    yield stores("θ is not updated: θ' = θ", "C1", STEP, _old)
+    yield stores("the momentum is not updated: m' = m", "C1", MOMENTUM, _old)
+
+
+def _old(_: Array, old: Array, __: Case) -> Array:
+    return old
+
+
+def _decayed(case: Case) -> Array:
+    still = np.zeros_like(case.momentum), np.zeros_like(case.grad)
+    legal = replace(case, beta1=0.0, beta2=0.0)
+    return lion_ref.step(case.param, *still, **legal.scalars)[0]
+
+
+def _decay_of(words: str, of: Callable[[Case], Array]) -> Alteration:
+    """Another decay than that of θ, in the place of λ·θ."""
+    return Alteration(
+        words,
+        "C10",
+        (STEP,),
+        sees=lambda case, _: replace(case, weight_decay=0.0),
+        sign=lambda c, u, case: u + u.dtype.type(case.weight_decay) * of(case),
+    )
