@@ -1,0 +1,151 @@
+"""Rules that part what was wrong from what was right, the simplest first.
+
+A predicate is *necessary* if every wrong element has it. A rule is one necessary predicate, two or
+three, that leave next to no right element inside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import chain
+from typing import Final
+
+import numpy as np
+
+from lion_conformance.diagnosis.regions import of_cases, of_places, of_values
+from lion_conformance.diagnosis.regions.rule import Bounds, Feature, Kind, Predicate
+from lion_conformance.diagnosis.regions.table import Table, rows
+from lion_ref.arithmetic import Array, Mask
+
+SLACK: Final = 0.02
+"""Of as many elements as are wrong inside, so many may be right there by coincidence."""
+SAMPLE: Final = 3_000
+TRIPLES: Final = 30
+TOLD: Final = 24
+"""Rules of one number of predicates that are worth trying."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Necessary:
+    predicate: Predicate
+    inside: Mask
+    """Which right elements have it too."""
+
+
+def candidates(wrong: Table, right: Table) -> Iterator[tuple[Predicate, ...]]:
+    """Rules, the simplest first; none if nothing is right, or nothing tells it from wrong."""
+    if not wrong or not wrong["i"].size or not right["i"].size:
+        return
+    found = sorted(_necessary(wrong, right), key=lambda x: x.predicate.cost)
+    for one in found:
+        if parts(wrong, right, one.inside):
+            yield (one.predicate,)
+    yield from _of_several(found, wrong, right)
+
+
+def parts(wrong: Table, right: Table, inside: Mask) -> bool:
+    """Whether next to no right element is inside, and in no case most of them."""
+    count = int(inside.sum())
+    if not count:
+        return True
+    if count > SLACK * wrong["i"].size:
+        return False
+    cases, numbers = np.unique(right["case"][inside], return_counts=True)
+    wrong_there = [int((wrong["case"] == case).sum()) for case in cases]
+    odd = sum(a > b for a, b in zip(numbers, wrong_there, strict=True))
+    return bool(odd <= SLACK * np.unique(wrong["case"]).size)
+
+
+def _necessary(wrong: Table, right: Table) -> Iterator[_Necessary]:
+    with np.errstate(all="ignore"):
+        for feature in chain(_fixed(), of_places.periodic(wrong), of_cases.dtypes(wrong)):
+            for predicate in _predicates(feature, wrong, right):
+                inside = predicate.holds(right)
+                if not inside.all():
+                    yield _Necessary(predicate, inside)
+
+
+@lru_cache(maxsize=1)
+def _fixed() -> tuple[Feature, ...]:
+    return (*of_values.features(), *of_places.features(), *of_cases.features())
+
+
+def _predicates(feature: Feature, wrong: Table, right: Table) -> Iterable[Predicate]:
+    values = feature.of(wrong)
+    if feature.kind is Kind.TRUTH:
+        return [Predicate(feature)] if values.all() else []
+    if np.isnan(values).any():
+        return []
+    others = feature.of(right)
+    low, high = float(values.min()), float(values.max())
+    below, above = bool((others < low).any()), bool((others > high).any())
+    bounds = []
+    if above:
+        bounds.append(Bounds(high=high))
+    if below:
+        bounds.append(Bounds(low=low))
+    if above and below:
+        bounds.append(Bounds(low, high))
+    return [Predicate(feature, x) for x in bounds]
+
+
+def _of_several(
+    found: list[_Necessary], wrong: Table, right: Table
+) -> Iterator[tuple[Predicate, ...]]:
+    """Two predicates, of different features, or three."""
+    size = right["i"].size
+    rng = np.random.default_rng(size)
+    sample = np.arange(size) if size <= SAMPLE else rng.choice(size, SAMPLE, replace=False)
+    inside = np.array([x.inside[sample] for x in found], np.float32)
+    if not inside.size:
+        return
+    left = inside @ inside.T
+    allowed = max(0.0, SLACK * wrong["i"].size * sample.size / size)
+    costs = np.array([x.predicate.cost for x in found])
+    pairs = [(i, j) for i, j in np.argwhere(left <= allowed).tolist() if i < j]
+    pairs.sort(key=lambda x: costs[x[0]] + costs[x[1]])
+    told = 0
+    for chosen in pairs:
+        if told < TOLD and _fit(chosen, found, wrong, right):
+            told += 1
+            yield tuple(found[k].predicate for k in chosen)
+    yield from _of_three(found, inside, left, wrong, right, allowed)
+
+
+def _of_three(
+    found: list[_Necessary], inside: Array, left: Array, wrong: Table, right: Table, allowed: float
+) -> Iterator[tuple[Predicate, ...]]:
+    costs = np.array([x.predicate.cost for x in found])
+    upper = np.triu(left + 1e9 * (left <= allowed) + costs[:, None] + costs, 1)
+    upper[upper == 0] = np.inf
+    nearest = np.argsort(upper, axis=None)[:TRIPLES]
+    threes: dict[tuple[int, ...], float] = {}
+    for flat in nearest.tolist():
+        i, j = divmod(flat, len(found))
+        rest = inside @ (inside[i] * inside[j])
+        for k in np.flatnonzero(rest <= allowed).tolist():
+            chosen = tuple(sorted({i, j, k}))
+            if len(chosen) == 3:
+                threes[chosen] = float(costs[list(chosen)].sum())
+    told = 0
+    for chosen in sorted(threes, key=threes.__getitem__):
+        if told < TOLD and _fit(chosen, found, wrong, right):
+            told += 1
+            yield tuple(found[k].predicate for k in chosen)
+
+
+def _fit(chosen: tuple[int, ...], found: list[_Necessary], wrong: Table, right: Table) -> bool:
+    features = {found[k].predicate.feature.symbol for k in chosen}
+    if len(features) < len(chosen):
+        return False
+    together = np.logical_and.reduce([found[k].inside for k in chosen])
+    return parts(wrong, right, together)
+
+
+def inside_of(predicates: Iterable[Predicate], table: Table) -> Table:
+    """The rows that have all of these predicates."""
+    with np.errstate(all="ignore"):
+        holding = [x.holds(table) for x in predicates]
+    return rows(table, np.logical_and.reduce(holding)) if holding else table

@@ -1,0 +1,133 @@
+"""The search: ask around the failure, take the simplest rule, find its edges, try to refute it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import chain
+from typing import Final
+
+import numpy as np
+
+from lion_conformance.cases.case import Case, Seeded, build
+from lion_conformance.diagnosis import probes, special_values
+from lion_conformance.diagnosis.observation import Observation
+from lion_conformance.diagnosis.regions import scan
+from lion_conformance.diagnosis.regions.candidates import candidates
+from lion_conformance.diagnosis.regions.pool import Judge, Pool
+from lion_conformance.diagnosis.regions.rule import Predicate, Region
+from lion_conformance.diagnosis.regions.setup import SHORT, Setup, as_given, simplified
+from lion_conformance.diagnosis.regions.straddle import refined
+from lion_conformance.ports.protocol import Port, Triple
+
+ROUNDS: Final = 12
+CALLS: Final = 420
+LARGE: Final = 20_000
+
+
+def find_region(
+    port: Port, triples: Sequence[Triple], failing: Observation, *, wrong: Judge
+) -> Region | None:
+    """The simplest rule that says where the port is wrong; None if it is so everywhere or by chance.
+
+    Args:
+        port: what is asked, on fresh cases.
+        triples: the dtypes (θ, m, g) in which it is asked.
+        failing: a case in which it is wrong somewhere.
+        wrong: the observation of an answer: which elements of it count as wrong.
+    """
+    pool = Pool(port, wrong)
+    again = pool.ask(failing.case)
+    if again is None or not again.wrong.any():
+        return None
+    setup = _context(pool, again)
+    if setup is None:
+        return None
+    for case in _asked_first(setup, tuple(triples), compiles=port.compiles):
+        pool.ask(case)
+    return _search(pool, setup, triples)
+
+
+def _context(pool: Pool, failing: Observation) -> Setup | None:
+    """The most ordinary circumstances in which the port fails."""
+
+    def fails(setup: Setup) -> bool:
+        seen = pool.ask(setup.case(0))
+        return seen is not None and bool(seen.wrong.any())
+
+    shape = (probes.SIZE,) if pool.port.compiles else SHORT
+    ordinary = Setup(failing.case.triple, shape)
+    if fails(ordinary):
+        return ordinary
+    given = as_given(failing.case, failing.wrong)
+    if pool.port.compiles:
+        given = _in_shape(given, shape)
+    return simplified(given, ordinary, fails) if fails(given) else None
+
+
+def _in_shape(setup: Setup, shape: tuple[int, ...]) -> Setup:
+    from dataclasses import replace
+
+    return replace(setup, shape=shape, layouts=("plain",) * 3)
+
+
+def _asked_first(setup: Setup, triples: tuple[Triple, ...], *, compiles: bool) -> Iterator[Case]:
+    large = int(np.prod(setup.shape)) > LARGE
+    triple = setup.triple
+    yield from chain(probes.cases(triple), special_values.cases(triple), scan.values(setup))
+    yield from scan.scalars(setup, many=not (large or compiles))
+    if len(triples) > 1:
+        yield from scan.dtypes(setup, triples)
+    if compiles:
+        return
+    shaped = setup.shape != SHORT
+    yield from scan.sizes(setup, many=shaped)
+    yield from scan.shapes(setup, many=shaped)
+    yield from scan.layouts(setup, many=setup.layouts != ("plain",) * 3)
+    yield from scan.whole_arrays(setup)
+
+
+def _search(pool: Pool, setup: Setup, triples: Sequence[Triple]) -> Region | None:
+    refuted: set[str] = set()
+    for _ in range(ROUNDS):
+        tried = next(
+            (x for x in candidates(*pool.split()) if Region(x).rule not in refuted), None
+        )
+        if tried is None or pool.calls > CALLS:
+            return None
+        refuted.add(Region(tried).rule)
+        predicates = refined(pool, setup, tried)
+        if predicates:
+            region = Region(predicates)
+            if _stands(pool, setup, triples, region):
+                return region
+    return None
+
+
+def _stands(pool: Pool, setup: Setup, triples: Sequence[Triple], region: Region) -> bool:
+    """Whether no fresh case contradicts it, and what was seen does not."""
+    for case in _fresh(setup, triples, compiles=pool.port.compiles):
+        seen = pool.ask(case)
+        if seen is not None and (seen.wrong & ~region.holds(case)).any():
+            return False
+    return fits(pool, region.predicates)
+
+
+def fits(pool: Pool, predicates: tuple[Predicate, ...]) -> bool:
+    """Whether all that was wrong is inside, and next to nothing there was right."""
+    from lion_conformance.diagnosis.regions.candidates import parts
+
+    wrong, right = pool.split()
+    with np.errstate(all="ignore"):
+        inside = [np.logical_and.reduce([x.holds(t) for x in predicates]) for t in (wrong, right)]
+    return bool(inside[0].all()) and parts(wrong, right, inside[1])
+
+
+def _fresh(setup: Setup, triples: Sequence[Triple], *, compiles: bool) -> Iterator[Case]:
+    for seed in (101, 102):
+        yield setup.case(seed)
+    if compiles:
+        return
+    draws = Seeded(17)
+    alike = [x for x in triples if x == setup.triple]
+    for _ in range(3):
+        yield build(draws, alike or [setup.triple])

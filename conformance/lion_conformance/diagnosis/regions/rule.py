@@ -1,0 +1,143 @@
+"""A rule: what may be asked of an element, and the answers that mean that it is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import Enum
+
+import numpy as np
+
+from lion_conformance.cases.case import Case
+from lion_conformance.diagnosis.regions.table import Table, table_of
+from lion_ref.arithmetic import Array, Mask
+
+
+class Kind(Enum):
+    """What a feature's values are."""
+
+    TRUTH = "true or false"
+    NUMBER = "a number of each element, of which one case can have many"
+    SCALAR = "a binary64 number of a case"
+    SIZE = "a whole number of a case"
+    PLACE = "a whole number of each element"
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """Between what a feature lies; an edge that is left out is None."""
+
+    low: float | None = None
+    high: float | None = None
+    low_in: bool = True
+    high_in: bool = True
+    vague: bool = False
+    """Whether an edge was not found to the last bit."""
+
+    def hold(self, values: Array) -> Mask:
+        """Where the values lie between them; a NaN never does."""
+        inside = ~np.isnan(values) if values.dtype.kind == "f" else np.ones(values.shape, bool)
+        if self.low is not None:
+            inside &= (values >= self.low) if self.low_in else (values > self.low)
+        if self.high is not None:
+            inside &= (values <= self.high) if self.high_in else (values < self.high)
+        return inside
+
+
+@dataclass(frozen=True, slots=True)
+class Feature:
+    """One thing that may be asked."""
+
+    symbol: str
+    """Of a truth the whole formula, else what stands left of a comparison."""
+    about: str
+    """"element", "value", "shape", "layout", "scalars" or "dtype"."""
+    kind: Kind
+    of: Callable[[Table], Array]
+    words: str | Callable[[Bounds], str]
+    """A truth's sentence, or how bounds are said."""
+    cost: float = 1.0
+    """How far from the simplest: of two rules that explain the same the cheaper is told."""
+    varied: str = field(default="")
+    """What straddle changes to get other values of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Predicate:
+    """A feature, and where the port is wrong in it."""
+
+    feature: Feature
+    bounds: Bounds = Bounds()
+
+    def holds(self, table: Table) -> Mask:
+        """For which rows."""
+        values = self.feature.of(table)
+        return np.asarray(values, bool) if self.is_truth else self.bounds.hold(values)
+
+    @property
+    def is_truth(self) -> bool:
+        """Whether it has no bounds."""
+        return self.feature.kind is Kind.TRUTH
+
+    @property
+    def cost(self) -> float:
+        """Two edges are harder to say than one."""
+        two = self.bounds.low is not None and self.bounds.high is not None
+        return self.feature.cost + 0.5 * (two and self.bounds.low != self.bounds.high)
+
+    @property
+    def sentence(self) -> str:
+        """In words."""
+        words = self.feature.words
+        return words if isinstance(words, str) else words(self.bounds)
+
+    @property
+    def formula(self) -> str:
+        """In symbols."""
+        from lion_conformance.diagnosis.regions.wording import compared
+
+        return self.feature.symbol if self.is_truth else compared(self.feature.symbol, self.bounds)
+
+
+_ORDER = ("element", "shape", "layout", "value", "scalars", "dtype")
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """Where a port is wrong."""
+
+    predicates: tuple[Predicate, ...]
+
+    @property
+    def sentence(self) -> str:
+        """Completes "wrong …": in elements from 65,536 on, where |c| < 2, in the last element."""
+        said = ""
+        for part in (x.sentence for x in self._in_order):
+            if not said:
+                said = part
+            elif part.startswith("where ") and "where " in said:
+                said += " and " + part.removeprefix("where ")
+            elif part.startswith(("in arrays", "in tensors", "in matrices")):
+                said += " of " + part.removeprefix("in ")
+            else:
+                said += " " + part
+        return said
+
+    @property
+    def rule(self) -> str:
+        """The same as a formula."""
+        return ", ".join(x.formula for x in self._in_order)
+
+    @property
+    def about(self) -> str:
+        """What kind of rule it is: of its most particular part."""
+        return self._in_order[0].feature.about
+
+    def holds(self, case: Case) -> Mask:
+        """A flat mask over the elements of a case."""
+        table = table_of(case)
+        return np.asarray(np.logical_and.reduce([x.holds(table) for x in self.predicates]))
+
+    @property
+    def _in_order(self) -> list[Predicate]:
+        return sorted(self.predicates, key=lambda x: _ORDER.index(x.feature.about))
