@@ -16,11 +16,15 @@ import numpy as np
 
 from lion_conformance.diagnosis.regions import of_cases, of_places, of_values
 from lion_conformance.diagnosis.regions.rule import Bounds, Feature, Kind, Predicate
-from lion_conformance.diagnosis.regions.table import Table, rows
+from lion_conformance.diagnosis.regions.table import ARRAYS, Table, rows
 from lion_ref.arithmetic import Array, Mask
 
 SLACK: Final = 0.02
 """Of as many elements as are wrong inside, so many may be right there by coincidence."""
+ODD: Final = 0.1
+"""The share of cases in which most of those inside may be."""
+ENOUGH: Final = 20
+"""Ordinary elements that are right: fewer, and the port is wrong everywhere."""
 SAMPLE: Final = 3_000
 TRIPLES: Final = 30
 TOLD: Final = 24
@@ -34,28 +38,46 @@ class _Necessary:
     """Which right elements have it too."""
 
 
-def candidates(wrong: Table, right: Table) -> Iterator[tuple[Predicate, ...]]:
-    """Rules, the simplest first; none if nothing is right, or nothing tells it from wrong."""
-    if not wrong or not wrong["i"].size or not right["i"].size:
+def candidates(
+    wrong: Table, right: Table, *, whole: bool, most: int
+) -> Iterator[tuple[Predicate, ...]]:
+    """Rules, the simplest first; none if nothing is right, or nothing tells it from wrong.
+
+    whole: those alone that say of a case that all of it is wrong.
+    most: how many predicates, 2 or 3; with 3, none of fewer.
+    """
+    if not wrong or not wrong["i"].size or ordinary(right).sum() < ENOUGH:
         return
-    found = sorted(_necessary(wrong, right), key=lambda x: x.predicate.cost)
-    for one in found:
-        if parts(wrong, right, one.inside):
-            yield (one.predicate,)
-    yield from _of_several(found, wrong, right)
+    every = _necessary(wrong, right)
+    found = [x for x in every if x.predicate.feature.whole or not whole]
+    found.sort(key=lambda x: x.predicate.cost)
+    if most == 2:
+        for one in found:
+            if parts(wrong, right, one.inside):
+                yield (one.predicate,)
+    yield from _of_several(found, wrong, right, most)
 
 
 def parts(wrong: Table, right: Table, inside: Mask) -> bool:
-    """Whether next to no right element is inside, and in no case most of them."""
-    count = int(inside.sum())
-    if not count:
-        return True
-    if count > SLACK * wrong["i"].size:
+    """Whether next to no right element is inside, and in no case most of the ordinary ones.
+
+    Among numbers of special kinds a mistake may fail to show by coincidence: two zeros are alike.
+    """
+    if inside.sum() > SLACK * wrong["i"].size:
         return False
-    cases, numbers = np.unique(right["case"][inside], return_counts=True)
-    wrong_there = [int((wrong["case"] == case).sum()) for case in cases]
-    odd = sum(a > b for a, b in zip(numbers, wrong_there, strict=True))
-    return bool(odd <= SLACK * np.unique(wrong["case"]).size)
+    cases = np.unique(wrong["case"])
+    for kind, allowed in ((ordinary(right), 0.0), (~ordinary(right), ODD * cases.size)):
+        found, counts = np.unique(right["case"][inside & kind], return_counts=True)
+        wrong_there = [int((wrong["case"] == case).sum()) for case in found]
+        if sum(a > b for a, b in zip(counts, wrong_there, strict=True)) > allowed:
+            return False
+    return True
+
+
+def ordinary(table: Table) -> Mask:
+    """Rows whose θ, m and g are about as large as 1."""
+    sizes = (np.abs(table[name]) for name in ARRAYS)
+    return np.logical_and.reduce([(x > 2.0**-4) & (x < 2.0**4) for x in sizes])
 
 
 def _necessary(wrong: Table, right: Table) -> Iterator[_Necessary]:
@@ -92,7 +114,7 @@ def _predicates(feature: Feature, wrong: Table, right: Table) -> Iterable[Predic
 
 
 def _of_several(
-    found: list[_Necessary], wrong: Table, right: Table
+    found: list[_Necessary], wrong: Table, right: Table, most: int
 ) -> Iterator[tuple[Predicate, ...]]:
     """Two predicates, of different features, or three."""
     size = right["i"].size
@@ -103,6 +125,9 @@ def _of_several(
         return
     left = inside @ inside.T
     allowed = max(0.0, SLACK * wrong["i"].size * sample.size / size)
+    if most == 3:
+        yield from _of_three(found, inside, left, wrong, right, allowed)
+        return
     costs = np.array([x.predicate.cost for x in found])
     pairs = [(i, j) for i, j in np.argwhere(left <= allowed).tolist() if i < j]
     pairs.sort(key=lambda x: costs[x[0]] + costs[x[1]])
@@ -111,7 +136,6 @@ def _of_several(
         if told < TOLD and _fit(chosen, found, wrong, right):
             told += 1
             yield tuple(found[k].predicate for k in chosen)
-    yield from _of_three(found, inside, left, wrong, right, allowed)
 
 
 def _of_three(

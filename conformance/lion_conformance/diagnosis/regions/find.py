@@ -21,6 +21,8 @@ from lion_conformance.ports.protocol import Port, Triple
 
 ROUNDS: Final = 12
 CALLS: Final = 420
+SCATTERED: Final = 0.03
+"""A smaller share of a case is no whole case in which the mistake happens not to show."""
 LARGE: Final = 20_000
 
 
@@ -39,7 +41,7 @@ def find_region(
     again = pool.ask(failing.case)
     if again is None or not again.wrong.any():
         return None
-    setup = _context(pool, again)
+    setup = _context(pool, again, triples)
     if setup is None:
         return None
     for case in _asked_first(setup, tuple(triples), compiles=port.compiles):
@@ -47,7 +49,7 @@ def find_region(
     return _search(pool, setup, triples)
 
 
-def _context(pool: Pool, failing: Observation) -> Setup | None:
+def _context(pool: Pool, failing: Observation, triples: Sequence[Triple]) -> Setup | None:
     """The most ordinary circumstances in which the port fails."""
 
     def fails(setup: Setup) -> bool:
@@ -55,9 +57,12 @@ def _context(pool: Pool, failing: Observation) -> Setup | None:
         return seen is not None and bool(seen.wrong.any())
 
     shape = (probes.SIZE,) if pool.port.compiles else SHORT
-    ordinary = Setup(failing.case.triple, shape)
-    if fails(ordinary):
-        return ordinary
+    alike = (failing.case.triple[0],) * 3
+    options = [x for x in dict.fromkeys((alike, failing.case.triple)) if x in triples]
+    for triple in options:
+        if fails(Setup(triple, shape)):
+            return Setup(triple, shape)
+    ordinary = Setup(options[0], shape)
     given = as_given(failing.case, failing.wrong)
     if pool.port.compiles:
         given = _in_shape(given, shape)
@@ -89,9 +94,7 @@ def _asked_first(setup: Setup, triples: tuple[Triple, ...], *, compiles: bool) -
 def _search(pool: Pool, setup: Setup, triples: Sequence[Triple]) -> Region | None:
     refuted: set[str] = set()
     for _ in range(ROUNDS):
-        tried = next(
-            (x for x in candidates(*pool.split()) if Region(x).rule not in refuted), None
-        )
+        tried = next((x for x in _proposed(pool) if Region(x).rule not in refuted), None)
         if tried is None or pool.calls > CALLS:
             return None
         refuted.add(Region(tried).rule)
@@ -101,6 +104,15 @@ def _search(pool: Pool, setup: Setup, triples: Sequence[Triple]) -> Region | Non
             if _stands(pool, setup, triples, region):
                 return region
     return None
+
+
+def _proposed(pool: Pool) -> Iterator[tuple[Predicate, ...]]:
+    """Rules of elements before those of whole cases, few predicates before many."""
+    scattered = bool(np.median(pool.shares()) > SCATTERED)
+    for most in (2, 3):
+        for whole in (False, True) if scattered else (False,):
+            pool.whole = whole
+            yield from candidates(*pool.split(), whole=whole, most=most)
 
 
 def _stands(pool: Pool, setup: Setup, triples: Sequence[Triple], region: Region) -> bool:

@@ -10,6 +10,7 @@ _SUPERSCRIPTS: Final = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸
 _DIGITS: Final = ((1,), (5, 2), (3, 4, 6, 7, 8, 9))
 _SHORT: Final = 12
 """Powers of two up to this one are written out."""
+LARGEST: Final = 2.0**1023
 _DECADES: Final = 8
 _GROUPED: Final = 10_000_000
 
@@ -22,6 +23,7 @@ def round_between(low: float, high: float) -> list[float]:
     """
     if low <= 0 <= high:
         return [0.0]
+    low, high = max(low, -LARGEST), min(high, LARGEST)
     if high < 0:
         return [-x for x in round_between(-high, -low)]
     found = {x: cost for cost, x in _costed(low, high) if low <= x <= high}

@@ -46,11 +46,11 @@ def _scalars() -> Iterator[Feature]:
 
 
 def _number(symbol: str, ask: Ask, cost: float, varied: str) -> Feature:
-    return Feature(symbol, "scalars", Kind.SCALAR, ask, number(symbol), cost, varied)
+    return Feature(symbol, "scalars", Kind.SCALAR, ask, number(symbol), cost, varied, whole=True)
 
 
 def _truth(formula: str, about: str, ask: Ask, cost: float, words: str = "") -> Feature:
-    return Feature(formula, about, Kind.TRUTH, ask, words or f"where {formula}", cost)
+    return Feature(formula, about, Kind.TRUTH, ask, words or f"where {formula}", cost, whole=True)
 
 
 def _lies(table: Table, name: str, *layouts: str) -> Mask:
@@ -124,6 +124,7 @@ def _arrays() -> Iterator[Feature]:
             number(f"max |{name}|"),
             0.8,
             f"max |{name}|",
+            whole=True,
         )
     yield _truth("any element is NaN", "value", lambda t: np.logical_or.reduce([t[f"any NaN {n}"] for n in ARRAYS]), 0.5)
     yield _truth("any element is not finite", "value", lambda t: np.logical_or.reduce([t[f"any {x} {n}"] for n in ARRAYS for x in ("NaN", "inf")]), 0.6)

@@ -31,7 +31,7 @@ def _place(symbol: str, ask: Ask, words: Words, cost: float, varied: str = "") -
 
 def features() -> Iterator[Feature]:
     """Places in the array, in a row and in a column; tails; sizes and axes."""
-    yield _place("flat index", lambda t: t["i"], place("element", "elements"), 0.0, "length")
+    yield _place("flat index", lambda t: t["i"], place("element", "elements"), 0.1, "length")
     yield _place(
         "n - 1 - flat index",
         lambda t: t["n"] - 1 - t["i"],
@@ -68,12 +68,14 @@ def features() -> Iterator[Feature]:
             lambda t, k=width: t["i"] >= t["n"] - t["n"] % k,
             f"in the last n mod {width:,} elements",
             0.3 + 0.001 * width.bit_length(),
+            "tail",
+            period=width,
         )
     yield Feature(
-        "n", "shape", Kind.SIZE, lambda t: t["n"], count("arrays of", "element", "elements"), 0.2, "n"
+        "n", "shape", Kind.SIZE, lambda t: t["n"], count("arrays of", "element", "elements"), 0.05, "n", whole=True
     )
     yield Feature(
-        "axes", "shape", Kind.SIZE, lambda t: t["axes"], count("tensors with", "axis", "axes"), 0.0
+        "axes", "shape", Kind.SIZE, lambda t: t["axes"], count("tensors with", "axis", "axes"), 0.0, whole=True
     )
     for symbol in ("rows", "columns"):
         yield Feature(
@@ -83,6 +85,7 @@ def features() -> Iterator[Feature]:
             lambda t, s=symbol: _on_axes(t, t[s]),
             count("matrices of", symbol[:-1], symbol),
             0.5,
+            whole=True,
         )
     yield from _shapes()
 
@@ -102,7 +105,7 @@ def _shapes() -> Iterator[Feature]:
         ("last axis = 1", lambda t: (t["axes"] >= 2) & (t["columns"] == 1), "in tensors whose last axis has length 1", 0.5),
         ("first axis = 1", lambda t: (t["axes"] >= 2) & (t["rows"] == 1), "in tensors whose first axis has length 1", 0.5),
     ):
-        yield Feature(formula, "shape", Kind.TRUTH, ask, words, cost)
+        yield Feature(formula, "shape", Kind.TRUTH, ask, words, cost, whole=True)
 
 
 def periodic(wrong: Table) -> Iterator[Feature]:
@@ -126,14 +129,17 @@ def _of_one_remainder(symbol: str, column: str, period: int, remainder: int) -> 
     formula = f"{symbol} mod {period} = {remainder}"
     cost = 0.6 + 0.002 * period.bit_length()
     if column == "n":
-        return Feature(formula, "shape", Kind.TRUTH, ask, _of_sizes(period, remainder), cost)
+        words = _of_sizes(period, remainder)
+        return Feature(
+            formula, "shape", Kind.TRUTH, ask, words, cost - 0.1, "n mod", whole=True, period=period
+        )
     one = "element" if column == "i" else column
     words = f"in every {ordinal(period)} {one}"
     if remainder == 0:
         words += ", from the first on"
     elif remainder != period - 1:
         words += f", from {one} {remainder:,} on"
-    return Feature(formula, "element", Kind.TRUTH, ask, words, cost)
+    return Feature(formula, "element", Kind.TRUTH, ask, words, cost, "index mod", period=period)
 
 
 def _of_sizes(period: int, remainder: int) -> str:

@@ -41,8 +41,6 @@ def _of_one(name: str) -> Iterator[Feature]:
     yield _truth(f"{name} = ±0", lambda t: x(t) == 0, more)
     yield _truth(f"{name} = ±∞", lambda t: np.isinf(x(t)), more)
     yield _truth(f"{name} is not finite", lambda t: ~np.isfinite(x(t)), more + 0.1)
-    yield _truth(f"{name} is finite", lambda t: np.isfinite(x(t)), more + 0.6)
-    yield _truth(f"{name} is not ±0", lambda t: x(t) != 0, more + 0.6)
     for sign, bit in (("-", True), ("+", False)):
         yield _truth(
             f"{name} = {sign}0", lambda t, b=bit: (x(t) == 0) & (np.signbit(x(t)) == b), more + 0.2

@@ -30,6 +30,8 @@ class Pool:
     port: Port
     judge: Judge
     calls: int = 0
+    whole: bool = False
+    """Whether what is right beside something wrong counts as coincidence."""
     _tables: list[Table] = field(default_factory=list)
     _whole: Table | None = None
     _alike: Alike = ()
@@ -77,9 +79,19 @@ class Pool:
             self._alike = alike(self._whole)
         return self._split(self._whole)
 
+    def shares(self) -> Array:
+        """For each case with something wrong, the share of what could show that is."""
+        self.whole = False
+        wrong, right = self.split()
+        cases, counts = np.unique(wrong["case"], return_counts=True)
+        others = np.array([(right["case"] == case).sum() for case in cases])
+        return np.asarray(counts / (counts + others))
+
     def _split(self, table: Table) -> tuple[Table, Table]:
         wrong = table["wrong θ'"] | table["wrong m'"]
         right = ~wrong & could_show(table, self._alike)
+        if self.whole:
+            right &= ~np.isin(table["case"], np.unique(table["case"][wrong]))
         return rows(table, wrong), rows(table, right)
 
 
@@ -89,7 +101,8 @@ def telling(wrong: Mask, up_to: int) -> Array:
     if size <= up_to:
         return np.arange(size)
     turns = np.flatnonzero(wrong[1:] != wrong[:-1])
-    turns = np.concatenate([turns[:FEW], turns[-FEW:]])
+    if turns.size > 2 * FEW:  # of what is scattered they would say that it is half right
+        turns = np.concatenate([turns[:2], turns[-2:]])
     powers = 2 ** np.arange(int(np.log2(size)) + 1)
     rng = np.random.default_rng(size)
     parts = [turns, turns + 1, powers - 1, powers, np.arange(3), size - 1 - np.arange(9)]

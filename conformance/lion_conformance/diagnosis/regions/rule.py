@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
 
 import numpy as np
@@ -58,8 +58,12 @@ class Feature:
     """A truth's sentence, or how bounds are said."""
     cost: float = 1.0
     """How far from the simplest: of two rules that explain the same the cheaper is told."""
-    varied: str = field(default="")
+    varied: str = ""
     """What straddle changes to get other values of it."""
+    whole: bool = False
+    """Whether it is the same for all elements of a case."""
+    period: int = 0
+    """One in so many, or what is left of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +119,8 @@ class Region:
         for part in (x.sentence for x in self._in_order):
             if not said:
                 said = part
+            elif "arrays of" in said and part.startswith("in tensors with"):
+                said += " " + part.removeprefix("in tensors ")
             elif part.startswith("where ") and "where " in said:
                 said += " and " + part.removeprefix("where ")
             elif part.startswith(("in arrays", "in tensors", "in matrices")):

@@ -22,7 +22,7 @@ NEARLY: Final = 0.97
 
 Alike = tuple[tuple[str, ...], ...]
 
-PARAM: Final = ("no decay", "another u", "no update", "another η", "sign of g", "sign of m", "sign by β2")
+PARAM: Final = ("no decay", "another u", "no update", "another η", "sign of g", "sign of m", "sign by β2", "θ is 0")
 MOMENTUM: Final = ("m kept", "m' is 0", "m' is g", "another β2", "no m", "no g")
 
 
@@ -63,6 +63,7 @@ def _in_param(case: Case, table: Table) -> Iterator[tuple[str, Array]]:
     other = np.where(u == 0, kind(1), kind(0))
     yield "no decay", ~same_bits(stepped(u, lr, kind(0)), right)
     yield "another u", ~same_bits(stepped(other, lr, decay), right)
+    yield "θ is 0", ~same_bits(round_to(-lr * (u + decay * (0 * theta)), case.param.dtype), right)
     yield "no update", ~same_bits(case.param, right)
     yield "another η", ~same_bits(stepped(u, lr + kind(lr == 0) + lr, decay), right)
     for name, beta in (("sign of g", 0.0), ("sign of m", 1.0), ("sign by β2", case.beta2)):

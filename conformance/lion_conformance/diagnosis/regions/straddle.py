@@ -20,6 +20,7 @@ from lion_ref.arithmetic import Array
 ZOOMS: Final = 8
 TRIES: Final = 44
 """Calls for one edge of a scalar or a size."""
+SIGNED: Final = ("θ", "m", "g", "c", "θ'", "m'")
 TESTABLE: Final = 2.0**-20
 """Nearer to a number, relative to it, a scalar is the same in the compute dtype."""
 
@@ -58,10 +59,15 @@ class Edge:
         """The number that is said, whether it is inside, whether it is vague."""
         if kind in (Kind.SIZE, Kind.PLACE):
             return self.wrong, True, abs(self.wrong - self.right) > 1
-        low, high = self.ends
-        round_numbers = round_between(low, high)
-        if not round_numbers or high - low > TESTABLE * max(abs(low), abs(high)):
-            return self.wrong, True, _steps(low, high) > 1
+        further = 0.0
+        if kind is Kind.SCALAR and self.right:
+            further = TESTABLE * abs(self.right) * (1 if self.is_high else -1)
+        outer = self.right + further
+        round_numbers = round_between(min(self.wrong, outer), max(self.wrong, outer))
+        gap = abs(self.wrong - self.right)
+        near = kind is Kind.NUMBER or gap <= TESTABLE * max(abs(self.wrong), abs(self.right))
+        if not round_numbers or not near:
+            return self.wrong, True, gap > 0
         return round_numbers[0], round_numbers[0] == self.wrong, False
 
 
@@ -82,7 +88,7 @@ def refined(
             ):
                 return None
         if edges:
-            found.append(replace(predicate, bounds=_bounds(predicate.feature.kind, edges)))
+            found.append(replace(predicate, bounds=_bounds(predicate.feature, edges)))
     return tuple(found)
 
 
@@ -101,14 +107,16 @@ def _edges(
     return edges
 
 
-def _bounds(kind: Kind, edges: dict[str, Edge]) -> Bounds:
+def _bounds(feature: Feature, edges: dict[str, Edge]) -> Bounds:
     bounds = Bounds()
     for side, edge in edges.items():
-        number, inside, vague = edge.bound(kind)
+        number, inside, vague = edge.bound(feature.kind)
         if side == "high":
             bounds = replace(bounds, high=number, high_in=inside, vague=bounds.vague or vague)
         else:
             bounds = replace(bounds, low=number, low_in=inside, vague=bounds.vague or vague)
+    if bounds.high == 0 and bounds.high_in and feature.symbol not in SIGNED:
+        bounds = replace(bounds, low=0.0)
     if bounds.low is not None and bounds.low == bounds.high:
         bounds = replace(bounds, low_in=True, high_in=True)
     return bounds
