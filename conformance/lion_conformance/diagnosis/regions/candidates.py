@@ -22,7 +22,7 @@ from lion_ref.arithmetic import Array, Mask
 SLACK: Final = 0.02
 """Of as many elements as are wrong inside, so many may be right there by coincidence."""
 ODD: Final = 0.1
-"""The share of cases in which most of those inside may be."""
+"""The share of elements of special kinds that may, and of cases with most of them right."""
 ENOUGH: Final = 20
 """Ordinary elements that are right: fewer, and the port is wrong everywhere."""
 SAMPLE: Final = 3_000
@@ -63,10 +63,10 @@ def parts(wrong: Table, right: Table, inside: Mask) -> bool:
 
     Among numbers of special kinds a mistake may fail to show by coincidence: two zeros are alike.
     """
-    if inside.sum() > SLACK * wrong["i"].size:
-        return False
-    cases = np.unique(wrong["case"])
-    for kind, allowed in ((ordinary(right), 0.0), (~ordinary(right), ODD * cases.size)):
+    cases, usual = np.unique(wrong["case"]), ordinary(right)
+    for kind, slack, allowed in ((usual, SLACK, 0.0), (~usual, ODD, ODD * cases.size)):
+        if (inside & kind).sum() > slack * wrong["i"].size:
+            return False
         found, counts = np.unique(right["case"][inside & kind], return_counts=True)
         wrong_there = [int((wrong["case"] == case).sum()) for case in found]
         if sum(a > b for a, b in zip(counts, wrong_there, strict=True)) > allowed:
@@ -124,7 +124,7 @@ def _of_several(
     if not inside.size:
         return
     left = inside @ inside.T
-    allowed = max(0.0, SLACK * wrong["i"].size * sample.size / size)
+    allowed = (SLACK + ODD) * wrong["i"].size * sample.size / size
     if most == 3:
         yield from _of_three(found, inside, left, wrong, right, allowed)
         return

@@ -77,6 +77,27 @@ def of_places(feature: Feature, setup: Setup, furthest: int) -> Iterator[Case]:
             yield replace(setup, shape=shape).case(seed + 50)
 
 
+def of_periods(feature: Feature, setup: Setup) -> Iterator[Case]:
+    """Cases that tell one in so many from one in twice or three times as many."""
+    period = feature.period
+    if not period:
+        return
+    if feature.varied == "index mod":
+        lengths = [7 * period + 5]
+    else:
+        lengths = [k * period + more for k in (1, 2, 3, 5, 6, 8) for more in (-1, 0, 1)]
+        remainder = int(feature.symbol.rpartition("=")[2]) if feature.varied == "n mod" else 5
+        lengths = [k * period + remainder for k in range(9)] + lengths[:: 2 if period < FULL else 4]
+    for seed, length in enumerate(lengths):
+        shape = _shape_of(length, setup)
+        if "row" in feature.symbol and len(setup.shape) >= 2:
+            shape = (length, *setup.shape[1:])
+        elif "column" in feature.symbol and len(setup.shape) >= 2:
+            shape = (*setup.shape[:-1], length)
+        if shape is not None and np.prod(shape) <= LARGEST:
+            yield replace(setup, shape=shape).case(seed + 70)
+
+
 def can_vary(feature: Feature) -> bool:
     """Whether there are designs for it."""
     return bool(feature.varied) and feature.kind is not Kind.TRUTH

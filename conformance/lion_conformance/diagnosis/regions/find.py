@@ -12,7 +12,7 @@ from lion_conformance.cases.case import Case, Seeded, build
 from lion_conformance.diagnosis import probes, special_values
 from lion_conformance.diagnosis.observation import Observation
 from lion_conformance.diagnosis.regions import scan
-from lion_conformance.diagnosis.regions.candidates import candidates
+from lion_conformance.diagnosis.regions.candidates import candidates, parts
 from lion_conformance.diagnosis.regions.pool import Judge, Pool
 from lion_conformance.diagnosis.regions.rule import Predicate, Region
 from lion_conformance.diagnosis.regions.setup import SHORT, Setup, as_given, simplified
@@ -125,12 +125,15 @@ def _stands(pool: Pool, setup: Setup, triples: Sequence[Triple], region: Region)
 
 
 def fits(pool: Pool, predicates: tuple[Predicate, ...]) -> bool:
-    """Whether all that was wrong is inside, and next to nothing there was right."""
-    from lion_conformance.diagnosis.regions.candidates import parts
+    """Whether all that was wrong is inside, and next to nothing there was right.
 
+    What is right next to an edge, nearer than can be tested, is left out.
+    """
     wrong, right = pool.split()
     with np.errstate(all="ignore"):
         inside = [np.logical_and.reduce([x.holds(t) for x in predicates]) for t in (wrong, right)]
+        for x in predicates:
+            inside[1] &= ~x.nearly(right)
     return bool(inside[0].all()) and parts(wrong, right, inside[1])
 
 

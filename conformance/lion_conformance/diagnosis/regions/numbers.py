@@ -6,6 +6,8 @@ import math
 from collections.abc import Iterator
 from typing import Final
 
+import numpy as np
+
 _SUPERSCRIPTS: Final = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _DIGITS: Final = ((1,), (5, 2), (3, 4, 6, 7, 8, 9))
 _SHORT: Final = 12
@@ -63,8 +65,10 @@ def spelled(number: float) -> str:
         return f"{int(number):,}"
     if mantissa == 1 / 2 and abs(exponent - 1) > _SHORT:
         return "2" + str(exponent - 1).translate(_SUPERSCRIPTS)
-    shortest = min((f"{number:.{digits}g}" for digits in (6, 17)), key=lambda x: (float(x) != number, len(x)))
-    left, _, right = shortest.partition("e")
+    digits = repr(float(number))
+    if float(np.float32(number)) == number:
+        digits = min(digits, repr(float(str(np.float32(number)))), key=len)
+    left, _, right = digits.removesuffix(".0").partition("e")
     return f"{left}e{int(right)}" if right else left
 
 

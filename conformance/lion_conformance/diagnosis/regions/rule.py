@@ -5,12 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
+from typing import Final
 
 import numpy as np
 
 from lion_conformance.cases.case import Case
 from lion_conformance.diagnosis.regions.table import Table, table_of
 from lion_ref.arithmetic import Array, Mask
+
+
+TESTABLE: Final = 2.0**-20
+"""Nearer to a number, relative to it, a scalar is the same in the compute dtype."""
 
 
 class Kind(Enum):
@@ -77,6 +82,14 @@ class Predicate:
         """For which rows."""
         values = self.feature.of(table)
         return np.asarray(values, bool) if self.is_truth else self.bounds.hold(values)
+
+    def nearly(self, table: Table) -> Mask:
+        """Which rows lie at an edge: what is a scalar's next number in the compute dtype."""
+        near = np.zeros(table["i"].size, bool)
+        for edge in (self.bounds.low, self.bounds.high):
+            if edge is not None and self.feature.kind is Kind.SCALAR:
+                near |= np.abs(self.feature.of(table) - edge) <= 2 * TESTABLE * abs(edge)
+        return near
 
     @property
     def is_truth(self) -> bool:

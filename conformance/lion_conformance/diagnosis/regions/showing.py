@@ -33,12 +33,18 @@ def shows(case: Case, table: Table) -> Table:
 
 
 def alike(table: Table) -> Alike:
-    """For θ' and m', if they are wrong somewhere: the mistakes that show wherever they are."""
-    found = []
-    for names, wrong in ((PARAM, table["wrong θ'"]), (MOMENTUM, table["wrong m'"])):
-        if wrong.any():
-            found.append(tuple(name for name in names if table[name][wrong].mean() > NEARLY))
-    return tuple(found)
+    """The mistakes that show wherever the port is wrong: in θ', and in m'.
+
+    Where one of the two is wrong all but always, the other says nothing.
+    """
+    results = ((PARAM, table["wrong θ'"]), (MOMENTUM, table["wrong m'"]))
+    count = max(1, int((results[0][1] | results[1][1]).sum()))
+    always = [x for x in results if x[1].sum() > NEARLY * count]
+    return tuple(
+        tuple(name for name in names if table[name][wrong].mean() > NEARLY)
+        for names, wrong in always or results
+        if wrong.any()
+    )
 
 
 def could_show(table: Table, like: Alike) -> Mask:

@@ -9,20 +9,19 @@ from typing import Final
 import numpy as np
 
 from lion_conformance.diagnosis.regions.candidates import inside_of
-from lion_conformance.diagnosis.regions.designs import can_vary, of_numbers, of_one, of_places
+from lion_conformance.diagnosis.regions.designs import can_vary, of_numbers, of_one, of_periods, of_places
 from lion_conformance.diagnosis.regions.numbers import round_between
 from lion_conformance.diagnosis.regions.pool import Pool
-from lion_conformance.diagnosis.regions.rule import Bounds, Feature, Kind, Predicate
+from lion_conformance.diagnosis.regions.rule import TESTABLE, Bounds, Feature, Kind, Predicate
 from lion_conformance.diagnosis.regions.setup import Setup
 from lion_conformance.diagnosis.regions.table import Table
 from lion_ref.arithmetic import Array
 
 ZOOMS: Final = 8
+UNCLEAR: Final = 1.25
 TRIES: Final = 44
 """Calls for one edge of a scalar or a size."""
 SIGNED: Final = ("θ", "m", "g", "c", "θ'", "m'")
-TESTABLE: Final = 2.0**-20
-"""Nearer to a number, relative to it, a scalar is the same in the compute dtype."""
 
 
 @dataclass
@@ -55,20 +54,26 @@ class Edge:
             self.right = min((*between, self.right), key=inwards)
         return True
 
+    def is_unclear(self, kind: Kind) -> bool:
+        """Whether a scalar's edge may lie anywhere in a wide interval."""
+        low, high = sorted(abs(x) for x in self.ends)
+        return kind is Kind.SCALAR and low > 0 and high > UNCLEAR * low
+
     def bound(self, kind: Kind) -> tuple[float, bool, bool]:
         """The number that is said, whether it is inside, whether it is vague."""
         if kind in (Kind.SIZE, Kind.PLACE):
             return self.wrong, True, abs(self.wrong - self.right) > 1
-        further = 0.0
-        if kind is Kind.SCALAR and self.right:
-            further = TESTABLE * abs(self.right) * (1 if self.is_high else -1)
-        outer = self.right + further
+        further = {Kind.SCALAR: TESTABLE, Kind.NUMBER: 2.0**-24}[kind]
+        outer = self.right + further * abs(self.right) * (1 if self.is_high else -1)
         round_numbers = round_between(min(self.wrong, outer), max(self.wrong, outer))
         gap = abs(self.wrong - self.right)
         near = kind is Kind.NUMBER or gap <= TESTABLE * max(abs(self.wrong), abs(self.right))
         if not round_numbers or not near:
             return self.wrong, True, gap > 0
-        return round_numbers[0], round_numbers[0] == self.wrong, False
+        number = round_numbers[0]
+        if kind is Kind.NUMBER and not min(self.ends) <= number <= max(self.ends):
+            return self.right, False, False  # it is what the number is in float32
+        return number, number == self.wrong, False
 
 
 def refined(
@@ -78,6 +83,8 @@ def refined(
     found: list[Predicate] = []
     for place, predicate in enumerate(predicates):
         if predicate.is_truth:
+            for case in of_periods(predicate.feature, setup):
+                pool.ask(case, closely=True)
             found.append(predicate)
             continue
         others = [*found, *predicates[place + 1 :]]
@@ -87,6 +94,8 @@ def refined(
                 pool, setup, predicate.feature, others, edge
             ):
                 return None
+        if any(edge.is_unclear(predicate.feature.kind) for edge in edges.values()):
+            return None
         if edges:
             found.append(replace(predicate, bounds=_bounds(predicate.feature, edges)))
     return tuple(found)
