@@ -21,12 +21,12 @@ from lion_ref.arithmetic import Array, Mask
 
 SLACK: Final = 0.02
 """Of as many elements as are wrong inside, so many may be right there by coincidence."""
-ODD: Final = 0.1
-"""The share of elements of special kinds that may, and of cases with most of them right."""
+MORE_SLACK: Final = 0.1
+"""The share of elements of special kinds, and of cases with most of them right, at last."""
 ENOUGH: Final = 20
 """Ordinary elements that are right: fewer, and the port is wrong everywhere."""
 SAMPLE: Final = 3_000
-TRIPLES: Final = 30
+TRIPLES: Final = 200
 TOLD: Final = 24
 """Rules of one number of predicates that are worth trying."""
 
@@ -39,33 +39,35 @@ class _Necessary:
 
 
 def candidates(
-    wrong: Table, right: Table, *, whole: bool, most: int
+    wrong: Table, right: Table, *, whole: bool, count: int, slack: float
 ) -> Iterator[tuple[Predicate, ...]]:
     """Rules, the simplest first; none if nothing is right, or nothing tells it from wrong.
 
     whole: those alone that say of a case that all of it is wrong.
-    most: how many predicates, 2 or 3; with 3, none of fewer.
+    count: of how many predicates, up to 3.
+    slack: how much may be right inside among numbers of special kinds.
     """
     if not wrong or not wrong["i"].size or ordinary(right).sum() < ENOUGH:
         return
     every = _necessary(wrong, right)
     found = [x for x in every if x.predicate.feature.whole or not whole]
     found.sort(key=lambda x: x.predicate.cost)
-    if most == 2:
-        for one in found:
-            if parts(wrong, right, one.inside):
-                yield (one.predicate,)
-    yield from _of_several(found, wrong, right, most)
+    if count > 1:
+        yield from _of_several(found, wrong, right, count, slack)
+        return
+    for one in found:
+        if parts(wrong, right, one.inside, slack):
+            yield (one.predicate,)
 
 
-def parts(wrong: Table, right: Table, inside: Mask) -> bool:
+def parts(wrong: Table, right: Table, inside: Mask, slack: float) -> bool:
     """Whether next to no right element is inside, and in no case most of the ordinary ones.
 
     Among numbers of special kinds a mistake may fail to show by coincidence: two zeros are alike.
     """
     cases, usual = np.unique(wrong["case"]), ordinary(right)
-    for kind, slack, allowed in ((usual, SLACK, 0.0), (~usual, ODD, ODD * cases.size)):
-        if (inside & kind).sum() > slack * wrong["i"].size:
+    for kind, share, allowed in ((usual, SLACK, 0.0), (~usual, slack, slack * cases.size)):
+        if (inside & kind).sum() > share * wrong["i"].size:
             return False
         found, counts = np.unique(right["case"][inside & kind], return_counts=True)
         wrong_there = [int((wrong["case"] == case).sum()) for case in found]
@@ -114,7 +116,7 @@ def _predicates(feature: Feature, wrong: Table, right: Table) -> Iterable[Predic
 
 
 def _of_several(
-    found: list[_Necessary], wrong: Table, right: Table, most: int
+    found: list[_Necessary], wrong: Table, right: Table, count: int, slack: float
 ) -> Iterator[tuple[Predicate, ...]]:
     """Two predicates, of different features, or three."""
     size = right["i"].size
@@ -124,22 +126,22 @@ def _of_several(
     if not inside.size:
         return
     left = inside @ inside.T
-    allowed = (SLACK + ODD) * wrong["i"].size * sample.size / size
-    if most == 3:
-        yield from _of_three(found, inside, left, wrong, right, allowed)
+    allowed = (SLACK + slack) * wrong["i"].size * sample.size / size
+    if count == 3:
+        yield from _of_three(found, inside, left, wrong, right, allowed, slack)
         return
     costs = np.array([x.predicate.cost for x in found])
     pairs = [(i, j) for i, j in np.argwhere(left <= allowed).tolist() if i < j]
     pairs.sort(key=lambda x: costs[x[0]] + costs[x[1]])
     told = 0
     for chosen in pairs:
-        if told < TOLD and _fit(chosen, found, wrong, right):
+        if told < TOLD and _fit(chosen, found, wrong, right, slack):
             told += 1
             yield tuple(found[k].predicate for k in chosen)
 
 
 def _of_three(
-    found: list[_Necessary], inside: Array, left: Array, wrong: Table, right: Table, allowed: float
+    found: list[_Necessary], inside: Array, left: Array, wrong: Table, right: Table, allowed: float, slack: float
 ) -> Iterator[tuple[Predicate, ...]]:
     costs = np.array([x.predicate.cost for x in found])
     upper = np.triu(left + 1e9 * (left <= allowed) + costs[:, None] + costs, 1)
@@ -155,17 +157,17 @@ def _of_three(
                 threes[chosen] = float(costs[list(chosen)].sum())
     told = 0
     for chosen in sorted(threes, key=threes.__getitem__):
-        if told < TOLD and _fit(chosen, found, wrong, right):
+        if told < TOLD and _fit(chosen, found, wrong, right, slack):
             told += 1
             yield tuple(found[k].predicate for k in chosen)
 
 
-def _fit(chosen: tuple[int, ...], found: list[_Necessary], wrong: Table, right: Table) -> bool:
+def _fit(chosen: tuple[int, ...], found: list[_Necessary], wrong: Table, right: Table, slack: float) -> bool:
     features = {found[k].predicate.feature.symbol for k in chosen}
     if len(features) < len(chosen):
         return False
     together = np.logical_and.reduce([found[k].inside for k in chosen])
-    return parts(wrong, right, together)
+    return parts(wrong, right, together, slack)
 
 
 def inside_of(predicates: Iterable[Predicate], table: Table) -> Table:

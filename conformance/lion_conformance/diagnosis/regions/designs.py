@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 import numpy as np
 
 from lion_conformance.cases.case import Case
-from lion_conformance.diagnosis.regions.rule import Feature, Kind
+from lion_conformance.diagnosis.regions.rule import Feature, Kind, Predicate
 from lion_conformance.diagnosis.regions.setup import Setup
 from lion_ref.arithmetic import Array
 
@@ -106,7 +106,27 @@ def can_vary(feature: Feature) -> bool:
 def _legal(setup: Setup, name: str, value: float, seed: int) -> Case | None:
     if not np.isfinite(value) or value < 0 or (name.startswith("beta") and value >= 1):
         return None
-    return setup.with_scalar(name, float(value)).case(seed)
+    setup = setup.fine().with_scalar(name, float(value))
+    if name != "beta1" or setup.values[1:] != ("unit", "unit"):
+        return setup.case(seed)
+    rng = np.random.default_rng(seed)
+    theta, m, g = setup.numbers(rng)
+    sizes = np.minimum(10.0 ** -rng.uniform(0.3, 7, m.size), (1 - value) / 2)
+    beta = np.abs(value + rng.choice([-1, 1], m.size) * sizes)
+    cancelling = -beta / (1 - beta) * np.asarray(m, np.float64)
+    return setup.filled((theta, m, np.where(rng.random(m.size) < 0.5, cancelling, g)))
+
+
+def beside(setup: Setup, predicates: Iterable[Predicate]) -> Iterator[Case]:
+    """Cases on either side of each edge of a scalar, at some distance."""
+    for predicate in predicates:
+        bounds = predicate.bounds
+        for edge in {bounds.low, bounds.high} - {None}:
+            for seed, factor in enumerate((0.3, 0.9, 0.999, 1.0, 1.001, 1.1, 3.0)):
+                if predicate.feature.kind is Kind.SCALAR and edge:
+                    case = of_one(predicate.feature, setup, edge * factor, seed + 90)
+                    if case is not None:
+                        yield case
 
 
 def _shape_of(size: int, setup: Setup) -> tuple[int, ...] | None:

@@ -12,7 +12,8 @@ from lion_conformance.cases.case import Case, Seeded, build
 from lion_conformance.diagnosis import probes, special_values
 from lion_conformance.diagnosis.observation import Observation
 from lion_conformance.diagnosis.regions import scan
-from lion_conformance.diagnosis.regions.candidates import candidates, parts
+from lion_conformance.diagnosis.regions.candidates import MORE_SLACK, SLACK, candidates, parts
+from lion_conformance.diagnosis.regions.designs import beside
 from lion_conformance.diagnosis.regions.pool import Judge, Pool
 from lion_conformance.diagnosis.regions.rule import Predicate, Region
 from lion_conformance.diagnosis.regions.setup import SHORT, Setup, as_given, simplified
@@ -108,16 +109,17 @@ def _search(pool: Pool, setup: Setup, triples: Sequence[Triple]) -> Region | Non
 
 def _proposed(pool: Pool) -> Iterator[tuple[Predicate, ...]]:
     """Rules of elements before those of whole cases, few predicates before many."""
-    scattered = bool(np.median(pool.shares()) > SCATTERED)
-    for most in (2, 3):
+    scattered = pool.share() > SCATTERED
+    for count, slack in ((1, SLACK), (2, SLACK), (1, MORE_SLACK), (2, MORE_SLACK), (3, SLACK)):
         for whole in (False, True) if scattered else (False,):
             pool.whole = whole
-            yield from candidates(*pool.split(), whole=whole, most=most)
+            yield from candidates(*pool.split(), whole=whole, count=count, slack=slack)
 
 
 def _stands(pool: Pool, setup: Setup, triples: Sequence[Triple], region: Region) -> bool:
     """Whether no fresh case contradicts it, and what was seen does not."""
-    for case in _fresh(setup, triples, compiles=pool.port.compiles):
+    fresh = _fresh(setup, triples, compiles=pool.port.compiles)
+    for case in chain(beside(setup, region.predicates), fresh):
         seen = pool.ask(case)
         if seen is not None and (seen.wrong & ~region.holds(case)).any():
             return False
@@ -134,7 +136,7 @@ def fits(pool: Pool, predicates: tuple[Predicate, ...]) -> bool:
         inside = [np.logical_and.reduce([x.holds(t) for x in predicates]) for t in (wrong, right)]
         for x in predicates:
             inside[1] &= ~x.nearly(right)
-    return bool(inside[0].all()) and parts(wrong, right, inside[1])
+    return bool(inside[0].all()) and parts(wrong, right, inside[1], MORE_SLACK)
 
 
 def _fresh(setup: Setup, triples: Sequence[Triple], *, compiles: bool) -> Iterator[Case]:

@@ -61,14 +61,17 @@ def spelled(number: float) -> str:
     mantissa, exponent = math.frexp(abs(number))
     if number < 0:
         return f"-{spelled(-number)}"
-    if number == int(number) and number < _GROUPED:
+    if number < _GROUPED and number == int(number):
         return f"{int(number):,}"
     if mantissa == 1 / 2 and abs(exponent - 1) > _SHORT:
         return "2" + str(exponent - 1).translate(_SUPERSCRIPTS)
-    digits = repr(float(number))
-    if float(np.float32(number)) == number:
-        digits = min(digits, repr(float(str(np.float32(number)))), key=len)
-    left, _, right = digits.removesuffix(".0").partition("e")
+    if np.isinf(number):
+        return "∞"
+    kind = np.float32 if float(np.float32(number)) == number else np.float64
+    if 1e-3 < number < _GROUPED:
+        return np.format_float_positional(kind(number), trim="-")
+    digits = np.format_float_scientific(kind(number), trim="-")
+    left, _, right = digits.partition("e")
     return f"{left}e{int(right)}" if right else left
 
 

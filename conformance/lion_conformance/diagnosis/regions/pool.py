@@ -19,6 +19,9 @@ Judge = Callable[[Case, tuple[Array, Array]], Observation]
 
 ALL: Final = 300
 """Up to so many elements of a case are looked at one by one."""
+ENOUGH: Final = 8
+"""With fewer elements a whole case may be right by coincidence."""
+LONG: Final = 32
 FEW: Final = 60
 CLOSELY: Final = 2_500
 
@@ -79,19 +82,22 @@ class Pool:
             self._alike = alike(self._whole)
         return self._split(self._whole)
 
-    def shares(self) -> Array:
-        """For each case with something wrong, the share of what could show that is."""
+    def share(self) -> float:
+        """Of what could show in a case with something wrong, how much does, as a rule."""
         self.whole = False
         wrong, right = self.split()
         cases, counts = np.unique(wrong["case"], return_counts=True)
-        others = np.array([(right["case"] == case).sum() for case in cases])
-        return np.asarray(counts / (counts + others))
+        all_counts = counts + np.array([(right["case"] == case).sum() for case in cases])
+        long = all_counts >= LONG
+        return float(np.median((counts / all_counts)[long])) if long.any() else 0.0
 
     def _split(self, table: Table) -> tuple[Table, Table]:
         wrong = table["wrong θ'"] | table["wrong m'"]
         right = ~wrong & could_show(table, self._alike)
         if self.whole:
-            right &= ~np.isin(table["case"], np.unique(table["case"][wrong]))
+            cases, counts = np.unique(table["case"][right], return_counts=True)
+            few = cases[counts < ENOUGH]
+            right &= ~np.isin(table["case"], [*np.unique(table["case"][wrong]), *few])
         return rows(table, wrong), rows(table, right)
 
 

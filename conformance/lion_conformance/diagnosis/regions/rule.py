@@ -14,7 +14,7 @@ from lion_conformance.diagnosis.regions.table import Table, table_of
 from lion_ref.arithmetic import Array, Mask
 
 
-TESTABLE: Final = 2.0**-20
+TESTABLE: Final = 1e-5
 """Nearer to a number, relative to it, a scalar is the same in the compute dtype."""
 
 
@@ -36,8 +36,8 @@ class Bounds:
     high: float | None = None
     low_in: bool = True
     high_in: bool = True
-    vague: bool = False
-    """Whether an edge was not found to the last bit."""
+    vague: tuple[bool, bool] = (False, False)
+    """Of either edge: whether the number is not the edge, but lies near."""
 
     def hold(self, values: Array) -> Mask:
         """Where the values lie between them; a NaN never does."""
@@ -159,4 +159,7 @@ class Region:
 
     @property
     def _in_order(self) -> list[Predicate]:
-        return sorted(self.predicates, key=lambda x: _ORDER.index(x.feature.about))
+        return sorted(
+            self.predicates,
+            key=lambda x: (_ORDER.index(x.feature.about), "with" in x.sentence, x.formula),
+        )

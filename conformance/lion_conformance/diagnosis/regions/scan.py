@@ -17,10 +17,10 @@ from lion_ref.arithmetic import Array
 from lion_ref.rational import FORMATS
 
 SIZES: Final[dict[float, tuple[float, ...]]] = {
-    0: (0.0, -0.0, 1e-40, 1e-30, 1e-15, 1e-9, 1e-7, 3e-6, 3e-5, 3e-4, 2e-3, 0.02, 0.07),
-    1: (0.15, 0.25, 0.5, 0.7, 1.0, 1.5, 3.0, 30.0, 500.0, 2e4, 1e6, 1e9, 1e11, 1e20, 1e30),
+    0: (0.0, -0.0, 1e-40, 1e-30, 1e-15, 1e-9, 1e-7, 3e-6, 3e-5, 3e-4, 0.00212345678, 0.02, 0.0712345678),
+    1: (0.15, 0.212345678, 0.25, 0.5, 0.712345678, 1.0, 1.5, 3.0, 30.0, 500.0, 2e4, 1e6, 1e9, 1e11, 1e20, 1e30),
 }
-BETAS: Final = (0.0, 1e-6, 1e-2, 0.1, 0.25, 0.4, 0.5, 0.55, 0.65, 0.75, 0.8, 0.9, 0.95, 0.98, 0.99)
+BETAS: Final = (0.0, 1e-6, 1e-2, 0.1, 0.25, 0.4, 0.5, 0.55, 0.65, 0.7512345678, 0.8, 0.9, 0.95, 0.98, 0.99)
 NEAR_ONE: Final = (0.999, 0.9995, 0.99995, 1 - 1e-7, 1 - 1e-10, 1 - 2.0**-50)
 TOGETHER: Final = (
     (1e-3, 0.9, 0.99, 1e-3),
@@ -52,6 +52,7 @@ READ: Final = ("read_only", "repeated", "rows_repeated", "one_repeated")
 
 def scalars(setup: Setup, *, many: bool) -> Iterator[Case]:
     """One scalar after the other over all that it may be, then several at once."""
+    setup = setup.fine()
     for seed, (name, values) in enumerate(_values_of_scalars()):
         for value in values if many else values[::4]:
             yield setup.with_scalar(name, value).case(seed)

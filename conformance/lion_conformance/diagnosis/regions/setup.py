@@ -34,7 +34,8 @@ class Setup:
     layouts: tuple[str, ...] = PLAIN
     scalars: tuple[float, ...] = ORDINARY
     values: tuple[str, ...] = UNIT
-    """Of θ, m and g each: "unit" for random numbers of unit size, "wrong" for those of elements
+    """Of θ, m and g each: "unit" for random numbers of unit size, "fine" if half of them
+    are smaller, so that they show small changes, "wrong" for those of elements
     that were wrong, "given" for the array as it was."""
     source: Case | None = None
     wrong: tuple[int, ...] = ()
@@ -62,9 +63,18 @@ class Setup:
         place = SCALARS.index(name)
         return replace(self, scalars=(*self.scalars[:place], value, *self.scalars[place + 1 :]))
 
+    def fine(self) -> Setup:
+        """The same with small θ too, where a small step shows."""
+        if self.values[0] != "unit":
+            return self
+        return replace(self, values=("fine", *self.values[1:]))
+
     def _numbers(self, rng: np.random.Generator, place: int, size: int) -> Array:
         kind, dtype = self.values[place], STORAGE_DTYPES[self.triple[place]]
         unit = rng.choice([-1.0, 1.0], size) * np.exp2(rng.uniform(-2, 2, size))
+        if kind == "fine":
+            scales = np.exp2(-rng.uniform(0, 60, size) * (rng.random(size) < 0.5))
+            return round_to(unit * scales, dtype)
         if self.source is None or kind == "unit":
             return round_to(unit, dtype)
         flat = self.source.arrays[place].reshape(-1)

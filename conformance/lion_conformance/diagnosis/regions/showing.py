@@ -8,6 +8,7 @@ these would show there. A decay that is lost says nothing where θ is 0.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import chain
 from typing import Final
 
 import numpy as np
@@ -22,7 +23,7 @@ NEARLY: Final = 0.97
 
 Alike = tuple[tuple[str, ...], ...]
 
-PARAM: Final = ("no decay", "another u", "no update", "another η", "sign of g", "sign of m", "sign by β2", "θ is 0")
+PARAM: Final = ("no decay", "another u", "u is 0", "no update", "another η", "sign of g", "sign of m", "sign by β2", "θ is 0")
 MOMENTUM: Final = ("m kept", "m' is 0", "m' is g", "another β2", "no m", "no g")
 
 
@@ -48,10 +49,10 @@ def alike(table: Table) -> Alike:
 
 
 def could_show(table: Table, like: Alike) -> Mask:
-    """In which rows all of the mistakes that are like the port's show, in θ' or in m'."""
-    shown = np.zeros(table["i"].size, bool)
-    for names in like:
-        shown |= np.logical_and.reduce([table[name] for name in names]) if names else True
+    """In which rows all of the mistakes show that are like the port's."""
+    shown = np.ones(table["i"].size, bool)
+    for name in chain.from_iterable(like):
+        shown &= table[name]
     return shown
 
 
@@ -69,6 +70,7 @@ def _in_param(case: Case, table: Table) -> Iterator[tuple[str, Array]]:
     other = np.where(u == 0, kind(1), kind(0))
     yield "no decay", ~same_bits(stepped(u, lr, kind(0)), right)
     yield "another u", ~same_bits(stepped(other, lr, decay), right)
+    yield "u is 0", ~same_bits(stepped(0 * u, lr, decay), right)
     yield "θ is 0", ~same_bits(round_to(-lr * (u + decay * (0 * theta)), case.param.dtype), right)
     yield "no update", ~same_bits(case.param, right)
     yield "another η", ~same_bits(stepped(u, lr + kind(lr == 0) + lr, decay), right)

@@ -18,6 +18,7 @@ from lion_conformance.diagnosis.regions.table import Table
 from lion_ref.arithmetic import Array
 
 ZOOMS: Final = 8
+SMALLEST: Final = 1e-300
 UNCLEAR: Final = 1.25
 TRIES: Final = 44
 """Calls for one edge of a scalar or a size."""
@@ -54,6 +55,14 @@ class Edge:
             self.right = min((*between, self.right), key=inwards)
         return True
 
+    def _whole(self) -> float:
+        """Of whole numbers the roundest that parts the two."""
+        if self.is_high:
+            behind = [x for x in round_between(self.wrong + 1, self.right) if x == int(x)]
+            return behind[0] - 1 if behind else self.wrong
+        options = [x for x in round_between(self.right + 1, self.wrong) if x == int(x)]
+        return options[0] if options else self.wrong
+
     def is_unclear(self, kind: Kind) -> bool:
         """Whether a scalar's edge may lie anywhere in a wide interval."""
         low, high = sorted(abs(x) for x in self.ends)
@@ -62,12 +71,15 @@ class Edge:
     def bound(self, kind: Kind) -> tuple[float, bool, bool]:
         """The number that is said, whether it is inside, whether it is vague."""
         if kind in (Kind.SIZE, Kind.PLACE):
-            return self.wrong, True, abs(self.wrong - self.right) > 1
+            return self._whole(), True, False
+        if np.isinf(self.right):
+            return self.right, False, False
         further = {Kind.SCALAR: TESTABLE, Kind.NUMBER: 2.0**-24}[kind]
         outer = self.right + further * abs(self.right) * (1 if self.is_high else -1)
         round_numbers = round_between(min(self.wrong, outer), max(self.wrong, outer))
         gap = abs(self.wrong - self.right)
         near = kind is Kind.NUMBER or gap <= TESTABLE * max(abs(self.wrong), abs(self.right))
+        near |= self.right == 0 and abs(self.wrong) < SMALLEST
         if not round_numbers or not near:
             return self.wrong, True, gap > 0
         number = round_numbers[0]
@@ -121,9 +133,9 @@ def _bounds(feature: Feature, edges: dict[str, Edge]) -> Bounds:
     for side, edge in edges.items():
         number, inside, vague = edge.bound(feature.kind)
         if side == "high":
-            bounds = replace(bounds, high=number, high_in=inside, vague=bounds.vague or vague)
+            bounds = replace(bounds, high=number, high_in=inside, vague=(bounds.vague[0], vague))
         else:
-            bounds = replace(bounds, low=number, low_in=inside, vague=bounds.vague or vague)
+            bounds = replace(bounds, low=number, low_in=inside, vague=(vague, bounds.vague[1]))
     if bounds.high == 0 and bounds.high_in and feature.symbol not in SIGNED:
         bounds = replace(bounds, low=0.0)
     if bounds.low is not None and bounds.low == bounds.high:

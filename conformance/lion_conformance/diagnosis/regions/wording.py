@@ -21,14 +21,14 @@ def compared(symbol: str, bounds: Bounds) -> str:
         return f"{symbol} = {spelled(low)}"
     below, above = ("≤" if bounds.low_in else "<"), ("≤" if bounds.high_in else "<")
     if low is None:
-        return symbol if high is None else f"{symbol} {above} {_said(high, bounds)}"
+        return symbol if high is None else f"{symbol} {above} {_said(high, bounds.vague[1])}"
     if high is None:
-        return f"{symbol} {'≥' if bounds.low_in else '>'} {_said(low, bounds)}"
-    return f"{_said(low, bounds)} {below} {symbol} {above} {_said(high, bounds)}"
+        return f"{symbol} {'≥' if bounds.low_in else '>'} {_said(low, bounds.vague[0])}"
+    return f"{_said(low, bounds.vague[0])} {below} {symbol} {above} {_said(high, bounds.vague[1])}"
 
 
-def _said(number: float, bounds: Bounds) -> str:
-    return f"about {spelled(float(f'{number:.2g}'))}" if bounds.vague else spelled(number)
+def _said(number: float, vague: bool) -> str:
+    return f"about {spelled(float(f'{number:.2g}'))}" if vague else spelled(number)
 
 
 def number(symbol: str) -> Words:
