@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from enum import Enum
 from functools import lru_cache
 from itertools import chain
 from typing import Final
@@ -25,10 +26,20 @@ MORE_SLACK: Final = 0.1
 """The share of elements of special kinds, and of cases with most of them right, at last."""
 ENOUGH: Final = 20
 """Ordinary elements that are right: fewer, and the port is wrong everywhere."""
+LOOSE: Final = 0.35
+"""What it costs a predicate that something right has it too."""
 SAMPLE: Final = 3_000
 TRIPLES: Final = 200
 TOLD: Final = 24
 """Rules of one number of predicates that are worth trying."""
+
+
+class Among(Enum):
+    """Of which features a rule may be made."""
+
+    ALL = "all"
+    PLACES = "those of places, and those that all elements of a case share"
+    WHOLE = "those that all elements of a case share"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,25 +50,31 @@ class _Necessary:
 
 
 def candidates(
-    wrong: Table, right: Table, *, whole: bool, count: int, slack: float
+    wrong: Table, right: Table, *, among: Among, count: int, slack: float
 ) -> Iterator[tuple[Predicate, ...]]:
     """Rules, the simplest first; none if nothing is right, or nothing tells it from wrong.
 
-    whole: those alone that say of a case that all of it is wrong.
+    among: which features they are made of.
     count: of how many predicates, up to 3.
     slack: how much may be right inside among numbers of special kinds.
     """
     if not wrong or not wrong["i"].size or ordinary(right).sum() < ENOUGH:
         return
     every = _necessary(wrong, right)
-    found = [x for x in every if x.predicate.feature.whole or not whole]
-    found.sort(key=lambda x: x.predicate.cost)
+    found = [x for x in every if _is_among(x.predicate.feature, among)]
+    found.sort(key=lambda x: x.predicate.cost + LOOSE * bool(x.inside.any()))
     if count > 1:
         yield from _of_several(found, wrong, right, count, slack)
         return
     for one in found:
         if parts(wrong, right, one.inside, slack):
             yield (one.predicate,)
+
+
+def _is_among(feature: Feature, among: Among) -> bool:
+    if feature.whole or among is Among.ALL:
+        return True
+    return among is Among.PLACES and feature.about == "element"
 
 
 def parts(wrong: Table, right: Table, inside: Mask, slack: float) -> bool:
@@ -70,8 +87,9 @@ def parts(wrong: Table, right: Table, inside: Mask, slack: float) -> bool:
         if (inside & kind).sum() > share * wrong["i"].size:
             return False
         found, counts = np.unique(right["case"][inside & kind], return_counts=True)
-        wrong_there = [int((wrong["case"] == case).sum()) for case in found]
-        if sum(a > b for a, b in zip(counts, wrong_there, strict=True)) > allowed:
+        wrong_there = np.array([(wrong["case"] == case).sum() for case in found])
+        odd = counts > wrong_there
+        if odd.sum() > allowed or (slack == SLACK and (odd & (counts >= ENOUGH)).any()):
             return False
     return True
 

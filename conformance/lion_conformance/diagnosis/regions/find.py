@@ -12,7 +12,7 @@ from lion_conformance.cases.case import Case, Seeded, build
 from lion_conformance.diagnosis import probes, special_values
 from lion_conformance.diagnosis.observation import Observation
 from lion_conformance.diagnosis.regions import scan
-from lion_conformance.diagnosis.regions.candidates import MORE_SLACK, SLACK, candidates, parts
+from lion_conformance.diagnosis.regions.candidates import MORE_SLACK, SLACK, Among, candidates, parts
 from lion_conformance.diagnosis.regions.designs import beside
 from lion_conformance.diagnosis.regions.pool import Judge, Pool
 from lion_conformance.diagnosis.regions.rule import Predicate, Region
@@ -22,6 +22,21 @@ from lion_conformance.ports.protocol import Port, Triple
 
 ROUNDS: Final = 12
 CALLS: Final = 420
+ORDER: Final = (
+    (1, SLACK, Among.ALL, False),
+    (2, SLACK, Among.PLACES, False),
+    (1, SLACK, Among.WHOLE, True),
+    (2, SLACK, Among.ALL, False),
+    (2, SLACK, Among.WHOLE, True),
+    (1, MORE_SLACK, Among.ALL, False),
+    (1, MORE_SLACK, Among.WHOLE, True),
+    (2, MORE_SLACK, Among.ALL, False),
+    (2, MORE_SLACK, Among.WHOLE, True),
+    (3, SLACK, Among.ALL, False),
+    (3, SLACK, Among.WHOLE, True),
+)
+"""Of how many predicates, with how much that is right inside, of which features, and whether what is
+right beside something wrong counts as coincidence."""
 SCATTERED: Final = 0.03
 """A smaller share of a case is no whole case in which the mistake happens not to show."""
 LARGE: Final = 20_000
@@ -110,10 +125,10 @@ def _search(pool: Pool, setup: Setup, triples: Sequence[Triple]) -> Region | Non
 def _proposed(pool: Pool) -> Iterator[tuple[Predicate, ...]]:
     """Rules of elements before those of whole cases, few predicates before many."""
     scattered = pool.share() > SCATTERED
-    for count, slack in ((1, SLACK), (2, SLACK), (1, MORE_SLACK), (2, MORE_SLACK), (3, SLACK)):
-        for whole in (False, True) if scattered else (False,):
-            pool.whole = whole
-            yield from candidates(*pool.split(), whole=whole, count=count, slack=slack)
+    for count, slack, among, coincidence in ORDER:
+        if scattered or not coincidence:
+            pool.whole = coincidence
+            yield from candidates(*pool.split(), among=among, count=count, slack=slack)
 
 
 def _stands(pool: Pool, setup: Setup, triples: Sequence[Triple], region: Region) -> bool:

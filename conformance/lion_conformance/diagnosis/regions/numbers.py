@@ -68,7 +68,7 @@ def spelled(number: float) -> str:
     if np.isinf(number):
         return "∞"
     kind = np.float32 if float(np.float32(number)) == number else np.float64
-    if 1e-3 < number < _GROUPED:
+    if 1e-3 <= number < _GROUPED:
         return np.format_float_positional(kind(number), trim="-")
     digits = np.format_float_scientific(kind(number), trim="-")
     left, _, right = digits.partition("e")

@@ -18,6 +18,15 @@ TESTABLE: Final = 1e-5
 """Nearer to a number, relative to it, a scalar is the same in the compute dtype."""
 
 
+def testable(number: float) -> float:
+    """How near to a scalar another one may be whose answers are its own.
+
+    What is nearly 1 is a β, of which the complement counts.
+    """
+    size = abs(number)
+    return TESTABLE * (1 - size if 0.5 < size < 1 else size)
+
+
 class Kind(Enum):
     """What a feature's values are."""
 
@@ -88,7 +97,7 @@ class Predicate:
         near = np.zeros(table["i"].size, bool)
         for edge in (self.bounds.low, self.bounds.high):
             if edge is not None and self.feature.kind is Kind.SCALAR:
-                near |= np.abs(self.feature.of(table) - edge) <= 2 * TESTABLE * abs(edge)
+                near |= np.abs(self.feature.of(table) - edge) <= 2 * testable(edge)
         return near
 
     @property

@@ -12,13 +12,15 @@ from lion_conformance.diagnosis.regions.candidates import inside_of
 from lion_conformance.diagnosis.regions.designs import can_vary, of_numbers, of_one, of_periods, of_places
 from lion_conformance.diagnosis.regions.numbers import round_between
 from lion_conformance.diagnosis.regions.pool import Pool
-from lion_conformance.diagnosis.regions.rule import TESTABLE, Bounds, Feature, Kind, Predicate
+from lion_conformance.diagnosis.regions.rule import Bounds, Feature, Kind, Predicate, testable
 from lion_conformance.diagnosis.regions.setup import Setup
 from lion_conformance.diagnosis.regions.table import Table
 from lion_ref.arithmetic import Array
 
 ZOOMS: Final = 8
 SMALLEST: Final = 1e-300
+NEAR_ONE: Final = 0.999
+"""From here on a β is better said by its complement."""
 UNCLEAR: Final = 1.25
 TRIES: Final = 44
 """Calls for one edge of a scalar or a size."""
@@ -66,7 +68,8 @@ class Edge:
     def is_unclear(self, kind: Kind) -> bool:
         """Whether a scalar's edge may lie anywhere in a wide interval."""
         low, high = sorted(abs(x) for x in self.ends)
-        return kind is Kind.SCALAR and low > 0 and high > UNCLEAR * low
+        near_one = NEAR_ONE < low < 1 and self.bound(kind)[2]
+        return kind is Kind.SCALAR and low > 0 and (high > UNCLEAR * low or near_one)
 
     def bound(self, kind: Kind) -> tuple[float, bool, bool]:
         """The number that is said, whether it is inside, whether it is vague."""
@@ -74,11 +77,11 @@ class Edge:
             return self._whole(), True, False
         if np.isinf(self.right):
             return self.right, False, False
-        further = {Kind.SCALAR: TESTABLE, Kind.NUMBER: 2.0**-24}[kind]
-        outer = self.right + further * abs(self.right) * (1 if self.is_high else -1)
+        further = testable(self.right) if kind is Kind.SCALAR else 2.0**-24 * abs(self.right)
+        outer = self.right + further * (1 if self.is_high else -1)
         round_numbers = round_between(min(self.wrong, outer), max(self.wrong, outer))
         gap = abs(self.wrong - self.right)
-        near = kind is Kind.NUMBER or gap <= TESTABLE * max(abs(self.wrong), abs(self.right))
+        near = kind is Kind.NUMBER or gap <= max(testable(self.wrong), testable(self.right))
         near |= self.right == 0 and abs(self.wrong) < SMALLEST
         if not round_numbers or not near:
             return self.wrong, True, gap > 0
@@ -230,7 +233,7 @@ def _next_target(edge: Edge, tried: set[float], *, whole: bool) -> float | None:
             if low < option < high and option not in tried:
                 return option
     middle = _middle(low, high)
-    return None if middle in tried or high - low <= TESTABLE * high else middle
+    return None if middle in tried or high - low <= testable(high) else middle
 
 
 def _next_size(low: int, high: int, tried: set[float]) -> float | None:

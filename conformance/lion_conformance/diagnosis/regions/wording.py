@@ -75,7 +75,7 @@ def count(holder: str, one: str, many: str) -> Words:
     def words(bounds: Bounds) -> str:
         low, high = _whole(bounds)
         if low is not None and low == high:
-            return f"in {holder} {_counted(low, one, many)}"
+            return f"in {holder} {_counted(low, one, many)}".replace("with no ", "without ")
         if high is None:
             assert low is not None
             return f"in {holder} more than {_counted(low - 1, one, many)}"
