@@ -52,7 +52,10 @@ def _raised(*arrays: Any, **scalars: Any) -> Any:
     return step(*arrays, **scalars | {"beta2": max(scalars["beta2"], 0.5)})
 
 
-@port("elements 1024 to 2047 swapped", "in elements 1,024 to 2,047 of arrays of more than 2,047 elements")
+@port(
+    "elements 1024 to 2047 swapped",
+    "in elements 1,024 to 2,047 of arrays of more than 2,047 elements",
+)
 def _swapped(param: Any, momentum: Any, grad: Any, **scalars: Any) -> Any:
     g = grad.copy().reshape(-1)
     if g.size >= 2048:
@@ -95,7 +98,9 @@ def _nan(param: Any, momentum: Any, grad: Any, **scalars: Any) -> Any:
 def _below(param: Any, momentum: Any, grad: Any, **scalars: Any) -> Any:
     new_param, new_momentum = step(param, momentum, grad, **scalars)
     twice, _ = step(param, momentum, grad, **scalars | {"lr": 2 * scalars["lr"]})
-    return np.where(np.abs(_sign(momentum, grad, scalars["beta1"])) < 2, twice, new_param), new_momentum
+    return np.where(
+        np.abs(_sign(momentum, grad, scalars["beta1"])) < 2, twice, new_param
+    ), new_momentum
 
 
 @port("no step where m and g differ in sign", "where m and g differ in sign")

@@ -88,8 +88,8 @@ def parts(wrong: Table, right: Table, inside: Mask, slack: float) -> bool:
             return False
         found, counts = np.unique(right["case"][inside & kind], return_counts=True)
         wrong_there = np.array([(wrong["case"] == case).sum() for case in found])
-        odd = counts > wrong_there
-        if odd.sum() > allowed or (slack == SLACK and (odd & (counts >= ENOUGH)).any()):
+        without = (wrong_there == 0) & (counts >= ENOUGH)
+        if (counts > wrong_there).sum() > allowed or (slack == SLACK and without.any()):
             return False
     return True
 
@@ -159,7 +159,13 @@ def _of_several(
 
 
 def _of_three(
-    found: list[_Necessary], inside: Array, left: Array, wrong: Table, right: Table, allowed: float, slack: float
+    found: list[_Necessary],
+    inside: Array,
+    left: Array,
+    wrong: Table,
+    right: Table,
+    allowed: float,
+    slack: float,
 ) -> Iterator[tuple[Predicate, ...]]:
     costs = np.array([x.predicate.cost for x in found])
     upper = np.triu(left + 1e9 * (left <= allowed) + costs[:, None] + costs, 1)
@@ -180,7 +186,9 @@ def _of_three(
             yield tuple(found[k].predicate for k in chosen)
 
 
-def _fit(chosen: tuple[int, ...], found: list[_Necessary], wrong: Table, right: Table, slack: float) -> bool:
+def _fit(
+    chosen: tuple[int, ...], found: list[_Necessary], wrong: Table, right: Table, slack: float
+) -> bool:
     features = {found[k].predicate.feature.symbol for k in chosen}
     if len(features) < len(chosen):
         return False

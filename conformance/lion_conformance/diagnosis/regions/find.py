@@ -12,7 +12,13 @@ from lion_conformance.cases.case import Case, Seeded, build
 from lion_conformance.diagnosis import probes, special_values
 from lion_conformance.diagnosis.observation import Observation
 from lion_conformance.diagnosis.regions import scan
-from lion_conformance.diagnosis.regions.candidates import MORE_SLACK, SLACK, Among, candidates, parts
+from lion_conformance.diagnosis.regions.candidates import (
+    MORE_SLACK,
+    SLACK,
+    Among,
+    candidates,
+    parts,
+)
 from lion_conformance.diagnosis.regions.designs import beside
 from lion_conformance.diagnosis.regions.pool import Judge, Pool
 from lion_conformance.diagnosis.regions.rule import Predicate, Region

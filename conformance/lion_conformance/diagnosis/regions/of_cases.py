@@ -30,7 +30,12 @@ def _scalars() -> Iterator[Feature]:
     for name in ("η", "λ", "β1", "β2"):
         yield _number(name, lambda t, n=name: t[n], 0.0, name)
         for sign, bit in (("-", True), ("+", False)):
-            yield _truth(f"{name} = {sign}0", "scalars", lambda t, n=name, b=bit: (t[n] == 0) & (np.signbit(t[n]) == b), 0.3)
+            yield _truth(
+                f"{name} = {sign}0",
+                "scalars",
+                lambda t, n=name, b=bit: (t[n] == 0) & (np.signbit(t[n]) == b),
+                0.3,
+            )
     yield _number("η·λ", lambda t: t["η"] * t["λ"], 0.3, "ηλ")
     for name in ("β1", "β2"):
         yield _number(f"1 - {name}", lambda t, n=name: 1 - t[n], 0.6, f"1-{name}")
@@ -59,7 +64,9 @@ def _lies(table: Table, name: str, *layouts: str) -> Mask:
 
 def _layouts() -> Iterator[Feature]:
     for name, called in CALLED.items():
-        yield _layout(f"{called} is not contiguous", lambda t, n=name: ~_lies(t, n, *CONTIGUOUS), 0.0)
+        yield _layout(
+            f"{called} is not contiguous", lambda t, n=name: ~_lies(t, n, *CONTIGUOUS), 0.0
+        )
         for words, layouts, cost in (
             ("has gaps", ("every_second",), 0.2),
             ("has rows that lie apart", ("columns",), 0.2),
@@ -72,7 +79,11 @@ def _layouts() -> Iterator[Feature]:
             ("has a stride of 0 along its first axis", ("rows_repeated", "one_repeated"), 0.5),
             ("has a stride of 0 along its last axis", ("repeated", "one_repeated"), 0.5),
             ("is read-only", ("read_only",), 0.2),
-            ("is read-only, broadcast or not", ("read_only", "repeated", "rows_repeated", "one_repeated"), 0.6),
+            (
+                "is read-only, broadcast or not",
+                ("read_only", "repeated", "rows_repeated", "one_repeated"),
+                0.6,
+            ),
         ):
             yield _layout(f"{called} {words}", lambda t, n=name, x=layouts: _lies(t, n, *x), cost)
     contiguous = {n: (lambda t, n=n: _lies(t, n, *CONTIGUOUS)) for n in ARRAYS}
@@ -88,14 +99,29 @@ def _layouts() -> Iterator[Feature]:
                 lambda t, a=name, b=other, x=layout: _lies(t, a, x) & ~_lies(t, b, x),
                 0.7,
             )
-    yield _layout("some array is not contiguous", lambda t: ~np.logical_and.reduce([contiguous[n](t) for n in ARRAYS]), 0.5)
-    yield _layout("no array is contiguous", lambda t: ~np.logical_or.reduce([contiguous[n](t) for n in ARRAYS]), 0.6)
+    yield _layout(
+        "some array is not contiguous",
+        lambda t: ~np.logical_and.reduce([contiguous[n](t) for n in ARRAYS]),
+        0.5,
+    )
+    yield _layout(
+        "no array is contiguous",
+        lambda t: ~np.logical_or.reduce([contiguous[n](t) for n in ARRAYS]),
+        0.6,
+    )
     yield _layout(
         "some arrays are contiguous and others are not",
-        lambda t: np.logical_or.reduce([contiguous[n](t) for n in ARRAYS]) & ~np.logical_and.reduce([contiguous[n](t) for n in ARRAYS]),
+        lambda t: (
+            np.logical_or.reduce([contiguous[n](t) for n in ARRAYS])
+            & ~np.logical_and.reduce([contiguous[n](t) for n in ARRAYS])
+        ),
         0.8,
     )
-    yield _layout("the arrays' layouts differ", lambda t: (t["layout θ"] != t["layout m"]) | (t["layout θ"] != t["layout g"]), 0.8)
+    yield _layout(
+        "the arrays' layouts differ",
+        lambda t: (t["layout θ"] != t["layout m"]) | (t["layout θ"] != t["layout g"]),
+        0.8,
+    )
 
 
 def _layout(words: str, ask: Ask, cost: float) -> Feature:
@@ -109,9 +135,21 @@ def _arrays() -> Iterator[Feature]:
             (f"any element of {name} is NaN", lambda t, a=nan: t[a], 0.3),
             (f"any element of {name} is infinite", lambda t, a=inf: t[a], 0.3),
             (f"any element of {name} is not finite", lambda t, a=nan, b=inf: t[a] | t[b], 0.4),
-            (f"all elements of {name} are zero", lambda t, a=low, b=high: (t[a] == 0) & (t[b] == 0), 0.3),
-            (f"all elements of {name} are positive", lambda t, a=low, b=inf: (t[a] > 0) & ~t[b], 0.6),
-            (f"all elements of {name} are negative", lambda t, a=high, b=inf: (t[a] < 0) & ~t[b], 0.6),
+            (
+                f"all elements of {name} are zero",
+                lambda t, a=low, b=high: (t[a] == 0) & (t[b] == 0),
+                0.3,
+            ),
+            (
+                f"all elements of {name} are positive",
+                lambda t, a=low, b=inf: (t[a] > 0) & ~t[b],
+                0.6,
+            ),
+            (
+                f"all elements of {name} are negative",
+                lambda t, a=high, b=inf: (t[a] < 0) & ~t[b],
+                0.6,
+            ),
             (f"no element of {name} is negative", lambda t, a=low: t[a] >= 0, 0.7),
             (f"all elements of {name} are equal", lambda t, a=low, b=high: t[a] == t[b], 0.5),
         ):
@@ -126,8 +164,18 @@ def _arrays() -> Iterator[Feature]:
             f"max |{name}|",
             whole=True,
         )
-    yield _truth("any element is NaN", "value", lambda t: np.logical_or.reduce([t[f"any NaN {n}"] for n in ARRAYS]), 0.5)
-    yield _truth("any element is not finite", "value", lambda t: np.logical_or.reduce([t[f"any {x} {n}"] for n in ARRAYS for x in ("NaN", "inf")]), 0.6)
+    yield _truth(
+        "any element is NaN",
+        "value",
+        lambda t: np.logical_or.reduce([t[f"any NaN {n}"] for n in ARRAYS]),
+        0.5,
+    )
+    yield _truth(
+        "any element is not finite",
+        "value",
+        lambda t: np.logical_or.reduce([t[f"any {x} {n}"] for n in ARRAYS for x in ("NaN", "inf")]),
+        0.6,
+    )
 
 
 def dtypes(wrong: Table) -> Iterator[Feature]:
@@ -142,9 +190,26 @@ def dtypes(wrong: Table) -> Iterator[Feature]:
             words = [f"{name} is {DTYPES[shared[name]]}" for name in names]
             said = " and ".join(filter(None, (", ".join(words[:-1]), words[-1])))
             chosen = {name: shared[name] for name in names}
-            yield _truth(said, "dtype", lambda t, c=chosen: np.logical_and.reduce([t[f"dtype {n}"] == x for n, x in c.items()]), 0.2 * number_of)
+            yield _truth(
+                said,
+                "dtype",
+                lambda t, c=chosen: np.logical_and.reduce(
+                    [t[f"dtype {n}"] == x for n, x in c.items()]
+                ),
+                0.2 * number_of,
+            )
     for first, second in combinations(ARRAYS, 2):
-        yield _truth(f"{first} and {second} differ in dtype", "dtype", lambda t, a=first, b=second: t[f"dtype {a}"] != t[f"dtype {b}"], 0.5)
+        yield _truth(
+            f"{first} and {second} differ in dtype",
+            "dtype",
+            lambda t, a=first, b=second: t[f"dtype {a}"] != t[f"dtype {b}"],
+            0.5,
+        )
     for name in ARRAYS:
         for other in (x for x in DTYPES if len(shared) < 3):
-            yield _truth(f"{name} is not {other}", "dtype", lambda t, a=name, x=DTYPES.index(other): t[f"dtype {a}"] != x, 0.9)
+            yield _truth(
+                f"{name} is not {other}",
+                "dtype",
+                lambda t, a=name, x=DTYPES.index(other): t[f"dtype {a}"] != x,
+                0.9,
+            )

@@ -43,9 +43,7 @@ def features() -> Iterator[Feature]:
         ("row", "rows", "row", "rows"),
         ("column", "columns", "column", "columns"),
     ):
-        yield _place(
-            one, lambda t, a=axis: _on_axes(t, t[a]), place(one, f"{one}s"), 0.4, varied
-        )
+        yield _place(one, lambda t, a=axis: _on_axes(t, t[a]), place(one, f"{one}s"), 0.4, varied)
         yield _place(
             f"{of} - 1 - {one}",
             lambda t, a=axis, n=of: _on_axes(t, t[n] - 1 - t[a]),
@@ -72,10 +70,23 @@ def features() -> Iterator[Feature]:
             period=width,
         )
     yield Feature(
-        "n", "shape", Kind.SIZE, lambda t: t["n"], count("arrays of", "element", "elements"), 0.05, "n", whole=True
+        "n",
+        "shape",
+        Kind.SIZE,
+        lambda t: t["n"],
+        count("arrays of", "element", "elements"),
+        0.05,
+        "n",
+        whole=True,
     )
     yield Feature(
-        "axes", "shape", Kind.SIZE, lambda t: t["axes"], count("tensors with", "axis", "axes"), 0.0, whole=True
+        "axes",
+        "shape",
+        Kind.SIZE,
+        lambda t: t["axes"],
+        count("tensors with", "axis", "axes"),
+        0.0,
+        whole=True,
     )
     for symbol in ("rows", "columns"):
         yield Feature(
@@ -97,13 +108,48 @@ def _on_axes(table: Table, values: Array) -> Array:
 
 def _shapes() -> Iterator[Feature]:
     for formula, ask, words, cost in (
-        ("shape = (1,)", lambda t: (t["axes"] == 1) & (t["n"] == 1), "in tensors of shape (1,)", 0.1),
-        ("an axis is 1", lambda t: (t["axes"] > 0) & (t["shortest"] == 1), "in tensors with an axis of length 1", 0.4),
-        ("rows > columns", lambda t: (t["axes"] >= 2) & (t["rows"] > t["columns"]), "in tensors with more rows than columns", 0.4),
-        ("rows < columns", lambda t: (t["axes"] >= 2) & (t["rows"] < t["columns"]), "in tensors with more columns than rows", 0.4),
-        ("rows = columns", lambda t: (t["axes"] == 2) & (t["rows"] == t["columns"]), "in square matrices", 0.4),
-        ("last axis = 1", lambda t: (t["axes"] >= 2) & (t["columns"] == 1), "in tensors whose last axis has length 1", 0.5),
-        ("first axis = 1", lambda t: (t["axes"] >= 2) & (t["rows"] == 1), "in tensors whose first axis has length 1", 0.5),
+        (
+            "shape = (1,)",
+            lambda t: (t["axes"] == 1) & (t["n"] == 1),
+            "in tensors of shape (1,)",
+            0.1,
+        ),
+        (
+            "an axis is 1",
+            lambda t: (t["axes"] > 0) & (t["shortest"] == 1),
+            "in tensors with an axis of length 1",
+            0.4,
+        ),
+        (
+            "rows > columns",
+            lambda t: (t["axes"] >= 2) & (t["rows"] > t["columns"]),
+            "in tensors with more rows than columns",
+            0.4,
+        ),
+        (
+            "rows < columns",
+            lambda t: (t["axes"] >= 2) & (t["rows"] < t["columns"]),
+            "in tensors with more columns than rows",
+            0.4,
+        ),
+        (
+            "rows = columns",
+            lambda t: (t["axes"] == 2) & (t["rows"] == t["columns"]),
+            "in square matrices",
+            0.4,
+        ),
+        (
+            "last axis = 1",
+            lambda t: (t["axes"] >= 2) & (t["columns"] == 1),
+            "in tensors whose last axis has length 1",
+            0.5,
+        ),
+        (
+            "first axis = 1",
+            lambda t: (t["axes"] >= 2) & (t["rows"] == 1),
+            "in tensors whose first axis has length 1",
+            0.5,
+        ),
     ):
         yield Feature(formula, "shape", Kind.TRUTH, ask, words, cost, whole=True)
 
@@ -124,7 +170,8 @@ def periodic(wrong: Table) -> Iterator[Feature]:
 
 def _of_one_remainder(symbol: str, column: str, period: int, remainder: int) -> Feature:
     def ask(table: Table) -> Mask:
-        return np.asarray(table[column] % period == remainder)
+        found = np.asarray(table[column] % period == remainder)
+        return found & (table["axes"] >= 2) if column in ("row", "column") else found
 
     formula = f"{symbol} mod {period} = {remainder}"
     cost = 0.6 + 0.002 * period.bit_length()

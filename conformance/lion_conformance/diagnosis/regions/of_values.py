@@ -46,7 +46,9 @@ def _of_one(name: str) -> Iterator[Feature]:
             f"{name} = {sign}0", lambda t, b=bit: (x(t) == 0) & (np.signbit(x(t)) == b), more + 0.2
         )
         yield _truth(
-            f"{name} = {sign}∞", lambda t, b=bit: np.isinf(x(t)) & (np.signbit(x(t)) == b), more + 0.3
+            f"{name} = {sign}∞",
+            lambda t, b=bit: np.isinf(x(t)) & (np.signbit(x(t)) == b),
+            more + 0.3,
         )
     yield _truth(f"{name} < 0", lambda t: x(t) < 0, more + 0.4)
     yield _truth(f"{name} > 0", lambda t: x(t) > 0, more + 0.4)
@@ -67,12 +69,21 @@ def _subnormal(table: Table, name: str) -> Mask:
 
 
 def _of_two() -> Iterator[Feature]:
-    yield _truth("m = g = ±0", lambda t: (t["m"] == 0) & (t["g"] == 0), 0.5, "where m and g are both zero")
-    yield _truth("θ = m = g = ±0", lambda t: (t["θ"] == 0) & (t["m"] == 0) & (t["g"] == 0), 0.9, "where θ, m and g are all zero")
+    yield _truth(
+        "m = g = ±0", lambda t: (t["m"] == 0) & (t["g"] == 0), 0.5, "where m and g are both zero"
+    )
+    yield _truth(
+        "θ = m = g = ±0",
+        lambda t: (t["θ"] == 0) & (t["m"] == 0) & (t["g"] == 0),
+        0.9,
+        "where θ, m and g are all zero",
+    )
     yield _truth("m or g is NaN", lambda t: np.isnan(t["m"]) | np.isnan(t["g"]), 0.5)
     yield _truth("m or g is not finite", lambda t: ~np.isfinite(t["m"]) | ~np.isfinite(t["g"]), 0.6)
     yield _truth("θ' overflows", lambda t: np.isinf(t["θ'"]) & np.isfinite(t["θ"]), 0.5)
-    yield _truth("m' overflows", lambda t: np.isinf(t["m'"]) & np.isfinite(t["m"]) & np.isfinite(t["g"]), 0.5)
+    yield _truth(
+        "m' overflows", lambda t: np.isinf(t["m'"]) & np.isfinite(t["m"]) & np.isfinite(t["g"]), 0.5
+    )
     yield _truth("m = g", lambda t: t["m"] == t["g"], 0.5)
     yield _truth("m = g ≠ 0", lambda t: (t["m"] == t["g"]) & (t["g"] != 0), 0.7)
     yield _truth("g = -m", lambda t: t["m"] == -t["g"], 0.5)
@@ -80,17 +91,35 @@ def _of_two() -> Iterator[Feature]:
     yield _truth("θ' = θ", lambda t: t["θ"] == t["θ'"], 0.8)
     yield _truth("m' = m", lambda t: t["m"] == t["m'"], 0.8)
     yield _truth("m' = θ'", lambda t: t["m'"] == t["θ'"], 0.9)
-    yield _truth("θ' > 0 > θ or θ' < 0 < θ", lambda t: t["θ"] * t["θ'"] < 0, 0.9, "where the step takes θ through 0")
+    yield _truth(
+        "θ' > 0 > θ or θ' < 0 < θ",
+        lambda t: t["θ"] * t["θ'"] < 0,
+        0.9,
+        "where the step takes θ through 0",
+    )
     for a, b in (("m", "g"), ("c", "θ"), ("c", "g"), ("c", "m"), ("g", "θ"), ("m", "θ")):
         first, second = (("u" if x == "c" else x) for x in (a, b))
-        yield _truth(f"{first}·{second} < 0", lambda t, a=a, b=b: _agree(t, a, b) < 0, 0.5, f"where {first} and {second} differ in sign")
-        yield _truth(f"{first}·{second} > 0", lambda t, a=a, b=b: _agree(t, a, b) > 0, 0.5, f"where {first} and {second} agree in sign")
+        yield _truth(
+            f"{first}·{second} < 0",
+            lambda t, a=a, b=b: _agree(t, a, b) < 0,
+            0.5,
+            f"where {first} and {second} differ in sign",
+        )
+        yield _truth(
+            f"{first}·{second} > 0",
+            lambda t, a=a, b=b: _agree(t, a, b) > 0,
+            0.5,
+            f"where {first} and {second} agree in sign",
+        )
     for a, b in (("g", "m"), ("θ", "g"), ("θ", "m")):
         for x, y in ((a, b), (b, a)):
             yield _truth(f"|{x}| > |{y}|", lambda t, x=x, y=y: np.abs(t[x]) > np.abs(t[y]), 0.6)
     for sign, formula, words in ((1, ">", "larger"), (-1, "<", "smaller")):
         yield _truth(
-            f"|θ - η·u| {formula} |θ|", lambda t, s=sign: _growth(t) * s > 0, 0.7, f"where the step makes |θ| {words}"
+            f"|θ - η·u| {formula} |θ|",
+            lambda t, s=sign: _growth(t) * s > 0,
+            0.7,
+            f"where the step makes |θ| {words}",
         )
 
 

@@ -83,9 +83,9 @@ class Pool:
         return self._split(self._whole)
 
     def share(self) -> float:
-        """Of what could show in a case with something wrong, how much does, as a rule."""
+        """Of what is ordinary in a case with something wrong, how much is wrong, as a rule."""
         self.whole = False
-        wrong, right = self.split()
+        wrong, right = (rows(x, _usual(x)) for x in self.split())
         cases, counts = np.unique(wrong["case"], return_counts=True)
         all_counts = counts + np.array([(right["case"] == case).sum() for case in cases])
         long = all_counts >= LONG
@@ -99,6 +99,14 @@ class Pool:
             few = cases[counts < ENOUGH]
             right &= ~np.isin(table["case"], [*np.unique(table["case"][wrong]), *few])
         return rows(table, wrong), rows(table, right)
+
+
+def _usual(table: Table) -> Mask:
+    """Rows whose m and g are about as large as 1, and θ is an ordinary number."""
+    usual = np.isfinite(table["θ"]) & (table["θ"] != 0)
+    for name in ("m", "g"):
+        usual &= (np.abs(table[name]) > 2.0**-7) & (np.abs(table[name]) < 2.0**7)
+    return np.asarray(usual)
 
 
 def telling(wrong: Mask, up_to: int) -> Array:

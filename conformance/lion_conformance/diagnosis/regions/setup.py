@@ -52,7 +52,9 @@ class Setup:
     def filled(self, arrays: tuple[Array, ...]) -> Case:
         """The case with these flat arrays, laid in memory as the setup says."""
         laid = (
-            getattr(layouts, lay if self.shape else "plain")(round_to(x, STORAGE_DTYPES[name]).reshape(self.shape))
+            getattr(layouts, lay if self.shape else "plain")(
+                round_to(x, STORAGE_DTYPES[name]).reshape(self.shape)
+            )
             for x, name, lay in zip(arrays, self.triple, self.layouts, strict=True)
         )
         theta, m, g = laid

@@ -23,7 +23,17 @@ NEARLY: Final = 0.97
 
 Alike = tuple[tuple[str, ...], ...]
 
-PARAM: Final = ("no decay", "another u", "u is 0", "no update", "another η", "sign of g", "sign of m", "sign by β2", "θ is 0")
+PARAM: Final = (
+    "no decay",
+    "another u",
+    "u is 0",
+    "no update",
+    "another η",
+    "sign of g",
+    "sign of m",
+    "sign by β2",
+    "θ is 0",
+)
 MOMENTUM: Final = ("m kept", "m' is 0", "m' is g", "another β2", "no m", "no g")
 
 

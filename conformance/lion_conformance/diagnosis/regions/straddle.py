@@ -9,7 +9,13 @@ from typing import Final
 import numpy as np
 
 from lion_conformance.diagnosis.regions.candidates import inside_of
-from lion_conformance.diagnosis.regions.designs import can_vary, of_numbers, of_one, of_periods, of_places
+from lion_conformance.diagnosis.regions.designs import (
+    can_vary,
+    of_numbers,
+    of_one,
+    of_periods,
+    of_places,
+)
 from lion_conformance.diagnosis.regions.numbers import round_between
 from lion_conformance.diagnosis.regions.pool import Pool
 from lion_conformance.diagnosis.regions.rule import Bounds, Feature, Kind, Predicate, testable
@@ -112,7 +118,10 @@ def refined(
         if any(edge.is_unclear(predicate.feature.kind) for edge in edges.values()):
             return None
         if edges:
-            found.append(replace(predicate, bounds=_bounds(predicate.feature, edges)))
+            bounds = _bounds(predicate.feature, edges)
+            if predicate.feature.symbol == "axes":
+                bounds = _of_axes(bounds, pool.split()[0]["axes"])
+            found.append(replace(predicate, bounds=bounds))
     return tuple(found)
 
 
@@ -144,6 +153,12 @@ def _bounds(feature: Feature, edges: dict[str, Edge]) -> Bounds:
     if bounds.low is not None and bounds.low == bounds.high:
         bounds = replace(bounds, low_in=True, high_in=True)
     return bounds
+
+
+def _of_axes(bounds: Bounds, wrong: Array) -> Bounds:
+    """Where one number of axes alone is wrong, that one: matrices, rather than up to two axes."""
+    one = wrong.min() == wrong.max()
+    return replace(bounds, low=float(wrong[0]), high=float(wrong[0])) if one else bounds
 
 
 def _drawn_closer(
