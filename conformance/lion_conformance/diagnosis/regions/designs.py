@@ -83,7 +83,7 @@ def of_periods(feature: Feature, setup: Setup) -> Iterator[Case]:
     if not period:
         return
     if feature.varied == "index mod":
-        lengths = [7 * period + 5]
+        lengths = [7 * period + 5, 3 * period + 2 * int(np.prod(setup.shape)) + 5]
     else:
         lengths = [k * period + more for k in (1, 2, 3, 5, 6, 8) for more in (-1, 0, 1)]
         remainder = int(feature.symbol.rpartition("=")[2]) if feature.varied == "n mod" else 5

@@ -51,11 +51,14 @@ def alike(table: Table) -> Alike:
     results = ((PARAM, table["wrong θ'"]), (MOMENTUM, table["wrong m'"]))
     count = max(1, int((results[0][1] | results[1][1]).sum()))
     always = [x for x in results if x[1].sum() > NEARLY * count]
-    return tuple(
-        tuple(name for name in names if table[name][wrong].mean() > NEARLY)
-        for names, wrong in always or results
-        if wrong.any()
-    )
+    return tuple(_alike(names, table, wrong) for names, wrong in always or results if wrong.any())
+
+
+def _alike(names: tuple[str, ...], table: Table, wrong: Mask) -> tuple[str, ...]:
+    """All that show nearly wherever it is wrong, or the one that does most."""
+    shares = {name: float(table[name][wrong].mean()) for name in names}
+    best = max(names, key=shares.__getitem__)
+    return tuple(name for name in names if shares[name] > NEARLY) or (best,)
 
 
 def could_show(table: Table, like: Alike) -> Mask:

@@ -25,6 +25,8 @@ from lion_ref.arithmetic import Array
 
 ZOOMS: Final = 8
 SMALLEST: Final = 1e-300
+COARSE: Final = 2.0**-6
+"""Neighbours in the narrowest dtype lie no further apart."""
 NEAR_ONE: Final = 0.999
 """From here on a β is better said by its complement."""
 UNCLEAR: Final = 1.25
@@ -52,15 +54,13 @@ class Edge:
 
     def learn(self, wrong: Array, right: Array) -> bool:
         """Draw it closer; False if what is wrong goes beyond what was right."""
-        inwards = (lambda x: x) if self.is_high else (lambda x: -x)
-        if wrong.size:
-            beyond = max(wrong.tolist(), key=inwards)
-            if inwards(beyond) >= inwards(self.right):
-                return False
-            self.wrong = max(self.wrong, beyond, key=inwards)
-        between = [x for x in right.tolist() if inwards(x) > inwards(self.wrong)]
-        if between:
-            self.right = min((*between, self.right), key=inwards)
+        side = 1 if self.is_high else -1
+        furthest = max([side * self.wrong, *(side * wrong).tolist()])
+        if furthest >= side * self.right:
+            return False
+        beyond = side * right
+        nearest = min([side * self.right, *beyond[beyond > furthest].tolist()])
+        self.wrong, self.right = side * furthest, side * nearest
         return True
 
     def _whole(self) -> float:
@@ -87,10 +87,11 @@ class Edge:
         outer = self.right + further * (1 if self.is_high else -1)
         round_numbers = round_between(min(self.wrong, outer), max(self.wrong, outer))
         gap = abs(self.wrong - self.right)
-        near = kind is Kind.NUMBER or gap <= max(testable(self.wrong), testable(self.right))
+        near = kind is Kind.NUMBER and gap <= COARSE * max(abs(self.wrong), abs(self.right))
+        near |= gap <= max(testable(self.wrong), testable(self.right))
         near |= self.right == 0 and abs(self.wrong) < SMALLEST
         if not round_numbers or not near:
-            return self.wrong, True, gap > 0
+            return self.wrong, True, gap > 0 and self.wrong != int(self.wrong)
         number = round_numbers[0]
         if kind is Kind.NUMBER and not min(self.ends) <= number <= max(self.ends):
             return self.right, False, False  # it is what the number is in float32
@@ -192,6 +193,8 @@ def _zoomed(
     rng = np.random.default_rng(7)
     for _ in range(ZOOMS):
         targets = _between(*edge.ends, narrow)
+        if any("whole number" in x.feature.symbol for x in others):
+            targets = np.unique(np.rint(targets))
         last, before = edge.ends, pool.kept
         for case in of_numbers(feature, setup, targets, rng):
             pool.ask(case, closely=True)
@@ -264,8 +267,8 @@ def _next_size(low: int, high: int, tried: set[float]) -> float | None:
 
 def _between(low: float, high: float, kind: type[np.floating]) -> Array:
     """Values of a dtype from one to the other, as evenly as its numbers lie."""
-    ends = [_rank(np.array(x), kind) for x in (low, high)]
-    ranks = np.unique(np.linspace(*ends, 300).astype(np.int64))
+    first, last = (int(_rank(np.array(x), kind)) for x in (low, high))
+    ranks = np.unique(np.linspace(first, last, 300).astype(np.int64))
     return np.asarray(_unrank(ranks, kind), np.float64)
 
 
