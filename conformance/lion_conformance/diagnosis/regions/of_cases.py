@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from itertools import combinations
+from itertools import combinations, permutations
 from typing import Final
 
 import numpy as np
@@ -11,7 +11,7 @@ import numpy as np
 from lion_conformance.diagnosis.regions.rule import Feature, Kind
 from lion_conformance.diagnosis.regions.table import ARRAYS, DTYPES, LAYOUTS, Table
 from lion_conformance.diagnosis.regions.wording import number
-from lion_ref.arithmetic import Array, Mask
+from lion_ref.arithmetic import Array
 
 Ask = Callable[[Table], Array]
 
@@ -28,26 +28,26 @@ def features() -> Iterator[Feature]:
 
 def _scalars() -> Iterator[Feature]:
     for name in ("η", "λ", "β1", "β2"):
-        yield _number(name, lambda t, n=name: t[n], 0.0, name)
-        for sign, bit in (("-", True), ("+", False)):
-            yield _truth(
-                f"{name} = {sign}0",
-                "scalars",
-                lambda t, n=name, b=bit: (t[n] == 0) & (np.signbit(t[n]) == b),
-                0.3,
-            )
+        yield _number(name, _column(name), 0.0, name)
+        for sign, negative in (("-", True), ("+", False)):
+            yield _truth(f"{name} = {sign}0", "scalars", _zero(name, negative=negative), 0.3)
     yield _number("η·λ", lambda t: t["η"] * t["λ"], 0.3, "ηλ")
-    for name in ("β1", "β2"):
-        yield _number(f"1 - {name}", lambda t, n=name: 1 - t[n], 0.6, f"1-{name}")
-    for formula, ask in (
-        ("β1 = β2", lambda t: t["β1"] == t["β2"]),
-        ("β1 > β2", lambda t: t["β1"] > t["β2"]),
-        ("β1 < β2", lambda t: t["β1"] < t["β2"]),
-        ("η = λ", lambda t: t["η"] == t["λ"]),
-        ("η > λ", lambda t: t["η"] > t["λ"]),
-        ("η < λ", lambda t: t["η"] < t["λ"]),
-    ):
-        yield _truth(formula, "scalars", ask, 0.4)
+    yield _number("1 - β1", lambda t: 1 - t["β1"], 0.6, "1-β1")
+    yield _number("1 - β2", lambda t: 1 - t["β2"], 0.6, "1-β2")
+    yield _truth("β1 = β2", "scalars", lambda t: t["β1"] == t["β2"], 0.4)
+    yield _truth("β1 > β2", "scalars", lambda t: t["β1"] > t["β2"], 0.4)
+    yield _truth("β1 < β2", "scalars", lambda t: t["β1"] < t["β2"], 0.4)
+    yield _truth("η = λ", "scalars", lambda t: t["η"] == t["λ"], 0.4)
+    yield _truth("η > λ", "scalars", lambda t: t["η"] > t["λ"], 0.4)
+    yield _truth("η < λ", "scalars", lambda t: t["η"] < t["λ"], 0.4)
+
+
+def _column(name: str) -> Ask:
+    return lambda t: t[name]
+
+
+def _zero(name: str, *, negative: bool) -> Ask:
+    return lambda t: (t[name] == 0) & (np.signbit(t[name]) == negative)
 
 
 def _number(symbol: str, ask: Ask, cost: float, varied: str) -> Feature:
@@ -58,63 +58,44 @@ def _truth(formula: str, about: str, ask: Ask, cost: float, words: str = "") -> 
     return Feature(formula, about, Kind.TRUTH, ask, words or f"where {formula}", cost, whole=True)
 
 
-def _lies(table: Table, name: str, *layouts: str) -> Mask:
-    return np.isin(table[f"layout {name}"], [LAYOUTS.index(x) for x in layouts])
+_LAID: Final = (
+    ("has gaps", 0.2, ("every_second",)),
+    ("has rows that lie apart", 0.2, ("columns",)),
+    ("is in Fortran's order", 0.2, ("transposed",)),
+    ("is in channels-last order", 0.2, ("channels_last",)),
+    ("does not begin at an aligned address", 0.2, ("shifted",)),
+    ("is read-only", 0.2, ("read_only",)),
+    ("has a stride of 0", 0.3, ("repeated", "rows_repeated", "one_repeated")),
+    ("has gaps or rows that lie apart", 0.4, ("every_second", "columns")),
+    ("has its axes permuted in memory", 0.4, ("transposed", "channels_last")),
+    ("has a stride of 0 along its first axis", 0.5, ("rows_repeated", "one_repeated")),
+    ("has a stride of 0 along its last axis", 0.5, ("repeated", "one_repeated")),
+)
 
 
 def _layouts() -> Iterator[Feature]:
     for name, called in CALLED.items():
+        yield _layout(f"{called} is not contiguous", _lies_not(name, *CONTIGUOUS), 0.0)
+        for words, cost, layouts in _LAID:
+            yield _layout(f"{called} {words}", _lies(name, *layouts), cost)
+    for name, other in permutations(ARRAYS, 2):
+        first, second = CALLED[name], CALLED[other]
         yield _layout(
-            f"{called} is not contiguous", lambda t, n=name: ~_lies(t, n, *CONTIGUOUS), 0.0
-        )
-        for words, layouts, cost in (
-            ("has gaps", ("every_second",), 0.2),
-            ("has rows that lie apart", ("columns",), 0.2),
-            ("is in Fortran's order", ("transposed",), 0.2),
-            ("is in channels-last order", ("channels_last",), 0.2),
-            ("does not begin at an aligned address", ("shifted",), 0.2),
-            ("has gaps or rows that lie apart", ("every_second", "columns"), 0.4),
-            ("has its axes permuted in memory", ("transposed", "channels_last"), 0.4),
-            ("has a stride of 0", ("repeated", "rows_repeated", "one_repeated"), 0.3),
-            ("has a stride of 0 along its first axis", ("rows_repeated", "one_repeated"), 0.5),
-            ("has a stride of 0 along its last axis", ("repeated", "one_repeated"), 0.5),
-            ("is read-only", ("read_only",), 0.2),
-            (
-                "is read-only, broadcast or not",
-                ("read_only", "repeated", "rows_repeated", "one_repeated"),
-                0.6,
-            ),
-        ):
-            yield _layout(f"{called} {words}", lambda t, n=name, x=layouts: _lies(t, n, *x), cost)
-    contiguous = {n: (lambda t, n=n: _lies(t, n, *CONTIGUOUS)) for n in ARRAYS}
-    for name, other in (("m", "θ"), ("g", "θ"), ("θ", "g"), ("θ", "m"), ("g", "m"), ("m", "g")):
-        yield _layout(
-            f"{CALLED[name]} is not contiguous and {CALLED[other]} is",
-            lambda t, a=name, b=other: ~contiguous[a](t) & contiguous[b](t),
+            f"{first} is not contiguous and {second} is",
+            _both(_lies_not(name, *CONTIGUOUS), _lies(other, *CONTIGUOUS)),
             0.6,
         )
         for words, layout in (("Fortran's", "transposed"), ("channels-last", "channels_last")):
             yield _layout(
-                f"{CALLED[name]} is in {words} order and {CALLED[other]} is not",
-                lambda t, a=name, b=other, x=layout: _lies(t, a, x) & ~_lies(t, b, x),
+                f"{first} is in {words} order and {second} is not",
+                _both(_lies(name, layout), _lies_not(other, layout)),
                 0.7,
             )
-    yield _layout(
-        "some array is not contiguous",
-        lambda t: ~np.logical_and.reduce([contiguous[n](t) for n in ARRAYS]),
-        0.5,
-    )
-    yield _layout(
-        "no array is contiguous",
-        lambda t: ~np.logical_or.reduce([contiguous[n](t) for n in ARRAYS]),
-        0.6,
-    )
+    yield _layout("some array is not contiguous", lambda t: _contiguous(t) < len(ARRAYS), 0.5)
+    yield _layout("no array is contiguous", lambda t: _contiguous(t) == 0, 0.6)
     yield _layout(
         "some arrays are contiguous and others are not",
-        lambda t: (
-            np.logical_or.reduce([contiguous[n](t) for n in ARRAYS])
-            & ~np.logical_and.reduce([contiguous[n](t) for n in ARRAYS])
-        ),
+        lambda t: (_contiguous(t) > 0) & (_contiguous(t) < len(ARRAYS)),
         0.8,
     )
     yield _layout(
@@ -124,58 +105,67 @@ def _layouts() -> Iterator[Feature]:
     )
 
 
+def _lies(name: str, *layouts: str) -> Ask:
+    codes = [LAYOUTS.index(x) for x in layouts]
+    return lambda t: np.isin(t[f"layout {name}"], codes)
+
+
+def _lies_not(name: str, *layouts: str) -> Ask:
+    codes = [LAYOUTS.index(x) for x in layouts]
+    return lambda t: ~np.isin(t[f"layout {name}"], codes)
+
+
+def _both(first: Ask, second: Ask) -> Ask:
+    return lambda t: first(t) & second(t)
+
+
+def _contiguous(table: Table) -> Array:
+    """How many of the arrays are."""
+    return np.add.reduce([_lies(name, *CONTIGUOUS)(table).astype(int) for name in ARRAYS])
+
+
 def _layout(words: str, ask: Ask, cost: float) -> Feature:
     return _truth(words, "layout", ask, cost)
 
 
 def _arrays() -> Iterator[Feature]:
     for name in ARRAYS:
-        low, high, nan, inf = (f"{x} {name}" for x in ("low", "high", "any NaN", "any inf"))
-        for words, ask, cost in (
-            (f"any element of {name} is NaN", lambda t, a=nan: t[a], 0.3),
-            (f"any element of {name} is infinite", lambda t, a=inf: t[a], 0.3),
-            (f"any element of {name} is not finite", lambda t, a=nan, b=inf: t[a] | t[b], 0.4),
-            (
-                f"all elements of {name} are zero",
-                lambda t, a=low, b=high: (t[a] == 0) & (t[b] == 0),
-                0.3,
-            ),
-            (
-                f"all elements of {name} are positive",
-                lambda t, a=low, b=inf: (t[a] > 0) & ~t[b],
-                0.6,
-            ),
-            (
-                f"all elements of {name} are negative",
-                lambda t, a=high, b=inf: (t[a] < 0) & ~t[b],
-                0.6,
-            ),
-            (f"no element of {name} is negative", lambda t, a=low: t[a] >= 0, 0.7),
-            (f"all elements of {name} are equal", lambda t, a=low, b=high: t[a] == t[b], 0.5),
-        ):
-            yield _truth(words, "value", ask, cost)
-        yield Feature(
-            f"max |{name}|",
-            "value",
-            Kind.SCALAR,
-            lambda t, a=low, b=high: np.maximum(np.abs(t[a]), np.abs(t[b])),
-            number(f"max |{name}|"),
-            0.8,
-            f"max |{name}|",
-            whole=True,
-        )
-    yield _truth(
-        "any element is NaN",
+        yield from _of_array(name)
+    yield _throughout("any element is NaN", _any("NaN"), 0.5)
+    yield _throughout("any element is not finite", _any("NaN", "inf"), 0.6)
+
+
+def _of_array(name: str) -> Iterator[Feature]:
+    low, high, nan, inf = (f"{x} {name}" for x in ("low", "high", "any NaN", "any inf"))
+    yield _throughout(f"any element of {name} is NaN", lambda t: t[nan], 0.3)
+    yield _throughout(f"any element of {name} is infinite", lambda t: t[inf], 0.3)
+    yield _throughout(f"any element of {name} is not finite", lambda t: t[nan] | t[inf], 0.4)
+    every = f"all elements of {name} are"
+    yield _throughout(f"{every} zero", lambda t: (t[low] == 0) & (t[high] == 0), 0.3)
+    yield _throughout(f"{every} equal", lambda t: t[low] == t[high], 0.5)
+    yield _throughout(f"{every} positive", lambda t: (t[low] > 0) & ~t[inf], 0.6)
+    yield _throughout(f"{every} negative", lambda t: (t[high] < 0) & ~t[inf], 0.6)
+    yield _throughout(f"no element of {name} is negative", lambda t: t[low] >= 0, 0.7)
+    symbol = f"max |{name}|"
+    yield Feature(
+        symbol,
         "value",
-        lambda t: np.logical_or.reduce([t[f"any NaN {n}"] for n in ARRAYS]),
-        0.5,
+        Kind.SCALAR,
+        lambda t: np.maximum(np.abs(t[low]), np.abs(t[high])),
+        number(symbol),
+        0.8,
+        symbol,
+        whole=True,
     )
-    yield _truth(
-        "any element is not finite",
-        "value",
-        lambda t: np.logical_or.reduce([t[f"any {x} {n}"] for n in ARRAYS for x in ("NaN", "inf")]),
-        0.6,
-    )
+
+
+def _throughout(words: str, ask: Ask, cost: float) -> Feature:
+    return _truth(words, "value", ask, cost)
+
+
+def _any(*kinds: str) -> Ask:
+    names = [f"any {kind} {name}" for kind in kinds for name in ARRAYS]
+    return lambda t: np.logical_or.reduce([t[name] for name in names])
 
 
 def dtypes(wrong: Table) -> Iterator[Feature]:
@@ -185,31 +175,25 @@ def dtypes(wrong: Table) -> Iterator[Feature]:
         for name in ARRAYS
         if np.unique(wrong[f"dtype {name}"]).size == 1
     }
-    for number_of in range(1, len(shared) + 1):
-        for names in combinations(shared, number_of):
+    for count in range(1, len(shared) + 1):
+        for names in combinations(shared, count):
             words = [f"{name} is {DTYPES[shared[name]]}" for name in names]
             said = " and ".join(filter(None, (", ".join(words[:-1]), words[-1])))
-            chosen = {name: shared[name] for name in names}
-            yield _truth(
-                said,
-                "dtype",
-                lambda t, c=chosen: np.logical_and.reduce(
-                    [t[f"dtype {n}"] == x for n, x in c.items()]
-                ),
-                0.2 * number_of,
-            )
-    for first, second in combinations(ARRAYS, 2):
-        yield _truth(
-            f"{first} and {second} differ in dtype",
-            "dtype",
-            lambda t, a=first, b=second: t[f"dtype {a}"] != t[f"dtype {b}"],
-            0.5,
-        )
+            yield _truth(said, "dtype", _are({x: shared[x] for x in names}), 0.2 * count)
+    for a, b in combinations(ARRAYS, 2):
+        yield _truth(f"{a} and {b} differ in dtype", "dtype", _differ(a, b), 0.5)
     for name in ARRAYS:
-        for other in (x for x in DTYPES if len(shared) < 3):
-            yield _truth(
-                f"{name} is not {other}",
-                "dtype",
-                lambda t, a=name, x=DTYPES.index(other): t[f"dtype {a}"] != x,
-                0.9,
-            )
+        for code, other in enumerate(DTYPES):
+            yield _truth(f"{name} is not {other}", "dtype", _is_not(name, code), 0.9)
+
+
+def _are(codes: dict[str, int]) -> Ask:
+    return lambda t: np.logical_and.reduce([t[f"dtype {name}"] == x for name, x in codes.items()])
+
+
+def _differ(first: str, second: str) -> Ask:
+    return lambda t: t[f"dtype {first}"] != t[f"dtype {second}"]
+
+
+def _is_not(name: str, code: int) -> Ask:
+    return lambda t: t[f"dtype {name}"] != code

@@ -39,18 +39,8 @@ def features() -> Iterator[Feature]:
         0.1,
         "length",
     )
-    for axis, of, one, varied in (
-        ("row", "rows", "row", "rows"),
-        ("column", "columns", "column", "columns"),
-    ):
-        yield _place(one, lambda t, a=axis: _on_axes(t, t[a]), place(one, f"{one}s"), 0.4, varied)
-        yield _place(
-            f"{of} - 1 - {one}",
-            lambda t, a=axis, n=of: _on_axes(t, t[n] - 1 - t[a]),
-            place_from_the_end(one, f"{one}s"),
-            0.4,
-            varied,
-        )
+    yield from _along("row", "rows")
+    yield from _along("column", "columns")
     yield _place(
         "min(row, column)",
         lambda t: _on_axes(t, np.minimum(t["row"], t["column"])),
@@ -63,7 +53,7 @@ def features() -> Iterator[Feature]:
             f"flat index ≥ n - n mod {width}",
             "element",
             Kind.TRUTH,
-            lambda t, k=width: t["i"] >= t["n"] - t["n"] % k,
+            _in_tail(width),
             f"in the last n mod {width:,} elements",
             0.3 + 0.001 * width.bit_length(),
             "tail",
@@ -93,12 +83,32 @@ def features() -> Iterator[Feature]:
             symbol,
             "shape",
             Kind.SIZE,
-            lambda t, s=symbol: _on_axes(t, t[s]),
+            _lengths(symbol),
             count("matrices of", symbol[:-1], symbol),
             0.5,
             whole=True,
         )
     yield from _shapes()
+
+
+def _along(one: str, many: str) -> Iterator[Feature]:
+    """Rows or columns, from the first and from the last."""
+    yield _place(one, lambda t: _on_axes(t, t[one]), place(one, many), 0.4, many)
+    yield _place(
+        f"{many} - 1 - {one}",
+        lambda t: _on_axes(t, t[many] - 1 - t[one]),
+        place_from_the_end(one, many),
+        0.4,
+        many,
+    )
+
+
+def _in_tail(width: int) -> Ask:
+    return lambda t: t["i"] >= t["n"] - t["n"] % width
+
+
+def _lengths(symbol: str) -> Ask:
+    return lambda t: _on_axes(t, t[symbol])
 
 
 def _on_axes(table: Table, values: Array) -> Array:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import permutations
 from typing import Final
 
 import numpy as np
@@ -41,15 +42,10 @@ def _of_one(name: str) -> Iterator[Feature]:
     yield _truth(f"{name} = ±0", lambda t: x(t) == 0, more)
     yield _truth(f"{name} = ±∞", lambda t: np.isinf(x(t)), more)
     yield _truth(f"{name} is not finite", lambda t: ~np.isfinite(x(t)), more + 0.1)
-    for sign, bit in (("-", True), ("+", False)):
-        yield _truth(
-            f"{name} = {sign}0", lambda t, b=bit: (x(t) == 0) & (np.signbit(x(t)) == b), more + 0.2
-        )
-        yield _truth(
-            f"{name} = {sign}∞",
-            lambda t, b=bit: np.isinf(x(t)) & (np.signbit(x(t)) == b),
-            more + 0.3,
-        )
+    yield _truth(f"{name} = -0", lambda t: (x(t) == 0) & np.signbit(x(t)), more + 0.2)
+    yield _truth(f"{name} = +0", lambda t: (x(t) == 0) & ~np.signbit(x(t)), more + 0.2)
+    yield _truth(f"{name} = -∞", lambda t: x(t) == -np.inf, more + 0.3)
+    yield _truth(f"{name} = +∞", lambda t: x(t) == np.inf, more + 0.3)
     yield _truth(f"{name} < 0", lambda t: x(t) < 0, more + 0.4)
     yield _truth(f"{name} > 0", lambda t: x(t) > 0, more + 0.4)
     yield _truth(f"{name} is subnormal", lambda t: _subnormal(t, name), more + 0.1)
@@ -98,29 +94,26 @@ def _of_two() -> Iterator[Feature]:
         "where the step takes θ through 0",
     )
     for a, b in (("m", "g"), ("c", "θ"), ("c", "g"), ("c", "m"), ("g", "θ"), ("m", "θ")):
-        first, second = (("u" if x == "c" else x) for x in (a, b))
-        yield _truth(
-            f"{first}·{second} < 0",
-            lambda t, a=a, b=b: _agree(t, a, b) < 0,
-            0.5,
-            f"where {first} and {second} differ in sign",
-        )
-        yield _truth(
-            f"{first}·{second} > 0",
-            lambda t, a=a, b=b: _agree(t, a, b) > 0,
-            0.5,
-            f"where {first} and {second} agree in sign",
-        )
-    for a, b in (("g", "m"), ("θ", "g"), ("θ", "m")):
-        for x, y in ((a, b), (b, a)):
-            yield _truth(f"|{x}| > |{y}|", lambda t, x=x, y=y: np.abs(t[x]) > np.abs(t[y]), 0.6)
-    for sign, formula, words in ((1, ">", "larger"), (-1, "<", "smaller")):
-        yield _truth(
-            f"|θ - η·u| {formula} |θ|",
-            lambda t, s=sign: _growth(t) * s > 0,
-            0.7,
-            f"where the step makes |θ| {words}",
-        )
+        yield from _signs(a, b)
+    for a, b in permutations(ARRAYS, 2):
+        yield _truth(f"|{a}| > |{b}|", _larger(a, b), 0.6)
+    larger, smaller = "where the step makes |θ| larger", "where the step makes |θ| smaller"
+    yield _truth("|θ - η·u| > |θ|", lambda t: _growth(t) > 0, 0.7, larger)
+    yield _truth("|θ - η·u| < |θ|", lambda t: _growth(t) < 0, 0.7, smaller)
+
+
+def _signs(a: str, b: str) -> Iterator[Feature]:
+    first, second = ("u" if x == "c" else x for x in (a, b))
+    for formula, ask, words in (
+        ("< 0", lambda t: _agree(t, a, b) < 0, "differ"),
+        ("> 0", lambda t: _agree(t, a, b) > 0, "agree"),
+    ):
+        said = f"where {first} and {second} {words} in sign"
+        yield _truth(f"{first}·{second} {formula}", ask, 0.5, said)
+
+
+def _larger(first: str, second: str) -> Ask:
+    return lambda t: np.abs(t[first]) > np.abs(t[second])
 
 
 def _agree(table: Table, first: str, second: str) -> Array:

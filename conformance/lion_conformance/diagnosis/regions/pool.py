@@ -117,9 +117,20 @@ def telling(wrong: Mask, up_to: int) -> Array:
     turns = np.flatnonzero(wrong[1:] != wrong[:-1])
     if turns.size > 2 * FEW:  # of what is scattered they would say that it is half right
         turns = np.concatenate([turns[:2], turns[-2:]])
+    stride = 1 << max(0, (size // FEW).bit_length())
+    regular = np.arange(0, size, stride)
     powers = 2 ** np.arange(int(np.log2(size)) + 1)
     rng = np.random.default_rng(size)
-    parts = [turns, turns + 1, powers - 1, powers, np.arange(3), size - 1 - np.arange(9)]
+    parts = [
+        turns,
+        turns + 1,
+        regular,
+        regular - 1,
+        powers - 1,
+        powers,
+        np.arange(3),
+        size - 1 - np.arange(9),
+    ]
     for kind in (np.flatnonzero(wrong), np.flatnonzero(~wrong)):
         parts.append(kind if kind.size <= FEW else rng.choice(kind, FEW, replace=False))
     every = np.unique(np.concatenate(parts))

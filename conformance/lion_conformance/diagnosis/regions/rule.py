@@ -13,7 +13,6 @@ from lion_conformance.cases.case import Case
 from lion_conformance.diagnosis.regions.table import Table, table_of
 from lion_ref.arithmetic import Array, Mask
 
-
 TESTABLE: Final = 1e-5
 """Nearer to a number, relative to it, a scalar is the same in the compute dtype."""
 

@@ -12,7 +12,6 @@ import numpy as np
 from lion_conformance.cases.case import Case, Shape
 from lion_conformance.diagnosis.regions.setup import PLAIN, SCALARS, SHORT, UNIT, Setup
 from lion_conformance.ports.protocol import Triple
-from lion_ref import STORAGE_DTYPES
 from lion_ref.arithmetic import Array
 from lion_ref.rational import FORMATS
 
