@@ -97,7 +97,7 @@ def parts(wrong: Table, right: Table, inside: Mask, slack: float) -> bool:
 def ordinary(table: Table) -> Mask:
     """Rows whose θ, m and g are about as large as 1."""
     sizes = (np.abs(table[name]) for name in ARRAYS)
-    return np.logical_and.reduce([(x > 2.0**-4) & (x < 2.0**4) for x in sizes])
+    return np.asarray(np.logical_and.reduce([(x > 2.0**-4) & (x < 2.0**4) for x in sizes]))
 
 
 def _necessary(wrong: Table, right: Table) -> Iterator[_Necessary]:

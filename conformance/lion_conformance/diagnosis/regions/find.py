@@ -41,8 +41,8 @@ ORDER: Final = (
     (3, SLACK, Among.ALL, False),
     (3, SLACK, Among.WHOLE, True),
 )
-"""Of how many predicates, with how much that is right inside, of which features, and whether what is
-right beside something wrong counts as coincidence."""
+"""Of how many predicates, with how much that is right inside, of which features, and whether what
+is right beside something wrong counts as coincidence."""
 SCATTERED: Final = 0.03
 """A smaller share of a case is no whole case in which the mistake happens not to show."""
 LARGE: Final = 20_000
@@ -51,7 +51,9 @@ LARGE: Final = 20_000
 def find_region(
     port: Port, triples: Sequence[Triple], failing: Observation, *, wrong: Judge
 ) -> Region | None:
-    """The simplest rule that says where the port is wrong; None if it is so everywhere or by chance.
+    """The simplest rule that says where the port is wrong; None if there is none to be had.
+
+    A port that is wrong everywhere has none, nor has one that is wrong by chance.
 
     Args:
         port: what is asked, on fresh cases.

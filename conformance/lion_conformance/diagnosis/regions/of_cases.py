@@ -121,7 +121,8 @@ def _both(first: Ask, second: Ask) -> Ask:
 
 def _contiguous(table: Table) -> Array:
     """How many of the arrays are."""
-    return np.add.reduce([_lies(name, *CONTIGUOUS)(table).astype(int) for name in ARRAYS])
+    each = [_lies(name, *CONTIGUOUS)(table).astype(int) for name in ARRAYS]
+    return np.asarray(np.add.reduce(each))
 
 
 def _layout(words: str, ask: Ask, cost: float) -> Feature:

@@ -49,7 +49,8 @@ def _of_one(name: str) -> Iterator[Feature]:
     yield _truth(f"{name} < 0", lambda t: x(t) < 0, more + 0.4)
     yield _truth(f"{name} > 0", lambda t: x(t) > 0, more + 0.4)
     yield _truth(f"{name} is subnormal", lambda t: _subnormal(t, name), more + 0.1)
-    yield _truth(f"{name} is a whole number", lambda t: np.rint(x(t)) == x(t), more + 0.5)
+    if name in ARRAYS:
+        yield _truth(f"{name} is a whole number", lambda t: np.rint(x(t)) == x(t), 0.5)
     size = f"|{name}|"
     yield Feature(size, "value", Kind.NUMBER, lambda t: np.abs(x(t)), number(size), more, name)
     yield Feature(name, "value", Kind.NUMBER, x, number(name), more + 0.8, name)
@@ -74,6 +75,7 @@ def _of_two() -> Iterator[Feature]:
         0.9,
         "where θ, m and g are all zero",
     )
+    yield _truth("c is ±0 or ±∞", lambda t: (t["c"] == 0) | np.isinf(t["c"]), 0.7)
     yield _truth("m or g is NaN", lambda t: np.isnan(t["m"]) | np.isnan(t["g"]), 0.5)
     yield _truth("m or g is not finite", lambda t: ~np.isfinite(t["m"]) | ~np.isfinite(t["g"]), 0.6)
     yield _truth("θ' overflows", lambda t: np.isinf(t["θ'"]) & np.isfinite(t["θ"]), 0.5)

@@ -131,7 +131,10 @@ def telling(wrong: Mask, up_to: int) -> Array:
         np.arange(3),
         size - 1 - np.arange(9),
     ]
-    for kind in (np.flatnonzero(wrong), np.flatnonzero(~wrong)):
-        parts.append(kind if kind.size <= FEW else rng.choice(kind, FEW, replace=False))
+    parts += [_some(rng, np.flatnonzero(x)) for x in (wrong, ~wrong)]
     every = np.unique(np.concatenate(parts))
     return every[(every >= 0) & (every < size)]
+
+
+def _some(rng: np.random.Generator, places: Array) -> Array:
+    return places if places.size <= FEW else rng.choice(places, FEW, replace=False)

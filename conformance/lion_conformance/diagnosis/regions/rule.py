@@ -124,6 +124,7 @@ class Predicate:
         return self.feature.symbol if self.is_truth else compared(self.feature.symbol, self.bounds)
 
 
+_FROM_THE_FIRST = ", from the first on"
 _ORDER = ("element", "shape", "layout", "value", "scalars", "dtype")
 
 
@@ -142,6 +143,8 @@ class Region:
                 said = part
             elif "arrays of" in said and part.startswith("in tensors with"):
                 said += " " + part.removeprefix("in tensors ")
+            elif part == "in all elements but the first" and said.endswith(_FROM_THE_FIRST):
+                said = f"{said.removesuffix(_FROM_THE_FIRST)} but the first"
             elif part.startswith("where ") and "where " in said:
                 said += " and " + part.removeprefix("where ")
             elif part.startswith(("in arrays", "in tensors", "in matrices")):

@@ -169,13 +169,13 @@ def dtypes(setup: Setup, triples: tuple[Triple, ...]) -> Iterator[Case]:
 def whole_arrays(setup: Setup) -> Iterator[Case]:
     """Arrays of zeros, of one sign, of one number, small throughout; with one NaN or infinity."""
     rng = np.random.default_rng(5)
-    for size in (1, 33):
+    of_any_size = ("zeros", "NaN", "inf")
+    of_several = (*of_any_size, "positive", "negative", "alike", "small", "large")
+    for size, changes in ((1, of_any_size), (33, of_several)):
         short = replace(setup, shape=(size,), values=UNIT)
         arrays = short.numbers(rng)
-        for place, change in product(range(3), ("zeros", "NaN", "inf")):
+        for place, change in product(range(3), changes):
             yield short.filled(_changed(arrays, place, change))
-    for place, change in product(range(3), ("positive", "negative", "alike", "small", "large")):
-        yield short.filled(_changed(arrays, place, change))
 
 
 def _changed(arrays: tuple[Array, ...], place: int, change: str) -> tuple[Array, ...]:

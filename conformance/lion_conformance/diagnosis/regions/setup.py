@@ -1,4 +1,4 @@
-"""A case as the sum of its circumstances, each of which is ordinary or as it was where a port failed.
+"""A case as the sum of its circumstances, each ordinary or as it was where a port failed.
 
 What a failure needs is found by making one circumstance after the other ordinary.
 """

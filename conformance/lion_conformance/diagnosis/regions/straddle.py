@@ -24,7 +24,8 @@ from lion_conformance.diagnosis.regions.table import Table
 from lion_ref.arithmetic import Array
 
 ZOOMS: Final = 8
-SMALLEST: Final = 1e-300
+SMALLEST: Final = {Kind.SCALAR: 1e-300, Kind.NUMBER: 1e-44}
+"""Next to 0 in binary64, or in the dtype of an element."""
 COARSE: Final = 2.0**-6
 """Neighbours in the narrowest dtype lie no further apart."""
 NEAR_ONE: Final = 0.999
@@ -89,7 +90,7 @@ class Edge:
         gap = abs(self.wrong - self.right)
         near = kind is Kind.NUMBER and gap <= COARSE * max(abs(self.wrong), abs(self.right))
         near |= gap <= max(testable(self.wrong), testable(self.right))
-        near |= self.right == 0 and abs(self.wrong) < SMALLEST
+        near |= self.right == 0 and abs(self.wrong) < SMALLEST[kind]
         if not round_numbers or not near:
             return self.wrong, True, gap > 0 and self.wrong != int(self.wrong)
         number = round_numbers[0]

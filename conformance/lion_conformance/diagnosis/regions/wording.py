@@ -76,11 +76,11 @@ def count(holder: str, one: str, many: str) -> Words:
         low, high = _whole(bounds)
         if low is not None and low == high:
             return f"in {holder} {_counted(low, one, many)}".replace("with no ", "without ")
-        if high is None:
-            assert low is not None
-            return f"in {holder} more than {_counted(low - 1, one, many)}"
-        if low is None:
+        if low is None and high is not None:
             return f"in {holder} fewer than {_counted(high + 1, one, many)}"
+        low = low or 0
+        if high is None:
+            return f"in {holder} more than {_counted(low - 1, one, many)}"
         return f"in {holder} {low:,} to {_counted(high, one, many)}"
 
     return words
