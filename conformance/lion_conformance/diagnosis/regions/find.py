@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import chain
 from typing import Final
 
 import numpy as np
 
 from lion_conformance.cases.case import Case, Seeded, build
+from lion_conformance.cases.overflow import momentum_overflows, param_overflows
 from lion_conformance.diagnosis import probes, special_values
 from lion_conformance.diagnosis.observation import Observation
 from lion_conformance.diagnosis.regions import scan
@@ -45,6 +47,8 @@ ORDER: Final = (
 is right beside something wrong counts as coincidence."""
 SCATTERED: Final = 0.03
 """A smaller share of a case is no whole case in which the mistake happens not to show."""
+OVERFLOWING: Final = 3
+"""Triples of dtypes in which m' may overflow."""
 LARGE: Final = 20_000
 
 
@@ -82,7 +86,8 @@ def _context(pool: Pool, failing: Observation, triples: Sequence[Triple]) -> Set
 
     shape = (probes.SIZE,) if pool.port.compiles else SHORT
     alike = (failing.case.triple[0],) * 3
-    options = [x for x in dict.fromkeys((alike, failing.case.triple)) if x in triples]
+    uniform = [alike] if alike in triples else []
+    options = list(dict.fromkeys([*uniform, failing.case.triple]))
     for triple in options:
         if fails(Setup(triple, shape)):
             return Setup(triple, shape)
@@ -94,8 +99,6 @@ def _context(pool: Pool, failing: Observation, triples: Sequence[Triple]) -> Set
 
 
 def _in_shape(setup: Setup, shape: tuple[int, ...]) -> Setup:
-    from dataclasses import replace
-
     return replace(setup, shape=shape, layouts=("plain",) * 3)
 
 
@@ -103,6 +106,9 @@ def _asked_first(setup: Setup, triples: tuple[Triple, ...], *, compiles: bool) -
     large = int(np.prod(setup.shape)) > LARGE
     triple = setup.triple
     yield from chain(probes.cases(triple), special_values.cases(triple), scan.values(setup))
+    if not compiles:
+        narrowed = [x for x in triples if x[0] == triple[0] and x[1] != x[2]][:OVERFLOWING]
+        yield from chain(param_overflows(triple), *map(momentum_overflows, narrowed))
     yield from scan.scalars(setup, many=not (large or compiles))
     if len(triples) > 1:
         yield from scan.dtypes(setup, triples)

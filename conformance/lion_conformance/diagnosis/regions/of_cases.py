@@ -62,7 +62,6 @@ _LAID: Final = (
     ("has gaps", 0.2, ("every_second",)),
     ("has rows that lie apart", 0.2, ("columns",)),
     ("is in Fortran's order", 0.2, ("transposed",)),
-    ("is in channels-last order", 0.2, ("channels_last",)),
     ("does not begin at an aligned address", 0.2, ("shifted",)),
     ("is read-only", 0.2, ("read_only",)),
     ("has a stride of 0", 0.3, ("repeated", "rows_repeated", "one_repeated")),
@@ -76,6 +75,7 @@ _LAID: Final = (
 def _layouts() -> Iterator[Feature]:
     for name, called in CALLED.items():
         yield _layout(f"{called} is not contiguous", _lies_not(name, *CONTIGUOUS), 0.0)
+        yield _layout(f"{called} is in channels-last order", _column(f"channels last {name}"), 0.2)
         for words, cost, layouts in _LAID:
             yield _layout(f"{called} {words}", _lies(name, *layouts), cost)
     for name, other in permutations(ARRAYS, 2):
@@ -85,12 +85,12 @@ def _layouts() -> Iterator[Feature]:
             _both(_lies_not(name, *CONTIGUOUS), _lies(other, *CONTIGUOUS)),
             0.6,
         )
-        for words, layout in (("Fortran's", "transposed"), ("channels-last", "channels_last")):
-            yield _layout(
-                f"{first} is in {words} order and {second} is not",
-                _both(_lies(name, layout), _lies_not(other, layout)),
-                0.7,
-            )
+        for words, is_so, is_not in (
+            ("Fortran's", _lies(name, "transposed"), _lies_not(other, "transposed")),
+            ("channels-last", _column(f"channels last {name}"), _not_channels_last(other)),
+        ):
+            said = f"{first} is in {words} order and {second} is not"
+            yield _layout(said, _both(is_so, is_not), 0.7)
     yield _layout("some array is not contiguous", lambda t: _contiguous(t) < len(ARRAYS), 0.5)
     yield _layout("no array is contiguous", lambda t: _contiguous(t) == 0, 0.6)
     yield _layout(
@@ -113,6 +113,10 @@ def _lies(name: str, *layouts: str) -> Ask:
 def _lies_not(name: str, *layouts: str) -> Ask:
     codes = [LAYOUTS.index(x) for x in layouts]
     return lambda t: ~np.isin(t[f"layout {name}"], codes)
+
+
+def _not_channels_last(name: str) -> Ask:
+    return lambda t: ~t[f"channels last {name}"]
 
 
 def _both(first: Ask, second: Ask) -> Ask:

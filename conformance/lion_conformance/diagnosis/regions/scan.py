@@ -150,6 +150,8 @@ def layouts(setup: Setup, *, many: bool) -> Iterator[Case]:
         for lay in LAID:
             yield replace(setup, shape=(33, 31), layouts=(lay,) * 3).case(0)
         return
+    for lay in (*LAID, "channels_last"):
+        yield replace(setup, shape=(1, 6, 5), layouts=("plain", "plain", lay)).case(4)
     for shape in (setup.shape,) if setup.shape != SHORT else (SHORT, (33, 31), (3, 4, 5)):
         for lay in (*LAID, *(("channels_last",) if axes > 2 or len(shape) > 2 else ())):
             yield replace(setup, shape=shape, layouts=(lay,) * 3).case(1)

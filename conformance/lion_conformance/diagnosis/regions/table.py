@@ -99,11 +99,18 @@ def _of_the_case(case: Case) -> dict[str, Any]:
         for name, array in zip(ARRAYS, case.arrays, strict=True):
             found[f"dtype {name}"] = DTYPES.index(array.dtype.name)
             found[f"layout {name}"] = LAYOUTS.index(layout_of(array).__name__)
+            found[f"channels last {name}"] = _has_channels_last(array)
             low, high = (float(array.min()), float(array.max())) if array.size else (0.0, 0.0)
             found[f"low {name}"], found[f"high {name}"] = low, high
             found[f"any NaN {name}"] = bool(np.isnan(low))
             found[f"any inf {name}"] = bool(np.isinf(array).any())
     return found
+
+
+def _has_channels_last(array: Array) -> bool:
+    """Whether the second axis is innermost in memory, where an axis of 1 leaves two names for it."""
+    moved = np.moveaxis(array, 1, -1) if array.ndim > 2 else array
+    return moved.flags.c_contiguous and not array.flags.c_contiguous
 
 
 def _values(case: Case) -> Table:
