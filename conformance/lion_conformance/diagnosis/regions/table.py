@@ -108,7 +108,7 @@ def _of_the_case(case: Case) -> dict[str, Any]:
 
 
 def _has_channels_last(array: Array) -> bool:
-    """Whether the second axis is innermost in memory, where an axis of 1 leaves two names for it."""
+    """Whether the second axis is innermost in memory, whatever else it is called."""
     moved = np.moveaxis(array, 1, -1) if array.ndim > 2 else array
     return moved.flags.c_contiguous and not array.flags.c_contiguous
 
