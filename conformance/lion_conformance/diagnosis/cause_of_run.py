@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
-from lion_conformance.ports.protocol import Port
+from lion_conformance.diagnosis.run_inquiry import Inquiry
+from lion_conformance.diagnosis.single_step import semantics_of_a_step
+from lion_conformance.ports.protocol import Port, PortError
 from lion_conformance.runs.trajectory import Trajectory
-from lion_conformance.verdict.cause import Cause
+from lion_conformance.verdict.cause import Cause, Kind
 from lion_conformance.verdict.failure import RunFailure
 
 
 def cause_of_run(port: Port, dtype: str, failure: RunFailure[Trajectory]) -> Cause | None:
     """The cause of a run that is rejected, confirmed on fresh runs; None if it has no name."""
-    return None
+    run = failure.run
+    param, momentum = run.start.tensors[0]
+    triple = (param.dtype.name, momentum.dtype.name, param.dtype.name)
+    if triple not in port.triples:
+        triple = next(x for x in port.triples if x[0] == dtype)
+    try:
+        semantics = semantics_of_a_step(port, triple)
+    except PortError:
+        return None
+    if semantics is None:
+        return None
+    found = Inquiry(port, semantics, run).answer()
+    if found is None:
+        return None
+    return Cause(Kind.RUN, found.sentence, found.clause)

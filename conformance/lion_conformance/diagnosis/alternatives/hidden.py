@@ -1,0 +1,68 @@
+"""What is kept beside θ and m: more bits than are shown, what rounding has lost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from lion_conformance.diagnosis.alternatives.alternative import Alternative
+from lion_conformance.diagnosis.alternatives.session import Otherwise, Pair, Session, Turn
+from lion_conformance.ports.state import recast
+
+
+def hidden(dtype: str, momentum: str) -> Iterator[Alternative]:
+    """All of them, for the dtypes of θ and m."""
+    for wide in ("float32", "float64"):
+        if dtype not in (wide, "float64") and not (wide == "float64" and dtype != "float32"):
+            yield Alternative(
+                f"θ is kept in {wide} between steps and shown in {dtype}",
+                partial(KeptWider, wide, "param"),
+            )
+        if momentum not in (wide, "float64") and wide == "float32":
+            yield Alternative(
+                f"m is kept in {wide} between steps and shown in {momentum}",
+                partial(KeptWider, wide, "momentum"),
+            )
+    yield Alternative("what rounding m' lost is added in the next step", Compensated)
+
+
+class KeptWider(Otherwise):
+    """A wide copy is stepped, and what is shown is rounded from it."""
+
+    def __init__(self, wide: str, which: str) -> None:
+        self.wide, self.which = wide, which
+
+    def stepped(self, session: Session, turn: Turn) -> Pair:
+        """A step of the wide copy."""
+        copies: dict[int, Any] = session.memory.setdefault("wide", {})
+        own = getattr(turn, self.which)
+        copy = copies.get(turn.tensor)
+        if copy is None or copy.shape != own.shape:
+            copy = recast(own, self.wide)
+        found = list(session.reference.step(replace(turn, **{self.which: copy})))
+        at = 0 if self.which == "param" else 1
+        copies[turn.tensor] = found[at]
+        found[at] = recast(found[at], own.dtype.name)
+        return found[0], found[1]
+
+
+class Compensated(Otherwise):
+    """As Kahan's summation does."""
+
+    def stepped(self, session: Session, turn: Turn) -> Pair:
+        """A step, and what the one before lost."""
+        lost: dict[int, Any] = session.memory.setdefault("lost", {})
+        param, momentum = session.reference.step(turn)
+        before = lost.get(turn.tensor)
+        kind = momentum.dtype
+        with np.errstate(all="ignore"):
+            if before is not None and before.shape == momentum.shape:
+                momentum = momentum + before
+            exact = turn.beta2 * np.float64(turn.momentum)
+            exact = exact + (1 - turn.beta2) * np.float64(turn.grad)  # type: ignore[arg-type]
+            lost[turn.tensor] = np.nan_to_num(np.asarray(exact - momentum).astype(kind))
+        return param, momentum
