@@ -8,6 +8,7 @@ from lion_conformance.ports.protocol import Port, PortError
 from lion_conformance.runs.trajectory import Trajectory
 from lion_conformance.verdict.cause import Cause, Kind
 from lion_conformance.verdict.failure import RunFailure
+from lion_ref import CANONICAL
 
 
 def cause_of_run(port: Port, dtype: str, failure: RunFailure[Trajectory]) -> Cause | None:
@@ -21,9 +22,7 @@ def cause_of_run(port: Port, dtype: str, failure: RunFailure[Trajectory]) -> Cau
         semantics = semantics_of_a_step(port, triple)
     except PortError:
         return None
-    if semantics is None:
-        return None
-    found = Inquiry(port, semantics, run).answer()
+    found = Inquiry(port, semantics or CANONICAL, run).answer()
     if found is None:
         return None
     return Cause(Kind.RUN, found.sentence, found.clause)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from lion_conformance.cases.case import adversarial
+from lion_conformance.cases.case import Shape, adversarial
 from lion_conformance.ports.state import State
-from lion_conformance.runs.events import Event, Schedule, Step
+from lion_conformance.ports.offers import Offer
+from lion_conformance.ports.protocol import Port, Triple
+from lion_conformance.runs.events import Event, Freeze, Restore, Schedule, Step, Thaw
+from lion_conformance.runs.script import OTHER_BETAS, TENSORS, Script
 from lion_conformance.runs.trajectory import Trajectory
 from lion_ref import STORAGE_DTYPES
 from lion_ref.arithmetic import Array
@@ -27,7 +31,8 @@ class Fresh:
         self._rng = np.random.default_rng(1000 + seed)
         self.betas = BETAS[seed % len(BETAS)]
         self._scale, self._more = 0.6 + 0.07 * seed, 0.013 + 0.003 * seed
-        self._wild = [not np.isfinite(np.float64(x)).all() for x in like.start.momenta]
+        with np.errstate(all="ignore"):
+            self._wild = [not np.isfinite(np.float64(x)).all() for x in like.start.momenta]
 
     def arrays(self, tensor: int, shape: tuple[int, ...], names: list[str]) -> list[Array]:
         """Arrays of one shape in some dtypes."""
@@ -85,3 +90,69 @@ def twin(run: Trajectory, seed: int, *, before: int = 0, after: int = 0) -> Traj
         events.append(event)
     events += [fresh.step(state) for _ in range(after)]
     return replace(run, start=start, beta1=fresh.betas[0], beta2=fresh.betas[1], events=tuple(events))
+
+
+FEW_STEPS = 3
+
+ONE_SHAPE: tuple[Shape, ...] = ((5,),) * 9
+"""Tensors that a port may take for one."""
+
+SMALL = 60_000
+"""Elements of a list to which more tensors are added."""
+
+
+def designed(port: Port, run: Trajectory, step: int) -> Iterator[Trajectory]:
+    """Other runs of the port, for what is said of one that was wrong at a step, or behind it.
+
+    Its tensors in steps alone; fewer of them, and more; others, some of them without gradients or
+    frozen, each time for longer.
+    """
+    triple = _triple(run)
+    shapes = tuple(x.shape for x in run.start.params)
+    size = sum(x.size for x in run.start.params)
+    uniform = len({x.dtype for x in (*run.start.params, *run.start.momenta)}) == 1
+    steps = step + FEW_STEPS if size * step <= SMALL else FEW_STEPS
+    several = Script(20, [triple], TENSORS, OTHER_BETAS, port.offers)
+    lists = [
+        several,
+        Script(21, [triple], TENSORS[:1], offers=port.offers),
+        Script(28, [triple], ONE_SHAPE, offers=port.offers),
+    ]
+    if uniform:
+        lists.append(Script(22, [triple], shapes, offers=port.offers))
+        lists.append(Script(23, [triple], shapes[:-1] or shapes, OTHER_BETAS, port.offers))
+        if size <= SMALL:
+            lists.append(Script(24, [triple], (*shapes, *shapes[:2]), offers=port.offers))
+    for script in lists:
+        for _ in range(steps if script is not several else min(steps, 12)):
+            script.step()
+        yield script.written()
+    yield from _absent(port, triple)
+
+
+def _triple(run: Trajectory) -> Triple:
+    param, momentum = (x[0].dtype.name for x in (run.start.params, run.start.momenta))
+    given = (x for event in run.events if isinstance(event, Step) for x in event.grads[:1])
+    return param, momentum, next((x.dtype.name for x in given if x is not None), param)
+
+
+def _absent(port: Port, triple: Triple) -> Iterator[Trajectory]:
+    """Tensors that take no part, each time for a step more."""
+    if Offer.NO_GRADIENT in port.offers:
+        script = Script(25, [triple], TENSORS, OTHER_BETAS, port.offers).step()
+        for age in range(1, 5):
+            for _ in range(age):
+                script.step(without=[0, 3])
+            script.step()
+        yield script.written()
+    if Offer.FREEZE in port.offers:
+        script = Script(26, [triple], TENSORS, OTHER_BETAS, port.offers).step()
+        for age in range(1, 5):
+            script.then(Freeze(0), Freeze(3))
+            for _ in range(age):
+                script.step()
+            script.then(Thaw(3), Thaw(0)).step()
+        yield script.written()
+    if Offer.RESTORE in port.offers:
+        script = Script(27, [triple], TENSORS, OTHER_BETAS, port.offers).step().step()
+        yield script.then(Restore()).step().step().then(Restore()).step().written()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -30,9 +31,9 @@ from lion_conformance.diagnosis.alternatives.session import (
 )
 from lion_conformance.diagnosis.alternatives.sharing import sharing
 from lion_conformance.diagnosis.alternatives.steps import Change, changes
-from lion_conformance.diagnosis.fresh_runs import twin
+from lion_conformance.diagnosis.fresh_runs import designed, twin
 from lion_conformance.diagnosis.shown import Moment, observed, once_more, parted
-from lion_conformance.ports.protocol import Port
+from lion_conformance.ports.protocol import Port, PortError
 from lion_conformance.ports.state import State
 from lion_conformance.runs.events import (
     Event,
@@ -47,6 +48,7 @@ from lion_conformance.runs.events import (
     Step,
     Thaw,
 )
+from lion_conformance.runs.session import OpenSession
 from lion_conformance.runs.trajectory import Trajectory
 from lion_ref import Semantics
 
@@ -64,6 +66,9 @@ NAMES: dict[type[Event], str] = {
 MANY = 20_000
 """Elements of a run beyond which few steps are added to it."""
 
+OLDEST = 6
+"""Steps without a gradient, one after another, that are told apart."""
+
 LONGEST = 320
 """Steps of a fresh run."""
 
@@ -79,6 +84,7 @@ class Judged:
     @cached_property
     def got(self) -> list[Moment]:
         """What the port shows, alone and read after every event."""
+        thaw_all(self.port, self.run)
         return list(observed(self.port, self.run))
 
     @cached_property
@@ -99,6 +105,7 @@ class Judged:
     @cached_property
     def got_again(self) -> list[Moment]:
         """What the port shows otherwise."""
+        thaw_all(self.port, self.run)
         return list(once_more(self.port, self.run, self.states))
 
     @cached_property
@@ -128,6 +135,17 @@ class Judged:
         """Whether it does so when the run is made once more otherwise."""
         got = self.got_again if until is None else self.got_again[: until + 1]
         return parted(got, once_more(other, self.run, self.states)) is None
+
+
+def thaw_all(port: Port, run: Trajectory) -> None:
+    """Let no run have left frozen what others then find so, where sessions share it."""
+    if not any(isinstance(x, Freeze) for x in run.events):
+        return
+    with suppress(PortError):
+        session = OpenSession(port, run.start, beta1=run.beta1, beta2=run.beta2)
+        for i in range(len(run.start.params)):
+            session.happen(Freeze(i))
+            session.happen(Thaw(i))
 
 
 def differing(one: State, other: State) -> list[int]:
@@ -186,10 +204,19 @@ class Inquiry:
         steps = [x for x in self.run.events if isinstance(x, Step)]
         return max(3, min(self.failed.step_number() + 3, LONGEST - len(steps)))
 
+    @cached_property
+    def elsewhere(self) -> list[Judged]:
+        """Other runs, in which what is named may not show, or show otherwise."""
+        runs = designed(self.port, self.run, self.failed.step_number())
+        return [Judged(self.port, self.right, run) for run in runs]
+
     def _same(self, alternative: Alternative) -> bool:
         at = self.failed.at
-        return self.failed.is_as(self.as_port(alternative), until=at) and all(
-            x.is_as(self.as_port(alternative)) for x in self.twins
+        return (
+            self.failed.is_as(self.as_port(alternative), until=at)
+            and any(x.at is not None for x in self.twins)
+            and all(x.is_as(self.as_port(alternative)) for x in self.twins)
+            and all(x.is_as(self.as_port(alternative)) for x in self.elsewhere)
         )
 
     def _alone(self) -> Iterator[Alternative]:
@@ -211,9 +238,12 @@ class Inquiry:
         if self._several() or step.needs is not None:
             yield from lists()
         yield from self._of_changes()
-        start = self.run.start
-        yield from hidden(start.params[0].dtype.name, start.momenta[0].dtype.name)
+        yield from self._hidden()
         yield from self._of_earlier_events(before)
+
+    def _hidden(self) -> Iterator[Alternative]:
+        param, momentum = self.run.start.tensors[0]
+        return hidden(param.dtype.name, momentum.dtype.name)
 
     def _several(self) -> bool:
         return len(self.run.start.params) > 1
@@ -222,7 +252,8 @@ class Inquiry:
         session = self._session(self.failed)
         wrong = self.failed.wrong()
         absent = session.memory.get("absent", [])
-        ages = sorted({1, *(absent[i] + 1 for i in wrong if i < len(absent))})
+        most = max((absent[i] + 1 for i in wrong if i < len(absent)), default=1)
+        ages = range(1, min(most, OLDEST) + 1)
         sizes = [x.size for x in session.kept.params]
         places = [x for x in wheres(wrong, sizes) if all(x.holds(session, i) for i in wrong)]
         yield from absences(ages, places)
@@ -332,8 +363,7 @@ class Inquiry:
             isinstance(x, Restore) for x in self.run.events
         )
         yield from sharing(restores=saves)
-        start = self.run.start
-        yield from hidden(start.params[0].dtype.name, start.momenta[0].dtype.name)
+        yield from self._hidden()
 
     @cached_property
     def others(self) -> list[Judged]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from lion_conformance.diagnosis.alternatives.places import EVERYWHERE, When, Where
+from lion_conformance.diagnosis.alternatives.places import EVERYWHERE, When, Where, from_step
 from lion_conformance.diagnosis.alternatives.session import Otherwise, Pair, Session, Turn
 from lion_conformance.diagnosis.alternatives.steps import Change
 
@@ -45,7 +45,7 @@ def said(change: Change, when: When, where: Where) -> str:
     """The sentence.
 
     >>> from lion_conformance.diagnosis.alternatives.places import at_step, from_step
-    >>> left_out = Change("nothing is updated", lambda session, turn: ..., "updated")
+    >>> left_out = Change("nothing is updated", lambda session, turn: ..., done="updated")
     >>> said(left_out, at_step(2), EVERYWHERE)
     'the second step is left out'
     >>> said(left_out, from_step(2), Where("the last of several tensors", lambda *_: True))
@@ -53,7 +53,8 @@ def said(change: Change, when: When, where: Where) -> str:
     """
     if change.done == "updated" and when.one and not where.words:
         return f"{when.one} left out"
-    before = f"{when.words}, " if when.words else ""
+    unsaid = not when.words or (change.between and when.words == from_step(2).words)
+    before = "" if unsaid else f"{when.words}, "
     if not where.words:
         return before + change.words
     if not change.done:

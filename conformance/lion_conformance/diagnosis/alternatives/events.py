@@ -77,10 +77,10 @@ def after_event(event: str, age: int = 0) -> Iterator[Alternative]:
         said = OCCASIONS[event] + effect.words
         if its_own:
             yield Alternative(said, partial(After, event, effect, its_own=True))
-            if event == "thaw" and age > 1:
+            for least in range(2, age + 1) if event == "thaw" else ():
                 yield Alternative(
-                    f"when a tensor is thawed that was frozen for {age} steps, {effect.words}",
-                    partial(After, event, effect, its_own=True, least=age),
+                    f"when a tensor is thawed that was frozen for {least} steps, {effect.words}",
+                    partial(After, event, effect, its_own=True, least=least),
                 )
         else:
             yield Alternative(said, partial(After, event, effect, its_own=False))

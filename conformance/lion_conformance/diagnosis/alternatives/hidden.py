@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from lion_conformance.diagnosis.alternatives.alternative import Alternative
-from lion_conformance.diagnosis.alternatives.session import Otherwise, Pair, Session, Turn
+from lion_conformance.diagnosis.alternatives.session import Grads, Otherwise, Pair, Session, Turn
 from lion_conformance.ports.state import recast
+from lion_ref.arithmetic import Array
 
 
 def hidden(dtype: str, momentum: str) -> Iterator[Alternative]:
@@ -27,6 +28,13 @@ def hidden(dtype: str, momentum: str) -> Iterator[Alternative]:
                 f"m is kept in {wide} between steps and shown in {momentum}",
                 partial(KeptWider, wide, "momentum"),
             )
+    yield Alternative("read() shows the parameters of the step before", partial(Stale, "params"))
+    yield Alternative("read() shows the momenta of the step before", partial(Stale, "momenta"))
+    for tolerance in (1e-5, 1e-9):
+        yield Alternative(
+            "η and λ are those of the step before where they are close to them",
+            partial(NearlyTheSame, tolerance),
+        )
     yield Alternative("what rounding m' lost is added in the next step", Compensated)
 
 
@@ -66,3 +74,33 @@ class Compensated(Otherwise):
             exact = exact + (1 - turn.beta2) * np.float64(turn.grad)  # type: ignore[arg-type]
             lost[turn.tensor] = np.nan_to_num(np.asarray(exact - momentum).astype(kind))
         return param, momentum
+
+
+class Stale(Otherwise):
+    """What is read is a step old."""
+
+    def __init__(self, which: str) -> None:
+        self.which = which
+
+    def shown(self, session: Session) -> tuple[list[Array], list[Array]]:
+        """θ and m, one of them as it was."""
+        now = dict(zip(("params", "momenta"), super().shown(session), strict=True))
+        now |= {self.which: session.memory.get(self.which, now[self.which])}
+        return now["params"], now["momenta"]
+
+
+class NearlyTheSame(Otherwise):
+    """η and λ are sent again only if one of them is not close to what was sent last."""
+
+    def __init__(self, tolerance: float) -> None:
+        self.tolerance = tolerance
+
+    def step(self, session: Session, grads: Grads, lr: float, weight_decay: float) -> None:
+        """A step with what was sent."""
+        now = (lr, weight_decay)
+        sent = session.memory.get("sent")
+        absolute = 1e-8 if self.tolerance > 1e-8 else 0.0
+        if sent is None or not np.allclose(now, sent, rtol=self.tolerance, atol=absolute):
+            sent = now
+        session.memory["sent"] = sent
+        super().step(session, grads, *sent)

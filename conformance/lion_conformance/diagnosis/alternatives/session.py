@@ -171,7 +171,7 @@ class Session:
         for event in since:
             since[event] += 1
         begun = list(self.kept.momenta), list(self.kept.params)
-        taken = self.otherwise.given(self, list(grads))
+        taken = self.otherwise.given(self, self.thawed(grads))
         for i, grad in enumerate(taken):
             turn = Turn(
                 i, self.kept.params[i], self.kept.momenta[i], grad, lr, weight_decay,

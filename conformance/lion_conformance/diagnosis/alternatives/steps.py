@@ -23,6 +23,8 @@ class Change:
     words: str
     """As a sentence: `η is halved`."""
     act: Act
+    between: bool = False
+    """Whether the words say that it is from the second step on."""
     done: str = ""
     """What is then not done with a tensor, if that is it: `updated`."""
 
@@ -34,16 +36,15 @@ PARTS: Final = {0.5: "halved", 0.1: "divided by ten", 2.0: "doubled", 10.0: "ten
 
 def changes() -> Iterator[Change]:
     """All of them, the plainest first."""
-    yield Change("nothing is updated", _left_out, "updated")
+    yield Change("nothing is updated", _left_out, done="updated")
+    yield Change("θ is not updated", _param_kept, done="updated in θ")
+    yield Change("m is not updated", _momentum_kept, done="updated in m")
     for name in ("lr", "weight_decay"):
         yield from _scalars(name)
     yield from _betas()
     yield from _momenta()
     yield from _gradients()
-    yield Change("θ is not updated", _param_kept, "updated in θ")
-    yield Change("m is not updated", _momentum_kept, "updated in m")
     yield Change("the update is made twice", _twice)
-    yield Change("θ is shown as it was a step before", _old_param)
     yield from _stored()
 
 
@@ -57,10 +58,6 @@ def _scalars(name: str) -> Iterator[Change]:
         yield Change(f"{greek} is {words}", partial(_multiplied, name, factor))
     nought = "there is no decay" if name == "weight_decay" else "η is 0"
     yield Change(nought, partial(_multiplied, name, 0.0))
-    yield Change(
-        f"{greek} is taken for that of the step before, which is close to it",
-        partial(_near, name),
-    )
 
 
 def _betas() -> Iterator[Change]:
@@ -79,17 +76,20 @@ def _betas() -> Iterator[Change]:
 def _momenta() -> Iterator[Change]:
     yield Change("the momentum begins anew with zeros", _from_zeros)
     yield Change(
-        "a step starts from the momentum of the session's beginning",
+        "each step starts from the momentum of the session's beginning",
         partial(_kept_momentum, "begun"),
+        between=True,
     )
     yield Change("the momentum of the step before is used", partial(_kept_momentum, "momenta"))
     for dtype in ("float16", "bfloat16", "float32"):
-        yield Change(f"m is kept in {dtype} between steps", partial(_from_rounded, dtype))
+        yield Change(f"m is kept in {dtype} between steps", partial(_from_rounded, dtype), between=True)
     yield Change("the momentum of another tensor of its shape is used", _momentum_of_alike)
 
 
 def _gradients() -> Iterator[Change]:
-    yield Change("the gradient of the step before is added", partial(_added, "grads"))
+    yield Change(
+        "the gradient of the step before is added", partial(_added, "grads"), between=True
+    )
     yield Change("the gradient of the step before is used", partial(_old_gradient, "grads"))
     yield Change("the gradient of the first step is used", partial(_old_gradient, "first grads"))
     yield Change("the gradient is taken for zeros", _no_gradient)
@@ -120,10 +120,6 @@ def _twice(session: Session, turn: Turn) -> Pair:
     return session.reference.step(replace(turn, param=param, momentum=momentum))
 
 
-def _old_param(session: Session, turn: Turn) -> Pair:
-    return turn.param, session.reference.step(turn)[1]
-
-
 def _with(changed: dict[str, Any], session: Session, turn: Turn) -> Pair:
     return session.reference.step(replace(turn, **changed))
 
@@ -135,17 +131,6 @@ def _remembered(name: str, which: str, session: Session, turn: Turn) -> Pair:
 
 def _multiplied(name: str, factor: float, session: Session, turn: Turn) -> Pair:
     return _with({name: factor * getattr(turn, name)}, session, turn)
-
-
-def _near(name: str, session: Session, turn: Turn) -> Pair:
-    """Both are sent again only if one of them is not close to what was sent last."""
-    del name
-    sent = session.memory.get("sent")
-    now = (turn.lr, turn.weight_decay)
-    if sent is None or not np.allclose(now, sent):
-        sent = now
-    session.memory["sent"] = sent
-    return _with({"lr": sent[0], "weight_decay": sent[1]}, session, turn)
 
 
 def _betas_from(taken: dict[str, str], session: Session, turn: Turn) -> Pair:
