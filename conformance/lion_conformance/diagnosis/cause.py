@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from lion_conformance.diagnosis.cause_of_calls import cause_of_calls
+from lion_conformance.diagnosis.cause_of_contract import cause_of_contract
 from lion_conformance.diagnosis.cause_of_run import cause_of_run
 from lion_conformance.ports.protocol import Port
 from lion_conformance.report.findings import DtypeResult
@@ -32,4 +34,6 @@ def _cause(
 ) -> Cause | None:
     if isinstance(failure, RunFailure):
         return cause_of_run(port, result.dtype, failure)
-    return None
+    if failure is None:
+        return None
+    return cause_of_contract(failure) or cause_of_calls(port, result.dtype, failure)

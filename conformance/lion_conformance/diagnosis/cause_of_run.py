@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from lion_conformance.diagnosis.cause_of_contract import cause_of_contract
+from lion_conformance.diagnosis.run_ablation import without_which
 from lion_conformance.diagnosis.run_inquiry import Inquiry
 from lion_conformance.diagnosis.single_step import semantics_of_a_step
 from lion_conformance.ports.protocol import Port, PortError
@@ -22,7 +24,11 @@ def cause_of_run(port: Port, dtype: str, failure: RunFailure[Trajectory]) -> Cau
         semantics = semantics_of_a_step(port, triple)
     except PortError:
         return None
-    found = Inquiry(port, semantics or CANONICAL, run).answer()
-    if found is None:
-        return None
-    return Cause(Kind.RUN, found.sentence, found.clause)
+    inquiry = Inquiry(port, semantics or CANONICAL, run)
+    found = inquiry.answer()
+    if found is not None:
+        return Cause(Kind.RUN, found.sentence, found.clause)
+    if failure.last.error is not None:
+        return cause_of_contract(failure)
+    weaker = without_which(inquiry) if semantics is not None else None
+    return None if weaker is None else Cause(Kind.RUN, *weaker)

@@ -70,13 +70,22 @@ class Fresh:
         return Step(grads, self.rate(like.lr), self.rate(like.weight_decay))
 
 
-def twin(run: Trajectory, seed: int, *, before: int = 0, after: int = 0) -> Trajectory:
-    """The run with other numbers, and more steps before and after it."""
+def twin(
+    run: Trajectory, seed: int, *, before: int = 0, after: int = 0, turned: bool = False
+) -> Trajectory:
+    """The run with other numbers, and more steps before and after it.
+
+    turned: starting with the run's own numbers, negated and from the last to the first, where it is
+    numbers that are hard to round.
+    """
     fresh = Fresh(seed, run)
     drawn = [
         fresh.arrays(i, p.shape, [p.dtype.name, m.dtype.name]) for i, (p, m) in enumerate(run.start.tensors)
     ]  # fmt: skip
-    start = state = State.of([x[0] for x in drawn], [x[1] for x in drawn])
+    start = State.of([x[0] for x in drawn], [x[1] for x in drawn])
+    if turned:
+        start = State.of(map(_turned, run.start.params), map(_turned, run.start.momenta))
+    state = start
     events: list[Event] = [fresh.step(state) for _ in range(before)]
     for event in run.events:
         if isinstance(event, Step):
@@ -90,6 +99,10 @@ def twin(run: Trajectory, seed: int, *, before: int = 0, after: int = 0) -> Traj
         events.append(event)
     events += [fresh.step(state) for _ in range(after)]
     return replace(run, start=start, beta1=fresh.betas[0], beta2=fresh.betas[1], events=tuple(events))
+
+
+def _turned(array: Array) -> Array:
+    return -array.reshape(-1)[::-1].reshape(array.shape)
 
 
 FEW_STEPS = 3

@@ -10,7 +10,7 @@ from functools import cached_property
 from lion_conformance.diagnosis.alternatives.absences import absences
 from lion_conformance.diagnosis.alternatives.alternative import Alternative, in_steps
 from lion_conformance.diagnosis.alternatives.events import after_event, casts, cuts
-from lion_conformance.diagnosis.alternatives.hidden import hidden
+from lion_conformance.diagnosis.alternatives.hidden import hidden, known_by_place
 from lion_conformance.diagnosis.alternatives.lists import lists
 from lion_conformance.diagnosis.alternatives.places import (
     EVERYWHERE,
@@ -48,6 +48,7 @@ from lion_conformance.runs.events import (
     Step,
     Thaw,
 )
+from lion_conformance.runs.fixed import fixed_runs
 from lion_conformance.runs.session import OpenSession
 from lion_conformance.runs.trajectory import Trajectory
 from lion_ref import Semantics
@@ -137,6 +138,16 @@ class Judged:
         return parted(got, once_more(other, self.run, self.states)) is None
 
 
+def whole(port: Port, run: Trajectory) -> Trajectory:
+    """The fixed run that a run is the beginning of, if it is."""
+    count = len(run.events)
+    for fixed in fixed_runs(port, run.start.params[0].dtype.name):
+        pairs = zip(fixed.events, run.events, strict=False)
+        if len(fixed.events) >= count and all(a is b for a, b in pairs):
+            return fixed
+    return run
+
+
 def thaw_all(port: Port, run: Trajectory) -> None:
     """Let no run have left frozen what others then find so, where sessions share it."""
     if not any(isinstance(x, Freeze) for x in run.events):
@@ -171,6 +182,9 @@ class Inquiry:
         self.reference = Reference(self.semantics)
         self.right = as_port(self.port, Otherwise, self.reference)
         self.failed = Judged(self.port, self.right, self.run)
+        if self.failed.at is None:  # the run beside is ahead, so that what follows may tell
+            self.run = whole(self.port, self.run)
+            self.failed = Judged(self.port, self.right, self.run)
 
     def as_port(self, alternative: Alternative) -> Port:
         """A port that is the alternative."""
@@ -192,7 +206,11 @@ class Inquiry:
     @cached_property
     def twins(self) -> list[Judged]:
         """Fresh runs: one longer at its end, one at its beginning too."""
-        return [self._twin(0, 0), self._twin(1, 2)]
+        found = [self._twin(0, 0), self._twin(1, 2)]
+        if found[0].at is None:
+            turned = twin(self.run, 0, after=1, turned=True)
+            found.append(Judged(self.port, self.right, turned))
+        return found
 
     def _twin(self, seed: int, before: int) -> Judged:
         size = sum(x.size for x in self.run.start.params)
@@ -243,7 +261,9 @@ class Inquiry:
 
     def _hidden(self) -> Iterator[Alternative]:
         param, momentum = self.run.start.tensors[0]
-        return hidden(param.dtype.name, momentum.dtype.name)
+        yield from hidden(param.dtype.name, momentum.dtype.name)
+        if self.port.restore is None:
+            yield from known_by_place()
 
     def _several(self) -> bool:
         return len(self.run.start.params) > 1

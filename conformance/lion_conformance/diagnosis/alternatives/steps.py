@@ -87,9 +87,8 @@ def _momenta() -> Iterator[Change]:
 
 
 def _gradients() -> Iterator[Change]:
-    yield Change(
-        "the gradient of the step before is added", partial(_added, "grads"), between=True
-    )
+    yield Change("the gradients of the steps before are added", _added_up, between=True)
+    yield Change("the gradient of the step before is added", _added, between=True)
     yield Change("the gradient of the step before is used", partial(_old_gradient, "grads"))
     yield Change("the gradient of the first step is used", partial(_old_gradient, "first grads"))
     yield Change("the gradient is taken for zeros", _no_gradient)
@@ -180,17 +179,25 @@ def alike(arrays: list[Any], tensor: int) -> list[int]:
     ]
 
 
-def _added(which: str, session: Session, turn: Turn) -> Pair:
-    # What was added is kept, as in a buffer that nobody empties.
-    kept = session.memory.setdefault("added", {}).get(turn.tensor)
-    if kept is None:
-        fits = _if_it_fits("grad", session.memory.get(which, ()), turn)
-        kept = fits.get("grad")
-    total = turn.grad
-    if kept is not None and turn.grad is not None and kept.shape == turn.grad.shape:
-        with np.errstate(all="ignore"):
-            total = turn.grad + kept
-    session.memory["added"] = session.memory["added"] | {turn.tensor: total}
+def _sum(turn: Turn, kept: Any) -> Array | None:
+    if kept is None or turn.grad is None or kept.shape != turn.grad.shape:
+        return turn.grad
+    with np.errstate(all="ignore"):
+        total: Array = turn.grad + kept
+        return total
+
+
+def _added(session: Session, turn: Turn) -> Pair:
+    old = _if_it_fits("grad", session.memory.get("grads", ()), turn)
+    return _with({"grad": _sum(turn, old.get("grad"))}, session, turn)
+
+
+def _added_up(session: Session, turn: Turn) -> Pair:
+    """As in a buffer that nobody empties."""
+    sums = session.memory.get("sums", {})
+    old = _if_it_fits("grad", session.memory.get("grads", ()), turn).get("grad")
+    total = _sum(turn, sums.get(turn.tensor, old))
+    session.memory["sums"] = sums | {turn.tensor: total}
     return _with({"grad": total}, session, turn)
 
 
@@ -199,7 +206,7 @@ def _old_gradient(which: str, session: Session, turn: Turn) -> Pair:
 
 
 def _no_gradient(session: Session, turn: Turn) -> Pair:
-    return _with({"grad": None if turn.grad is None else turn.grad * 0}, session, turn)
+    return _with({"grad": None if turn.grad is None else np.zeros_like(turn.grad)}, session, turn)
 
 
 def _negated(session: Session, turn: Turn) -> Pair:
