@@ -10,10 +10,10 @@ from lion_conformance.diagnosis.alternatives.places import EVENTS, ordinal
 from lion_conformance.diagnosis.alternatives.session import Otherwise, Reference, Session
 from lion_conformance.diagnosis.fresh_runs import twin
 from lion_conformance.diagnosis.run_inquiry import NAMES, Inquiry, Judged, differing
-from lion_conformance.diagnosis.unread import WAYS, Way
+from lion_conformance.diagnosis.unread import PLAINLY, WAYS, Way
 from lion_conformance.ports.protocol import PortError
 from lion_conformance.ports.state import State
-from lion_conformance.runs.events import Event, Freeze, Merge, Refuse, Split, Step, Thaw
+from lion_conformance.runs.events import Event, Freeze, Merge, Refuse, Restore, Split, Step, Thaw
 from lion_conformance.runs.trajectory import Trajectory
 from lion_ref.arithmetic import Array
 
@@ -31,7 +31,12 @@ def without_which(inquiry: Inquiry) -> tuple[str, str] | None:
         told = _judged(inquiry, twin(failed.run, 0))
         same = told.at is not None and isinstance(told.run.events[told.at], Refuse)
         return ("a refused step changes the state", "C14") if same else None
-    return _after_an_event(inquiry) or _by_an_event(inquiry, event) or _from_a_step(inquiry)
+    return (
+        _after_an_event(inquiry)
+        or _by_an_event(inquiry, event)
+        or _from_a_step(inquiry)
+        or _unread(inquiry)  # what earlier runs have left may be why it is wrong alone, here
+    )
 
 
 def _by_an_event(inquiry: Inquiry, event: Event) -> tuple[str, str] | None:
@@ -208,11 +213,17 @@ def wrong_steps(judged: Judged, reference: Reference) -> list[int]:
 
 def _unread(inquiry: Inquiry) -> tuple[str, str] | None:
     """In which way the run has to be made to be wrong."""
-    if inquiry.failed.at_again is None:
+    runs = inquiry.others if inquiry.failed.at is not None else [inquiry.failed, *inquiry.others]
+    if any(x.at is not None for x in runs):
         return None
-    runs = [inquiry.failed, *inquiry.others]
+    if all(_wrong_if_made(PLAINLY, x) for x in runs):
+        without = [_left_out(x.run, {Restore}) for x in runs]
+        for run in without:
+            if run is None or any(_judged(inquiry, run).at is not None for _ in range(2)):
+                return PLAINLY.words, "C30"
+        return "what was saved is other when it is restored a second time", "C30"
     for way in WAYS:
-        if all(_wrong_if_made(way, x) for x in runs):
+        if all(_wrong_if_made(way, x) and not _wrong_if_made(PLAINLY, x) for x in runs):
             return way.words, "C30"
     return None
 

@@ -93,35 +93,22 @@ def _late(port: Port, run: Trajectory) -> list[State]:
         else:
             session.happen(event)
             like = event.leaves(like)
-    return [x for octets, later, then in saved for x in _restored(run, octets, later, then)]
+    shown = []
+    for octets, later, then in saved:
+        later.resume(octets)
+        shown.append(later.read(then))
+        shown += _a_step_on(run, later, then)
+    return shown
 
 
-def _restored(run: Trajectory, octets: bytes, later: OpenSession, then: State) -> Iterator[State]:
-    """What was saved, and a step from it."""
-    later.resume(octets)
-    yield later.read(then)
-    steps = [x for x in run.events if isinstance(x, Step) and len(x.grads) == len(then.params)]
+def _a_step_on(run: Trajectory, session: OpenSession, state: State) -> Iterator[State]:
+    """The state behind a step like the run's last, if it has its own scalars."""
+    steps = [x for x in run.events if isinstance(x, Step) and len(x.grads) == len(state.params)]
     for step in steps[-1:]:
         if step.lr is not None:
-            later.step(step, [None if i in later.frozen else x for i, x in enumerate(then.params)])
-            yield later.read(then)
-
-
-def _twice(port: Port, run: Trajectory) -> list[State]:
-    """What was saved, restored at once, and once more."""
-    session, like, shown = _opened(port, run), run.start, []
-    for event in run.events:
-        if isinstance(event, Restore):
-            octets = session.saved()
-            for _ in range(2):
-                shown += _restored(run, octets, session.again(), like)
-            session.resume(session.saved())
-        elif isinstance(event, Step):
-            session.step(event, session.thawed(event))
-        else:
-            session.happen(event)
-            like = event.leaves(like)
-    return shown
+            grads = [None if i in session.frozen else x for i, x in enumerate(state.params)]
+            session.step(step, grads)
+            yield session.read(state)
 
 
 def _anew(port: Port, run: Trajectory) -> list[State]:
@@ -142,12 +129,13 @@ def _anew(port: Port, run: Trajectory) -> list[State]:
     return states
 
 
+PLAINLY: Final = Way("a run is other when it is made a second time", _made)
+
 WAYS: Final = (
     Way("wrong if read() is not called after each step", partial(_made, read=False)),
     Way("wrong when two sessions are interleaved", partial(_made, beside=True)),
     Way("wrong if gradients lie in the same memory at each step", partial(_made, one_memory=True)),
     Way("a session that was saved goes on otherwise", partial(_made, goes_on=True)),
-    Way("what was saved is other when it is restored a second time", _twice),
     Way("what was saved is other when it is restored after the session went on", _late),
     Way("a session goes on otherwise than one that begins with its θ and m", _anew),
 )
