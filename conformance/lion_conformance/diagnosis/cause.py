@@ -8,7 +8,7 @@ from typing import Any
 
 from lion_conformance.diagnosis.cause_of_calls import cause_of_calls
 from lion_conformance.diagnosis.cause_of_contract import cause_of_contract
-from lion_conformance.diagnosis.cause_of_run import cause_of_run
+from lion_conformance.diagnosis.cause_of_run import cause_of_first_step, cause_of_run
 from lion_conformance.ports.protocol import Port
 from lion_conformance.report.findings import DtypeResult
 from lion_conformance.verdict.cause import Cause
@@ -36,4 +36,8 @@ def _cause(
         return cause_of_run(port, result.dtype, failure)
     if failure is None:
         return None
-    return cause_of_contract(failure) or cause_of_calls(port, result.dtype, failure)
+    return (
+        cause_of_contract(failure)
+        or cause_of_calls(port, result.dtype, failure)
+        or cause_of_first_step(port, failure)
+    )

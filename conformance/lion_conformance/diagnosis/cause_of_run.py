@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from lion_conformance.diagnosis.alternatives.hidden import stale
 from lion_conformance.diagnosis.cause_of_contract import cause_of_contract
-from lion_conformance.diagnosis.run_ablation import without_which
+from lion_conformance.diagnosis.run_ablation import without_which, wrong_steps
 from lion_conformance.diagnosis.run_inquiry import Inquiry
 from lion_conformance.diagnosis.single_step import semantics_of_a_step
 from lion_conformance.ports.protocol import Port, PortError
+from lion_conformance.runs.script import TENSORS, Script
 from lion_conformance.runs.trajectory import Trajectory
 from lion_conformance.verdict.cause import Cause, Kind
-from lion_conformance.verdict.failure import RunFailure
+from lion_conformance.verdict.failure import Failure, RunFailure
 from lion_ref import CANONICAL
+
+FEW = 5
+"""Steps that tell whether the first alone is wrong."""
 
 
 def cause_of_run(port: Port, dtype: str, failure: RunFailure[Trajectory]) -> Cause | None:
@@ -32,3 +37,23 @@ def cause_of_run(port: Port, dtype: str, failure: RunFailure[Trajectory]) -> Cau
         return cause_of_contract(failure)
     weaker = without_which(inquiry) if semantics is not None else None
     return None if weaker is None else Cause(Kind.RUN, *weaker)
+
+
+def cause_of_first_step(port: Port, failure: Failure) -> Cause | None:
+    """The cause of a step that is wrong as the first of a session alone, or as it is shown."""
+    if failure.case.triple not in port.triples:
+        return None
+    script = Script(30, [failure.case.triple], TENSORS[:1])
+    for _ in range(FEW):
+        script.step()
+    inquiry = Inquiry(port, port.declared or CANONICAL, script.written())
+    try:
+        if inquiry.failed.at != 0:
+            return None
+        if wrong_steps(inquiry.failed, inquiry.reference) == [1]:
+            found = inquiry.answer()
+        else:
+            found = next(filter(inquiry.confirms, stale()), None)
+    except PortError:
+        return None
+    return None if found is None else Cause(Kind.RUN, found.sentence, found.clause)

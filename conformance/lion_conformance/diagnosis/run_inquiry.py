@@ -194,7 +194,7 @@ class Inquiry:
         """The alternative that is confirmed."""
         if self.failed.at is None:
             return self._first(self._beside(), self._same_again)
-        return self._first(self._alone(), self._same)
+        return self._first(self._alone(), self.confirms)
 
     def _first(
         self, alternatives: Iterable[Alternative], same: Callable[[Alternative], bool]
@@ -228,7 +228,8 @@ class Inquiry:
         runs = designed(self.port, self.run, self.failed.step_number())
         return [Judged(self.port, self.right, run) for run in runs]
 
-    def _same(self, alternative: Alternative) -> bool:
+    def confirms(self, alternative: Alternative) -> bool:
+        """Whether it has every bit of the run up to where that is wrong, and of all the others."""
         at = self.failed.at
         return (
             self.failed.is_as(self.as_port(alternative), until=at)

@@ -28,14 +28,19 @@ def hidden(dtype: str, momentum: str) -> Iterator[Alternative]:
                 f"m is kept in {wide} between steps and shown in {momentum}",
                 partial(KeptWider, wide, "momentum"),
             )
-    yield Alternative("read() shows the parameters of the step before", partial(Stale, "params"))
-    yield Alternative("read() shows the momenta of the step before", partial(Stale, "momenta"))
+    yield from stale()
     for tolerance in (1e-5, 1e-9):
         yield Alternative(
             "η and λ are those of the step before where they are close to them",
             partial(NearlyTheSame, tolerance),
         )
     yield Alternative("what rounding m' lost is added in the next step", Compensated)
+
+
+def stale() -> Iterator[Alternative]:
+    """A reading that is a step late."""
+    yield Alternative("read() shows the parameters of the step before", partial(Stale, "params"))
+    yield Alternative("read() shows the momenta of the step before", partial(Stale, "momenta"))
 
 
 class KeptWider(Otherwise):

@@ -12,12 +12,13 @@ import numpy as np
 from lion_conformance.diagnosis.alternatives.session import Session
 
 _UNITS: Final = (
-    "zeroth first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth"
+    "zeroth first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth "
+    "thirteenth fourteenth fifteenth sixteenth seventeenth eighteenth nineteenth twentieth"
 ).split()
 
 
 def ordinal(number: int) -> str:
-    """The number of a step in words, from the thirteenth on in digits.
+    """The number of a step in words, from the 21st on in digits.
 
     >>> ordinal(2), ordinal(10), ordinal(111), ordinal(128), ordinal(22)
     ('second', 'tenth', '111th', '128th', '22nd')
