@@ -53,6 +53,16 @@ _WORDS: Final[Sequence[tuple[str, str, str]]] = (
     ),
     (r"the port changed its thread", "it leaves its thread in another floating-point environment", "C15"),
     (r"the port took (.+); legal: it raises", "it takes {0}, which is to be refused", "C13"),
+    (
+        r"read\(\) returned (params|momenta)(\[\d+\]) as (.+); legal: (.+)",
+        "read() returns {0}{1} as {2} instead of {3}",
+        "C30",
+    ),
+    (
+        r"restoring in a fresh process failed",
+        "what was saved cannot be restored in another process",
+        "C30",
+    ),
     (r"the port raised (.+)", "it raises {0}", ""),
     (r"(?:the port|the session) ([^;]+)", "it {0}", ""),
     (r"([^;]+)", "{0}", "C30"),

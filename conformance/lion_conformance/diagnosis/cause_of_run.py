@@ -28,7 +28,7 @@ def cause_of_run(port: Port, dtype: str, failure: RunFailure[Trajectory]) -> Cau
     try:
         semantics = semantics_of_a_step(port, triple)
     except PortError:
-        return None
+        return cause_of_contract(failure)
     inquiry = Inquiry(port, semantics or CANONICAL, run)
     found = inquiry.answer()
     if found is not None:

@@ -12,8 +12,26 @@ from lion_conformance.cases.case import Shape, adversarial
 from lion_conformance.ports.state import State
 from lion_conformance.ports.offers import Offer
 from lion_conformance.ports.protocol import Port, Triple
-from lion_conformance.runs.events import Event, Freeze, Restore, Schedule, Step, Thaw
-from lion_conformance.runs.script import OTHER_BETAS, TENSORS, Script
+from lion_conformance.runs.events import (
+    Event,
+    Freeze,
+    Merge,
+    MomentumDtype,
+    Restore,
+    Schedule,
+    Split,
+    Step,
+    Thaw,
+)
+from lion_conformance.runs.script import (
+    DECAYS,
+    OTHER_BETAS,
+    RATES,
+    TENSORS,
+    Script,
+    momenta_beside,
+    round_all_devices,
+)
 from lion_conformance.runs.trajectory import Trajectory
 from lion_ref import STORAGE_DTYPES
 from lion_ref.arithmetic import Array
@@ -124,7 +142,7 @@ def designed(port: Port, run: Trajectory, step: int) -> Iterator[Trajectory]:
     shapes = tuple(x.shape for x in run.start.params)
     size = sum(x.size for x in run.start.params)
     uniform = len({x.dtype for x in (*run.start.params, *run.start.momenta)}) == 1
-    steps = step + FEW_STEPS if size * step <= SMALL else FEW_STEPS
+    steps = step + FEW_STEPS if size * step <= SMALL else 1
     several = Script(20, [triple], TENSORS, OTHER_BETAS, port.offers)
     lists = [
         several,
@@ -137,10 +155,25 @@ def designed(port: Port, run: Trajectory, step: int) -> Iterator[Trajectory]:
         if size <= SMALL:
             lists.append(Script(24, [triple], (*shapes, *shapes[:2]), offers=port.offers))
     for script in lists:
-        for _ in range(steps if script is not several else min(steps, 12)):
+        for _ in range(min(steps, 12) if script is several else steps):
             script.step()
         yield script.written()
+    yield separately(port, triple)
     yield from _absent(port, triple)
+
+
+def separately(port: Port, triple: Triple) -> Trajectory:
+    """Every event that the port offers with steps around it, by a schedule if there is one."""
+    script = Script(29, [triple], TENSORS, OTHER_BETAS, port.offers)
+    others = [x for x in momenta_beside(port.triples, triple[0], triple[2]) if x != triple[1]]
+    script.step().then(Schedule(RATES[:1] + RATES[2:] * 3, DECAYS[:2] * 12))
+    script.step(scheduled=True)
+    for event in (
+        Split(0, 12), Merge(0), Freeze(0), Thaw(0), Restore(), *round_all_devices(port),
+        *map(MomentumDtype, (*others[:1], triple[1]) if others else ()),
+    ):  # fmt: skip
+        script.then(event).step(scheduled=True).step(scheduled=True)
+    return script.written()
 
 
 def _triple(run: Trajectory) -> Triple:

@@ -216,6 +216,8 @@ def _unread(inquiry: Inquiry) -> tuple[str, str] | None:
     runs = inquiry.others if inquiry.failed.at is not None else [inquiry.failed, *inquiry.others]
     if any(x.at is not None for x in runs):
         return None
+    if any(isinstance(x, Restore) and x.fresh for x in inquiry.run.events):
+        return "a run goes on otherwise when it is restored in another process", "C30"
     if all(_wrong_if_made(PLAINLY, x) for x in runs):
         without = [_left_out(x.run, {Restore}) for x in runs]
         for run in without:

@@ -256,6 +256,7 @@ class Inquiry:
             yield from self._of_absent_tensors(before)
         if self._several() or step.needs is not None:
             yield from lists()
+        yield from self._of_schedules(before)
         yield from self._of_changes()
         yield from self._hidden()
         yield from self._of_earlier_events(before)
@@ -278,7 +279,11 @@ class Inquiry:
         sizes = [x.size for x in session.kept.params]
         places = [x for x in wheres(wrong, sizes) if all(x.holds(session, i) for i in wrong)]
         yield from absences(ages, places)
-        yield from schedules()
+
+    @staticmethod
+    def _of_schedules(before: tuple[Event, ...]) -> Iterator[Alternative]:
+        if any(isinstance(x, (Schedule, Freeze)) for x in before):
+            yield from schedules()
 
     def _of_earlier_events(self, before: tuple[Event, ...]) -> Iterator[Alternative]:
         for name in events_in(before):
@@ -287,8 +292,6 @@ class Inquiry:
             yield from cuts()
         if any(isinstance(x, Restore) for x in before):
             yield from restores()
-        if any(isinstance(x, (Schedule, Freeze)) for x in before):
-            yield from schedules()
 
     def _of_an_event(self, at: int, event: Event) -> Iterator[Alternative]:
         if isinstance(event, (Split, Merge)):

@@ -58,12 +58,21 @@ def _old_gradient(session: Session, turn: Turn) -> Pair:
     return session.reference.step(replace(turn, grad=grad))
 
 
+def _gradient_before(session: Session, turn: Turn) -> Pair:
+    grads = session.memory.get("grads", ())
+    grad = grads[turn.tensor] if turn.tensor < len(grads) else None
+    if grad is None or grad.shape != turn.param.shape:
+        return turn.param, turn.momentum
+    return session.reference.step(replace(turn, grad=grad))
+
+
 FATES: Final = (
     Fate("takes a step as with a gradient of zeros", _as_zeros),
     Fate("decays", _decays),
     Fate("decays", _decays_in_wide),
     Fate("loses its momentum", _momentum_lost),
     Fate("moves with the gradient that it had last", _old_gradient),
+    Fate("moves with the gradient of the step before", _gradient_before),
     Fate("has its momentum decay", _momentum_decays),
     Fate("moves, though its momentum stays", _moves_alone),
 )

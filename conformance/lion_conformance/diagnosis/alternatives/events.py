@@ -73,7 +73,8 @@ class After(Otherwise):
 def after_event(event: str, age: int = 0) -> Iterator[Alternative]:
     """All that may be left behind an event; age: the steps for which the tensor was frozen."""
     its_own = event in ("freeze", "thaw", "split", "merge")
-    for effect in effects(plural=not its_own):
+    momenta = "its momenta become" if event == "save" else "the momenta become"
+    for effect in effects("its momentum becomes" if its_own else momenta, plural=not its_own):
         said = OCCASIONS[event] + effect.words
         if its_own:
             yield Alternative(said, partial(After, event, effect, its_own=True))
@@ -86,9 +87,8 @@ def after_event(event: str, age: int = 0) -> Iterator[Alternative]:
             yield Alternative(said, partial(After, event, effect, its_own=False))
 
 
-def effects(*, plural: bool) -> Iterator[Effect]:
+def effects(momenta: str, *, plural: bool) -> Iterator[Effect]:
     """All of them; plural: on all tensors."""
-    momenta = "its momenta become" if plural else "its momentum becomes"
     thetas = "the parameters are" if plural else "θ is"
     ms = "the momenta are" if plural else "m is"
     yield Effect(f"{momenta} zeros", partial(_each, "momenta", np.zeros_like))
