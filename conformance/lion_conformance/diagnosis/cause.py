@@ -22,22 +22,23 @@ def named(
 ) -> list[DtypeResult]:
     """The results, those that are rejected with their cause, as far as it has a name."""
     return [
-        replace(result, cause=_cause(port, result, tallies[result.dtype].failure))
+        replace(result, cause=cause_of(port, result.dtype, tallies[result.dtype].failure))
         if result.verdict is Verdict.REJECTED
         else result
         for result in results
     ]
 
 
-def _cause(
-    port: Port, result: DtypeResult, failure: Failure | RunFailure[Any] | None
+def cause_of(
+    port: Port, dtype: str, failure: Failure | RunFailure[Any] | None
 ) -> Cause | None:
-    if isinstance(failure, RunFailure):
-        return cause_of_run(port, result.dtype, failure)
+    """What a port of one dtype of θ is rejected for; None if it has no name."""
     if failure is None:
         return None
+    if isinstance(failure, RunFailure):
+        return cause_of_run(port, dtype, failure)
     return (
         cause_of_contract(failure)
-        or cause_of_calls(port, result.dtype, failure)
+        or cause_of_calls(port, failure)
         or cause_of_first_step(port, failure)
     )

@@ -39,9 +39,8 @@ VALUES = 3
 """Bits that an element has by chance: of two ways, or of none."""
 
 
-def cause_of_calls(port: Port, dtype: str, failure: Failure) -> Cause | None:
+def cause_of_calls(port: Port, failure: Failure) -> Cause | None:
     """The cause of a step that is right, or other, at another call; None if there is no other."""
-    del dtype
     try:
         return _Calls(port, failure).cause()
     except PortError:

@@ -20,7 +20,9 @@ FEW = 5
 
 def cause_of_run(port: Port, dtype: str, failure: RunFailure[Trajectory]) -> Cause | None:
     """The cause of a run that is rejected, confirmed on fresh runs; None if it has no name."""
-    run = failure.run
+    run, error = failure.run, failure.last.error
+    if error is not None and "read() returned" not in str(error):
+        return cause_of_contract(failure)
     param, momentum = run.start.tensors[0]
     triple = (param.dtype.name, momentum.dtype.name, param.dtype.name)
     if triple not in port.triples:
@@ -33,7 +35,7 @@ def cause_of_run(port: Port, dtype: str, failure: RunFailure[Trajectory]) -> Cau
     found = inquiry.answer()
     if found is not None:
         return Cause(Kind.RUN, found.sentence, found.clause)
-    if failure.last.error is not None:
+    if error is not None:
         return cause_of_contract(failure)
     weaker = without_which(inquiry) if semantics is not None else None
     return None if weaker is None else Cause(Kind.RUN, *weaker)

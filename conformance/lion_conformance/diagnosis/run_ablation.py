@@ -28,7 +28,7 @@ def without_which(inquiry: Inquiry) -> tuple[str, str] | None:
         return _unread(inquiry)
     event = failed.run.events[failed.at]
     if isinstance(event, Refuse):
-        told = _judged(inquiry, twin(failed.run, 0))
+        told = inquiry.judged(twin(failed.run, 0))
         same = told.at is not None and isinstance(told.run.events[told.at], Refuse)
         return ("a refused step changes the state", "C14") if same else None
     return (
@@ -44,14 +44,10 @@ def _by_an_event(inquiry: Inquiry, event: Event) -> tuple[str, str] | None:
     if isinstance(event, Step) or type(event) not in NAMES:
         return None
     run = inquiry.failed.run.until(inquiry.failed.at or 0)
-    judged = [_judged(inquiry, twin(run, seed)) for seed in (0, 1)]
+    judged = [inquiry.judged(twin(run, seed)) for seed in (0, 1)]
     if not all(x.at is not None and type(x.run.events[x.at]) is type(event) for x in judged):
         return None
     return f"{_wrong_arrays(judged)} wrong {_said({type(event)})}", "C30"
-
-
-def _judged(inquiry: Inquiry, run: Trajectory) -> Judged:
-    return Judged(inquiry.port, inquiry.right, run)
 
 
 def _after_an_event(inquiry: Inquiry) -> tuple[str, str] | None:
@@ -59,13 +55,13 @@ def _after_an_event(inquiry: Inquiry) -> tuple[str, str] | None:
     failed = inquiry.failed
     run = failed.run.until(failed.at or 0)
     fresh = [twin(run, seed) for seed in (0, 1)]
-    judged = [_judged(inquiry, x) for x in fresh]
+    judged = [inquiry.judged(x) for x in fresh]
     if any(x.at is None for x in judged):
         return None
     needed = []
     for kinds in _kinds(run):
         ablated = [_left_out(x, kinds) for x in (run, *fresh)]
-        if all(_judged(inquiry, x).at is None for x in ablated if x is not None) and all(ablated):
+        if all(inquiry.judged(x).at is None for x in ablated if x is not None) and all(ablated):
             needed.append(kinds)
     if _gradients_needed(inquiry, fresh):
         needed.append({Step})
@@ -123,7 +119,7 @@ def _gradients_needed(inquiry: Inquiry, fresh: Sequence[Trajectory]) -> bool:
                 filled = event.with_grads(tuple(z if g is None else g for g, z in pairs))
             events.append(filled)
         full.append(replace(run, events=tuple(events)))
-    return all(_judged(inquiry, run).at is None for run in full)
+    return all(inquiry.judged(run).at is None for run in full)
 
 
 def _params(run: Trajectory, step: Step) -> Sequence[Array]:
@@ -190,7 +186,7 @@ def _alone_right(inquiry: Inquiry) -> bool:
     for i in range(min(3, len(run.start.params))):
         start = State(run.start.params[i : i + 1], run.start.momenta[i : i + 1])
         events = [x.with_grads(x.grads[i : i + 1]) for x in run.events if isinstance(x, Step)]
-        if _judged(inquiry, replace(run, start=start, events=tuple(events))).at is not None:
+        if inquiry.judged(replace(run, start=start, events=tuple(events))).at is not None:
             return False
     return len(run.start.params) > 1
 
@@ -221,7 +217,7 @@ def _unread(inquiry: Inquiry) -> tuple[str, str] | None:
     if all(_wrong_if_made(PLAINLY, x) for x in runs):
         without = [_left_out(x.run, {Restore}) for x in runs]
         for run in without:
-            if run is None or any(_judged(inquiry, run).at is not None for _ in range(2)):
+            if run is None or any(inquiry.judged(run).at is not None for _ in range(2)):
                 return PLAINLY.words, "C30"
         return "what was saved is other when it is restored a second time", "C30"
     for way in WAYS:

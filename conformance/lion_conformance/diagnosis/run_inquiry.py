@@ -32,7 +32,14 @@ from lion_conformance.diagnosis.alternatives.session import (
 from lion_conformance.diagnosis.alternatives.sharing import sharing
 from lion_conformance.diagnosis.alternatives.steps import Change, changes
 from lion_conformance.diagnosis.fresh_runs import designed, twin
-from lion_conformance.diagnosis.shown import Moment, observed, once_more, parted
+from lion_conformance.diagnosis.shown import (
+    Moment,
+    happened,
+    observed,
+    of_session,
+    once_more,
+    parted,
+)
 from lion_conformance.ports.protocol import Port, PortError
 from lion_conformance.ports.state import State
 from lion_conformance.runs.events import (
@@ -81,6 +88,7 @@ class Judged:
     port: Port
     right: Port
     run: Trajectory
+    reference: Reference
 
     @cached_property
     def got(self) -> list[Moment]:
@@ -91,7 +99,7 @@ class Judged:
     @cached_property
     def wanted(self) -> list[Moment]:
         """What the right session shows."""
-        return list(observed(self.right, self.run))
+        return list(of_session(Otherwise(), self.reference, self.run))
 
     @cached_property
     def at(self) -> int | None:
@@ -127,10 +135,13 @@ class Judged:
             return []
         return differing(got, wanted)
 
-    def is_as(self, other: Port, *, until: int | None = None) -> bool:
-        """Whether another port shows the same, up to an event or all along."""
+    def is_as(self, other: Alternative, *, until: int | None = None) -> bool:
+        """Whether an alternative shows the same, up to an event or all along."""
         got = self.got if until is None else self.got[: until + 1]
-        return parted(got, observed(other, self.run)) is None
+        if isinstance(got[-1], str):  # no state, but words: those of a session that is checked
+            port = as_port(self.port, other.make, self.reference)
+            return parted(got, observed(port, self.run)) is None
+        return parted(got, of_session(other.make(), self.reference, self.run)) is None
 
     def is_as_again(self, other: Port, *, until: int | None = None) -> bool:
         """Whether it does so when the run is made once more otherwise."""
@@ -181,10 +192,14 @@ class Inquiry:
     def __post_init__(self) -> None:
         self.reference = Reference(self.semantics)
         self.right = as_port(self.port, Otherwise, self.reference)
-        self.failed = Judged(self.port, self.right, self.run)
+        self.failed = self.judged(self.run)
         if self.failed.at is None:  # the run beside is ahead, so that what follows may tell
             self.run = whole(self.port, self.run)
-            self.failed = Judged(self.port, self.right, self.run)
+            self.failed = self.judged(self.run)
+
+    def judged(self, run: Trajectory) -> Judged:
+        """Another run of the port."""
+        return Judged(self.port, self.right, run, self.reference)
 
     def as_port(self, alternative: Alternative) -> Port:
         """A port that is the alternative."""
@@ -209,13 +224,13 @@ class Inquiry:
         found = [self._twin(0, 0), self._twin(1, 2)]
         if found[0].at is None:
             turned = twin(self.run, 0, after=1, turned=True)
-            found.append(Judged(self.port, self.right, turned))
+            found.append(self.judged(turned))
         return found
 
     def _twin(self, seed: int, before: int) -> Judged:
         size = sum(x.size for x in self.run.start.params)
         after = 1 if size > MANY else self._more()
-        return Judged(self.port, self.right, twin(self.run, seed, before=before, after=after))
+        return self.judged(twin(self.run, seed, before=before, after=after))
 
     def _more(self) -> int:
         """So many steps that what happens at the failing one happens once more, if it does."""
@@ -226,16 +241,16 @@ class Inquiry:
     def elsewhere(self) -> list[Judged]:
         """Other runs, in which what is named may not show, or show otherwise."""
         runs = designed(self.port, self.run, self.failed.step_number())
-        return [Judged(self.port, self.right, run) for run in runs]
+        return [self.judged(run) for run in runs]
 
     def confirms(self, alternative: Alternative) -> bool:
         """Whether it has every bit of the run up to where that is wrong, and of all the others."""
         at = self.failed.at
         return (
-            self.failed.is_as(self.as_port(alternative), until=at)
+            self.failed.is_as(alternative, until=at)
             and any(x.at is not None for x in self.twins)
-            and all(x.is_as(self.as_port(alternative)) for x in self.twins)
-            and all(x.is_as(self.as_port(alternative)) for x in self.elsewhere)
+            and all(x.is_as(alternative) for x in self.twins)
+            and all(x.is_as(alternative) for x in self.elsewhere)
         )
 
     def _alone(self) -> Iterator[Alternative]:
@@ -342,12 +357,7 @@ class Inquiry:
             beta1=run.beta1, beta2=run.beta2,
         )  # fmt: skip
         for event in run.events[: judged.at]:
-            if isinstance(event, Restore):
-                session.resume(session.octets())
-            elif isinstance(event, Step):
-                event.happen(session, session.thawed(event.grads))
-            elif not isinstance(event, Refuse):
-                event.happen(session)
+            session = happened(session, event)
         return session
 
     def _explains(self, change: Change, judged: Judged, session: Session) -> bool:
@@ -393,7 +403,7 @@ class Inquiry:
     def others(self) -> list[Judged]:
         """Fresh runs, for the same."""
         runs = (twin(self.run, 2, after=3), twin(self.run, 0, before=1))
-        return [Judged(self.port, self.right, run) for run in runs]
+        return [self.judged(run) for run in runs]
 
     def _same_again(self, alternative: Alternative) -> bool:
         at = self.failed.at_again
@@ -401,7 +411,7 @@ class Inquiry:
             at is not None
             and self.failed.is_as_again(self.as_port(alternative), until=at)
             and all(
-                x.is_as(self.as_port(alternative)) and x.is_as_again(self.as_port(alternative))
+                x.is_as(alternative) and x.is_as_again(self.as_port(alternative))
                 for x in self.others
             )
             and any(x.at_again is not None for x in self.others)

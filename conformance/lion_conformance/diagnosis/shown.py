@@ -4,8 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+import numpy as np
+
+from lion_conformance.diagnosis.alternatives.session import (
+    Otherwise,
+    Reference,
+    Session,
+    restored,
+)
 from lion_conformance.ports.protocol import Port, PortError
 from lion_conformance.ports.state import State
+from lion_conformance.runs.events import Event, Refuse, Restore, Step
 from lion_conformance.runs.observed import ObservedSession
 from lion_conformance.runs.rerun import rerun
 from lion_conformance.runs.trajectory import Trajectory
@@ -25,6 +34,31 @@ def observed(port: Port, run: Trajectory) -> Iterator[Moment]:
             yield session.state
     except PortError as error:
         yield str(error)
+
+
+def of_session(otherwise: Otherwise, reference: Reference, run: Trajectory) -> Iterator[Moment]:
+    """The same of a session of the reference in which one thing is otherwise, without checks."""
+    session = Session(
+        otherwise, reference, run.start.params, run.start.momenta, beta1=run.beta1, beta2=run.beta2
+    )
+    session.read()
+    for event in run.events:
+        session = happened(session, event)
+        with np.errstate(all="ignore"):
+            params, momenta = session.read()
+        yield State(tuple(params), tuple(momenta))
+
+
+def happened(session: Session, event: Event) -> Session:
+    """The session behind an event."""
+    with np.errstate(all="ignore"):
+        if isinstance(event, Restore):
+            return restored(session.otherwise, session.reference, session.save())
+        if isinstance(event, Step):
+            event.happen(session, session.thawed(event.grads))
+        elif not isinstance(event, Refuse):
+            event.happen(session)
+    return session
 
 
 def once_more(port: Port, run: Trajectory, shown: Sequence[State]) -> Iterator[Moment]:

@@ -292,16 +292,17 @@ def as_port(like: Port, otherwise: Callable[[], Otherwise], reference: Reference
     otherwise: called here once: what the sessions share is this port's alone.
     """
     how = otherwise()
-
-    def restored(saved: bytes) -> Session:
-        session = object.__new__(Session)  # nothing is opened: what it has is what was saved
-        session.otherwise, session.reference = how, reference
-        how.restored(session, saved)
-        how.happened(session, "restore")
-        return session
-
     return replace(
         like,
         open=partial(Session, how, reference),
-        restore=None if like.restore is None else restored,
+        restore=None if like.restore is None else partial(restored, how, reference),
     )
+
+
+def restored(otherwise: Otherwise, reference: Reference, saved: bytes) -> Session:
+    """A session of what was saved."""
+    session = object.__new__(Session)  # nothing is opened: what it has is what was saved
+    session.otherwise, session.reference = otherwise, reference
+    otherwise.restored(session, saved)
+    otherwise.happened(session, "restore")
+    return session
