@@ -29,9 +29,7 @@ def named(
     ]
 
 
-def cause_of(
-    port: Port, dtype: str, failure: Failure | RunFailure[Any] | None
-) -> Cause | None:
+def cause_of(port: Port, dtype: str, failure: Failure | RunFailure[Any] | None) -> Cause | None:
     """What a port of one dtype of θ is rejected for; None if it has no name."""
     if failure is None:
         return None

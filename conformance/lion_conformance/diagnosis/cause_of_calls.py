@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import cached_property, partial
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
@@ -59,10 +62,13 @@ def as_turn(case: Case) -> Turn:
 
 def reversed_in_place(session: Session, turn: Turn) -> Pair:
     """The elements, and so the results, from the last to the first."""
-    arrays = (turn.param, turn.momentum, turn.grad)
-    flipped = [x.reshape(-1)[::-1].reshape(x.shape) for x in arrays if x is not None]
-    scalars = (turn.lr, turn.weight_decay, turn.beta1, turn.beta2)
-    return session.reference.step(Turn(0, *flipped, *scalars))
+    names = ("param", "momentum", "grad")
+    flipped: dict[str, Any] = {
+        name: x.reshape(-1)[::-1].reshape(x.shape)
+        for name in names
+        if (x := getattr(turn, name)) is not None
+    }
+    return session.reference.step(replace(turn, **flipped))
 
 
 class _Calls:
@@ -208,7 +214,7 @@ class _Calls:
         """Every so many calls, and no other."""
         right = self._right()
         wrong = [t for t, x in enumerate(answers) if not same(x, right)]
-        gaps = {b - a for a, b in zip(wrong, wrong[1:], strict=False)}
+        gaps = {b - a for a, b in pairwise(wrong)}
         if len(gaps) != 1 or len(wrong) < 3 or gaps == {1}:
             return None
         period = gaps.pop()

@@ -51,7 +51,11 @@ _WORDS: Final[Sequence[tuple[str, str, str]]] = (
         "it leaves its thread flushing subnormals",
         "C15",
     ),
-    (r"the port changed its thread", "it leaves its thread in another floating-point environment", "C15"),
+    (
+        r"the port changed its thread",
+        "it leaves its thread in another floating-point environment",
+        "C15",
+    ),
     (r"the port took (.+); legal: it raises", "it takes {0}, which is to be refused", "C13"),
     (
         r"read\(\) returned (params|momenta)(\[\d+\]) as (.+); legal: (.+)",
@@ -106,5 +110,5 @@ def cause_of_contract(failure: Failure | RunFailure[Trajectory]) -> Cause | None
 def _where(failure: Failure | RunFailure[Trajectory]) -> tuple[str, ...]:
     if not isinstance(failure, RunFailure) or not failure.run.events:
         return ()
-    last = str(failure.run.events[-1])
-    return (f"it happened at event {len(failure.run.events) - 1} of a run: {last.split(':')[0]}",)
+    last, _, _ = str(failure.run.events[-1]).partition(":")
+    return (f"it happened at event {len(failure.run.events) - 1} of a run: {last}",)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from lion_conformance.diagnosis.alternatives.alternative import Alternative
 from lion_conformance.diagnosis.alternatives.hidden import stale
-from lion_conformance.diagnosis.cause_of_contract import cause_of_contract
+from lion_conformance.diagnosis.cause_of_contract import LONGEST, cause_of_contract
 from lion_conformance.diagnosis.run_ablation import without_which, wrong_steps
 from lion_conformance.diagnosis.run_inquiry import Inquiry
 from lion_conformance.diagnosis.single_step import semantics_of_a_step
@@ -34,7 +35,7 @@ def cause_of_run(port: Port, dtype: str, failure: RunFailure[Trajectory]) -> Cau
     inquiry = Inquiry(port, semantics or CANONICAL, run)
     found = inquiry.answer()
     if found is not None:
-        return Cause(Kind.RUN, found.sentence, found.clause)
+        return _cause(found)
     if error is not None:
         return cause_of_contract(failure)
     weaker = without_which(inquiry) if semantics is not None else None
@@ -58,4 +59,11 @@ def cause_of_first_step(port: Port, failure: Failure) -> Cause | None:
             found = next(filter(inquiry.confirms, stale()), None)
     except PortError:
         return None
-    return None if found is None else Cause(Kind.RUN, found.sentence, found.clause)
+    return None if found is None else _cause(found)
+
+
+def _cause(found: Alternative) -> Cause:
+    words = found.sentence
+    shown = words if len(words) <= LONGEST else f"{words[: LONGEST - 1]}…"
+    seen = "the failing run and fresh ones have the bits of a reference of which this is said"
+    return Cause(Kind.RUN, shown, found.clause, evidence=(seen,))

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from lion_conformance.cases.case import Shape, adversarial
-from lion_conformance.ports.state import State
 from lion_conformance.ports.offers import Offer
 from lion_conformance.ports.protocol import Port, Triple
+from lion_conformance.ports.state import State
 from lion_conformance.runs.events import (
     Event,
     Freeze,
@@ -74,7 +74,8 @@ class Fresh:
         old: list[Any] = [x.dtype for x in state.params]
         missing = [False] * count
         if like is not None:
-            old = [p.dtype if g is None else g.dtype for p, g in zip(state.params, like.grads, strict=True)]  # fmt: skip
+            pairs = zip(state.params, like.grads, strict=True)
+            old = [p.dtype if g is None else g.dtype for p, g in pairs]
             missing = [g is None for g in like.grads]
         grads = tuple(
             None if missing[i] else self.arrays(i, x.shape, [old[i].name] * 3)[2]
@@ -98,8 +99,9 @@ def twin(
     """
     fresh = Fresh(seed, run)
     drawn = [
-        fresh.arrays(i, p.shape, [p.dtype.name, m.dtype.name]) for i, (p, m) in enumerate(run.start.tensors)
-    ]  # fmt: skip
+        fresh.arrays(i, param.shape, [param.dtype.name, momentum.dtype.name])
+        for i, (param, momentum) in enumerate(run.start.tensors)
+    ]
     start = State.of([x[0] for x in drawn], [x[1] for x in drawn])
     if turned:
         start = State.of(map(_turned, run.start.params), map(_turned, run.start.momenta))
@@ -116,7 +118,9 @@ def twin(
         state = event.leaves(state)
         events.append(event)
     events += [fresh.step(state) for _ in range(after)]
-    return replace(run, start=start, beta1=fresh.betas[0], beta2=fresh.betas[1], events=tuple(events))
+    return replace(
+        run, start=start, beta1=fresh.betas[0], beta2=fresh.betas[1], events=tuple(events)
+    )
 
 
 def _turned(array: Array) -> Array:

@@ -152,7 +152,7 @@ def _wrong_arrays(judged: Sequence[Judged]) -> str:
                 if differing(*pair):
                     found.add(name)
     names = [x for x in ("θ", "m") if x in found]
-    return f"{' and '.join(names)} are" if len(names) > 1 else f"{(names or ['it'])[0]} is"
+    return f"{' and '.join(names)} are" if len(names) > 1 else f"{names[0] if names else 'it'} is"
 
 
 def _from_a_step(inquiry: Inquiry) -> tuple[str, str] | None:
@@ -172,7 +172,9 @@ def _from_a_step(inquiry: Inquiry) -> tuple[str, str] | None:
         steps == list(range(first, len(x.got) + 1)) for steps, x in zip(found, twins, strict=True)
     )
     if first == 1:
-        return (f"{what} wrong in a list of several tensors", "C12") if _alone_right(inquiry) else None
+        return (
+            (f"{what} wrong in a list of several tensors", "C12") if _alone_right(inquiry) else None
+        )
     if every:
         return f"{what} wrong from the {ordinal(first)} step of a session on", "C30"
     if all(steps == [first] for steps in found):

@@ -14,11 +14,10 @@ from lion_conformance.diagnosis.alternatives.hidden import hidden, known_by_plac
 from lion_conformance.diagnosis.alternatives.lists import lists
 from lion_conformance.diagnosis.alternatives.places import (
     EVERYWHERE,
-    When,
     Where,
-    wheres,
     whens,
     whens_after,
+    wheres,
 )
 from lion_conformance.diagnosis.alternatives.restores import restores
 from lion_conformance.diagnosis.alternatives.schedules import schedules
@@ -268,7 +267,7 @@ class Inquiry:
         wrong = self.failed.wrong()
         frozen = frozen_before(before)
         if any(i in frozen or step.grads[i] is None for i in wrong):
-            yield from self._of_absent_tensors(before)
+            yield from self._of_absent_tensors()
         if self._several() or step.needs is not None:
             yield from lists()
         yield from self._of_schedules(before)
@@ -285,7 +284,7 @@ class Inquiry:
     def _several(self) -> bool:
         return len(self.run.start.params) > 1
 
-    def _of_absent_tensors(self, before: tuple[Event, ...]) -> Iterator[Alternative]:
+    def _of_absent_tensors(self) -> Iterator[Alternative]:
         session = self._session(self.failed)
         wrong = self.failed.wrong()
         absent = session.memory.get("absent", [])

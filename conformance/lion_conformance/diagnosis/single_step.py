@@ -40,7 +40,7 @@ def _common(declared: Semantics | None) -> Iterator[Semantics]:
     for precision in ("compute", "storage"):
         for form in _forms():
             for decay in _decays():
-                where = {"precision": precision, "momentum_precision": precision}
+                where: dict[str, Any] = {"precision": precision, "momentum_precision": precision}
                 yield Semantics(**where, **form, **decay)
 
 

@@ -26,7 +26,7 @@ EXAMPLES: Final = 5
 
 def rejected(port: Port, dtype: str) -> Failure | RunFailure | None:  # type: ignore[type-arg]
     """What a port is rejected for: in runs, if it has sessions of its own, else in any case."""
-    if port.restore is not None or port.open.__class__ is type:
+    if port.restore is not None or isinstance(port.open, type):
         tally = Tally(port.declared)
         judge_runs(port, dtype, tally, drawn=0)
         if tally.failure is not None:

@@ -104,9 +104,9 @@ def _at_the_first_step(session: Session, tensor: int) -> bool:
 
 
 WHO: Final = (
-    Who("a tensor without a gradient, or frozen,", lambda _s, _i: True),
-    Who("a frozen tensor", _frozen),
     Who("a tensor without a gradient", _free),
+    Who("a frozen tensor", _frozen),
+    Who("a tensor without a gradient or frozen", lambda _s, _i: True),
     Who("a tensor that is frozen at the first step", _at_the_first_step),
     Who("of several frozen tensors, one that was frozen before another", _frozen_before_another),
 )
@@ -118,11 +118,10 @@ def absences(ages: Sequence[int], where: Sequence[Where] = (EVERYWHERE,)) -> Ite
         for who in WHO:
             for place in where:
                 for fate in FATES:
-                    late = "" if age <= 1 else f" for {age} steps"
-                    which = f" ({place.words})" if place.words else ""
-                    subject = who.words.removesuffix(",") if late or which else who.words
+                    late = f" for {age} steps or more" if age > 1 else ""
+                    which = f": {place.words}" if place.words else ""
                     yield Alternative(
-                        f"{subject}{late}{which} {fate.words}",
+                        f"{who.words}{late} {fate.words}{which}",
                         partial(Absent, fate, who, place, age),
                     )
 

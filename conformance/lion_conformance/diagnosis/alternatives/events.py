@@ -45,9 +45,7 @@ class Effect:
 class After(Otherwise):
     """An effect, behind every event of a kind."""
 
-    def __init__(
-        self, event: str, effect: Effect, *, its_own: bool, least: int = 0
-    ) -> None:
+    def __init__(self, event: str, effect: Effect, *, its_own: bool, least: int = 0) -> None:
         self.event, self.effect, self.its_own, self.least = event, effect, its_own, least
 
     def happened(self, session: Session, event: str, *where: Any) -> None:
@@ -80,7 +78,7 @@ def after_event(event: str, age: int = 0) -> Iterator[Alternative]:
             yield Alternative(said, partial(After, event, effect, its_own=True))
             for least in range(2, age + 1) if event == "thaw" else ():
                 yield Alternative(
-                    f"when a tensor is thawed that was frozen for {least} steps, {effect.words}",
+                    f"when a tensor is thawed after {least} steps or more, {effect.words}",
                     partial(After, event, effect, its_own=True, least=least),
                 )
         else:
@@ -232,11 +230,13 @@ class ByPlace(Otherwise):
 
     def before(self, session: Session, event: str, *where: Any) -> None:
         """The numbers before."""
+        del where
         if event in ("split", "merge"):
             session.memory["frozen"] = set(session.kept.frozen)
 
     def happened(self, session: Session, event: str, *where: Any) -> None:
         """Are the numbers after."""
+        del where
         if event in ("split", "merge"):
             session.kept.frozen |= session.memory["frozen"]
 
@@ -268,6 +268,7 @@ class Cast(Otherwise):
 
     def before(self, session: Session, event: str, *where: Any) -> None:
         """The momenta before."""
+        del where
         if event == "momentum_dtype":
             self.old = list(session.kept.momenta)
 

@@ -56,7 +56,8 @@ class KeptWider(Otherwise):
         copy = copies.get(turn.tensor)
         if copy is None or copy.shape != own.shape:
             copy = recast(own, self.wide)
-        found = list(session.reference.step(replace(turn, **{self.which: copy})))
+        wider: dict[str, Any] = {self.which: copy}
+        found = list(session.reference.step(replace(turn, **wider)))
         at = 0 if self.which == "param" else 1
         copies[turn.tensor] = found[at]
         found[at] = recast(found[at], own.dtype.name)
@@ -76,7 +77,7 @@ class Compensated(Otherwise):
             if before is not None and before.shape == momentum.shape:
                 momentum = momentum + before
             exact = turn.beta2 * np.float64(turn.momentum)
-            exact = exact + (1 - turn.beta2) * np.float64(turn.grad)  # type: ignore[arg-type]
+            exact = exact + (1 - turn.beta2) * np.float64(turn.grad)
             lost[turn.tensor] = np.nan_to_num(np.asarray(exact - momentum).astype(kind))
         return param, momentum
 
@@ -125,6 +126,12 @@ class KnownByPlace(Otherwise):
 
     def __init__(self, which: str) -> None:
         self.which = which
+
+    def happened(self, session: Session, event: str, *where: Any) -> None:
+        """Tensors that are made anew come in new arrays."""
+        del where
+        if event in ("split", "merge", "momentum_dtype"):
+            session.memory["calls"] = {}
 
     def stepped(self, session: Session, turn: Turn) -> Pair:
         """A step from what was read at the second."""

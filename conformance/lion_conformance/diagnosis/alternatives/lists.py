@@ -133,7 +133,9 @@ class MomentaCounted(Otherwise):
         kept = session.kept
         for k, i in enumerate(i for i, x in enumerate(grads) if x is not None):
             j = _in_place_of(kept.momenta, k, i)
-            turn = Turn(i, kept.params[i], kept.momenta[j], grads[i], lr, weight_decay, **kept.betas)
+            turn = Turn(
+                i, kept.params[i], kept.momenta[j], grads[i], lr, weight_decay, **kept.betas
+            )
             kept.params[i], kept.momenta[j] = session.reference.step(turn)
 
 

@@ -11,10 +11,31 @@ import numpy as np
 
 from lion_conformance.diagnosis.alternatives.session import Session
 
-_UNITS: Final = (
-    "zeroth first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth "
-    "thirteenth fourteenth fifteenth sixteenth seventeenth eighteenth nineteenth twentieth"
-).split()
+_UNITS: Final = tuple(
+    [
+        "zeroth",
+        "first",
+        "second",
+        "third",
+        "fourth",
+        "fifth",
+        "sixth",
+        "seventh",
+        "eighth",
+        "ninth",
+        "tenth",
+        "eleventh",
+        "twelfth",
+        "thirteenth",
+        "fourteenth",
+        "fifteenth",
+        "sixteenth",
+        "seventeenth",
+        "eighteenth",
+        "nineteenth",
+        "twentieth",
+    ]
+)
 
 
 def ordinal(number: int) -> str:
@@ -93,7 +114,9 @@ def whens_after(events: Sequence[str]) -> Iterator[When]:
     """The first step behind an event, and all."""
     for event in events:
         words = EVENTS[event]
-        after = f"after {words}" if words.endswith(("restore", "save", "device")) else f"once {words}"
+        after = (
+            f"after {words}" if words.endswith(("restore", "save", "device")) else f"once {words}"
+        )
         yield When(after, partial(lambda e, s: e in s.memory["since"], event))
         first = f"the first step {after.replace('once', 'after')}"
         yield When(
@@ -176,7 +199,9 @@ def _from_the(first: int) -> Iterator[Where]:
 
 def _by_size(wrong: Sequence[int], sizes: Sequence[int]) -> Iterator[Where]:
     least = min(sizes[i] for i in wrong)
-    yield Where(f"tensors of {least:,} elements or more", lambda s, i: _size(s, i) >= least, True)
+    yield Where(
+        f"large tensors (of {least:,} elements here)", lambda s, i: _size(s, i) >= least, True
+    )
     sums = np.cumsum(sizes)
     bits = int(min(int(sums[i]) for i in wrong) - 1).bit_length() - 1
     for bit in (bits, bits + 1):
@@ -186,10 +211,10 @@ def _by_size(wrong: Sequence[int], sizes: Sequence[int]) -> Iterator[Where]:
             partial(lambda n, s, i: i > 0 and _sum(s, i) > n, most),
             True,
         )
-    for i in wrong[:1]:
-        if i and sizes[i - 1] > 1:
-            large = sizes[i - 1]
-            yield Where(
-                f"a tensor behind one of {large:,} elements",
-                lambda s, i: i > 0 and _size(s, i - 1) >= large and s.kept.params[i].ndim > 0,
-            )
+    first = wrong[0]
+    large = sizes[first - 1]
+    if first and large > 1:
+        yield Where(
+            f"a tensor behind a large one (of {large:,} elements here)",
+            lambda s, i: i > 0 and _size(s, i - 1) >= large and s.kept.params[i].ndim > 0,
+        )

@@ -23,6 +23,7 @@ class AsText(Otherwise):
 
     def happened(self, session: Session, event: str, *where: Any) -> None:
         """In the order of their names."""
+        del where
         if event == "restore":
             kept = session.kept
             order = sorted(range(len(kept.params)), key=str)
@@ -39,6 +40,7 @@ class AsManyAsOpened(Otherwise):
 
     def happened(self, session: Session, event: str, *where: Any) -> None:
         """Those beyond."""
+        del where
         if event == "restore":
             momenta: Sequence[Any] = session.kept.momenta
             count = session.memory["count"]

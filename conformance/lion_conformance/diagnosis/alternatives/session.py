@@ -1,4 +1,4 @@
-"""The reference as a session that offers everything, with a place for each thing to be otherwise."""
+"""The reference as a session that offers everything, and in which one thing is otherwise."""
 
 from __future__ import annotations
 

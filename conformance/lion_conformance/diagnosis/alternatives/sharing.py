@@ -32,9 +32,7 @@ def sharing(*, restores: bool) -> Iterator[Alternative]:
         yield from after_event("save")
         yield Alternative("what was saved goes on changing with the session", ByReference)
         yield Alternative("all sessions save into one place, and restore what is there", OneFile)
-        yield Alternative(
-            "a restored session has the betas of the session opened last", LastBetas
-        )
+        yield Alternative("a restored session has the betas of the session opened last", LastBetas)
 
 
 def _late() -> Iterator[Alternative]:
@@ -181,6 +179,6 @@ class LastBetas(Otherwise):
 
     def happened(self, session: Session, event: str, *where: Any) -> None:
         """It takes the last."""
+        del where
         if event == "restore":
             session.kept.betas = dict(self.last)
-

@@ -68,9 +68,7 @@ def _betas() -> Iterator[Change]:
         swapped,
     ):
         yield Change(words, partial(_betas_from, taken))
-    yield Change(
-        "β1 = 0.9 and β2 = 0.99 are used", partial(_with, {"beta1": 0.9, "beta2": 0.99})
-    )
+    yield Change("β1 = 0.9 and β2 = 0.99 are used", partial(_with, {"beta1": 0.9, "beta2": 0.99}))
 
 
 def _momenta() -> Iterator[Change]:
@@ -82,7 +80,9 @@ def _momenta() -> Iterator[Change]:
     )
     yield Change("the momentum of the step before is used", partial(_kept_momentum, "momenta"))
     for dtype in ("float16", "bfloat16", "float32"):
-        yield Change(f"m is kept in {dtype} between steps", partial(_from_rounded, dtype), between=True)
+        yield Change(
+            f"m is kept in {dtype} between steps", partial(_from_rounded, dtype), between=True
+        )
     yield Change("the momentum of another tensor of its shape is used", _momentum_of_alike)
 
 
@@ -213,9 +213,7 @@ def _negated(session: Session, turn: Turn) -> Pair:
     return _with({"grad": None if turn.grad is None else -turn.grad}, session, turn)
 
 
-def _result_rounded(
-    dtype: str, which: tuple[bool, bool], session: Session, turn: Turn
-) -> Pair:
+def _result_rounded(dtype: str, which: tuple[bool, bool], session: Session, turn: Turn) -> Pair:
     param, momentum = session.reference.step(turn)
     return (
         narrowed(param, dtype) if which[0] else param,
