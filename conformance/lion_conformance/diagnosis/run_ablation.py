@@ -9,7 +9,8 @@ from typing import Final
 from lion_conformance.diagnosis.alternatives.places import EVENTS, ordinal
 from lion_conformance.diagnosis.alternatives.session import Otherwise, Reference, Session
 from lion_conformance.diagnosis.fresh_runs import twin
-from lion_conformance.diagnosis.run_inquiry import NAMES, Inquiry, Judged, differing
+from lion_conformance.diagnosis.judged_run import NAMES, Judged, differing
+from lion_conformance.diagnosis.run_inquiry import Inquiry
 from lion_conformance.diagnosis.unread import PLAINLY, WAYS, Way
 from lion_conformance.ports.protocol import PortError
 from lion_conformance.ports.state import State

@@ -11,30 +11,9 @@ import numpy as np
 
 from lion_conformance.diagnosis.alternatives.session import Session
 
-_UNITS: Final = tuple(
-    [
-        "zeroth",
-        "first",
-        "second",
-        "third",
-        "fourth",
-        "fifth",
-        "sixth",
-        "seventh",
-        "eighth",
-        "ninth",
-        "tenth",
-        "eleventh",
-        "twelfth",
-        "thirteenth",
-        "fourteenth",
-        "fifteenth",
-        "sixteenth",
-        "seventeenth",
-        "eighteenth",
-        "nineteenth",
-        "twentieth",
-    ]
+_UNITS: Final = (
+    "zeroth first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth "
+    "thirteenth fourteenth fifteenth sixteenth seventeenth eighteenth nineteenth twentieth"
 )
 
 
@@ -44,8 +23,9 @@ def ordinal(number: int) -> str:
     >>> ordinal(2), ordinal(10), ordinal(111), ordinal(128), ordinal(22)
     ('second', 'tenth', '111th', '128th', '22nd')
     """
-    if number < len(_UNITS):
-        return _UNITS[number]
+    words = _UNITS.split()
+    if number < len(words):
+        return words[number]
     ending = "th" if number // 10 % 10 == 1 else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
     return f"{number}{ending}"
 
