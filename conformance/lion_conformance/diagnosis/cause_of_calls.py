@@ -229,7 +229,7 @@ class _Calls:
     def _at_first(self, answers: Sequence[Pair]) -> Cause | None:
         """Wrong at the first calls of all, right by now."""
         got, again, right = self.failure.got, self.failure.again, self._right()
-        if got is None or not all(same(x, right) for x in answers):
+        if got is None or same(got, right) or not all(same(x, right) for x in answers):
             return None
         if again is None or same(again, right):
             first = "the first call" if self.case is self._first else "one call"
