@@ -8,7 +8,7 @@ from typing import Any
 
 from lion_conformance.cases.case import Case
 from lion_conformance.cases.feed import feed
-from lion_conformance.diagnosis.cause import named
+from lion_conformance.diagnosis.cause import named, named_at_once
 from lion_conformance.diagnosis.explain import explained
 from lion_conformance.ports.callable import from_callable
 from lion_conformance.ports.dtypes import Asked, Dtypes, asked_for, spelled
@@ -93,6 +93,7 @@ def verify(
             tallies[dtype].failure = failure
     results = [result_of(subject, dtype, tally) for dtype, tally in tallies.items()]
     if explain:
+        results = named_at_once(subject, results, tallies)
         results = explained(subject, results, **budget)
         results = named(subject, results, tallies)
     results = [with_refusals(result, subject.declared) for result in results]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 from typing import Final
@@ -14,7 +14,13 @@ from lion_conformance.cases.feed import fixed
 from lion_conformance.diagnosis import probes, special_values
 from lion_conformance.diagnosis.evidence import Evidence
 from lion_conformance.diagnosis.mistakes import plain
-from lion_conformance.diagnosis.mistakes.find import Mistaken, find_mistakes
+from lion_conformance.diagnosis.mistakes.base import likely_base
+from lion_conformance.diagnosis.mistakes.find import (
+    Mistaken,
+    canonical_mistakes,
+    mistakes_beside,
+    other_mistakes,
+)
 from lion_conformance.diagnosis.observation import Observation
 from lion_conformance.diagnosis.regions.find import find_region
 from lion_conformance.diagnosis.regions.rule import Region
@@ -23,7 +29,7 @@ from lion_conformance.ports.protocol import Port, PortError, Triple, run_once
 from lion_conformance.verdict.cause import Cause, Kind
 from lion_conformance.verdict.failure import Failure
 from lion_conformance.verdict.sentences import sentence
-from lion_ref import Semantics
+from lion_ref import CANONICAL, Semantics
 from lion_ref.arithmetic import Array, round_to
 
 EVERY: Final = 7
@@ -43,17 +49,57 @@ PROBES: Final = 4
 """Probes that are asked about a mistake."""
 
 
+def cause_at_once(port: Port, dtype: str, failure: Failure) -> Cause | None:
+    """The mistake that gives the bits of a port which is canonical otherwise."""
+    return _everywhere(port, _triples(port, dtype), failure, canonical_mistakes)
+
+
 def cause_of_step(port: Port, dtype: str, failure: Failure, base: Semantics) -> Cause | None:
     """The mistake that gives the port's bits, or where it is wrong; confirmed on other cases.
 
     base: the semantics of what is right, where a port is wrong in places alone.
     """
-    triples = [x for x in port.triples if x[0] == dtype]
-    everywhere = _everywhere(port, triples, failure)
-    return everywhere or _in_places(port, triples, failure, base)
+    triples = _triples(port, dtype)
+    return _everywhere(port, triples, failure, other_mistakes) or _in_places(
+        port, triples, failure, base
+    )
 
 
-def _everywhere(port: Port, triples: Sequence[Triple], failure: Failure) -> Cause | None:
+def cause_of_semantics(semantics: Semantics, dtype: str) -> Cause:
+    """What is wrong with a port whose semantics is another algorithm than Lion (SPEC C16)."""
+    words, clause = [], "C10"
+    if semantics.decay in ("unscaled", "coupled"):
+        words.append(_OTHER_DECAYS[semantics.decay])
+    elif semantics.decay == "factor" and semantics.decay_order == "step-first":
+        words.append(_OTHER_DECAYS["step-first"])
+    if semantics.scalars == "storage":
+        words.append(f"η, λ and β are rounded to {dtype}")
+        clause = clause if len(words) > 1 else "C4"
+    return Cause(
+        Kind.MISTAKE,
+        "; ".join(words) or semantics.describe(),
+        clause,
+        evidence=(f"it {sentence(semantics)}",),
+    )
+
+
+_OTHER_DECAYS: Final = {
+    "unscaled": "the decay is not scaled by η: λ·θ, not η·λ·θ",
+    "coupled": "the decay is coupled: λ·θ is added to the gradient",
+    "step-first": "the decay is of the moved θ: (θ - η·u)·(1-ηλ)",
+}
+
+
+def _triples(port: Port, dtype: str) -> list[Triple]:
+    return [x for x in port.triples if x[0] == dtype]
+
+
+Search = Callable[[Sequence[Evidence], Sequence[Triple]], Iterator[Mistaken]]
+
+
+def _everywhere(
+    port: Port, triples: Sequence[Triple], failure: Failure, mistakes: Search
+) -> Cause | None:
     """A mistake in every element, at least in some of the dtypes."""
     others: list[Evidence] = []
     for triple in dict.fromkeys(((failure.case.triple[0],) * 3, failure.case.triple)):
@@ -62,7 +108,7 @@ def _everywhere(port: Port, triples: Sequence[Triple], failure: Failure) -> Caus
         seen = list(_evidence(port, _questions(triple)))
         if failure.got is not None and failure.case.param.size and failure.case.triple == triple:
             seen.insert(0, Evidence.of(failure.case, failure.got))
-        for found in islice(find_mistakes(seen, [triple]), CANDIDATES):
+        for found in islice(mistakes(seen, [triple]), CANDIDATES):
             others = others or list(_evidence(port, _others(port, triples)))
             words = _where_it_fits(found, others, triple)
             if words is not None:
@@ -98,6 +144,9 @@ def _in_places(
     """Where the port is wrong, and what it does there."""
     if failure.got is None or not failure.case.param.size:
         return None
+    if base == CANONICAL:
+        alike = (failure.case.triple[0],) * 3
+        base = likely_base(port, alike if alike in triples else failure.case.triple)
 
     def wrong(case: Case, got: tuple[Array, Array]) -> Observation:
         return Observation.of(case, got, base)
@@ -138,7 +187,7 @@ def _what_happens(port: Port, failure: Failure, region: Region, base: Semantics)
             seen.append(Evidence.of(case, got, at_fault))
         if holds.any():
             inside.append(Evidence.of(case, got, holds))
-    for found in islice(find_mistakes(seen, [triple], base), CANDIDATES) if seen else ():
+    for found in islice(mistakes_beside(seen, [triple], base), CANDIDATES) if seen else ():
         shares = [found.share(x) for x in inside]
         if np.mean(shares) > INSIDE:
             return found

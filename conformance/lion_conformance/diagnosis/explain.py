@@ -51,7 +51,7 @@ def explained(
     `bit-exact as` it (SPEC C29).
     """
     results = [_known(port, r) for r in results]
-    judged = [r for r in results if r.verdict is not Verdict.NOT_TAKEN]
+    judged = [r for r in results if r.verdict is not Verdict.NOT_TAKEN and r.cause is None]
     refusals = [refusal for r in judged for refusal in r.refusals]
     unexplained = [r for r in judged if not r.sentence]
     differ = [r.dtype for r in unexplained if r.verdict in (Verdict.ACCEPTED, Verdict.REJECTED)]
@@ -74,7 +74,8 @@ def _only_in_a_run(result: DtypeResult) -> bool:
 
 def _known(port: Port, result: DtypeResult) -> DtypeResult:
     """The result; with its sentence where no search is needed for that."""
-    if not _only_in_a_run(result) or not {*result.reasons} <= {Reason.OUTSIDE.value}:
+    known = result.cause is not None or not {*result.reasons} <= {Reason.OUTSIDE.value}
+    if not _only_in_a_run(result) or known:
         return result
     return _in_a_run(result, sentence(port.declared or lion_ref.CANONICAL))
 

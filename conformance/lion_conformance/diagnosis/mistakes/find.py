@@ -97,19 +97,23 @@ class Mistaken:
         return float(close.mean())
 
 
-def find_mistakes(
-    seen: Sequence[Evidence], triples: Sequence[Triple], base: Semantics | None = None
-) -> Iterator[Mistaken]:
-    """The fewest alterations that give all bits seen, then others that do; none if none is needed.
+def canonical_mistakes(seen: Sequence[Evidence], triples: Sequence[Triple]) -> Iterator[Mistaken]:
+    """The fewest alterations of the canonical update that give all bits seen, then others."""
+    return _Composition(seen, triples, [CANONICAL]).found()
 
-    base: the Semantics of the rest, if it is known; else it is looked for. Where no Semantics gives
-    the bits with one, it is enough that the canonical one comes near.
-    """
-    canonical = [base or CANONICAL]
-    yield from _Composition(seen, triples, canonical).found()
-    if base is None:
-        yield from _Composition(seen, triples, None).found()
-    yield from _Composition(seen, triples, canonical, exact=False).found()
+
+def other_mistakes(seen: Sequence[Evidence], triples: Sequence[Triple]) -> Iterator[Mistaken]:
+    """As that, beside any Semantics; then those with which the canonical update comes near."""
+    yield from _Composition(seen, triples, None).found()
+    yield from _Composition(seen, triples, [CANONICAL], exact=False).found()
+
+
+def mistakes_beside(
+    seen: Sequence[Evidence], triples: Sequence[Triple], base: Semantics
+) -> Iterator[Mistaken]:
+    """As that, beside one Semantics, which is known."""
+    yield from _Composition(seen, triples, [base]).found()
+    yield from _Composition(seen, triples, [base], exact=False).found()
 
 
 class _Exhausted(Exception):
