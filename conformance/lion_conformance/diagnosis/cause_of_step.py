@@ -45,6 +45,9 @@ INSIDE: Final = 0.95
 """The share of a region's elements that what is said to happen there has to give: at the very edge
 of a rule about numbers others may be right."""
 
+NEARLY: Final = 0.99
+"""The share of elements that a mistake has to give in dtypes beside those in which it gives all."""
+
 PROBES: Final = 4
 """Probes that are asked about a mistake."""
 
@@ -124,16 +127,18 @@ def _where_it_fits(found: Mistaken, others: Sequence[Evidence], triple: Triple) 
     usual = [x for x in others if ordinary(x.case)]
     if not found.exact:  # which says too little of dtypes that are coarser
         return "" if all(found.fits(x) for x in usual if x.case.triple == triple) else None
-    fits = [x.case.triple for x in usual if found.fits(x)]
-    fails = {x.case.triple for x in usual} - set(fits) | {
-        x.case.triple for x in usual if not found.fits(x)
-    }
+    shares: dict[Triple, list[float]] = {}
+    for evidence in usual:
+        shares.setdefault(evidence.case.triple, []).append(found.share(evidence))
+    if min(shares.pop(triple, [1.0])) < 1:
+        return None
+    fails = [x for x, found_there in shares.items() if np.mean(found_there) < NEARLY]
     if not fails:
         return ""
-    for names, symbols in (((1,), ("m",)), ((2,), ("g",)), ((1, 2), ("m", "g"))):
+    for names in ((1,), (2,), (1, 2)):
         told = [triple[i] for i in names]
-        if fits and all([x[i] for i in names] != told for x in fails):
-            dtypes = " and ".join(f"{s} is {d}" for s, d in zip(symbols, told, strict=True))
+        if all([x[i] for i in names] != told for x in fails):
+            dtypes = " and ".join(f"{'θmg'[i]} is {triple[i]}" for i in names)
             return f" where {dtypes}"
     return None
 

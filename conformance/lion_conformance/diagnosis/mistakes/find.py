@@ -34,6 +34,8 @@ Alterations = tuple[Alteration, ...]
 PLAUSIBLE: Final = 0.75
 """The share of elements in which an alteration comes near, before it is tried for its bits."""
 
+UNCHANGED: Final = {"θ is not updated: θ' = θ", "the momentum is not updated: m' = m"}
+
 KEPT: Final = 24
 """Survivors of a stage that are composed with the next, the simplest: where m' is not updated at
 all, no Semantics is told from another."""
@@ -71,8 +73,8 @@ class Mistaken:
     @property
     def words(self) -> str:
         """What is wrong."""
-        said = [x.said_of(parts) for x, parts in self.alterations]
-        return "; ".join(dict.fromkeys(said))
+        said = dict.fromkeys(x.said_of(parts) for x, parts in self.alterations)
+        return "nothing is updated" if set(said) == UNCHANGED else "; ".join(said)
 
     @property
     def clause(self) -> str:
