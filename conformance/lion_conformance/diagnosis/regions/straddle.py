@@ -73,10 +73,14 @@ class Edge:
         return options[0] if options else self.wrong
 
     def is_unclear(self, kind: Kind) -> bool:
-        """Whether a scalar's edge may lie anywhere in a wide interval."""
+        """Whether the edge of a number may lie anywhere in a wide interval."""
         low, high = sorted(abs(x) for x in self.ends)
-        near_one = NEAR_ONE < low < 1 and self.bound(kind)[2]
-        return kind is Kind.SCALAR and low > 0 and (high > UNCLEAR * low or near_one)
+        if kind not in (Kind.SCALAR, Kind.NUMBER) or low == 0 or np.isinf(high):
+            return False
+        if kind is Kind.NUMBER and low == int(low) and high - low <= 1:
+            return False  # of whole numbers
+        near_one = NEAR_ONE < low < 1 and kind is Kind.SCALAR and self.bound(kind)[2]
+        return high > UNCLEAR * low or self.wrong * self.right < 0 or near_one
 
     def bound(self, kind: Kind) -> tuple[float, bool, bool]:
         """The number that is said, whether it is inside, whether it is vague."""
