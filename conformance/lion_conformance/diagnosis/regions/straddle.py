@@ -16,7 +16,7 @@ from lion_conformance.diagnosis.regions.designs import (
     of_periods,
     of_places,
 )
-from lion_conformance.diagnosis.regions.numbers import round_between
+from lion_conformance.diagnosis.regions.numbers import round_between, spelled
 from lion_conformance.diagnosis.regions.pool import Pool
 from lion_conformance.diagnosis.regions.rule import Bounds, Feature, Kind, Predicate, testable
 from lion_conformance.diagnosis.regions.setup import Setup
@@ -26,6 +26,8 @@ from lion_ref.arithmetic import Array
 ZOOMS: Final = 8
 SMALLEST: Final = {Kind.SCALAR: 1e-300, Kind.NUMBER: 1e-44}
 """Next to 0 in binary64, or in the dtype of an element."""
+SHORT: Final = 7
+"""Of how many signs a number is at most that is no round one: 65,504."""
 COARSE: Final = 2.0**-6
 """Neighbours in the narrowest dtype lie no further apart."""
 NEAR_ONE: Final = 0.999
@@ -95,6 +97,8 @@ class Edge:
         near = kind is Kind.NUMBER and gap <= COARSE * max(abs(self.wrong), abs(self.right))
         near |= gap <= max(testable(self.wrong), testable(self.right))
         near |= self.right == 0 and abs(self.wrong) < SMALLEST[kind]
+        if near and not round_numbers and kind is Kind.NUMBER:
+            round_numbers = [x for x in (self.right, self.wrong) if len(spelled(x)) <= SHORT]
         if not round_numbers or not near:
             return self.wrong, True, gap > 0 and self.wrong != int(self.wrong)
         number = round_numbers[0]
