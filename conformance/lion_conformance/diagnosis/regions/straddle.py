@@ -8,6 +8,7 @@ from typing import Final
 
 import numpy as np
 
+from lion_conformance.diagnosis.regions.bounds import Bounds
 from lion_conformance.diagnosis.regions.candidates import inside_of
 from lion_conformance.diagnosis.regions.designs import (
     can_vary,
@@ -18,7 +19,7 @@ from lion_conformance.diagnosis.regions.designs import (
 )
 from lion_conformance.diagnosis.regions.numbers import round_between, spelled
 from lion_conformance.diagnosis.regions.pool import Pool
-from lion_conformance.diagnosis.regions.rule import Bounds, Feature, Kind, Predicate, testable
+from lion_conformance.diagnosis.regions.rule import Feature, Kind, Predicate, testable
 from lion_conformance.diagnosis.regions.setup import Setup
 from lion_conformance.diagnosis.regions.table import Table
 from lion_ref.arithmetic import Array
