@@ -16,7 +16,8 @@ from typing import Final
 import numpy as np
 
 from lion_conformance.diagnosis.regions import of_cases, of_places, of_values
-from lion_conformance.diagnosis.regions.rule import Bounds, Feature, Kind, Predicate
+from lion_conformance.diagnosis.regions.bounds import Bounds
+from lion_conformance.diagnosis.regions.rule import Feature, Kind, Predicate
 from lion_conformance.diagnosis.regions.table import ARRAYS, Table, rows
 from lion_ref.arithmetic import Array, Mask
 

@@ -106,15 +106,7 @@ def can_vary(feature: Feature) -> bool:
 def _legal(setup: Setup, name: str, value: float, seed: int) -> Case | None:
     if not np.isfinite(value) or value < 0 or (name.startswith("beta") and value >= 1):
         return None
-    setup = setup.fine().with_scalar(name, float(value))
-    if name != "beta1" or setup.values[1:] != ("unit", "unit"):
-        return setup.case(seed)
-    rng = np.random.default_rng(seed)
-    theta, m, g = setup.numbers(rng)
-    sizes = np.minimum(10.0 ** -rng.uniform(0.3, 7, m.size), (1 - value) / 2)
-    beta = np.abs(value + rng.choice([-1, 1], m.size) * sizes)
-    cancelling = -beta / (1 - beta) * np.asarray(m, np.float64)
-    return setup.filled((theta, m, np.where(rng.random(m.size) < 0.5, cancelling, g)))
+    return setup.with_scalar(name, float(value)).fine().case(seed)
 
 
 def beside(setup: Setup, predicates: Iterable[Predicate]) -> Iterator[Case]:

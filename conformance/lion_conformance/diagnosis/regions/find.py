@@ -139,10 +139,13 @@ def _search(pool: Pool, setup: Setup, triples: Sequence[Triple]) -> Region | Non
 def _proposed(pool: Pool) -> Iterator[tuple[Predicate, ...]]:
     """Rules of elements before those of whole cases, few predicates before many."""
     scattered = pool.share() > SCATTERED
+    pool.signs_too = False
     for count, slack, among, coincidence in ORDER:
         if scattered or not coincidence:
             pool.whole = coincidence
             yield from candidates(*pool.split(), among=among, count=count, slack=slack)
+    pool.whole, pool.signs_too = False, True
+    yield from candidates(*pool.split(), among=Among.ALL, count=1, slack=SLACK)
 
 
 def _stands(pool: Pool, setup: Setup, triples: Sequence[Triple], region: Region) -> bool:

@@ -10,7 +10,7 @@ import numpy as np
 
 from lion_conformance.cases.case import Case
 from lion_conformance.diagnosis.observation import Observation
-from lion_conformance.diagnosis.regions.showing import Alike, alike, could_show, shows
+from lion_conformance.diagnosis.regions.showing import SIGNS, Alike, alike, could_show, shows
 from lion_conformance.diagnosis.regions.table import Table, joined, rows, table_of
 from lion_conformance.ports.protocol import Port, PortError, run_once
 from lion_ref.arithmetic import Array, Mask
@@ -35,6 +35,8 @@ class Pool:
     calls: int = 0
     whole: bool = False
     """Whether what is right beside something wrong counts as coincidence."""
+    signs_too: bool = False
+    """Whether right bits count too where a sign that is taken of something else would not show."""
     _tables: list[Table] = field(default_factory=list)
     _whole: Table | None = None
     _alike: Alike = ()
@@ -93,7 +95,10 @@ class Pool:
 
     def _split(self, table: Table) -> tuple[Table, Table]:
         wrong = table["wrong θ'"] | table["wrong m'"]
-        right = ~wrong & could_show(table, self._alike)
+        like = self._alike
+        if self.signs_too:
+            like = tuple(tuple(x for x in names if x not in SIGNS) for names in like)
+        right = ~wrong & could_show(table, like)
         if self.whole:
             cases, counts = np.unique(table["case"][right], return_counts=True)
             few = cases[counts < ENOUGH]

@@ -10,7 +10,9 @@ from typing import Final
 import numpy as np
 
 from lion_conformance.cases.case import Case
+from lion_conformance.diagnosis.regions.bounds import UNBOUNDED, Bounds
 from lion_conformance.diagnosis.regions.table import Table, table_of
+from lion_conformance.diagnosis.regions.wording import compared
 from lion_ref.arithmetic import Array, Mask
 
 TESTABLE: Final = 1e-5
@@ -34,27 +36,6 @@ class Kind(Enum):
     SCALAR = "a binary64 number of a case"
     SIZE = "a whole number of a case"
     PLACE = "a whole number of each element"
-
-
-@dataclass(frozen=True, slots=True)
-class Bounds:
-    """Between what a feature lies; an edge that is left out is None."""
-
-    low: float | None = None
-    high: float | None = None
-    low_in: bool = True
-    high_in: bool = True
-    vague: tuple[bool, bool] = (False, False)
-    """Of either edge: whether the number is not the edge, but lies near."""
-
-    def hold(self, values: Array) -> Mask:
-        """Where the values lie between them; a NaN never does."""
-        inside = ~np.isnan(values) if values.dtype.kind == "f" else np.ones(values.shape, bool)
-        if self.low is not None:
-            inside &= (values >= self.low) if self.low_in else (values > self.low)
-        if self.high is not None:
-            inside &= (values <= self.high) if self.high_in else (values < self.high)
-        return inside
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +65,7 @@ class Predicate:
     """A feature, and where the port is wrong in it."""
 
     feature: Feature
-    bounds: Bounds = Bounds()
+    bounds: Bounds = UNBOUNDED
 
     def holds(self, table: Table) -> Mask:
         """For which rows."""
@@ -119,8 +100,6 @@ class Predicate:
     @property
     def formula(self) -> str:
         """In symbols."""
-        from lion_conformance.diagnosis.regions.wording import compared
-
         return self.feature.symbol if self.is_truth else compared(self.feature.symbol, self.bounds)
 
 

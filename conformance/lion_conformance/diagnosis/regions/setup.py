@@ -21,6 +21,7 @@ from lion_ref.arithmetic import Array, Mask, round_to
 
 PLAIN: Final = ("plain", "plain", "plain")
 UNIT: Final = ("unit", "unit", "unit")
+FINE: Final = ("fine", "unit", "unit")
 SHORT: Final = (97,)
 SCALARS: Final = ("lr", "beta1", "beta2", "weight_decay")
 
@@ -35,7 +36,7 @@ class Setup:
     scalars: tuple[float, ...] = ORDINARY
     values: tuple[str, ...] = UNIT
     """Of θ, m and g each: "unit" for random numbers of unit size, "fine" if half of them
-    are smaller, so that they show small changes, "wrong" for those of elements
+    are smaller, "wrong" for those of elements
     that were wrong, "given" for the array as it was."""
     source: Case | None = None
     wrong: tuple[int, ...] = ()
@@ -47,7 +48,16 @@ class Setup:
     def numbers(self, rng: np.random.Generator) -> tuple[Array, ...]:
         """Flat arrays θ, m and g of the setup's dtypes."""
         size = int(np.prod(self.shape))
-        return tuple(self._numbers(rng, place, size) for place in range(3))
+        theta, m, g = (self._numbers(rng, place, size) for place in range(3))
+        return theta, m, self._cancelling(rng, m, g) if self.values == FINE else g
+
+    def _cancelling(self, rng: np.random.Generator, m: Array, g: Array) -> Array:
+        """Half of g such that c would be 0 under a β1 that is near its own, or not so near."""
+        beta1 = self.scalars[1]
+        apart = np.minimum(10.0 ** -rng.uniform(0.3, 7, m.size), (1 - beta1) / 2)
+        beta = np.abs(beta1 + rng.choice([-1, 1], m.size) * apart)
+        opposite = round_to(-beta / (1 - beta) * np.asarray(m, np.float64), g.dtype)
+        return np.where(rng.random(m.size) < 1 / 2, opposite, g)
 
     def filled(self, arrays: tuple[Array, ...]) -> Case:
         """The case with these flat arrays, laid in memory as the setup says."""
@@ -66,10 +76,8 @@ class Setup:
         return replace(self, scalars=(*self.scalars[:place], value, *self.scalars[place + 1 :]))
 
     def fine(self) -> Setup:
-        """The same with small θ too, where a small step shows."""
-        if self.values[0] != "unit":
-            return self
-        return replace(self, values=("fine", *self.values[1:]))
+        """The same with numbers in which small changes show, if they are of unit size."""
+        return replace(self, values=FINE) if self.values == UNIT else self
 
     def _numbers(self, rng: np.random.Generator, place: int, size: int) -> Array:
         kind, dtype = self.values[place], STORAGE_DTYPES[self.triple[place]]
@@ -113,6 +121,7 @@ def _simplifications(ordinary: Setup) -> Iterator[Callable[[Setup], Setup]]:
     yield lambda x: replace(x, shape=ordinary.shape)
     yield lambda x: replace(x, shape=(int(np.prod(x.shape)),))
     yield lambda x: replace(x, values=ordinary.values)
+    yield lambda x: x if x.values == ordinary.values else replace(x, values=FINE)
     for field, count in (("scalars", 4), ("layouts", 3), ("values", 3)):
         whole = getattr(ordinary, field)
         yield partial(_with, field=field, value=whole)

@@ -34,6 +34,7 @@ PARAM: Final = (
     "sign by β2",
     "θ is 0",
 )
+SIGNS: Final = ("sign of g", "sign of m", "sign by β2")
 MOMENTUM: Final = ("m kept", "m' is 0", "m' is g", "another β2", "no m", "no g")
 
 

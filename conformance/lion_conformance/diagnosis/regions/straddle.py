@@ -8,6 +8,7 @@ from typing import Final
 
 import numpy as np
 
+from lion_conformance.diagnosis.regions.bounds import Bounds
 from lion_conformance.diagnosis.regions.candidates import inside_of
 from lion_conformance.diagnosis.regions.designs import (
     can_vary,
@@ -16,9 +17,9 @@ from lion_conformance.diagnosis.regions.designs import (
     of_periods,
     of_places,
 )
-from lion_conformance.diagnosis.regions.numbers import round_between
+from lion_conformance.diagnosis.regions.numbers import round_between, spelled
 from lion_conformance.diagnosis.regions.pool import Pool
-from lion_conformance.diagnosis.regions.rule import Bounds, Feature, Kind, Predicate, testable
+from lion_conformance.diagnosis.regions.rule import Feature, Kind, Predicate, testable
 from lion_conformance.diagnosis.regions.setup import Setup
 from lion_conformance.diagnosis.regions.table import Table
 from lion_ref.arithmetic import Array
@@ -26,6 +27,8 @@ from lion_ref.arithmetic import Array
 ZOOMS: Final = 8
 SMALLEST: Final = {Kind.SCALAR: 1e-300, Kind.NUMBER: 1e-44}
 """Next to 0 in binary64, or in the dtype of an element."""
+SHORT: Final = 7
+"""Of how many signs a number is at most that is no round one: 65,504."""
 COARSE: Final = 2.0**-6
 """Neighbours in the narrowest dtype lie no further apart."""
 NEAR_ONE: Final = 0.999
@@ -73,10 +76,14 @@ class Edge:
         return options[0] if options else self.wrong
 
     def is_unclear(self, kind: Kind) -> bool:
-        """Whether a scalar's edge may lie anywhere in a wide interval."""
+        """Whether the edge of a number may lie anywhere in a wide interval."""
         low, high = sorted(abs(x) for x in self.ends)
-        near_one = NEAR_ONE < low < 1 and self.bound(kind)[2]
-        return kind is Kind.SCALAR and low > 0 and (high > UNCLEAR * low or near_one)
+        if kind not in (Kind.SCALAR, Kind.NUMBER) or low == 0 or np.isinf(high):
+            return False
+        if kind is Kind.NUMBER and low == int(low) and high - low <= 1:
+            return False  # of whole numbers
+        near_one = NEAR_ONE < low < 1 and kind is Kind.SCALAR and self.bound(kind)[2]
+        return high > UNCLEAR * low or self.wrong * self.right < 0 or near_one
 
     def bound(self, kind: Kind) -> tuple[float, bool, bool]:
         """The number that is said, whether it is inside, whether it is vague."""
@@ -91,6 +98,8 @@ class Edge:
         near = kind is Kind.NUMBER and gap <= COARSE * max(abs(self.wrong), abs(self.right))
         near |= gap <= max(testable(self.wrong), testable(self.right))
         near |= self.right == 0 and abs(self.wrong) < SMALLEST[kind]
+        if near and not round_numbers and kind is Kind.NUMBER:
+            round_numbers = [x for x in (self.right, self.wrong) if len(spelled(x)) <= SHORT]
         if not round_numbers or not near:
             return self.wrong, True, gap > 0 and self.wrong != int(self.wrong)
         number = round_numbers[0]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from lion_conformance.diagnosis.regions.bounds import Bounds
 from lion_conformance.diagnosis.regions.numbers import ordinal, spelled
-from lion_conformance.diagnosis.regions.rule import Bounds
 
 Words = Callable[[Bounds], str]
 
