@@ -28,16 +28,13 @@ def without_which(inquiry: Inquiry) -> tuple[str, str] | None:
     if failed.at is None:
         return _unread(inquiry)
     event = failed.run.events[failed.at]
+    if failed.at < len(inquiry.run.events) - 1:  # not yet where it is rejected
+        return _unread(inquiry)  # what earlier runs have left may be why it is wrong here, alone
     if isinstance(event, Refuse):
         told = inquiry.judged(twin(failed.run, 0))
         same = told.at is not None and isinstance(told.run.events[told.at], Refuse)
         return ("a refused step changes the state", "C14") if same else None
-    return (
-        _after_an_event(inquiry)
-        or _by_an_event(inquiry, event)
-        or _from_a_step(inquiry)
-        or _unread(inquiry)  # what earlier runs have left may be why it is wrong alone, here
-    )
+    return _after_an_event(inquiry) or _by_an_event(inquiry, event) or _from_a_step(inquiry)
 
 
 def _by_an_event(inquiry: Inquiry, event: Event) -> tuple[str, str] | None:

@@ -11,7 +11,6 @@ from lion_conformance import Port, from_callable, verify
 from lion_conformance.diagnosis.alternatives.alternative import in_steps
 from lion_conformance.diagnosis.alternatives.places import at_step, from_step
 from lion_conformance.diagnosis.alternatives.steps import changes
-from lion_conformance.diagnosis.cause import cause_of
 from lion_conformance.diagnosis.cause_of_run import cause_of_first_step, cause_of_run
 from lion_conformance.diagnosis.run_inquiry import Inquiry
 from lion_conformance.runs.fixed import whole_runs
@@ -20,7 +19,7 @@ from lion_conformance.verdict.failure import Failure, RunFailure
 from lion_ref import CANONICAL
 from tests.lion_conformance.diagnosis.wrong_runs import OTHERS
 from tests.lion_conformance.mutants.catalogue import load
-from tests.lion_conformance.mutants.causes import cause, rejected
+from tests.lion_conformance.mutants.causes import cause, cause_of, rejected
 from tests.lion_conformance.mutants.sessions import right_session
 from tests.lion_conformance.runs import rich
 

@@ -11,7 +11,9 @@ from collections.abc import Iterator
 from typing import Final
 
 from lion_conformance import Port
-from lion_conformance.diagnosis.cause import cause_of
+from lion_conformance.diagnosis.cause_of_calls import cause_of_calls
+from lion_conformance.diagnosis.cause_of_contract import cause_of_contract
+from lion_conformance.diagnosis.cause_of_run import cause_of_first_step, cause_of_run
 from lion_conformance.ports.dtypes import asked_for
 from lion_conformance.runs.all import judge_runs
 from lion_conformance.verdict.cause import Cause
@@ -35,11 +37,28 @@ def rejected(port: Port, dtype: str) -> Failure | RunFailure | None:  # type: ig
     return judge_dtype(asked, dtype, max_examples=EXAMPLES, seed=0).failure
 
 
+def cause_of(
+    port: Port,
+    dtype: str,
+    failure: Failure | RunFailure | None,  # type: ignore[type-arg]
+) -> Cause | None:
+    """What is said of runs, of calls and of contracts; of a step that is always wrong nothing."""
+    if failure is None:
+        return None
+    if isinstance(failure, RunFailure):
+        return cause_of_run(port, dtype, failure)
+    return (
+        cause_of_contract(failure)
+        or cause_of_calls(port, failure)
+        or cause_of_first_step(port, failure)
+    )
+
+
 def cause(mutant: Mutant) -> Cause | None:
     """What a wrong port is said to be."""
     port = mutant.port()
     failure = rejected(port, mutant.dtype)
-    return None if failure is None else cause_of(port, mutant.dtype, failure)
+    return cause_of(port, mutant.dtype, failure)
 
 
 def lines(wanted: list[str]) -> Iterator[str]:
@@ -49,7 +68,7 @@ def lines(wanted: list[str]) -> Iterator[str]:
             port = mutant.port()
             failure = rejected(port, mutant.dtype)
             begin = time.perf_counter()
-            found = None if failure is None else cause_of(port, mutant.dtype, failure)
+            found = cause_of(port, mutant.dtype, failure)
             seconds = time.perf_counter() - begin
             said = found.line() if found else "–" if failure else "not rejected"
             yield f"{mutant.name} | {mutant.wrong} | {said} | {seconds:.2f}"
