@@ -88,7 +88,7 @@ def step(
 
 
 class Operations(NamedTuple):
-    """The result of each operation of SPEC C5, in the compute dtype: θ' and m' are not stored yet."""
+    """Each result of SPEC C5 in the compute dtype, θ' and m' before they are stored."""
 
     a: Array
     b: Array

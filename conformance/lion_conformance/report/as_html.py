@@ -7,21 +7,23 @@ from html import escape
 
 from lion_conformance.report.cell import matrix_cell, parts
 from lion_conformance.report.findings import Findings
-from lion_conformance.report.opening import opening
+from lion_conformance.report.opening import example, verdicts, with_capital
 from lion_conformance.report.reproduction import SHOWN, reproduction
 from lion_conformance.report.style import SHEET
-from lion_conformance.report.table import COLUMNS, HEADS, notes, row, totals
+from lion_conformance.report.table import COLUMNS, HEADS, facts, general, row, totals
 from lion_conformance.report.told import port_name
 from lion_conformance.verdict.verdict import Verdict
 
 
 def render(reports: Sequence[Findings]) -> str:
     """The whole page."""
-    listed = "".join(f"<li>{escape(note)}</li>" for note in notes(reports))
     first = reports[0] if len(reports) == 1 else None
+    alone = first is not None
     title = "Lion conformance" if first is None else port_name(first)
-    matrix = _matrix(reports) if first is None else ""
-    ports = "\n".join(_port(number, x) for number, x in enumerate(reports) if not x.not_run)
+    matrix = "" if alone else _matrix(reports)
+    ports = "\n".join(
+        _port(number, x, alone=alone) for number, x in enumerate(reports) if not x.not_run
+    )
     return f"""<!doctype html>
 <html lang="en">
 <head>
@@ -38,9 +40,6 @@ def render(reports: Sequence[Findings]) -> str:
 lion_ref.</p>
 {matrix}
 {ports}
-<h2>What was judged</h2>
-<p>{escape(totals(reports))}.</p>
-{f"<ul>{listed}</ul>" if listed else ""}
 <details><summary>Environment</summary><dl>{_environment(reports)}</dl></details>
 </main>
 </body>
@@ -50,6 +49,8 @@ lion_ref.</p>
 
 def _matrix(reports: Sequence[Findings]) -> str:
     header = "".join(f'<th scope="col">{escape(name)}</th>' for name in COLUMNS)
+    unrun = (f"{port_name(x)}: not run: {x.not_run}" for x in reports if x.not_run)
+    listed = "".join(f"<li>{escape(text)}</li>" for text in (*unrun, *general(reports)))
     body = "\n".join(_row(number, report) for number, report in enumerate(reports))
     return f"""<div class="scroll" role="region" aria-label="Verdicts" tabindex="0">
 <table class="matrix">
@@ -59,7 +60,9 @@ training run.</caption>
 <tbody>
 {body}
 </tbody>
-</table></div>"""
+</table></div>
+<p>{escape(with_capital(totals(reports)))}</p>
+{f"<ul>{listed}</ul>" if listed else ""}"""
 
 
 def _summary(reports: Sequence[Findings]) -> str:
@@ -89,15 +92,19 @@ def _of_one(report: Findings) -> str:
     return "Accepted: it computes Lion, with roundings of its own."
 
 
-def _port(number: int, report: Findings) -> str:
+def _port(number: int, report: Findings, *, alone: bool) -> str:
     """What is wrong, one counterexample, how to reproduce it; then everything, folded."""
-    title = escape(port_name(report))
     declared = report.declared
     said = "declares nothing" if declared is None else f"declares “{declared.describe()}”"
+    listed = "".join(f"<li>{escape(text)}</li>" for text in facts(report))
+    unseen = ' class="unseen"' if alone else ""  # the page's title says it already
     return (
-        f"<section><h2>{title}</h2>{opening(report)}{_reproduction(report)}"
-        f'<h3>In full</h3><p class="soft">The port {escape(said)}.</p>{parts(number, report)}'
-        "</section>"
+        f"<section><h2{unseen}>{escape(port_name(report))}</h2>"
+        f'{verdicts(report)}<div class="sides">{example(report)}<div>{_reproduction(report)}'
+        f"<h3>What was judged</h3><p>{escape(with_capital(totals([report])))}</p>"
+        + (f"<ul>{listed}</ul>" if listed else "")
+        + f'</div></div><h3>In full</h3><p class="soft">The port {escape(said)}.</p>'
+        f"{parts(number, report)}</section>"
     )
 
 

@@ -75,9 +75,9 @@ def _lines(reports: Sequence[Findings]) -> Iterator[_Line]:
     several = len(reports) > 1
     for report in reports:
         told = [x for x in said(report) if x.verdict is not Verdict.NOT_TAKEN]
-        yield from _of_port(
-            report, [x for x in told if not (several and _in_the_matrix(report, x))]
-        )
+        if several:
+            told = [x for x in told if not _in_the_matrix(report, x)]
+        yield from _of_port(report, told)
     yield from (_Line(note, "  ") for note in notes(reports))
     yield _Line()
     yield _Line(f"{totals(reports)}.")
@@ -123,6 +123,7 @@ def show(reports: Sequence[Findings]) -> None:
             from rich.console import Console
             from rich.markup import escape
             from rich.table import Table
+            from rich.text import Text
         except ModuleNotFoundError:
             pass
         else:
@@ -141,13 +142,7 @@ def show(reports: Sequence[Findings]) -> None:
                 console.print(grid)
             for line in _lines(reports):
                 for text in line.wrapped(_width()):
-                    console.print(
-                        text,
-                        style=line.style or None,
-                        markup=False,
-                        highlight=False,
-                        soft_wrap=True,
-                    )
+                    console.print(Text(text, style=line.style), soft_wrap=True)
             return
     print(render(reports))
 

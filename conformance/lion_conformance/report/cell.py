@@ -31,7 +31,7 @@ def parts(number: int, report: Findings) -> str:
     """All that is known of one port: a folded part for each dtype, and for the recorded run."""
     found = [_dtype(number, report, result) for result in report.results]
     if report.tape is not None:
-        found.append(_tape(number, report, report.tape))
+        found.append(_tape(number, report.tape))
     return "".join(found)
 
 
@@ -80,7 +80,7 @@ def _listed(lines: list[str] | tuple[str, ...]) -> str:
     return f"<ul>{items}</ul>" if items else ""
 
 
-def _tape(number: int, report: Findings, found: TapeResult) -> str:
+def _tape(number: int, found: TapeResult) -> str:
     body = f"<p>{found.elements:,} elements in {found.steps} steps of a recorded training run.</p>"
     if found.why:
         body += f"<p>{escape(with_capital(found.why))}</p>"

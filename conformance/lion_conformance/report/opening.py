@@ -11,14 +11,18 @@ from lion_conformance.report.style import CLASSES, MARKS
 from lion_conformance.report.told import Said, said, shown_first
 
 
-def opening(report: Findings) -> str:
-    """A block for each verdict, then the counterexample that is shown before any other."""
-    blocks = "".join(_verdict(one) for one in said(report))
+def verdicts(report: Findings) -> str:
+    """A block for each verdict and its reason."""
+    return "".join(_verdict(one) for one in said(report))
+
+
+def example(report: Findings) -> str:
+    """The counterexample that is shown before any other, if there is one."""
     first = shown_first(report)
     if first is None:
-        return blocks
+        return ""
     dtype, found = first
-    return f"{blocks}<h3>One counterexample, in {escape(dtype)}</h3>{counterexample(found)}"
+    return f"<div><h3>One counterexample, in {escape(dtype)}</h3>{counterexample(found)}</div>"
 
 
 def _verdict(one: Said) -> str:

@@ -88,7 +88,7 @@ def what_it_did(found: Counterexample) -> tuple[str, ...]:
     ...     return param + (param - down), kept
     >>> report = lion_conformance.verify(ascends, dtypes=["float32"], max_examples=1, explain=False)
     >>> what_it_did(report.counterexample)
-    ("θ' is what u = +1 gives, u is -1", "m' is the reference's")
+    ("θ' is what u = +1 gives; the reference's u is -1", "m' is the reference's")
     """
     case = _element(found)
     if case is None:
@@ -110,7 +110,7 @@ def _of_param(found: Counterexample, case: Case, u: float, param: Array) -> Iter
     given = {name: _with_sign(case, sign) for name, sign in SIGNS.items()}
     giving = [name for name, result in given.items() if _same(result, got)]
     if giving:
-        yield f"θ' is what u = {' or '.join(giving)} gives, u is {_name(u)}"
+        yield f"θ' is what u = {' or '.join(giving)} gives; the reference's u is {_name(u)}"
         return
     far = {name: _ulps(result, got) for name, result in given.items()}
     near = {name: ulps for name, ulps in far.items() if ulps is not None}
@@ -160,4 +160,4 @@ def _away(ulps: int) -> str:
 
 
 def _name(u: float) -> str:
-    return next(name for name, sign in SIGNS.items() if sign == u or (sign != sign and u != u))
+    return next((name for name, sign in SIGNS.items() if sign == u), "NaN")

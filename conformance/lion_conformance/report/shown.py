@@ -33,7 +33,7 @@ def rows(found: Counterexample) -> list[Row]:
     for one in operations:
         again = found.again.get({"θ'": "param", "m'": "momentum"}.get(one.name, ""))
         shown.append(Row(one.name, one.formula, one.dtype, one.value, one.got, again))
-    for name, value in {} if operations else found.expected.items():
+    for name, value in {} if operations or not found.got else found.expected.items():
         result, dtype = f"{SYMBOLS[name]}'", found.dtypes[name]
         shown.append(
             Row(result, "expected", dtype, value, found.got.get(name), found.again.get(name))
@@ -63,7 +63,9 @@ def remarks(found: Counterexample) -> list[str]:
 
 
 def accepted(found: Counterexample) -> list[tuple[str, str]]:
-    """The symbol of each result, and the set of what is accepted for it."""
+    """The symbol of each result that there is, and the set of what is accepted for it."""
+    if not found.got:
+        return []
     return [(f"{SYMBOLS[name]}'", x.words()) for name, x in found.accepted.items()]
 
 

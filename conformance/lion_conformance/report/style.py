@@ -93,9 +93,13 @@ a:focus-visible, summary:focus-visible, .scroll:focus-visible, pre:focus-visible
   outline: 3px solid var(--link); outline-offset: 2px; }
 .verdict { font-size: 1.25rem; font-weight: 600; }
 section { margin-top: 1rem; } section > h2 { margin-bottom: .75rem; }
+.unseen { position: absolute; clip-path: inset(50%); }
+.sides { display: grid; grid-template-columns: 1fr; column-gap: 2.5rem; }
+.sides > div { min-width: 0; }
 .said { padding: .6rem .9rem; margin: .5rem 0; border-left: .3rem solid var(--soft);
   border-radius: .3rem; overflow-wrap: anywhere; }
-.said p { margin: 0; } .said ul { margin: .2rem 0 0; } .said .label { font-weight: 600; }
+.said.rejected { border-color: var(--red); } .said p { margin: 0; }
+.said ul { margin: .2rem 0 0; } .said .label { font-weight: 600; }
 .said .parts { color: var(--soft); font-size: .9rem; }
 .scroll { overflow-x: auto; margin: .75rem 0; }
 table { border-collapse: collapse; }
@@ -136,6 +140,8 @@ svg .filled { fill: currentColor; fill-opacity: .45; }
 .grey { color: var(--grey); }
 .key { white-space: nowrap; margin-right: .75rem; } .key svg { vertical-align: -2px; }
 .key span { color: var(--soft); }
+@media (min-width: 60rem) { .sides { grid-template-columns: 3fr 2fr; }
+  .sides > div:only-child { grid-column: 1 / -1; } }
 @media (max-width: 45rem) {
   .matrix thead { position: absolute; clip-path: inset(50%); }
   .matrix, .matrix caption, .matrix tbody, .matrix tr, .matrix th, .matrix td { display: block; }
@@ -149,6 +155,8 @@ svg .filled { fill: currentColor; fill-opacity: .45; }
   .bits td:nth-child(3), .bits th:nth-child(3) { display: none; }
   dl { grid-template-columns: 1fr; } dt { margin-top: .3rem; }
 }
-@media print { .said, tr { break-inside: avoid; } * { print-color-adjust: exact; } details { break-inside: avoid; } .scroll { overflow: visible; } }
+@media print {
+  * { print-color-adjust: exact; } .said, tr { break-inside: avoid; }
+  details { break-inside: avoid; } .scroll { overflow: visible; } }
 """
 SHEET: Final = _COLOURS + _RULES

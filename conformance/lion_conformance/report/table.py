@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from lion_conformance.cases.case import ORDINARY_IN_WORDS
@@ -94,26 +94,33 @@ def notes(reports: Sequence[Findings]) -> list[str]:
     """What the cells leave out: declared semantics in words, reasons for rows that were not run."""
     notes = _Notes(several=len(reports) > 1)
     for report in reports:
-        if report.declared is not None and report.declared.differences() and not report.not_run:
-            notes.add(report, f"declared “{report.declared.describe()}”")
-    for report in reports:
-        for words, triples in untaken(report).items():
-            notes.add(report, f"{', '.join(triples)} not taken: {words}")
-    for report in reports:
-        if report.mixed_unasked:
-            notes.add(report, "triples of several dtypes were not asked for (--mixed asks)")
-    for report in reports:
-        if report.not_offered:
-            notes.add(report, f"not offered, so not judged: {', '.join(report.not_offered)}")
-    for report in reports:
-        if report.not_run:
-            notes.add(report, f"not run: {report.not_run}")
-    general = []
+        for text in facts(report):
+            notes.add(report, text)
+    return [*notes.lines(), *general(reports)]
+
+
+def general(reports: Sequence[Findings]) -> list[str]:
+    """What is said of no port alone."""
+    said = []
     if any(ORDINARILY in report.sentence for report in reports):
-        general.append(f"ordinary hyperparameters: {ORDINARY_IN_WORDS}")
+        said.append(f"ordinary hyperparameters: {ORDINARY_IN_WORDS}")
     if len(reports) > 1 and any(x.text == "–" for report in reports for x in row(report)):
-        general.append("–: the port does not take this dtype, or it was not asked for")
-    return [*notes.lines(), *general]
+        said.append("–: the port does not take this dtype, or it was not asked for")
+    return said
+
+
+def facts(report: Findings) -> Iterator[str]:
+    """What the cells of one port leave out."""
+    if report.declared is not None and report.declared.differences() and not report.not_run:
+        yield f"declared “{report.declared.describe()}”"
+    for words, triples in untaken(report).items():
+        yield f"{', '.join(triples)} not taken: {words}"
+    if report.mixed_unasked:
+        yield "triples of several dtypes were not asked for (--mixed asks)"
+    if report.not_offered:
+        yield f"not offered, so not judged: {', '.join(report.not_offered)}"
+    if report.not_run:
+        yield f"not run: {report.not_run}"
 
 
 class _Notes:

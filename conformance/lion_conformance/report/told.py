@@ -94,7 +94,7 @@ def _reason(report: Findings, result: DtypeResult) -> tuple[str, tuple[str, ...]
 
 
 def _of_tape(report: Findings, found: TapeResult) -> Said:
-    what, more = sentence(CANONICAL), ()
+    what, more = headline(sentence(CANONICAL))
     if found.why:
         what, more = headline(found.why)
     elif found.verdict is Verdict.BIT_EXACT_AS:
