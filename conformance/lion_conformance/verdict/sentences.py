@@ -29,7 +29,7 @@ def headline(text: str) -> tuple[str, tuple[str, ...]]:
     if len(text) <= LONGEST:
         return text, ()
     first, *more = (part for whole in text.split("; ") for part in whole.split(", and "))
-    if OTHER in more:
+    if more[-1:] == [OTHER] and first.startswith("equals"):
         more.remove(OTHER)
         first = f"{OTHER}: {first}"
     begins, in_which, form = first.partition(" in which ")
