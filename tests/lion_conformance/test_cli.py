@@ -50,8 +50,8 @@ def test_run_judges_the_reference_and_exits_with_0(
     found = document["reports"][0]["real_gradients"]
     assert (found and found["verdict"]) == recorded
     assert document["reports"][0]["dtypes"][0]["verdict"] == "bit-exact"
-    assert "| lion_ref.oracle |" in paths["markdown"].read_text()
-    assert '<td class="exact"' in paths["html"].read_text()
+    assert "- **bit-exact** lion_ref.oracle" in paths["markdown"].read_text()
+    assert 'class="said exact"' in paths["html"].read_text()
 
 
 def test_verify_exits_with_1_and_shows_a_counterexample(

@@ -136,7 +136,9 @@ def test_a_move_is_the_same_bits_or_roundings_or_another_algorithm() -> None:
     assert "| b | ≈ | · | =\\* | ✗ | ✗ | ? |" in text
     assert "- d decays by λ alone: to go there, give it η·λ; from there, give λ/η.\n" in text
     assert "- e adds λ·θ to the gradient: no λ elsewhere gives its steps.\n" in text
-    assert "- In float32 all scale the decay by η but those: among a, b, c λ is carried over" in text
+    assert (
+        "- In float32 all scale the decay by η but those: among a, b, c λ is carried over" in text
+    )
 
 
 def test_the_processor_is_named_with_what_decides_fusing(tmp_path: Path) -> None:
