@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -87,23 +87,70 @@ def step(
     return _in_blocks(dialect(semantics, values, compute, theta.dtype, m.dtype), theta, m, g)
 
 
+class Operations(NamedTuple):
+    """Each result of SPEC C5 in the compute dtype, θ' and m' before they are stored."""
+
+    a: Array
+    b: Array
+    c: Array
+    u: Array
+    d: Array
+    s: Array
+    e: Array
+    new_param: Array
+    x: Array
+    y: Array
+    new_momentum: Array
+
+
+def operations(
+    param: Array,
+    momentum: Array,
+    grad: Array,
+    *,
+    lr: float,
+    beta1: float,
+    beta2: float,
+    weight_decay: float,
+) -> Operations:
+    """One canonical step of a few elements, operation by operation: to look at, not to train with.
+
+    >>> theta, m, g = np.float32([[1.0], [0.0], [-3.0]])
+    >>> found = operations(theta, m, g, lr=0.5, beta1=0.9, beta2=0.99, weight_decay=0.25)
+    >>> found.u, found.s, found.new_param
+    (array([-1.], dtype=float32), array([-0.75], dtype=float32), array([1.375], dtype=float32))
+    """
+    compute = check_dtypes(param.dtype, momentum.dtype, grad.dtype)
+    values = Hyperparameters.checked(lr=lr, beta1=beta1, beta2=beta2, weight_decay=weight_decay)
+    require_default_environment()
+    with np.errstate(all="ignore"):
+        return _operations(round_scalars(values, compute), compute, param, momentum, grad)
+
+
 def _canonical(scalars: Scalars, compute: np.dtype[Any]) -> Update:
     def update(theta: Array, m: Array, g: Array) -> tuple[Array, Array]:
-        theta, m, g = (np.asarray(x, dtype=compute) for x in (theta, m, g))  # exact
-        a = scalars.beta1 * m
-        b = scalars.one_minus_beta1 * g
-        c = a + b
-        u = np.sign(c)
-        d = scalars.weight_decay * theta
-        s = u + d
-        e = scalars.lr * s
-        new_theta = theta - e
-        x = scalars.beta2 * m
-        y = scalars.one_minus_beta2 * g
-        new_m = x + y
-        return new_theta, new_m
+        found = _operations(scalars, compute, theta, m, g)
+        return found.new_param, found.new_momentum
 
     return update
+
+
+def _operations(
+    scalars: Scalars, compute: np.dtype[Any], theta: Array, m: Array, g: Array
+) -> Operations:
+    theta, m, g = (np.asarray(x, dtype=compute) for x in (theta, m, g))  # exact
+    a = scalars.beta1 * m
+    b = scalars.one_minus_beta1 * g
+    c = a + b
+    u = np.sign(c)
+    d = scalars.weight_decay * theta
+    s = u + d
+    e = scalars.lr * s
+    new_theta = theta - e
+    x = scalars.beta2 * m
+    y = scalars.one_minus_beta2 * g
+    new_m = x + y
+    return Operations(a, b, c, u, d, s, e, new_theta, x, y, new_m)
 
 
 def _in_blocks(update: Update, theta: Array, m: Array, g: Array) -> tuple[Array, Array]:

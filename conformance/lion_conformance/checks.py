@@ -24,11 +24,13 @@ from lion_conformance.ports.protocol import (
     PortError,
     Triple,
 )
+from lion_conformance.report import shown
 from lion_conformance.report.counterexample import Counterexample
 from lion_conformance.report.findings import DtypeResult
 from lion_conformance.report.origin import Origin
 from lion_conformance.report.report import Report
 from lion_conformance.report.table import meaning
+from lion_conformance.report.told import port_name, said, shown_first
 from lion_conformance.runs import tape
 from lion_conformance.runs.all import affordable, judge_runs
 from lion_conformance.runs.other_process import judge_elsewhere, why_not
@@ -261,16 +263,14 @@ def _no_lion(result: DtypeResult) -> bool:
 
 
 def words(report: Report, check: Check) -> str:
-    """What a failing test shows: the counterexample, the diagnosis, the command."""
-    lines = [f"{report.port}: {check.value}"]
-    for result in report.results:
-        lines[0] += f", {result.dtype}"
-        if result.counterexample is not None:
-            lines += result.counterexample.lines()
-    if report.tape is not None:
-        lines.append(report.tape.why or "the bits are not those promised")
-    if report.sentence:
-        lines.append(report.sentence)
+    """What a failing test shows: what is wrong, one counterexample, the command."""
+    lines = [", ".join([f"{port_name(report)}: {check.value}", *report.verdicts])]
+    for one in said(report):
+        if not one.ok:
+            lines += [f"{one.label}: {one.what}", *(f"    {x}" for x in one.more)]
+    first = shown_first(report)
+    if first is not None:
+        lines += shown.lines(first[1])
     return "\n".join([*lines, f"found by: {report.origin.command}"])
 
 

@@ -30,6 +30,7 @@ from lion_conformance.report.report import Report
 from lion_conformance.runner import Options, judge_backends, run
 from lion_conformance.vectors import document as vectors
 from lion_conformance.verdict.known_answers import check, summary
+from lion_conformance.verdict.sentences import headline
 from lion_conformance.verdict.verdict import Verdict
 from lion_conformance.verify import MAX_EXAMPLES, verify
 from lion_ref import STORAGE_DTYPES
@@ -120,7 +121,10 @@ def _verify(parsed: argparse.Namespace) -> list[Report]:
 def _diagnose(parsed: argparse.Namespace) -> int:
     """Say which semantics the port has; 1 if there is none that gives its bits."""
     found = diagnosis(find(parsed.port), dtypes=parsed.dtype or None)
-    print(found.sentence)
+    what, more = headline(found.sentence)
+    print(what)
+    for line in (*more, *found.example):
+        print(f"    {line}")
     for dtype, words in found.not_taken.items():
         print(f"{dtype} not taken: {words}")
     if found.undetermined:

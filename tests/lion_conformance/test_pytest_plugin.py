@@ -117,8 +117,7 @@ def test_a_failure_is_the_counterexample_and_no_traceback_and_named_in_junit_s_f
         [
             "ports:unmoved_momentum: momentum on the fixed cases, float32",
             "m': 1 of 1 elements lie outside the accepted set",
-            "expected momentum float32  0x3f800000 *1.0",
-            "got      momentum float32  0x00000000 *0.0",
+            "*m'  x + y     float32  0x3f800000 *1.0  *0x00000000 *0.0 ≠",
             "found by: pytest --lion-port ports:unmoved_momentum --lion-dtype float32 *2 *0",
         ]
     )

@@ -91,7 +91,7 @@ def _with(port: Port, result: DtypeResult, found: Diagnosis) -> DtypeResult:
         words = found.sentence
         if result.counterexample is not None and not result.counterexample.alone:
             words = words.replace(PLACE, CALLS)  # it looked so: other elements, but other calls too
-        return replace(result, ordinarily=found.ordinarily, sentence=words)
+        return replace(result, ordinarily=found.ordinarily, sentence=words, example=found.example)
     if _was_otherwise(result.counterexample, found.semantics):
         return replace(result, sentence=f"{found.sentence}, {NOT_ALWAYS}")
     # Found for several dtypes, it may say more than one of them needs.

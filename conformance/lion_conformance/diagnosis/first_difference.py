@@ -24,7 +24,8 @@ class FirstDifference:
     """The first operation whose result no semantics explains."""
 
     operation: str
-    example: str
+    example: tuple[str, ...] = ()
+    """One element, a line each: what was given, what came and what is nearest."""
 
 
 def find_first_difference(
@@ -45,7 +46,7 @@ def find_first_difference(
         for operation in [_operation(e, j, p)]
     ]
     if not found:
-        return FirstDifference(part.value, "no single semantics explains all elements at once")
+        return FirstDifference(part.value, ("no single form explains all elements at once",))
     _, _, i, j, operation = min(found)
     return FirstDifference(operation, _example(seen[i], j, nearest))
 
@@ -78,19 +79,18 @@ def _operation(evidence: Evidence, index: int, part: Part) -> str:
     return left if g == 0 else right if m == 0 else total
 
 
-def _example(evidence: Evidence, index: int, nearest: Semantics) -> str:
+def _example(evidence: Evidence, index: int, nearest: Semantics) -> tuple[str, ...]:
     """One element, with the port's bits beside those of the nearest semantics."""
     case = evidence.telling.at(index)
     expected = lion_ref.step(*case.arrays, **case.scalars, semantics=nearest)
-    given = ", ".join(
-        f"{name}={_text(x)}" for name, x in zip(("θ", "m", "g"), case.arrays, strict=True)
-    )
+    names = ("θ", "m", "g")
+    given = [f"{name} = {_text(x)}" for name, x in zip(names, case.arrays, strict=True)]
     scalars = ", ".join(f"{name}={value!r}" for name, value in case.scalars.items())
-    results = ", ".join(
-        f"{name}={_text(actual[index : index + 1])} (nearest: {_text(wanted)})"
+    results = [
+        f"{name} = {_text(actual[index : index + 1])}, nearest {_text(wanted)}"
         for name, actual, wanted in zip(("θ'", "m'"), evidence.told, expected, strict=True)
-    )
-    return f"{case.param.dtype}, {given}, {scalars} gives {results}"
+    ]
+    return f"{case.param.dtype}, {scalars}", ", ".join(given), *results
 
 
 def _text(array: Array) -> str:

@@ -14,7 +14,7 @@ from functools import lru_cache, partial
 from itertools import product
 from typing import Any, Final
 
-from lion_conformance.cases.case import ORDINARY_IN_WORDS, Case, ordinary
+from lion_conformance.cases.case import Case, ordinary
 from lion_conformance.diagnosis import canaries, probes, special_values
 from lion_conformance.diagnosis.dependence import depends_on_place, differs_again, differs_alone
 from lion_conformance.diagnosis.equivalent import simplest_equivalent
@@ -25,14 +25,14 @@ from lion_conformance.ports.dtypes import Asked, Dtypes, asked_for, spelled
 from lion_conformance.ports.protocol import Port, PortError, RaisedError, Triple, run_once
 from lion_conformance.ports.refusal import Refusal
 from lion_conformance.verdict.refusals import Scalars, refusals_of
-from lion_conformance.verdict.sentences import sentence, wherever_it_answers
+from lion_conformance.verdict.sentences import ORDINARILY, sentence, wherever_it_answers
 from lion_conformance.verdict.tally import Tally
 from lion_ref import CANONICAL, Semantics
 from lion_ref.semantics import choices
 
 Scope = Callable[[Case], bool]
 
-UNKNOWN: Final = "no semantics of SPEC C16 gives these bits"
+UNKNOWN: Final = "no known form of Lion (SPEC C16) gives these bits"
 PLACE: Final = f"{UNKNOWN}: an element's bits depend on where it stands in its array (SPEC C12)"
 CALLS: Final = f"{UNKNOWN}: the same inputs have other bits at another call (SPEC C12)"
 
@@ -50,6 +50,8 @@ class Diagnosis:
     semantics: Semantics | None
     sentence: str
     parted_at: str = ""
+    example: tuple[str, ...] = ()
+    """An element at which the bits part, a line each: what was given, what came, the nearest."""
     undetermined: tuple[str, ...] = ()
     ordinarily: Semantics | None = None
     refusals: tuple[Refusal, ...] = ()
@@ -70,7 +72,7 @@ def in_widest_scope(explained: Callable[[Scope], Diagnosis]) -> Diagnosis:
     narrower = explained(ordinary).semantics
     if narrower is None:
         return found
-    words = f"{found.sentence}; with {ORDINARY_IN_WORDS}, it {sentence(narrower)}"
+    words = f"{found.sentence}; {ORDINARILY} it {sentence(narrower)}"
     return replace(found, sentence=words, ordinarily=narrower)
 
 
@@ -253,8 +255,9 @@ class Search:
     def _unexplained(found: FirstDifference) -> Diagnosis:
         return Diagnosis(
             None,
-            f"{UNKNOWN}; they part at {found.operation}: {found.example}",
+            f"{UNKNOWN}; they part at {found.operation}",
             parted_at=found.operation,
+            example=found.example,
         )
 
 

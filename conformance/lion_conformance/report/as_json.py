@@ -9,7 +9,9 @@ from typing import Any
 
 from lion_conformance.report.counterexample import Accepted, Counterexample
 from lion_conformance.report.findings import DtypeResult, Findings
+from lion_conformance.report.operations import operations_of
 from lion_conformance.report.reproduction import SHOWN, reproduction
+from lion_conformance.report.shown import remarks
 from lion_conformance.report.table import meaning
 from lion_conformance.verdict.cause import Cause
 from lion_ref import Semantics
@@ -92,6 +94,7 @@ def _dtype(report: Findings, result: DtypeResult) -> dict[str, Any]:
         "semantics": _choices(result.semantics),
         "cause": _cause(result.cause),
         "sentence": meaning(report, result),
+        "example": list(result.example),
         "accepted_width": None if result.width is None else asdict(result.width),
         "differences": [asdict(x) for x in result.differences],
         "counterexample": None if found is None else _counterexample(found),
@@ -111,6 +114,8 @@ def _counterexample(found: Counterexample) -> dict[str, Any]:
         "inputs": {name: asdict(x) for name, x in found.inputs.items()},
         "expected": {name: asdict(x) for name, x in found.expected.items()},
         "accepted": {name: _accepted(x) for name, x in found.accepted.items()},
+        "operations": [asdict(x) for x in operations_of(found)],
+        "remarks": remarks(found),
         "got": {name: asdict(x) for name, x in found.got.items()},
         "again": {name: asdict(x) for name, x in found.again.items()},
     }

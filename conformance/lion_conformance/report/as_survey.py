@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import platform
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
 from lion_conformance.cases.case import ORDINARY_IN_WORDS
 from lion_conformance.report.findings import DtypeResult, Findings
+from lion_conformance.verdict.sentences import headline, in_words
 from lion_conformance.verdict.verdict import Verdict
-from lion_ref import STORAGE_DTYPES
+from lion_ref import STORAGE_DTYPES, Semantics
 
 INTRODUCTION: Final = """\
 # Published Lions
@@ -21,70 +21,258 @@ INTRODUCTION: Final = """\
 
 What the Lions of other projects do to the last bit, as `lion-conformance ports` found it on {date}.
 Each is driven through its own public door, with its momenta set before the step, and declares
-nothing: the sentences below are the diagnosis ([how it is found](diagnosis.md)), in the notation of
-[SPEC.md](../SPEC.md), Part II. A library that differs is not wrong for it, unless it is named
-another algorithm; it differs from the others here, which is what a user who moves a run between
-frameworks will see. *Ordinarily* is with {ordinary}.
-[adding-ports.md](adding-ports.md) tells how to add one.
+nothing: its form was found from its bits alone ([how](diagnosis.md)). A library that differs is not
+wrong for it, unless it is named another algorithm; it differs from the others here, which is what a
+user sees who moves a run between frameworks. How to add one: [adding-ports.md](adding-ports.md).
 """
 
+LEGEND: Final = f"""\
+| mark | what it says |
+|---|---|
+| ✓ | the bits of the reference, [SPEC.md](../SPEC.md) |
+| ≈ | Lion with roundings of its own, which are known to the last bit: see *Forms* |
+| ≈\\* | Lion; the form is known at ordinary hyperparameters, not at all that are legal |
+| ≈? | Lion with roundings of its own, for which no form is known |
+| ✗ | another algorithm, known to the last bit: roundings of Lion do not explain it |
+| ✗\\* | ordinarily of the form in the table below; at other hyperparameters not always Lion |
+| ✗? | not always Lion, and no form is known |
+| – | it does not take this dtype |
+
+*Ordinary* is with {ORDINARY_IN_WORDS}."""
+
 FLAGS: Final = ("avx2", "fma", "avx512f", "asimd")
-EXACT, EXPLAINED = "bit-exact", "bit-exact as said below"
-OTHER = "another algorithm"
-ORDINARILY = "ordinarily as said below: accepted", "ordinarily as said below: rejected"
-UNEXPLAINED = "not explained: accepted", "not explained: rejected"
+HALVES: Final = ("float16", "bfloat16")
+MOVED: Final = ("float32", "bfloat16")
+"""The dtypes for which it is said what a move means."""
+CANONICAL_C, CANONICAL_M = "β1·m + (1-β1)·g", "β2·m + (1-β2)·g"
+CANONICAL_THETA = "θ - η·(u + λ·θ)"
+STANDS = "where it stands in its array"
 
 
 def render(reports: Sequence[Findings]) -> str:
-    """The page: a summary, a row for each port and door, the sentences, then how it was made."""
-    now = datetime.now(UTC)
-    lines = [INTRODUCTION.format(date=now.date().isoformat(), ordinary=ORDINARY_IN_WORDS)]
-    counted = Counter(outcome(r) for report in reports for r in report.results)
+    """The page: verdicts, forms, what a move means, each library, then how it was made."""
     judged = [report for report in reports if report.results]
-    summary = ", ".join(f"{counted[kind]} {kind}" for kind in _KINDS if counted[kind])
-    doors = f"{len({r.port for r in judged})} libraries, {len(judged)} doors"
-    lines += [f"{doors}, each with its dtypes {counted.total()} in all: {summary or 'none'}.", ""]
-    lines += [
-        f"| port | door | {' | '.join(STORAGE_DTYPES)} |",
-        "|---|---|" + "---|" * len(STORAGE_DTYPES),
-    ]
-    lines += [_row(report) for report in judged]
+    lines = [INTRODUCTION.format(date=datetime.now(UTC).date().isoformat())]
+    lines += ["## Verdicts", "", *_verdicts(judged), "", LEGEND, ""]
+    lines += ["## Forms", "", *_forms(judged), ""]
+    lines += ["## What a move means", "", *_moves(judged)]
     for port in dict.fromkeys(report.port for report in judged):
-        lines += ["", f"## {port}", ""]
-        lines += [line for report in judged if report.port == port for line in _sentences(report)]
+        lines += [f"## {port}", "", *_library([x for x in judged if x.port == port]), ""]
     missing = [f"- {r.port} ({r.door}): not run, {r.not_run}" for r in reports if r.not_run]
-    lines += ["", *missing, *([""] if missing else [])]
-    lines += _made_with(reports)
-    return "\n".join(lines) + "\n"
+    lines += [*missing, *([""] if missing else [])]
+    return "\n".join([*lines, *_made_with(reports)]) + "\n"
 
 
 def outcome(result: DtypeResult) -> str:
-    """What became of one dtype, for the summary and the table."""
+    """What became of one dtype, as a mark of the legend."""
+    if result.verdict is Verdict.NOT_TAKEN:
+        return "–"
     if result.verdict is Verdict.BIT_EXACT:
-        return EXACT
-    if result.semantics is None:
-        kinds = UNEXPLAINED if result.ordinarily is None else ORDINARILY
-        return kinds[result.verdict is Verdict.REJECTED]
-    return OTHER if result.semantics.is_other_algorithm else EXPLAINED
+        return "✓"
+    if result.semantics is not None:
+        return "✗" if result.semantics.is_other_algorithm else "≈"
+    mark = "✗" if result.verdict is Verdict.REJECTED else "≈"
+    return mark + ("?" if result.ordinarily is None else "\\*")
 
 
-_KINDS: Final = (EXACT, EXPLAINED, OTHER, *ORDINARILY, *UNEXPLAINED)
+def form(result: DtypeResult | None) -> Semantics | None:
+    """The semantics that gives the bits, at ordinary hyperparameters at least."""
+    if result is None:
+        return None
+    if result.verdict is Verdict.BIT_EXACT:
+        return Semantics()
+    return result.semantics or result.ordinarily
 
 
-def _row(report: Findings) -> str:
-    """What became of each dtype of θ; – where the port does not take it."""
-    found = {result.dtype: outcome(result) for result in report.results}
-    cells = report.port, report.door, *(found.get(dtype, "–") for dtype in STORAGE_DTYPES)
-    return "| " + " | ".join(cells) + " |"
+def _table(heads: Sequence[str], rows: Iterator[Sequence[str]]) -> Iterator[str]:
+    yield f"| {' | '.join(heads)} |"
+    yield "|" + "---|" * len(heads)
+    yield from (f"| {' | '.join(row)} |" for row in rows)
+
+
+def _verdicts(judged: Sequence[Findings]) -> Iterator[str]:
+    marks = ({r.dtype: outcome(r) for r in report.results} for report in judged)
+    rows = (
+        (report.port, report.door, *(found.get(dtype, "–") for dtype in STORAGE_DTYPES))
+        for report, found in zip(judged, marks, strict=True)
+    )
+    return _table(("library", "door", *STORAGE_DTYPES), rows)
+
+
+def _forms(judged: Sequence[Findings]) -> Iterator[str]:
+    yield "In float32 where that is taken, else in the first dtype that has a form."
+    yield ""
+    heads = ("library", "door", "c", "m'", "θ'", "sign(NaN)", "subnormals", "sign(-0)")
+    yield from _table((*heads, "in 16 bits", "refuses"), (_form_row(x) for x in judged))
+
+
+def _form_row(report: Findings) -> Sequence[str]:
+    by_dtype = {result.dtype: result for result in report.results}
+    found = form(by_dtype.get("float32")) or next(filter(None, map(form, report.results)), None)
+    if found is None:
+        words = ["?"] * 6
+    else:
+        words = [*_formulas(found), "NaN" if found.nan_sign == "nan" else "0"]
+        words += ["kept" if found.subnormals == "keep" else "flushed"]
+        words += ["0" if found.zero_sign == "positive" else "-0"]
+    halves = [by_dtype[x] for x in HALVES if x in by_dtype]
+    refused = dict.fromkeys(x for result in report.results for x in result.refusals)
+    arguments = dict.fromkeys(x.argument or "some together" for x in refused)
+    return report.port, report.door, *words, _in_half(halves), ", ".join(arguments) or "nothing"
+
+
+def _formulas(found: Semantics) -> Iterator[str]:
+    """How c, m' and θ' are formed, as the semantics describes it."""
+    said = dict(
+        part.split(" = ", 1) for part in found.describe().split("; ") if part[:4] in _BEGINNINGS
+    )
+    formed = {"c": found.sign_complement, "m'": found.momentum_complement}
+    for name, canonical in (("c", CANONICAL_C), ("m'", CANONICAL_M), ("θ'", CANONICAL_THETA)):
+        rounded = ", 1-β formed in float32" if formed.get(name) == "compute" else ""
+        yield said.get(name, canonical) + rounded
+
+
+_BEGINNINGS: Final = ("c = ", "m' =", "θ' =")
+
+
+def _in_half(halves: Sequence[DtypeResult]) -> str:
+    """How the narrow dtypes are computed in: in float32, or each operation rounded."""
+    said = dict.fromkeys(_rounding(form(x)) for x in halves if x.verdict is not Verdict.NOT_TAKEN)
+    return " or ".join(said) or "–"
+
+
+def _rounding(found: Semantics | None) -> str:
+    if found is None:
+        return "?"
+    narrow = [found.precision != "compute", found.momentum_precision != "compute"]
+    if not any(narrow):
+        return "computed in float32, rounded once"
+    what = "each operation" if all(narrow) else "of c and θ'" if narrow[0] else "of m'"
+    rounded = what if all(narrow) else f"each operation {what}"
+    return f"{rounded} rounded" + (", scalars too" if found.scalars == "storage" else "")
+
+
+def _moves(judged: Sequence[Findings]) -> Iterator[str]:
+    """For each pair of libraries, by their first doors: the same bits, or what is other."""
+    first = {x.port: x for x in reversed(judged)}
+    ports = list(dict.fromkeys(report.port for report in judged))
+    yield "From the library in the row to that in the column, each by its first door above:"
+    yield "**=** the same bits, **≈** other roundings alone, **✗** another algorithm on one side,"
+    yield "**?** a form that is not known. A \\* says: at ordinary hyperparameters."
+    yield ""
+    for dtype in MOVED:
+        found = {
+            port: next((x for x in first[port].results if x.dtype == dtype), None) for port in ports
+        }
+        taken = [port for port in ports if found[port] is not None]
+        yield from (f"### In {dtype}", "")
+        rows = ((a, *("·" if a == b else _move(found[a], found[b]) for b in taken)) for a in taken)
+        yield from _table(("from", *taken), rows)
+        yield ""
+        yield from _advice({port: form(found[port]) for port in taken}, dtype)
+        yield ""
+
+
+def _move(one: DtypeResult | None, other: DtypeResult | None) -> str:
+    first, second = form(one), form(other)
+    if one is None or other is None or first is None or second is None:
+        return "?"
+    ordinarily = any(outcome(x).endswith("*") for x in (one, other))
+    mark = "≈"
+    if first == second:
+        mark = "="
+    elif first.is_other_algorithm or second.is_other_algorithm:
+        mark = "✗"
+    return mark + ("\\*" if ordinarily else "")
+
+
+def _advice(forms: dict[str, Semantics | None], dtype: str) -> Iterator[str]:
+    """What to change besides, where the decay is another."""
+    decays = {port: found.decay for port, found in forms.items() if found is not None}
+    for port, decay in decays.items():
+        if decay == "unscaled":
+            yield f"- {port} decays by λ alone: to go there, give it η·λ; from there, give λ/η."
+        if decay == "coupled":
+            yield f"- {port} adds λ·θ to the gradient: no λ elsewhere gives its steps."
+    scaled = [port for port, decay in decays.items() if decay not in ("unscaled", "coupled")]
+    if len(scaled) > 1:
+        yield f"- In {dtype} all scale the decay by η" + (
+            ": η, β1, β2 and λ are carried over as they are."
+            if len(scaled) == len(decays)
+            else f" but those: among {', '.join(scaled)} λ is carried over as it is."
+        )
+    rounded = [port for port, found in forms.items() if found and found.scalars != "compute"]
+    if rounded:
+        named = ", ".join(rounded)
+        yield f"- {named}: scalars are rounded first, so β2 = 0.99 is another number there."
+
+
+def _library(doors: Sequence[Findings]) -> Iterator[str]:
+    """What is special, a sentence each; then every dtype in words, folded."""
+    yield from (f"- {text}" for text in _special(doors))
+    yield ""
+    yield "<details><summary>Every door and dtype in words</summary>"
+    yield ""
+    for report in doors:
+        yield from _sentences(report)
+    yield ""
+    yield "</details>"
+
+
+def _special(doors: Sequence[Findings]) -> Iterator[str]:
+    forms = [{r.dtype: form(r) for r in report.results} for report in doors]
+    for report, found in zip(doors[1:], forms[1:], strict=True):
+        other = [x for x in found if x in forms[0] and found[x] != forms[0][x]]
+        if other:
+            yield f"`{report.door}` has other bits than `{doors[0].door}` in {', '.join(other)}."
+    for words, named in (
+        ("An element's bits depend on where it stands in its array", _where(doors, _by_place)),
+        ("Beyond ordinary hyperparameters it is not always Lion", _where(doors, _beyond)),
+        ("No form is known that gives all its bits", _where(doors, lambda x: form(x) is None)),
+        ("Another algorithm, by what is rounded or how θ decays", _where(doors, _another)),
+    ):
+        if named:
+            yield f"{words}: {named}."
+    if all(form(r) == Semantics() for report in doors for r in report.results):
+        yield "It gives the reference's bits."
+    for text in dict.fromkeys(
+        in_words(r.refusals) for report in doors for r in report.results if r.refusals
+    ):
+        what, more = headline(f"It {text}")
+        yield "; ".join([what, *more]) + "."
+
+
+def _where(doors: Sequence[Findings], holds: Callable[[DtypeResult], bool]) -> str:
+    """The doors and dtypes of which something holds."""
+    found: dict[str, list[str]] = {}
+    for report in doors:
+        dtypes = [r.dtype for r in report.results if holds(r)]
+        if dtypes:
+            found.setdefault(", ".join(dtypes), []).append(f"`{report.door}`")
+    return "; ".join(f"{', '.join(names)} in {dtypes}" for dtypes, names in found.items())
+
+
+def _by_place(result: DtypeResult) -> bool:
+    return STANDS in result.sentence
+
+
+def _beyond(result: DtypeResult) -> bool:
+    return outcome(result) == "✗\\*"
+
+
+def _another(result: DtypeResult) -> bool:
+    return outcome(result) == "✗"
 
 
 def _sentences(report: Findings) -> Iterator[str]:
-    """The sentence of each outcome, with the dtypes that share it."""
+    """The sentence of each outcome, with the dtypes that share it, and what goes on from it."""
     shared: dict[tuple[str, str], list[str]] = {}
     for result in report.results:
         shared.setdefault((outcome(result), _sentence(result)), []).append(result.dtype)
-    for (kind, sentence), dtypes in shared.items():
-        yield f"- {report.door}, {', '.join(dtypes)}: *{kind}*: {sentence}."
+    for (mark, sentence), dtypes in shared.items():
+        what, more = headline(sentence)
+        yield f"- {report.door}, {', '.join(dtypes)}: {mark} {what}" + ("" if more else ".")
+        yield from (f"  - {text}" for text in more)
 
 
 def _sentence(result: DtypeResult) -> str:

@@ -141,29 +141,6 @@ class Counterexample:
         """Which arrays do not lie in C's order, and how they do; nothing if all do."""
         return [f"{name} {LAYOUTS[layout]}" for name, layout in self.layout.items()]
 
-    def lines(self) -> list[str]:
-        """The counterexample as text, one fact a line."""
-        scalars = ", ".join(f"{name}={value!r}" for name, value in self.scalars.items())
-        where = "".join(f", {words}" for words in self.layout_words())
-        which = "" if self.shape in ((), (1,)) else f", element {self.index}"
-        lines = [self.why, *self.run, f"shape {self.shape}{where}{which}, {scalars}"]
-        if not (self.alone or self.again or self.run):
-            lines.append(
-                "no single call shows it: the port keeps something between calls, or its bits vary"
-            )
-        for kind, values in (
-            ("given", self.inputs),
-            ("expected", self.expected),
-            ("got", self.got),
-            ("then", self.again),
-        ):
-            for name, value in values.items():
-                dtype = self.dtypes[name]
-                lines.append(f"{kind:8} {name:8} {dtype:8} {value.hex:18} {value.decimal}")
-            if kind == "expected":
-                lines += [f"accepted {name:8} {x.words()}" for name, x in self.accepted.items()]
-        return lines
-
 
 LAYOUTS = {
     "transposed": "in Fortran's order",

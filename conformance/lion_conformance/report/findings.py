@@ -71,6 +71,8 @@ class DtypeResult:
     ordinarily: Semantics | None = None
     """What explains them at ordinary hyperparameters, where nothing does at all."""
     sentence: str = ""
+    example: tuple[str, ...] = ()
+    """Where nothing explains the bits, an element at which they part from the nearest form."""
     differences: tuple[Difference, ...] = ()
     """A sample of the elements of θ' that differ, for the picture."""
     events: dict[str, int] = field(default_factory=dict)

@@ -18,9 +18,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lion_conformance.report import replay, replay_pipe
+from lion_conformance.report import replay, replay_pipe, shown
 from lion_conformance.report.counterexample import Counterexample
 from lion_conformance.report.findings import Findings
+from lion_conformance.report.told import said
 from lion_conformance.verdict.accepted_set import AcceptedSet, accepted_sets
 from lion_ref.arithmetic import Array, bits
 
@@ -43,13 +44,12 @@ def reproduction(report: Findings) -> str:
     short = [r for r in report.results if not r.as_promised]
     failed = short[0] if short else None
     found = None if failed is None else failed.counterexample
-    part = "the recorded training run" if failed is None else failed.dtype
-    title = f"{report.port} ({report.door}), {part}: {_why(report, found)}"
+    title = _title(report)
     parts = [_head(report, title, found)]
     if found is not None and found.case is not None and found.alone:
         parts += [report.origin.load_port(report.port, report.door, report.device)]
         others = [r.dtype for r in short[1:]]
-        parts += [_case(found, report, others), *_machinery(report.origin.kind)]
+        parts += [_case(found, report, others, title), *_machinery(report.origin.kind)]
         parts += ["sys.exit(replay(CASE, load_port))\n"]
     else:
         parts += [_judged_again(report, [x for r in short for x in r.triples] or ["float32"])]
@@ -89,16 +89,16 @@ def file_name(report: Findings) -> str:
     return f"reproduce-{words or 'port'}.py"
 
 
-def _why(report: Findings, found: Counterexample | None) -> str:
-    if found is not None:
-        return found.why
-    if report.tape is not None and report.tape.why:
-        return report.tape.why
-    return "the bits are not what the port declares"
+def _title(report: Findings) -> str:
+    """The verdict and what is wrong, in one line."""
+    return next((x.line(report) for x in said(report) if not x.ok), "")
 
 
 def _head(report: Findings, title: str, found: Counterexample | None) -> str:
-    lines = [title, ""]
+    told = next((x.more for x in said(report) if not x.ok), ())
+    lines = [title, *(f"    {text}" for text in told), ""]
+    if found is not None:
+        lines += [*shown.lines(found), ""]
     if report.origin.command:
         lines += ["Found by", "", f"    {report.origin.command}", ""]
     lines += [
@@ -106,10 +106,6 @@ def _head(report: Findings, title: str, found: Counterexample | None) -> str:
         "with 0 once it is right, and with 2 if the port cannot be had.",
         "",
     ]
-    if found is not None:
-        lines += [*found.lines()[1:], ""]
-    if report.sentence:
-        lines += [report.sentence, ""]
     facts = (f"{name} {version}" for name, version in report.versions.items())
     lines += [f"Seed {report.seed}, {report.max_examples} cases a dtype. Found with:"]
     lines += [f"    {fact}" for fact in facts]
@@ -117,12 +113,13 @@ def _head(report: Findings, title: str, found: Counterexample | None) -> str:
     return "\n".join(commented)
 
 
-def _case(found: Counterexample, report: Findings, others: list[str]) -> str:
+def _case(found: Counterexample, report: Findings, others: list[str], title: str) -> str:
     case = found.case
     if case is None:
         raise ValueError("a counterexample without its case cannot be replayed")
     arrays = zip(replay.NAMES, case.arrays, strict=True)
     fields = {
+        "title": repr(title),
         "scalars": repr(dict(case.scalars)),
         "shape": repr(tuple(case.param.shape)),
         "layout": repr(found.layout),

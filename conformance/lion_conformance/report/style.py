@@ -91,7 +91,16 @@ li { overflow-wrap: anywhere; } .soft { color: var(--soft); }
 a { color: inherit; text-underline-offset: .15em; }
 a:focus-visible, summary:focus-visible, .scroll:focus-visible, pre:focus-visible {
   outline: 3px solid var(--link); outline-offset: 2px; }
-.verdict { font-size: 1.1rem; font-weight: 600; }
+.verdict { font-size: 1.25rem; font-weight: 600; }
+section { margin-top: 1rem; } section > h2 { margin-bottom: .75rem; }
+.unseen { position: absolute; clip-path: inset(50%); }
+.sides { display: grid; grid-template-columns: 1fr; column-gap: 2.5rem; }
+.sides > div { min-width: 0; }
+.said { padding: .6rem .9rem; margin: .5rem 0; border-left: .3rem solid var(--soft);
+  border-radius: .3rem; overflow-wrap: anywhere; }
+.said.rejected { border-color: var(--red); } .said p { margin: 0; }
+.said ul { margin: .2rem 0 0; } .said .label { font-weight: 600; }
+.said .parts { color: var(--soft); font-size: .9rem; }
 .scroll { overflow-x: auto; margin: .75rem 0; }
 table { border-collapse: collapse; }
 caption { text-align: left; color: var(--soft); padding-bottom: .4rem; }
@@ -103,9 +112,12 @@ th { font-weight: 600; } thead th { white-space: nowrap; }
 .accepted { background: var(--accepted); } .rejected { background: var(--rejected); }
 .not-run { background: var(--not-run); }
 td.short { outline: 2px solid var(--red); outline-offset: -2px; }
-.bits { width: auto; font-size: .9rem; } .bits td, .hex { font-family: ui-monospace, monospace; }
-.bits td { white-space: nowrap; } .bits td.wide { white-space: normal; min-width: 12rem; }
-.bits tr.got, .bits tr.then { background: var(--rejected); }
+.bits { width: auto; font-size: .9rem; } .bits td, .bits tbody th, .hex {
+  font-family: ui-monospace, monospace; }
+.bits th, .bits td { white-space: nowrap; padding: .2rem .9rem .2rem .5rem; }
+.bits .hex { color: var(--soft); margin-left: .6rem; }
+.bits tr.result { font-weight: 600; } .bits td.got { background: var(--rejected); }
+.bits td.got .hex { color: inherit; } p .hex { font-size: .85rem; overflow-wrap: anywhere; }
 details { border: 1px solid var(--rule); border-radius: .5rem; margin: .5rem 0; }
 details > :not(summary) { margin-left: .9rem; margin-right: .9rem; }
 details > :last-child:not(summary) { margin-bottom: .9rem; }
@@ -116,7 +128,7 @@ pre { overflow-x: auto; background: var(--code); border: 1px solid var(--rule);
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .1rem 1rem; font-size: .9rem; }
 dt { color: var(--soft); } dd { margin: 0; overflow-wrap: anywhere; }
 figure { margin: .75rem 0; } figcaption { color: var(--soft); font-size: .9rem; max-width: 44rem; }
-figure > svg { width: 100%; max-width: 44rem; display: block; font: 13px system-ui, sans-serif; }
+figure > svg { width: 100%; display: block; font: 13px system-ui, sans-serif; }
 svg text { fill: var(--soft); } svg .tick { text-anchor: middle; } svg .left { text-anchor: end; }
 svg .axis { stroke: var(--soft); fill: none; } svg .grid { stroke: var(--rule); }
 svg .band { fill: var(--band); } svg .edge { stroke: var(--soft); stroke-dasharray: 4 3; }
@@ -128,6 +140,8 @@ svg .filled { fill: currentColor; fill-opacity: .45; }
 .grey { color: var(--grey); }
 .key { white-space: nowrap; margin-right: .75rem; } .key svg { vertical-align: -2px; }
 .key span { color: var(--soft); }
+@media (min-width: 60rem) { .sides { grid-template-columns: 3fr 2fr; }
+  .sides > div:only-child { grid-column: 1 / -1; } }
 @media (max-width: 45rem) {
   .matrix thead { position: absolute; clip-path: inset(50%); }
   .matrix, .matrix caption, .matrix tbody, .matrix tr, .matrix th, .matrix td { display: block; }
@@ -137,9 +151,12 @@ svg .filled { fill: currentColor; fill-opacity: .45; }
   .matrix tbody th { background: var(--not-run); overflow-wrap: anywhere; }
   .matrix td::before { content: attr(data-column) ": "; color: var(--soft); }
   figure > svg { font-size: 20px; }
-  .bits th, .bits td { padding: .35rem .4rem; }
+  .bits th, .bits td { padding: .25rem .4rem; } .bits .hex { display: block; margin-left: 0; }
+  .bits td:nth-child(3), .bits th:nth-child(3) { display: none; }
   dl { grid-template-columns: 1fr; } dt { margin-top: .3rem; }
 }
-@media print { details { break-inside: avoid; } .scroll { overflow: visible; } }
+@media print {
+  * { print-color-adjust: exact; } .said, tr { break-inside: avoid; }
+  details { break-inside: avoid; } .scroll { overflow: visible; } }
 """
 SHEET: Final = _COLOURS + _RULES

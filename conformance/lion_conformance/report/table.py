@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from lion_conformance.cases.case import ORDINARY_IN_WORDS
 from lion_conformance.ports.refusal import Refusal
 from lion_conformance.report.findings import DtypeResult, Findings
 from lion_conformance.verdict.accepted_set import Width
-from lion_conformance.verdict.sentences import sentence
+from lion_conformance.verdict.sentences import ORDINARILY, sentence
 from lion_conformance.verdict.verdict import Verdict
 from lion_ref import CANONICAL, STORAGE_DTYPES
 
@@ -79,57 +80,74 @@ def meaning(report: Findings, result: DtypeResult) -> str:
     return "no semantics was looked for"
 
 
-def width_in_words(width: Width) -> str:
-    """How wide the accepted sets were."""
-    return (
-        f"accepted set of θ': {width.param_median:,} ulps wide in the median, up to "
-        f"{width.param_ninth_decile:,} in nine of ten; of m': {width.momentum_median:,}, up to "
-        f"{width.momentum_ninth_decile:,}; more than one sign in {width.ambiguous:.1%} of "
-        f"{width.elements:,} elements measured"
-    )
+def width_in_words(width: Width) -> list[str]:
+    """How wide the accepted sets were, a sentence for θ', for m' and for u."""
+    ulps = "{}: {:,} ulps wide in the median, up to {:,} in nine of ten"
+    return [
+        ulps.format("accepted set of θ'", width.param_median, width.param_ninth_decile),
+        ulps.format("accepted set of m'", width.momentum_median, width.momentum_ninth_decile),
+        f"more than one sign in {width.ambiguous:.1%} of {width.elements:,} elements measured",
+    ]
 
 
 def notes(reports: Sequence[Findings]) -> list[str]:
     """What the cells leave out: declared semantics in words, reasons for rows that were not run."""
-    lines = []
-    declared: dict[str, list[str]] = {}
+    notes = _Notes(several=len(reports) > 1)
     for report in reports:
-        if report.declared is not None and report.declared.differences() and not report.not_run:
-            label = f"{report.port} ({report.door})"
-            declared.setdefault(report.declared.describe(), []).append(label)
-    for words, ports in declared.items():
-        lines.append(f"declared “{words}”: {', '.join(ports)}")
-    lines += [f"{r.port} ({r.door}): {r.sentence}" for r in reports if r.sentence]
-    lines += [line for report in reports for line in untaken(report)]
-    unasked = [f"{r.port} ({r.door})" for r in reports if r.mixed_unasked]
-    if unasked:
-        lines.append(
-            f"triples of several dtypes were not asked for (--mixed asks): {', '.join(unasked)}"
-        )
-    if any(cell.text == "–" for report in reports for cell in row(report)):
-        lines.append("–: the port does not take this dtype, or it was not asked for")
-    lacking: dict[str, list[str]] = {}
-    for report in reports:
-        if report.not_offered:
-            label = f"{report.port} ({report.door})"
-            lacking.setdefault(", ".join(report.not_offered), []).append(label)
-    lines += [f"{', '.join(x)}: not offered, so not judged: {y}" for y, x in lacking.items()]
-    lines += [
-        f"{report.port} ({report.door}) not run: {report.not_run}"
-        for report in reports
-        if report.not_run
-    ]
-    return lines
+        for text in facts(report):
+            notes.add(report, text)
+    return [*notes.lines(), *general(reports)]
 
 
-def untaken(report: Findings) -> list[str]:
-    """The dtypes that a port does not take, those of one reason together, in its own words."""
+def general(reports: Sequence[Findings]) -> list[str]:
+    """What is said of no port alone."""
+    said = []
+    if any(ORDINARILY in report.sentence for report in reports):
+        said.append(f"ordinary hyperparameters: {ORDINARY_IN_WORDS}")
+    if len(reports) > 1 and any(x.text == "–" for report in reports for x in row(report)):
+        said.append("–: the port does not take this dtype, or it was not asked for")
+    return said
+
+
+def facts(report: Findings) -> Iterator[str]:
+    """What the cells of one port leave out."""
+    if report.declared is not None and report.declared.differences() and not report.not_run:
+        yield f"declared “{report.declared.describe()}”"
+    for words, triples in untaken(report).items():
+        yield f"{', '.join(triples)} not taken: {words}"
+    if report.mixed_unasked:
+        yield "triples of several dtypes were not asked for (--mixed asks)"
+    if report.not_offered:
+        yield f"not offered, so not judged: {', '.join(report.not_offered)}"
+    if report.not_run:
+        yield f"not run: {report.not_run}"
+
+
+class _Notes:
+    """Each thing to say once, with the ports of which it is said where there are several."""
+
+    def __init__(self, *, several: bool) -> None:
+        self._several = several
+        self._said: dict[str, list[str]] = {}
+
+    def add(self, report: Findings, text: str) -> None:
+        """Say it of this port."""
+        self._said.setdefault(text, []).append(f"{report.port} ({report.door})")
+
+    def lines(self) -> list[str]:
+        """A line for each."""
+        if not self._several:
+            return list(self._said)
+        return [f"{', '.join(ports)}: {text}" for text, ports in self._said.items()]
+
+
+def untaken(report: Findings) -> dict[str, list[str]]:
+    """The dtypes that a port does not take, those of one reason together: its own words."""
     shared: dict[str, list[str]] = {}
     for result in report.results:
         for triple, words in result.not_taken.items():
             shared.setdefault(words, []).append(triple)
-    named = f"{report.port} ({report.door})"
-    return [f"{named}, {', '.join(x)} not taken: {words}" for words, x in shared.items()]
+    return shared
 
 
 def refused(result: DtypeResult) -> list[str]:
@@ -145,31 +163,6 @@ def _said(refusal: Refusal, result: DtypeResult) -> str:
     return "" if refusal in result.undeclared else ", as it declares"
 
 
-def shortfalls(reports: Sequence[Findings]) -> list[str]:
-    """For each part that falls short, what and why, with its counterexample."""
-    lines = []
-    for report in reports:
-        for result in report.results:
-            if result.as_promised:
-                continue
-            lines.append(
-                f"{report.port} ({report.door}), {result.dtype}: {report.words(result.verdict)}"
-                + ("" if report.declared is None else f"; declared: {report.declared.describe()}")
-            )
-            lines += [f"    {line}" for line in refused(result)]
-            if result.counterexample is not None:
-                shown = result.counterexample.lines()
-                if result.verdict is not Verdict.REJECTED and not result.counterexample.got:
-                    del shown[0]  # it is refused, as was just said
-                lines += [f"    {line}" for line in shown]
-        if report.tape is not None and not report.tape.as_promised:
-            lines.append(
-                f"{report.port} ({report.door}), real gradients: {report.tape.verdict.value}"
-                + (f": {report.tape.why}" if report.tape.why else "")
-            )
-    return lines
-
-
 def totals(reports: Sequence[Findings]) -> str:
     """How much was judged, and how fast."""
     results = [result for report in reports for result in report.results]
@@ -181,9 +174,11 @@ def totals(reports: Sequence[Findings]) -> str:
         asked = f"{elements:,} elements in {cases:,} cases, and no answer" if cases else "nothing"
         return f"{asked} that could be judged"
     replayed = sum(report.tape.elements for report in reports if report.tape)
-    text = (
-        f"{elements:,} elements in {cases:,} cases; judged at {elements / judging / 1e6:.1f} "
-        f"million elements a second ({judging:.1f} s; the ports took {stepping:.1f} s, "
-        "compilation included)"
-    )
-    return text + (f"; {replayed:,} elements of real gradients replayed" if replayed else "")
+    parts = [f"{elements:,} elements in {cases:,} cases"]
+    if replayed:
+        parts.append(f"{replayed:,} elements of real gradients replayed")
+    speed = f"{elements / judging / 1e6:.1f} million elements a second"
+    parts.append(f"judged at {speed} ({judging:.1f} s)")
+    stepped = "the port" if len(reports) == 1 else "the ports"
+    parts.append(f"{stepped} took {stepping:.1f} s, compilation included")
+    return "; ".join(parts)

@@ -12,6 +12,38 @@ FEW: Final = 3
 """Intervals of one scalar that are told one by one."""
 
 
+LONGEST: Final = 120
+"""Characters of a sentence at the most: what is longer is told as a headline and statements."""
+
+
+def headline(text: str) -> tuple[str, tuple[str, ...]]:
+    """What is said first, and the statements that go on from it, where one line is too short.
+
+    >>> headline("equals the reference")
+    ('equals the reference', ())
+    >>> longer = Semantics(momentum_fused="gradient", sign_fused="gradient", decay="unscaled",
+    ...     subnormals="flush", nan_sign="zero", precision="storage")
+    >>> headline(sentence(longer))[0]
+    'another algorithm: equals the reference in which'
+    """
+    if len(text) <= LONGEST:
+        return text, ()
+    first, *more = (part for whole in text.split("; ") for part in whole.split(", and "))
+    if more[-1:] == [OTHER] and first.startswith("equals"):
+        more.remove(OTHER)
+        first = f"{OTHER}: {first}"
+    begins, in_which, form = first.partition(" in which ")
+    if in_which:
+        first, more = f"{begins} in which", [form, *more]
+    if len(first) > LONGEST:  # the port's own words, which can be of any length
+        first, more = f"{first[: LONGEST - 1]}…", [first, *more]
+    return first, tuple(more)
+
+
+OTHER: Final = "another algorithm"
+ORDINARILY: Final = "at ordinary hyperparameters"
+
+
 def sentence(semantics: Semantics) -> str:
     """A semantics as a sentence.
 
@@ -21,7 +53,7 @@ def sentence(semantics: Semantics) -> str:
     if semantics == CANONICAL:
         return "equals the reference"
     differences = semantics.describe().replace("; ", ", and ")
-    other = "; another algorithm" if semantics.is_other_algorithm else ""
+    other = f"; {OTHER}" if semantics.is_other_algorithm else ""
     return f"equals the reference in which {differences}{other}"
 
 

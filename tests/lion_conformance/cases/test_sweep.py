@@ -104,6 +104,6 @@ def test_the_place_of_an_element_is_found_to_matter_where_it_does() -> None:
     assert depends_on_place(port, FLOAT32, any_case)
     assert not depends_on_place(from_callable(lion_ref.step), FLOAT32, any_case)
     assert diagnosis(port, dtypes=["float32"]).sentence == (
-        "no semantics of SPEC C16 gives these bits: an element's bits depend on where it stands in "
-        "its array (SPEC C12)"
+        "no known form of Lion (SPEC C16) gives these bits: an element's bits depend on where it "
+        "stands in its array (SPEC C12)"
     )

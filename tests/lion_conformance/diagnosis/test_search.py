@@ -16,6 +16,7 @@ import lion_ref
 from lion_conformance import Verdict, diagnose, diagnosis, from_callable, verify
 from lion_conformance.cases.case import Seeded, build
 from lion_conformance.cli import main
+from lion_conformance.diagnosis.search import UNKNOWN
 from lion_conformance.ports.protocol import Triple
 from lion_conformance.runs.script import triples_of
 from lion_ref import CANONICAL, STORAGE_DTYPES, Semantics, legal_triples
@@ -207,9 +208,12 @@ def test_a_port_that_is_no_semantics_gives_none_and_the_operation(
     found = diagnosis(port, dtypes=["float32"])
     assert found.semantics is None
     assert found.parted_at == operation
-    assert found.sentence.startswith(
-        f"no semantics of SPEC C16 gives these bits; they part at {operation}: float32, θ="
-    )
+    assert found.sentence == f"{UNKNOWN}; they part at {operation}"
+    scalars, given, param, momentum = found.example
+    assert scalars.startswith("float32, lr=")
+    assert given.startswith("θ = ")
+    assert param.startswith("θ' = ")
+    assert momentum.startswith("m' = ")
     assert diagnose(port, dtypes=["float32"]) is None
 
 

@@ -50,9 +50,9 @@ def test_the_command_judges_what_it_is_told_and_exits_with_0(
     asked = ["ports", "--name", "bitsandbytes", "--dtype", "float32", "--max-examples", "1"]
     assert main([*asked, "--markdown", str(page), "--json", str(document)]) == 0
     text = page.read_text(encoding="utf-8")
-    assert "1 libraries, 1 doors" in text
-    assert "| bitsandbytes | step(), 32 bits | – | – | bit-exact | – |" in text
-    assert "- step(), 32 bits, float32: *bit-exact*: equals the reference.\n" in text
+    assert "| bitsandbytes | step(), 32 bits | – | – | ✓ | – |" in text
+    assert "- step(), 32 bits, float32: ✓ equals the reference.\n" in text
+    assert "- It gives the reference's bits.\n" in text
     assert "torch " in text.partition("## Made with")[2]
     (judged,) = json.loads(document.read_text())["reports"]
     assert (judged["port"], judged["real_gradients"]["verdict"]) == ("bitsandbytes", "bit-exact")
@@ -103,19 +103,42 @@ def test_the_page_says_what_became_of_each() -> None:
         Report("f", "–", "cpu", None, (), 0, 25, {}, not_run="f is not installed; pip install f"),
     ]
     text = as_survey.render(reports)
-    assert (
-        "6 libraries, 6 doors, each with its dtypes 6 in all: 1 bit-exact, 1 bit-exact as "
-        "said below, 1 another algorithm, 1 ordinarily as said below: accepted, "
-        "1 not explained: accepted, 1 not explained: rejected."
-    ) in text
-    assert "| a | step() | – | – | bit-exact | – |" in text
-    assert "\n## b\n\n- step(), float32: *bit-exact as said below*: equals the reference in" in text
-    assert "which sign(NaN) = 0.\n" in text
-    assert "\n## c\n\n- step(), float32: *another algorithm*: equals the reference in" in text
-    assert "| d | step() | – | – | not explained: accepted | – |" in text
-    assert "- step(), float32: *not explained: accepted*: no semantics; they part at c." in text
+    for port, mark in zip("abcdeg", ("✓", "≈", "✗", "≈?", "✗?", "≈\\*"), strict=True):
+        assert f"| {port} | step() | – | – | {mark} | – |" in text
+    assert "\n- step(), float32: ≈ equals the reference in which sign(NaN) = 0.\n" in text
+    assert "\n- Another algorithm, by what is rounded or how θ decays: `step()` in float32." in text
+    assert "- step(), float32: ≈? no semantics; they part at c." in text
     assert "- f (–): not run, f is not installed; pip install f" in text
     assert "25 random cases a dtype beside the fixed ones, seed 0" in text
+
+
+def test_a_form_is_told_by_its_parts() -> None:
+    text = as_survey.render([reported("b", Verdict.BIT_EXACT_AS, Semantics(), "")])
+    plain = "| β1·m + (1-β1)·g | β2·m + (1-β2)·g | θ - η·(u + λ·θ) | NaN | kept | 0 | – | nothing |"
+    assert f"| b | step() {plain}" in text
+    other = Semantics(sign_fused="gradient", decay="unscaled", nan_sign="zero", zero_sign="kept")
+    text = as_survey.render([reported("b", Verdict.REJECTED, other, "")])
+    assert "| fma(1-β1, g, β1·m) | β2·m + (1-β2)·g | (θ - λ·θ) - η·u | 0 | kept | -0 |" in text
+
+
+def test_a_move_is_the_same_bits_or_roundings_or_another_algorithm() -> None:
+    rounding = Semantics(nan_sign="zero")
+    reports = [
+        reported("a", Verdict.BIT_EXACT, None, ""),
+        reported("b", Verdict.BIT_EXACT_AS, rounding, ""),
+        reported("c", Verdict.ACCEPTED, None, "", ordinarily=rounding),
+        reported("d", Verdict.REJECTED, Semantics(decay="unscaled"), ""),
+        reported("e", Verdict.REJECTED, Semantics(decay="coupled"), ""),
+        reported("f", Verdict.REJECTED, None, ""),
+    ]
+    text = as_survey.render(reports).partition("### In float32")[2]
+    assert "| a | · | ≈ | ≈\\* | ✗ | ✗ | ? |" in text
+    assert "| b | ≈ | · | =\\* | ✗ | ✗ | ? |" in text
+    assert "- d decays by λ alone: to go there, give it η·λ; from there, give λ/η.\n" in text
+    assert "- e adds λ·θ to the gradient: no λ elsewhere gives its steps.\n" in text
+    assert (
+        "- In float32 all scale the decay by η but those: among a, b, c λ is carried over" in text
+    )
 
 
 def test_the_processor_is_named_with_what_decides_fusing(tmp_path: Path) -> None:
