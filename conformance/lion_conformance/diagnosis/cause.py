@@ -18,6 +18,7 @@ from lion_conformance.diagnosis.cause_of_step import (
     cause_of_semantics,
     cause_of_step,
 )
+from lion_conformance.diagnosis.search import UNKNOWN
 from lion_conformance.ports.protocol import Port
 from lion_conformance.report.findings import DtypeResult
 from lion_conformance.verdict.cause import Cause
@@ -61,7 +62,7 @@ def _named(
 def _in_full(cause: Cause, sentence: str) -> str:
     """The cause with what is left when it is put right; or with what was found out before."""
     more = next((x for x in cause.evidence if x.startswith(("put right", "elsewhere"))), "")
-    known = sentence if sentence and not sentence.startswith("no semantics") else more
+    known = sentence if sentence and not sentence.startswith(UNKNOWN) else more
     return "; ".join(filter(None, (cause.line(), known)))
 
 

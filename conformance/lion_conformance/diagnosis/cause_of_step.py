@@ -111,12 +111,23 @@ def _everywhere(
         seen = list(_evidence(port, _questions(triple)))
         if failure.got is not None and failure.case.param.size and failure.case.triple == triple:
             seen.insert(0, Evidence.of(failure.case, failure.got))
-        for found in islice(mistakes(seen, [triple]), CANDIDATES):
+        for found in _simplest_first(mistakes(seen, [triple])):
             others = others or list(_evidence(port, _others(port, triples)))
             words = _where_it_fits(found, others, triple)
             if words is not None:
                 return _told(found, words, [*seen, *others])
     return None
+
+
+def _simplest_first(found: Iterator[Mistaken]) -> Iterator[Mistaken]:
+    """One mistake before two, if it comes soon."""
+    few = []
+    for one in islice(found, CANDIDATES):
+        if len(one.alterations) == 1:
+            yield one
+        else:
+            few.append(one)
+    yield from few
 
 
 def _where_it_fits(found: Mistaken, others: Sequence[Evidence], triple: Triple) -> str | None:

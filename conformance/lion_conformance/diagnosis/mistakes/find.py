@@ -150,13 +150,17 @@ class _Composition:
     def _with_momentum(self) -> Iterator[Altered]:
         """Those in which m' is explained, and θ' after it."""
         first = self._only[0] if self._only else CANONICAL
+        explained = []
         for in_momentum in self._for_momentum(Altered(first)):
             bases = [Altered(s, in_momentum=in_momentum) for s in self._semantics(composed_momenta)]
             bases = self._survivors(bases, Part.MOMENTUM)
             if bases:
-                yield from islice(self._with_step(bases), ALIKE)
+                explained.append(bases)
+                yield from islice(self._with_step(bases, apart=False), ALIKE)
                 if not in_momentum:
-                    return  # m' is right: no alteration of it is needed
+                    break  # m' is right: no alteration of it is needed
+        for bases in explained:
+            yield from islice(self._with_step(bases, apart=True), ALIKE)
 
     def _semantics(
         self, composed: Callable[..., Iterable[Semantics]], base: Semantics = CANONICAL
@@ -181,10 +185,10 @@ class _Composition:
             if part in one.parts and (self._exact or not one.rounds):
                 yield one
 
-    def _with_step(self, bases: Sequence[Altered]) -> Iterator[Altered]:
-        """Those in which θ' is explained too."""
+    def _with_step(self, bases: Sequence[Altered], *, apart: bool) -> Iterator[Altered]:
+        """Those in which θ' is explained too; apart: with alterations of c that m' has none of."""
         right: list[Altered] = []
-        for in_step, at_once in self._for_step(bases[0]):
+        for in_step, at_once in self._for_step(bases[0], apart=apart):
             if right and not all(x.stores for x in in_step):
                 continue  # what is right wherever u is certain can be stored wrongly, no more
             moved = [
@@ -199,10 +203,10 @@ class _Composition:
                 shared = [x for x in bases[0].in_momentum if Formula.SIGN in x.parts]
                 for in_sign in (at_once,) if at_once else (*((x,) for x in shared), ()):
                     yield from self._signed(moved, in_sign)
-                if in_step and not right:
+                if apart and in_step and not right:
                     for in_sign in self._for_sign(moved[0]):
                         yield from self._signed(moved, in_sign)
-        for in_sign in self._for_sign(right[0]) if right else ():
+        for in_sign in self._for_sign(right[0]) if right and apart else ():
             yield from self._signed(right, in_sign)
 
     def _signed(self, bases: Sequence[Altered], in_sign: Alterations) -> Iterator[Altered]:
@@ -214,15 +218,16 @@ class _Composition:
         ]
         yield from self._survivors(whole, Part.PARAM)[:1]
 
-    def _for_step(self, base: Altered) -> Iterator[tuple[Alterations, Alterations]]:
+    def _for_step(self, base: Altered, *, apart: bool) -> Iterator[tuple[Alterations, Alterations]]:
         """Alterations of θ', and of u where that shows wherever u is certain."""
+        yield from (((), (x,)) for x in base.in_momentum if Formula.SIGN in x.parts)
         yield (), ()
         for one in self._all(Formula.STEP, measured.in_step):
             part = Part.PARAM if one.stores else Part.STEADY
             if self._plausible(replace(base, in_step=(one,)), base, part):
                 yield (one,), ()
-        for one in self._all(Formula.SIGN, measured.in_sign):
-            if one.sign and self._plausible(replace(base, in_sign=(one,)), base, Part.STEADY):
+        for one in self._all(Formula.SIGN, measured.in_sign) if apart else ():
+            if self._plausible(replace(base, in_sign=(one,)), base, Part.STEADY):
                 yield (), (one,)
 
     def _for_sign(self, base: Altered) -> Iterator[Alterations]:

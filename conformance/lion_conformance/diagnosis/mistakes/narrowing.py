@@ -35,8 +35,8 @@ _READ: Rows = (
     ("m and g are", ("momentum", "grad"), BOTH),
 )
 _KEPT: Rows = (
-    ("θ, m and g keep", ("param", "momentum", "grad"), tuple(Formula)),
     ("m and g keep", ("momentum", "grad"), BOTH),
+    ("θ, m and g keep", ("param", "momentum", "grad"), tuple(Formula)),
 )
 
 _BETAS: tuple[tuple[str, Callable[[float, Rounded], Coefficient]], ...] = (
