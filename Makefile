@@ -68,6 +68,9 @@ conform: $(ALL_READY) ## compare every backend with the reference, bit for bit
 	@mkdir -p build/conformance
 	$(CONFORMANCE) run --html build/conformance/report.html --json build/conformance/report.json $(ARGS)
 
+conform-thorough: $(ALL_READY) ## the same with all cases and runs, however long it takes
+	@$(MAKE) --no-print-directory conform PY=$(PY) ARGS="--thorough $(ARGS)"
+
 # Without what they depend on: torch and the rest are there, and timm would bring torchvision, which
 # in turn may bring another build of torch.
 ports: $(ALL_READY) ## install other projects' Lions, judge them, write docs/ports.md

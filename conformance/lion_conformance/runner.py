@@ -6,11 +6,13 @@ its process; none of that may touch the judging of another.
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import os
 import queue as queues
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -19,14 +21,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from lion_conformance.cases.pace import Pace
 from lion_conformance.ports.backends import BACKENDS, Backend, NotRunnable, backend, load
 from lion_conformance.ports.dtypes import asked_for, check_names, spelled, takes_some
 from lion_conformance.ports.protocol import Port, Triple
 from lion_conformance.report.findings import versions
 from lion_conformance.report.origin import Origin
 from lion_conformance.report.report import Report
+from lion_conformance.report.table import TAPE
 from lion_conformance.runs import tape
-from lion_conformance.verify import MAX_EXAMPLES, check_budget, verify
+from lion_conformance.timetable import Hours, Timetable
+from lion_conformance.verdict.verdict import Verdict
+from lion_conformance.verify import MAX_EXAMPLES, Progress, Told, check_budget, judge
 from lion_ref import STORAGE_DTYPES, Semantics
 
 Events = Callable[["Event"], None]
@@ -43,6 +49,20 @@ class Options:
     max_examples: int = MAX_EXAMPLES
     seed: int = 0
     device: str = "cpu"
+    seconds: float = math.inf
+    """The time for all that is judged, imports and compilation included: see `timetable`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A cell of the table: which, and the verdict, as far as it stands."""
+
+    port: str
+    door: str
+    device: str
+    column: str
+    """A dtype of θ, or TAPE."""
+    verdict: Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +72,8 @@ class Event:
     backend: str
     doing: str
     done: float
+    found: Found | None = None
+    """The cell of the table that has just been found, if one has."""
 
 
 def run(
@@ -84,21 +106,29 @@ def judge_backends(
     check_budget(options.max_examples, options.seed)
     if jobs is not None and jobs < 1:
         raise ValueError(f"jobs={jobs} is not legal; legal: an integer >= 1")
+    if not options.seconds > 0:
+        raise ValueError(f"seconds={options.seconds} is not legal; legal: a number > 0")
+    workers = max(1, min(jobs or os.cpu_count() or 1, len(backends)))
+    table = Timetable(options.seconds, [one.weight for one in backends], workers)
     # Not forked: the caller may have threads, as every process has in which JAX was imported.
     with multiprocessing.get_context("spawn").Manager() as manager:
         events = manager.Queue()
         listener = threading.Thread(target=_listen, args=(events, on_event), daemon=True)
         listener.start()
-        workers = max(1, min(jobs or os.cpu_count() or 1, len(backends)))
+
+        def judged(one: Backend) -> list[Report]:
+            seconds = table.begin(one.weight)
+            return _in_own_process(one, replace(options, seconds=seconds), events)
+
         try:
             with ThreadPoolExecutor(workers) as threads:
-                found = list(
-                    threads.map(lambda one: _in_own_process(one, options, events), backends)
-                )
+                # What takes longest first, so that no core is idle while it comes last.
+                slowest = sorted(backends, key=lambda one: -one.weight)
+                found = dict(zip(slowest, threads.map(judged, slowest), strict=True))
         finally:
             events.put(None)
             listener.join()
-    return [report for reports in found for report in reports]
+    return [report for one in backends for report in found[one]]
 
 
 def _listen(events: Any, on_event: Events | None) -> None:
@@ -120,6 +150,7 @@ def _in_own_process(one: Backend, options: Options, events: Any) -> list[Report]
 
 def judge_backend(one: Backend, options: Options, events: queues.Queue[Any]) -> list[Report]:
     """All reports on one backend; one that says why, if it cannot be run."""
+    begin = time.perf_counter()
     events.put(Event(one.name, "importing", 0.0))
     try:
         with _without_chatter():
@@ -127,16 +158,26 @@ def judge_backend(one: Backend, options: Options, events: queues.Queue[Any]) -> 
     except NotRunnable as error:
         return [_not_run(one.name, options, str(error))]
     recorded = tape.load()
+    wanted = [takes_some(port, options.dtypes) for port in ports]
+    imported = time.perf_counter() - begin
+    # A port's saved runs go on in a fresh process, which has to import everything again.
+    parts = [_parts(*x) for x in zip(ports, wanted, strict=True)]
+    hours = Hours(options.seconds - imported, parts, between=imported)
 
     def judged(index: int, port: Port) -> Report:
-        wanted = takes_some(port, options.dtypes)
-        params = asked_for(port, wanted).dtypes if wanted else ()
-
         def progress(dtype: str, done: int, of: int) -> None:
             share = (params.index(dtype) + done / of) / len(params)
             events.put(Event(one.name, f"{port.door}, {dtype}", (index + share) / len(ports)))
 
-        return judge_port(port, wanted, options, recorded, progress)
+        def told(column: str, verdict: Verdict) -> None:
+            found = Found(port.name, port.door, port.device, column, verdict)
+            share = (params.index(column) + 1) / len(params) if column in params else 1.0
+            done = (index + share) / len(ports)
+            events.put(Event(one.name, f"{port.door}, {column}", done, found))
+
+        params = asked_for(port, wanted[index]).dtypes if wanted[index] else ()
+        following = Following(progress, told, hours.pace)
+        return judge_port(port, wanted[index], options, recorded, following)
 
     origin = Origin("backend", one.module)
     return [replace(judged(index, port), origin=origin) for index, port in enumerate(ports)]
@@ -160,30 +201,59 @@ def _without_chatter() -> Iterator[None]:
         os.close(kept)
 
 
+@dataclass(frozen=True, slots=True)
+class Following:
+    """What a port's judging tells on its way, and asks: the time for its next part."""
+
+    progress: Progress | None = None
+    told: Told | None = None
+    pace: Callable[[], Pace] = Pace
+
+
 def judge_port(
     port: Port,
     dtypes: Sequence[str | Triple],
     options: Options,
     recorded: tape.Tape,
-    progress: Callable[[str, int, int], None] | None = None,
+    following: Following = Following(),
 ) -> Report:
     """Cases in the given dtypes, then the tape, if float32 is one of them."""
     if port.unavailable:
         return _not_run(port.name, options, port.unavailable, door=port.door)
     if not dtypes:
         return _not_run(port.name, options, "", door=port.door)
-    report = verify(
+    told: dict[str, Verdict] = {}
+
+    def tell(column: str, verdict: Verdict) -> None:
+        if following.told is not None and told.get(column) is not verdict:
+            following.told(column, verdict)
+        told[column] = verdict
+
+    report = judge(
         port,
-        dtypes=dtypes,
+        dtypes,
         max_examples=options.max_examples,
         seed=options.seed,
-        progress=progress,
+        progress=following.progress,
+        pace=following.pace,
+        told=tell,
     )
+    for result in report.results:  # a fresh process, or the diagnosis, may have changed them
+        tell(result.dtype, result.verdict)
     judged = {triple for result in report.results for triple in result.triples}
     if spelled(tape.TRIPLE) in judged:
         promised = replace(port, declared=port.declared or _known(report, "float32"))
-        return replace(report, tape=tape.replay(promised, recorded))
+        report = replace(report, tape=tape.replay(promised, recorded, following.pace()))
+        tell(TAPE, report.tape.verdict)
     return report
+
+
+def _parts(port: Port, wanted: Sequence[str | Triple]) -> int:
+    """What of a port has a time of its own: each dtype of θ, and the tape."""
+    if port.unavailable or not wanted:
+        return 0
+    asked = asked_for(port, wanted)
+    return len(asked.dtypes) + (tape.TRIPLE in asked.port.triples and "float32" in asked.dtypes)
 
 
 def _known(report: Report, dtype: str) -> Semantics | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 
@@ -130,6 +130,13 @@ class Case:
         """The same scalars with other arrays θ, m and g."""
         param, momentum, grad = arrays
         return Case(param, momentum, grad, **self.scalars)
+
+
+class Named(NamedTuple):
+    """A case and the name that it has for every port, whatever its dtypes."""
+
+    name: str
+    case: Case
 
 
 def ordinary(case: Case) -> bool:

@@ -9,11 +9,17 @@ from lion_conformance.report.counterexample import Counterexample
 from lion_conformance.report.findings import DtypeResult, Findings
 from lion_conformance.report.reproduction import SHOWN, reproduction
 from lion_conformance.report.style import CLASSES, MARKS
-from lion_conformance.report.table import Cell, meaning, refused, width_in_words
+from lion_conformance.report.table import (
+    TAPE,
+    Cell,
+    meaning,
+    refused,
+    share_in_words,
+    width_in_words,
+)
 from lion_conformance.runs.tape import TapeResult
 from lion_conformance.verdict.verdict import Verdict
 
-TAPE = "real gradients"
 SYMBOLS = {"param": "θ", "momentum": "m", "grad": "g"}
 
 
@@ -65,7 +71,7 @@ def _dtype(number: int, report: Findings, result: DtypeResult) -> str:
     if result.verdict is Verdict.NOT_TAKEN:
         return _folded(anchor, label, result.verdict, "".join(body), ok=True)
     cases = "1 case" if result.cases == 1 else f"{result.cases:,} cases"
-    facts = [f"{result.elements:,} elements in {cases}"]
+    facts = [f"{result.elements:,} elements in {cases}", *share_in_words(result)]
     facts += [f"{count:,} {reason}" for reason, count in result.reasons.items()]
     body.append(f'<p class="soft">{escape("; ".join(facts))}.</p>')
     body += [f"<p>{escape(_sentence(line))}</p>" for line in refused(result)]
@@ -89,7 +95,9 @@ def _sentence(text: str) -> str:
 
 
 def _tape(number: int, report: Findings, found: TapeResult) -> str:
-    body = f"<p>{found.elements:,} elements in {found.steps} steps of a recorded training run.</p>"
+    of = "" if found.steps == found.recorded else f" of {found.recorded}"
+    steps = f"{found.steps}{of} steps of a recorded training run"
+    body = f"<p>{found.elements:,} elements in {steps}.</p>"
     if found.why:
         body += f"<p>{escape(_sentence(found.why))}</p>"
     label = f"{TAPE}: {report.words(found.verdict)}"

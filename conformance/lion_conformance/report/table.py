@@ -17,7 +17,8 @@ SHOWN = 8
 
 HEADS = ("port", "door", "device")
 """The columns that say what is judged; those behind them hold verdicts."""
-COLUMNS = (*HEADS, *STORAGE_DTYPES, "real gradients")
+TAPE = "real gradients"
+COLUMNS = (*HEADS, *STORAGE_DTYPES, TAPE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +101,7 @@ def notes(reports: Sequence[Findings]) -> list[str]:
     for words, ports in declared.items():
         lines.append(f"declared “{words}”: {', '.join(ports)}")
     lines += [f"{r.port} ({r.door}): {r.sentence}" for r in reports if r.sentence]
+    lines += shares(reports)
     lines += [line for report in reports for line in untaken(report)]
     unasked = [f"{r.port} ({r.door})" for r in reports if r.mixed_unasked]
     if unasked:
@@ -120,6 +122,37 @@ def notes(reports: Sequence[Findings]) -> list[str]:
         if report.not_run
     ]
     return lines
+
+
+def shares(reports: Sequence[Findings]) -> list[str]:
+    """What there was time for, where that was not all."""
+    found = [(x.share, f"{r.port} ({r.door}), {x.dtype}") for r in reports for x in r.results]
+    cut = [r.tape for r in reports if r.tape and r.tape.as_promised]
+    cut = [tape for tape in cut if tape.steps < tape.recorded]
+    least, where = min(found, default=(1.0, ""))
+    if least == 1 and not cut:
+        return []
+    mean = sum(share for share, _ in found) / len(found)
+    words = f"there was time for {_percent(mean)} of all cases and runs"
+    words += f", and for {_percent(least)} of those of {where}" if least < 1 else ""
+    if cut:
+        steps = min(tape.steps for tape in cut)
+        words += f"; for {steps} or more of the {cut[0].recorded} steps of real gradients"
+    return [f"{words}; --thorough judges all"]
+
+
+def _percent(share: float) -> str:
+    """A share without its decimals; never all, or none, of what is less, or more.
+
+    >>> _percent(0.999), _percent(0.004), _percent(1.0)
+    ('99%', '1%', '100%')
+    """
+    return f"{100 if share == 1 else min(max(round(100 * share), 1), 99)}%"
+
+
+def share_in_words(result: DtypeResult) -> list[str]:
+    """What share of a thorough judging there was time for, if not all."""
+    return [f"{_percent(result.share)} of all cases and runs"] if result.share < 1 else []
 
 
 def untaken(report: Findings) -> list[str]:

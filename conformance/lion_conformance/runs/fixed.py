@@ -31,6 +31,7 @@ from lion_conformance.runs.script import (
     RATES,
     TENSORS,
     Kind,
+    Named,
     Script,
     momenta_beside,
     rates,
@@ -73,35 +74,33 @@ def illegal(triple: Triple) -> Iterator[Refuse]:
 
 
 STEPS = 12
+MIXED = "several dtypes"
 LONG, BEGINNING = 300, 40
 """Beyond a counter of 8 bits; and what is enough to tell roundings."""
 
 
 def fixed_runs(port: Port, dtype: str) -> Iterator[Trajectory]:
     """Runs for a port whose θ has one dtype, each to be judged after every event."""
-    yield from whole_runs(port, dtype)
-    yield from interleaved_runs(port, dtype)
-    yield from hops(port, dtype)
-    yield from further_runs(port, dtype)
-    yield from mixed_runs(port, dtype)
+    for write in (whole_runs, interleaved_runs, hops, further_runs, mixed_runs):
+        yield from (run for _, run in write(port, dtype))
     yield long_run(port, dtype).until(BEGINNING)
 
 
 @written_once
-def whole_runs(port: Kind, dtype: str) -> Iterator[Trajectory]:
+def whole_runs(port: Kind, dtype: str) -> Iterator[Named]:
     """Several tensors, then all events that the port offers: runs that are also made `rerun`.
 
     A port that compiles anew for every shape has the events in the first of its dtypes alone.
     """
     triple = triples_of(port, dtype)[0]
     shapes = FEW_TENSORS if port.compiles else TENSORS
-    yield _steps(Script(0, [triple], shapes), STEPS)
+    yield Named("steps", _steps(Script(0, [triple], shapes), STEPS))
     if port.offers and (not port.compiles or dtype == params_of(port.triples)[0]):
-        yield eventful(port, triple, shapes)
+        yield Named("eventful", eventful(port, triple, shapes))
 
 
 @written_once
-def further_runs(port: Kind, dtype: str) -> Iterator[Trajectory]:
+def further_runs(port: Kind, dtype: str) -> Iterator[Named]:
     """Runs of steps: under scalars that nearly stay, in another triple, of one shape, of many.
 
     A port that compiles anew for every shape has the first alone.
@@ -110,29 +109,29 @@ def further_runs(port: Kind, dtype: str) -> Iterator[Trajectory]:
     near = Script(9, [triple], TENSORS[:1])
     for given in NEARLY:
         near.step(given=given)
-    yield near.written()
+    yield Named("near", near.written())
     if port.compiles:
         return
     for other in others:
-        yield _steps(Script(0, [other], TENSORS), STEPS)
-    for alike in LISTS_OF_ONE_SHAPE:
+        yield Named("steps in another triple", _steps(Script(0, [other], TENSORS), STEPS))
+    for i, alike in enumerate(LISTS_OF_ONE_SHAPE):
         stacked = Script(5, [triple], alike, offers=port.offers).step().step()
         if Offer.NO_GRADIENT in port.offers:
             stacked.step(without=[0]).step(without=[1, 2], given=(0.02, 0.3)).step()
-        yield stacked.written()
+        yield Named(f"of one shape {i}", stacked.written())
     large = Script(6, [triple], LARGE_TENSORS, offers=port.offers).step()
     if Offer.NO_GRADIENT in port.offers:
         large.step(without=[0, 2], given=(0.02, 0.3))
-    yield large.written()
+    yield Named("large", large.written())
     many = Script(3, [triple], MANY_TENSORS, OTHER_BETAS, port.offers)
     many.step().then(Restore()).step(given=(0.02, 0.3))
     if Offer.NO_GRADIENT in port.offers:
         many.step(without=range(2, len(MANY_TENSORS), 3))
-    yield many.written()
+    yield Named("many", many.written())
 
 
 @written_once
-def mixed_runs(port: Kind, dtype: str) -> Iterator[Trajectory]:
+def mixed_runs(port: Kind, dtype: str) -> Iterator[Named]:
     """Steps of tensors of one dtype among tensors of the others, where the port offers that."""
     if Offer.SEVERAL_DTYPES not in port.offers or len(port.triples) == 1:
         return
@@ -141,13 +140,14 @@ def mixed_runs(port: Kind, dtype: str) -> Iterator[Trajectory]:
     triples = [*others[:1], *own[:1], *others[1:], *own[1:]]
     if port.compiles:
         script = Script(4, triples, FEW_TENSORS, OTHER_BETAS, port.offers)
-        yield script.step().then(Restore()).step().step().step().written()
+        script.step().then(Restore()).step().step().step()
+        yield Named(MIXED, script.written())
         return
     triples += [triple for triple in port.triples if triple not in triples]
     shapes = (*TENSORS, *TENSORS[:1] * max(0, len(triples) - len(TENSORS)))
     script = Script(4, triples, shapes, OTHER_BETAS, port.offers).step().then(Restore()).step()
     script.step(without=[1, 4]).then(Freeze(0)).step().then(Thaw(0)).step()
-    yield script.written()
+    yield Named(MIXED, script.written())
 
 
 def long_run(port: Port, dtype: str) -> Trajectory:

@@ -36,6 +36,7 @@ from lion_conformance.runs.script import (
     RATES,
     TENSORS,
     Kind,
+    Named,
     Script,
     momenta_beside,
     round_all_devices,
@@ -57,18 +58,18 @@ TIES = 192
 
 
 @written_once
-def interleaved_runs(port: Kind, dtype: str) -> Iterator[Trajectory]:
+def interleaved_runs(port: Kind, dtype: str) -> Iterator[Named]:
     """Runs for a port whose θ has one dtype, each to be judged after every event."""
     if port.compiles or not port.offers:
         return
     triple = triples_of(port, dtype)[0]
-    yield _early(port, triple)
-    yield _of_pieces(port, triple)
-    yield _by_schedule(port, triple)
+    yield Named("early", _early(port, triple))
+    yield Named("of pieces", _of_pieces(port, triple))
+    yield Named("by schedule", _by_schedule(port, triple))
 
 
 @written_once
-def hops(port: Kind, dtype: str) -> Iterator[Trajectory]:
+def hops(port: Kind, dtype: str) -> Iterator[Named]:
     """From each dtype of momentum straight to each other, at numbers that are hard to round."""
     if port.compiles or Offer.MOMENTUM_DTYPE not in port.offers:
         return
@@ -77,7 +78,7 @@ def hops(port: Kind, dtype: str) -> Iterator[Trajectory]:
     for source in legal:
         for target in legal:
             if source != target:
-                yield _hop((param, source, grad), target)
+                yield Named(f"{source} to {target}", _hop((param, source, grad), target))
 
 
 def _early(port: Kind, triple: Triple) -> Trajectory:

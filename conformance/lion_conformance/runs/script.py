@@ -111,14 +111,21 @@ class Kind(NamedTuple):
     devices: tuple[str, ...]
 
 
+class Named(NamedTuple):
+    """A run and the name that it has for every port, whatever it offers."""
+
+    name: str
+    run: Trajectory
+
+
 def written_once(
-    write: Callable[[Kind, str], Iterable[Trajectory]],
-) -> Callable[[Port, str], tuple[Trajectory, ...]]:
+    write: Callable[[Kind, str], Iterable[Named]],
+) -> Callable[[Port, str], tuple[Named, ...]]:
     """The runs for a port and a dtype of θ, kept: a diagnosis goes through them again."""
     kept = lru_cache(maxsize=KEPT)(lambda kind, dtype: tuple(write(kind, dtype)))
 
     @wraps(write)
-    def runs(port: Port, dtype: str) -> tuple[Trajectory, ...]:
+    def runs(port: Port, dtype: str) -> tuple[Named, ...]:
         return kept(Kind(port.triples, port.offers, port.compiles, port.devices), dtype)
 
     return runs

@@ -1,0 +1,123 @@
+"""data/order.json: the order of cases and runs in which the catalogue is rejected soonest.
+
+python -m tests.lion_conformance.mutants.order    # writes it anew: some minutes
+
+Greedily: next comes what rejects most of the wrong ports that nothing before it rejects. Once all
+are, the same is done again with what is left: each is rejected `LAYERS` times over.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+import lion_conformance
+from lion_conformance import Verdict
+from lion_conformance.cases.case import Named
+from lion_conformance.cases.feed import named
+from lion_conformance.ports.protocol import Port
+from lion_conformance.runs.all import planned
+from lion_conformance.verdict.tally import Tally
+from tests.lion_conformance.mutants.catalogue import Mutant, load
+
+PATH: Final = Path(lion_conformance.__file__).parent / "data" / "order.json"
+
+LAYERS: Final = 3
+
+ENOUGH: Final = 40
+"""Cases that reject a port: one that so many reject will not be missed."""
+
+Rejecting = dict[str, set[str]]
+"""For each wrong port the names of what rejects it."""
+
+
+def by_cases(mutant: Mutant, port: Port) -> set[str]:
+    """The names of cases that reject a wrong port, or show that it is not the reference."""
+    tally, found = Tally(None), set[str]()
+    for name, case in cases_of(port, mutant.dtype):
+        tally.canonical, refused = True, len(tally.scalars.refused)
+        passed = tally.add(port, case)
+        if not passed or not tally.canonical or len(tally.scalars.refused) > refused:
+            found.add(name)
+        if mutant.verdict is Verdict.REJECTED and passed:
+            found.discard(name)
+        tally.go_on()
+        if len(found) >= ENOUGH:
+            break
+    return found
+
+
+def cases_of(port: Port, dtype: str) -> tuple[Named, ...]:
+    """All its cases that do not depend on chance, as they were made."""
+    triples = tuple(triple for triple in port.triples if triple[0] == dtype)
+    return named(triples, 0, port.compiles)
+
+
+def of_one_dtype(mutant: Mutant) -> Port:
+    """The same port where it takes one triple alone: others of its cases have to reject it."""
+    return replace(mutant.port(), triples=((mutant.dtype,) * 3,))
+
+
+def by_runs(mutant: Mutant) -> set[str]:
+    """The names of runs that reject a wrong port."""
+    names = [name for name, _ in planned(mutant.port(), mutant.dtype)]
+    return {name for name in names if rejects(mutant, name)}
+
+
+def rejects(mutant: Mutant, name: str) -> bool:
+    """Whether a run rejects it, made anew."""
+    judges = dict(planned(mutant.port(), mutant.dtype))
+    return judges[name](Tally(None)) is not None
+
+
+def most_telling(rejecting: Mapping[str, AbstractSet[str]]) -> list[str]:
+    """Names, so that each wrong port is rejected by as few as greed needs.
+
+    >>> most_telling({"a": {"x"}, "b": {"x", "y"}, "c": {"y"}, "d": {"x"}})
+    ['x', 'y']
+    """
+    left, names = {port: found for port, found in rejecting.items() if found}, list[str]()
+    while left:
+        counts: dict[str, int] = {}
+        for found in left.values():
+            for name in sorted(found):
+                counts[name] = counts.get(name, 0) + 1
+        names.append(max(counts, key=lambda name: (counts[name], name)))
+        left = {port: found for port, found in left.items() if names[-1] not in found}
+    return names
+
+
+def layered(rejecting: Mapping[str, AbstractSet[str]]) -> list[str]:
+    """The names of all layers."""
+    names: list[str] = []
+    for _ in range(LAYERS):
+        names += most_telling({port: found - {*names} for port, found in rejecting.items()})
+    return names
+
+
+def main() -> None:
+    """Judge the catalogue and write the order."""
+    cases: Rejecting = {}
+    runs: Rejecting = {}
+    for mutant in load():
+        if isinstance(mutant.make(), Port):
+            runs[mutant.name] = by_runs(mutant)
+        if not runs.get(mutant.name):
+            cases[mutant.name] = by_cases(mutant, mutant.port())
+            cases[f"{mutant}, one dtype"] = by_cases(mutant, of_one_dtype(mutant))
+        if not cases.get(mutant.name) and mutant.name not in runs:
+            runs[mutant.name] = by_runs(mutant)
+        told = len(cases.get(mutant.name, ())), len(runs.get(mutant.name, ()))
+        print(f"{mutant}: {told[0]} cases, {told[1]} runs", flush=True)  # noqa: T201
+    for name, rejecting in (("cases", cases), ("runs", runs)):
+        print(f"{len(most_telling(rejecting))} {name} reject all that {name} are for")  # noqa: T201
+    document = {"cases": layered(cases), "runs": layered(runs)}
+    PATH.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
