@@ -28,8 +28,9 @@ from lion_conformance.ports.protocol import Port, Triple
 from lion_conformance.report.findings import versions
 from lion_conformance.report.origin import Origin
 from lion_conformance.report.report import Report
-from lion_conformance.report.table import TAPE
+from lion_conformance.report.table import TAPE, in_short
 from lion_conformance.runs import tape
+from lion_conformance.runs.other_process import FreshProcess
 from lion_conformance.timetable import Hours, Timetable
 from lion_conformance.verdict.verdict import Verdict
 from lion_conformance.verify import MAX_EXAMPLES, Progress, Told, check_budget, judge
@@ -54,6 +55,16 @@ class Options:
 
 
 @dataclass(frozen=True, slots=True)
+class Row:
+    """A port that is to be judged, and the columns of the table that it has cells in."""
+
+    port: str
+    door: str
+    device: str
+    columns: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Found:
     """A cell of the table: which, and the verdict, as far as it stands."""
 
@@ -63,17 +74,21 @@ class Found:
     column: str
     """A dtype of θ, or TAPE."""
     verdict: Verdict
+    words: str
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Progress of one backend: what it is doing, and the share that is done."""
+    """Progress of one backend: what it is doing, and what came of it."""
 
     backend: str
     doing: str
-    done: float
+    rows: tuple[Row, ...] = ()
+    """What the backend has, once it is imported."""
+    judging: tuple[str, str, str, str] | None = None
+    """Port, door, device and column of the cell that is being judged."""
     found: Found | None = None
-    """The cell of the table that has just been found, if one has."""
+    """The cell that has just been found, if one has."""
 
 
 def run(
@@ -144,14 +159,14 @@ def _in_own_process(one: Backend, options: Options, events: Any) -> list[Report]
             reports = process.submit(judge_backend, one, options, events).result()
     except BrokenProcessPool:
         reports = [_not_run(one.name, options, "its process died while it was judged")]
-    events.put(Event(one.name, "done", 1.0))
+    events.put(Event(one.name, "done"))
     return reports
 
 
 def judge_backend(one: Backend, options: Options, events: queues.Queue[Any]) -> list[Report]:
     """All reports on one backend; one that says why, if it cannot be run."""
     begin = time.perf_counter()
-    events.put(Event(one.name, "importing", 0.0))
+    events.put(Event(one.name, "importing"))
     try:
         with _without_chatter():
             ports = load(one, options.device)
@@ -160,27 +175,33 @@ def judge_backend(one: Backend, options: Options, events: queues.Queue[Any]) -> 
     recorded = tape.load()
     wanted = [takes_some(port, options.dtypes) for port in ports]
     imported = time.perf_counter() - begin
-    # A port's saved runs go on in a fresh process, which has to import everything again.
-    parts = [_parts(*x) for x in zip(ports, wanted, strict=True)]
-    hours = Hours(options.seconds - imported, parts, between=imported)
+    rows = tuple(_row(*x) for x in zip(ports, wanted, strict=True))
+    events.put(Event(one.name, "imported", rows=rows))
+    # Saved runs go on in a fresh process, which has to import everything again.
+    parts = [len(row.columns) for row in rows]
+    hours = Hours(options.seconds - imported, parts, beside=imported)
 
     def judged(index: int, port: Port) -> Report:
+        heads, begun = (port.name, port.door, port.device), set[str]()
+
         def progress(dtype: str, done: int, of: int) -> None:
-            share = (params.index(dtype) + done / of) / len(params)
-            events.put(Event(one.name, f"{port.door}, {dtype}", (index + share) / len(ports)))
+            del done, of
+            if dtype not in begun:  # an event costs about what a case does
+                begun.add(dtype)
+                events.put(Event(one.name, "judging", judging=(*heads, dtype)))
 
         def told(column: str, verdict: Verdict) -> None:
-            found = Found(port.name, port.door, port.device, column, verdict)
-            share = (params.index(column) + 1) / len(params) if column in params else 1.0
-            done = (index + share) / len(ports)
-            events.put(Event(one.name, f"{port.door}, {column}", done, found))
+            found = Found(*heads, column, verdict, in_short(port.declared, verdict))
+            events.put(Event(one.name, "judging", found=found))
 
-        params = asked_for(port, wanted[index]).dtypes if wanted[index] else ()
-        following = Following(progress, told, hours.pace)
+        following = Following(progress, told, hours.pace, fresh)
         return judge_port(port, wanted[index], options, recorded, following)
 
     origin = Origin("backend", one.module)
-    return [replace(judged(index, port), origin=origin) for index, port in enumerate(ports)]
+    with FreshProcess() as shared:
+        # A thorough judging has one for each port, in which nothing of the others was restored.
+        fresh = None if math.isinf(options.seconds) else shared
+        return [replace(judged(index, port), origin=origin) for index, port in enumerate(ports)]
 
 
 @contextmanager
@@ -208,6 +229,7 @@ class Following:
     progress: Progress | None = None
     told: Told | None = None
     pace: Callable[[], Pace] = Pace
+    fresh: FreshProcess | None = None
 
 
 def judge_port(
@@ -237,23 +259,27 @@ def judge_port(
         progress=following.progress,
         pace=following.pace,
         told=tell,
+        fresh=following.fresh,
     )
     for result in report.results:  # a fresh process, or the diagnosis, may have changed them
         tell(result.dtype, result.verdict)
     judged = {triple for result in report.results for triple in result.triples}
     if spelled(tape.TRIPLE) in judged:
         promised = replace(port, declared=port.declared or _known(report, "float32"))
-        report = replace(report, tape=tape.replay(promised, recorded, following.pace()))
-        tell(TAPE, report.tape.verdict)
+        replayed = tape.replay(promised, recorded, following.pace())
+        tell(TAPE, replayed.verdict)
+        return replace(report, tape=replayed)
     return report
 
 
-def _parts(port: Port, wanted: Sequence[str | Triple]) -> int:
-    """What of a port has a time of its own: each dtype of θ, and the tape."""
-    if port.unavailable or not wanted:
-        return 0
-    asked = asked_for(port, wanted)
-    return len(asked.dtypes) + (tape.TRIPLE in asked.port.triples and "float32" in asked.dtypes)
+def _row(port: Port, wanted: Sequence[str | Triple]) -> Row:
+    """What there is to judge of a port: each dtype of θ that it takes, and the tape."""
+    columns: tuple[str, ...] = ()
+    if not port.unavailable and wanted:
+        asked = asked_for(port, wanted)
+        replayed = tape.TRIPLE in asked.port.triples and "float32" in asked.dtypes
+        columns = (*asked.dtypes, *([TAPE] if replayed else []))
+    return Row(port.name, port.door, port.device, columns)
 
 
 def _known(report: Report, dtype: str) -> Semantics | None:

@@ -19,8 +19,8 @@ class Timetable:
     """The time for backends that several workers take in turn.
 
     >>> table = Timetable(100, [6, 2, 2], workers=2, clock=lambda: 0.0)
-    >>> table.begin(6), table.begin(2), table.begin(2)
-    (75.0, 66.66666666666667, 100.0)
+    >>> [round(table.begin(weight)) for weight in (6, 2, 2)]
+    [75, 67, 100]
     """
 
     def __init__(
@@ -31,28 +31,31 @@ class Timetable:
         clock: Clock = time.perf_counter,
     ) -> None:
         self._clock, self._workers = clock, workers
-        self._end = clock() + seconds
-        self._waiting = sum(weights)
+        self._seconds, self._end = seconds, clock() + seconds
+        self._waiting = self._all = sum(weights)
         self._lock = threading.Lock()
 
     def begin(self, weight: int) -> float:
         """Seconds for the backend that begins now, of such a weight.
 
         A worker has what is left of the time: for this one, and for its share of those that wait.
+        However late it is, the backend has half of what it would have been given in time.
         """
         with self._lock:
             self._waiting -= weight
-            left = max(0.0, self._end - self._clock())
-            return left * weight / (weight + self._waiting / self._workers)
+            left = self._end - self._clock()
+            in_time = self._seconds * min(1.0, weight * self._workers / self._all)
+            given = left * weight / (weight + self._waiting / self._workers)
+            return max(given, in_time / 2)
 
 
 class Hours:
     """The time of one backend, for each part of each of its ports: its dtypes, and the tape.
 
     parts: how many of them each port has.
-    between: about what a port takes beside them.
+    beside: about what the ports take beside them, each as much.
 
-    >>> hours = Hours(10, [1, 1], between=1, clock=lambda: 0.0)
+    >>> hours = Hours(10, [1, 1], beside=2, clock=lambda: 0.0)
     >>> hours.of_next()
     4.0
     """
@@ -62,17 +65,18 @@ class Hours:
         seconds: float,
         parts: Sequence[int],
         *,
-        between: float,
+        beside: float,
         clock: Clock = time.perf_counter,
     ) -> None:
         self._clock, self._end = clock, clock() + seconds
-        self._between = [between / count for count in parts for _ in range(count)]
+        judged = [count for count in parts if count]
+        self._beside = [beside / len(judged) / count for count in judged for _ in range(count)]
 
     def of_next(self) -> float:
         """Seconds for the next part."""
-        left = self._end - self._clock() - sum(self._between)
-        parts = len(self._between)
-        self._between = self._between[1:]
+        left = self._end - self._clock() - sum(self._beside)
+        parts = len(self._beside)
+        self._beside = self._beside[1:]
         return max(0.0, left / parts) if parts else 0.0
 
     def pace(self) -> Pace:

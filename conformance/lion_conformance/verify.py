@@ -20,7 +20,7 @@ from lion_conformance.report.findings import DtypeResult, versions
 from lion_conformance.report.origin import Origin
 from lion_conformance.report.report import Report
 from lion_conformance.runs.all import affordable, judge_runs
-from lion_conformance.runs.other_process import judge_elsewhere, why_not
+from lion_conformance.runs.other_process import FreshProcess, judge_elsewhere, why_not
 from lion_conformance.runs.shortest_run import refused_alone, smallest
 from lion_conformance.verdict.sentences import sentence, wherever_it_answers
 from lion_conformance.verdict.tally import Tally
@@ -97,11 +97,13 @@ def judge(
     progress: Progress | None = None,
     pace: Callable[[], Pace] = Pace,
     told: Told | None = None,
+    fresh: FreshProcess | None = None,
 ) -> Report:
     """As `verify`, in the time that there is.
 
     pace: makes the time for each dtype, when its turn comes.
     told: called as told(dtype, verdict), when the cases and runs of a dtype have been judged.
+    fresh: where saved runs go on, if other ports' do so there too.
     """
     given = port if isinstance(port, Port) else from_callable(port)
     asked = asked_for(given, dtypes, mixed=mixed)
@@ -129,7 +131,11 @@ def judge(
             for dtype, tally in tallies.items()
             if tally.verdict not in (Verdict.REJECTED, Verdict.NOT_TAKEN)
         }
-        for dtype, failure in judge_elsewhere(subject, passed).items():
+        if subject.compiles and any(tally.share < 1 for tally in passed.values()):
+            # Each is compiled for there once more; the one of which least is known has to do.
+            least = min(passed, key=lambda dtype: passed[dtype].share)
+            passed = {least: passed[least]}
+        for dtype, failure in judge_elsewhere(subject, passed, fresh).items():
             tallies[dtype].failure = failure
     results = [result_of(subject, dtype, tally) for dtype, tally in tallies.items()]
     if explain:

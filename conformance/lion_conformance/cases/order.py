@@ -11,12 +11,12 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
+from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeVar
 
 N = TypeVar("N", bound=tuple[Any, ...])
 
-FILE: Final = files("lion_conformance") / "data" / "order.json"
+PATH: Final = Path(__file__).parents[1] / "data" / "order.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,5 +51,5 @@ class Orders(NamedTuple):
 @cache
 def orders() -> Orders:
     """Both, as the file has them."""
-    document = json.loads(FILE.read_text(encoding="utf-8"))
+    document = json.loads(PATH.read_text(encoding="utf-8"))
     return Orders(*(Order.of(document[name]) for name in Orders._fields))

@@ -10,7 +10,7 @@ from lion_conformance.report.findings import DtypeResult, Findings
 from lion_conformance.verdict.accepted_set import Width
 from lion_conformance.verdict.sentences import sentence
 from lion_conformance.verdict.verdict import Verdict
-from lion_ref import CANONICAL, STORAGE_DTYPES
+from lion_ref import CANONICAL, STORAGE_DTYPES, Semantics
 
 SHOWN = 8
 """Refusals that are told one by one."""
@@ -58,11 +58,16 @@ def row(report: Findings) -> list[Cell]:
 
 def short(report: Findings, verdict: Verdict) -> str:
     """A verdict that fits a cell; `notes` spells out what it leaves out."""
+    return in_short(report.declared, verdict)
+
+
+def in_short(declared: Semantics | None, verdict: Verdict) -> str:
+    """A verdict on a port that declares a semantics, or none."""
     if verdict is not Verdict.BIT_EXACT_AS:
         return str(verdict.value)
-    if report.declared is None:
+    if declared is None:
         return "bit-exact as diagnosed"
-    if report.declared.differences() == {"subnormals": "flush"}:
+    if declared.differences() == {"subnormals": "flush"}:
         return "bit-exact as flush"
     return "bit-exact as declared"
 

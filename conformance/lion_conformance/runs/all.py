@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import NamedTuple
 
 from lion_conformance.cases.order import orders
@@ -31,7 +30,8 @@ class Planned(NamedTuple):
     """A fixed run by its name, and how it is judged."""
 
     name: str
-    judge: Callable[[Tally], RunFailure[Trajectory] | None]
+    run: Trajectory
+    judge: Callable[[Port, Trajectory, Tally, Pace], RunFailure[Trajectory] | None]
 
 
 def judge_runs(
@@ -56,10 +56,10 @@ def judge_runs(
     pace = pace or Pace()
     plan = planned(port, dtype)
     pace.plan(len(plan) + drawn)
-    for _, judge in plan:
+    for _, run, judge in plan:
         if not pace.goes_on():
             return
-        tally.failure = judge(tally)
+        tally.failure = judge(port, avoiding(run, tally.refusals), tally, pace)
         if tally.failure is not None:
             return
     if not drawn or not pace.goes_on(drawn):
@@ -76,26 +76,28 @@ def judge_runs(
 def planned(port: Port, dtype: str) -> list[Planned]:
     """The fixed runs of a port, the most telling first."""
 
-    def followed(run: Trajectory, tally: Tally) -> RunFailure[Trajectory] | None:
-        return follow(port, avoiding(run, tally.refusals), tally)
-
-    def once(run: Trajectory, tally: Tally) -> RunFailure[Trajectory] | None:
-        taken = avoiding(run, tally.refusals)
-        return judged(taken, answers(port, taken), tally)
-
-    def of_dtype(run: Trajectory, tally: Tally) -> RunFailure[Trajectory] | None:
-        return follow(port, avoiding(run, tally.refusals), tally, dtype=dtype)
-
-    def long(tally: Tally) -> RunFailure[Trajectory] | None:
-        return follow_long(port, avoiding(long_run(port, dtype), tally.refusals), tally)
+    def of_dtype(
+        port: Port, run: Trajectory, tally: Tally, pace: Pace
+    ) -> RunFailure[Trajectory] | None:
+        return follow(port, run, tally, dtype=dtype, pace=pace)
 
     plan = [
-        Planned(name, partial(judge, run))
+        Planned(name, run, judge)
         for judge, written in (
-            (followed, (*whole_runs(port, dtype), *interleaved_runs(port, dtype))),
-            (once, (*hops(port, dtype), *further_runs(port, dtype))),
+            (_followed, (*whole_runs(port, dtype), *interleaved_runs(port, dtype))),
+            (_once, (*hops(port, dtype), *further_runs(port, dtype))),
             (of_dtype, mixed_runs(port, dtype)),
         )
         for name, run in written
     ]
-    return orders().runs.sorted([*plan, Planned("long", long)])
+    return orders().runs.sorted([*plan, Planned("long", long_run(port, dtype), follow_long)])
+
+
+def _followed(
+    port: Port, run: Trajectory, tally: Tally, pace: Pace
+) -> RunFailure[Trajectory] | None:
+    return follow(port, run, tally, pace=pace)
+
+
+def _once(port: Port, run: Trajectory, tally: Tally, pace: Pace) -> RunFailure[Trajectory] | None:
+    return judged(run, answers(port, run), tally, pace=pace)

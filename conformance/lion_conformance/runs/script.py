@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache, wraps
+from itertools import accumulate
 from typing import NamedTuple
 
 import numpy as np
@@ -58,8 +60,9 @@ class Script:
         self._betas, self._offers, self._extreme = betas, offers, extreme
         self._rng = np.random.default_rng(seed)
         self._dtypes = [[STORAGE_DTYPES[name] for name in triple] for triple in triples]
-        first = [self._drawn(i, shape) for i, shape in enumerate(shapes)]
-        self._start = self.state = State.of([x[0] for x in first], [x[1] for x in first])
+        first = self._drawn(dict(enumerate(shapes)))
+        params, momenta = ([first[i][k] for i in range(len(shapes))] for k in (0, 1))
+        self._start = self.state = State.of(params, momenta)
         self._events: list[Event] = []
         self._steps = 0
 
@@ -72,10 +75,9 @@ class Script:
     ) -> Script:
         """Add a step with an η and a λ that the step before did not have, if none are given."""
         none = without if Offer.NO_GRADIENT in self._offers else ()
-        grads = tuple(
-            None if i in none else self._drawn(i, x.shape)[2]
-            for i, x in enumerate(self.state.params)
-        )
+        shapes = {i: x.shape for i, x in enumerate(self.state.params)}
+        drawn = self._drawn({i: shape for i, shape in shapes.items() if i not in none})
+        grads = tuple(drawn[i][2] if i in drawn else None for i in shapes)
         lr, weight_decay = given or rates(self._steps)
         self._steps += 1
         by_schedule = scheduled and Offer.SCHEDULE in self._offers
@@ -95,11 +97,22 @@ class Script:
         """The run so far."""
         return Trajectory(self._start, *self._betas, tuple(self._events))
 
-    def _drawn(self, i: int, shape: Shape) -> tuple[Array, Array, Array]:
-        size, profile = int(np.prod(shape)), "mixed" if i == self._extreme else "ordinary"
-        dtypes = self._dtypes[i % len(self._dtypes)]
-        theta, m, g = adversarial(self._rng, size, dtypes, profile, self._betas[0])
-        return theta.reshape(shape), m.reshape(shape), g.reshape(shape)
+    def _drawn(self, shapes: dict[int, Shape]) -> dict[int, tuple[Array, Array, Array]]:
+        """θ, m and g for some of the tensors; those that are alike are drawn at once."""
+        alike: dict[tuple[int, str], list[int]] = {}
+        for i in shapes:
+            profile = "mixed" if i == self._extreme else "ordinary"
+            alike.setdefault((i % len(self._dtypes), profile), []).append(i)
+        drawn = {}
+        for (place, profile), tensors in alike.items():
+            sizes = [math.prod(shapes[i]) for i in tensors]
+            dtypes = self._dtypes[place]
+            flat = adversarial(self._rng, sum(sizes), dtypes, profile, self._betas[0])
+            ends = list(accumulate(sizes))
+            for i, size, end in zip(tensors, sizes, ends, strict=True):
+                theta, m, g = (x[end - size : end].reshape(shapes[i]).copy() for x in flat)
+                drawn[i] = (theta, m, g)
+        return drawn
 
 
 class Kind(NamedTuple):

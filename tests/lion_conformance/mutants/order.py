@@ -9,22 +9,22 @@ are, the same is done again with what is left: each is rejected `LAYERS` times o
 from __future__ import annotations
 
 import json
+from collections import Counter, defaultdict
 from collections.abc import Mapping
-from collections.abc import Set as AbstractSet
 from dataclasses import replace
-from pathlib import Path
 from typing import Final
 
-import lion_conformance
 from lion_conformance import Verdict
 from lion_conformance.cases.case import Named
 from lion_conformance.cases.feed import named
+from lion_conformance.cases.order import PATH
+from lion_conformance.cases.pace import Pace
 from lion_conformance.ports.protocol import Port
 from lion_conformance.runs.all import planned
 from lion_conformance.verdict.tally import Tally
+from lion_ref import STORAGE_DTYPES
 from tests.lion_conformance.mutants.catalogue import Mutant, load
-
-PATH: Final = Path(lion_conformance.__file__).parent / "data" / "order.json"
+from tests.lion_conformance.mutants.sessions import right_session
 
 LAYERS: Final = 3
 
@@ -64,39 +64,43 @@ def of_one_dtype(mutant: Mutant) -> Port:
 
 def by_runs(mutant: Mutant) -> set[str]:
     """The names of runs that reject a wrong port."""
-    names = [name for name, _ in planned(mutant.port(), mutant.dtype)]
-    return {name for name in names if rejects(mutant, name)}
+    found = set()
+    for name, run, judge in planned(mutant.port(), mutant.dtype):
+        if judge(mutant.port(), run, Tally(None), Pace()) is not None:
+            found.add(name)
+    return found
 
 
-def rejects(mutant: Mutant, name: str) -> bool:
-    """Whether a run rejects it, made anew."""
-    judges = dict(planned(mutant.port(), mutant.dtype))
-    return judges[name](Tally(None)) is not None
+def most_telling(rejecting: Rejecting, costs: Mapping[str, float]) -> list[str]:
+    """Names, so that each wrong port is rejected at about the least cost that greed finds.
 
-
-def most_telling(rejecting: Mapping[str, AbstractSet[str]]) -> list[str]:
-    """Names, so that each wrong port is rejected by as few as greed needs.
-
-    >>> most_telling({"a": {"x"}, "b": {"x", "y"}, "c": {"y"}, "d": {"x"}})
+    >>> most_telling({"a": {"x"}, "b": {"x", "y"}, "c": {"y"}, "d": {"x"}}, {"x": 1, "y": 1})
     ['x', 'y']
     """
     left, names = {port: found for port, found in rejecting.items() if found}, list[str]()
     while left:
-        counts: dict[str, int] = {}
-        for found in left.values():
-            for name in sorted(found):
-                counts[name] = counts.get(name, 0) + 1
-        names.append(max(counts, key=lambda name: (counts[name], name)))
+        counts = Counter(name for found in left.values() for name in found)
+        names.append(max(counts, key=lambda name: (counts[name] / costs[name], name)))
         left = {port: found for port, found in left.items() if names[-1] not in found}
     return names
 
 
-def layered(rejecting: Mapping[str, AbstractSet[str]]) -> list[str]:
+def layered(rejecting: Rejecting, costs: Mapping[str, float]) -> list[str]:
     """The names of all layers."""
     names: list[str] = []
     for _ in range(LAYERS):
-        names += most_telling({port: found - {*names} for port, found in rejecting.items()})
+        left = {port: found - {*names} for port, found in rejecting.items()}
+        names += most_telling(left, costs)
     return names
+
+
+def costs_of_runs() -> dict[str, float]:
+    """For each run the updates of a tensor in it: what it costs a port that is slow."""
+    port, costs = right_session(), dict[str, float]()
+    for dtype in STORAGE_DTYPES:
+        for name, run, _ in planned(port, dtype):
+            costs[name] = float(len(run.events) * len(run.start.params))
+    return costs
 
 
 def main() -> None:
@@ -113,9 +117,11 @@ def main() -> None:
             runs[mutant.name] = by_runs(mutant)
         told = len(cases.get(mutant.name, ())), len(runs.get(mutant.name, ()))
         print(f"{mutant}: {told[0]} cases, {told[1]} runs", flush=True)  # noqa: T201
-    for name, rejecting in (("cases", cases), ("runs", runs)):
-        print(f"{len(most_telling(rejecting))} {name} reject all that {name} are for")  # noqa: T201
-    document = {"cases": layered(cases), "runs": layered(runs)}
+    alike: Mapping[str, float] = defaultdict(lambda: 1.0)  # of cases, what tells more is all
+    document = {}
+    for name, rejecting, costs in (("cases", cases, alike), ("runs", runs, costs_of_runs())):
+        document[name] = layered(rejecting, costs)
+        print(f"{len(most_telling(rejecting, costs))} {name} reject all that {name} do")  # noqa: T201
     PATH.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
