@@ -18,9 +18,10 @@ from lion_conformance.verdict.tally import Tally
 
 
 def follow_long(
-    port: Port, run: Trajectory, tally: Tally, pace: Pace
+    port: Port, run: Trajectory, tally: Tally, pace: Pace | None = None
 ) -> RunFailure[Trajectory] | None:
     """Judge the steps of one tensor that there is time for; what is rejected ends them."""
+    pace = pace or Pace()
     answered: list[list[Answer]] = []
     try:
         for of_event in answers(port, run):

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lion_conformance.cases.case import Shape, adversarial
+from lion_conformance.cases.case import Shape, adversarial, ordinary_elements
 from lion_conformance.cases.feed import KEPT
 from lion_conformance.ports.offers import Offer
 from lion_conformance.ports.protocol import Port, Triple
@@ -76,8 +76,8 @@ class Script:
         """Add a step with an η and a λ that the step before did not have, if none are given."""
         none = without if Offer.NO_GRADIENT in self._offers else ()
         shapes = {i: x.shape for i, x in enumerate(self.state.params)}
-        drawn = self._drawn({i: shape for i, shape in shapes.items() if i not in none})
-        grads = tuple(drawn[i][2] if i in drawn else None for i in shapes)
+        drawn = self._drawn({i: shape for i, shape in shapes.items() if i not in none}, (2,))
+        grads = tuple(drawn[i][0] if i in drawn else None for i in shapes)
         lr, weight_decay = given or rates(self._steps)
         self._steps += 1
         by_schedule = scheduled and Offer.SCHEDULE in self._offers
@@ -97,21 +97,24 @@ class Script:
         """The run so far."""
         return Trajectory(self._start, *self._betas, tuple(self._events))
 
-    def _drawn(self, shapes: dict[int, Shape]) -> dict[int, tuple[Array, Array, Array]]:
-        """θ, m and g for some of the tensors; those that are alike are drawn at once."""
-        alike: dict[tuple[int, str], list[int]] = {}
+    def _drawn(
+        self, shapes: dict[int, Shape], which: Sequence[int] = (0, 1)
+    ) -> dict[int, list[Array]]:
+        """Of θ, m and g those that are wanted, for some of the tensors; alike ones at once."""
+        alike: dict[tuple[int, bool], list[int]] = {}
         for i in shapes:
-            profile = "mixed" if i == self._extreme else "ordinary"
-            alike.setdefault((i % len(self._dtypes), profile), []).append(i)
+            alike.setdefault((i % len(self._dtypes), i == self._extreme), []).append(i)
         drawn = {}
-        for (place, profile), tensors in alike.items():
+        for (place, extreme), tensors in alike.items():
             sizes = [math.prod(shapes[i]) for i in tensors]
-            dtypes = self._dtypes[place]
-            flat = adversarial(self._rng, sum(sizes), dtypes, profile, self._betas[0])
-            ends = list(accumulate(sizes))
-            for i, size, end in zip(tensors, sizes, ends, strict=True):
-                theta, m, g = (x[end - size : end].reshape(shapes[i]).copy() for x in flat)
-                drawn[i] = (theta, m, g)
+            n, dtypes = sum(sizes), self._dtypes[place]
+            if extreme:
+                every = adversarial(self._rng, n, dtypes, "mixed", self._betas[0])
+                flat = [every[k] for k in which]
+            else:
+                flat = [ordinary_elements(self._rng, n, dtypes[k]) for k in which]
+            for i, size, end in zip(tensors, sizes, accumulate(sizes), strict=True):
+                drawn[i] = [x[end - size : end].reshape(shapes[i]).copy() for x in flat]
         return drawn
 
 

@@ -22,9 +22,7 @@ from lion_conformance.cases.pace import Pace
 from lion_conformance.ports.protocol import Port
 from lion_conformance.runs.all import planned
 from lion_conformance.verdict.tally import Tally
-from lion_ref import STORAGE_DTYPES
 from tests.lion_conformance.mutants.catalogue import Mutant, load
-from tests.lion_conformance.mutants.sessions import right_session
 
 LAYERS: Final = 3
 
@@ -62,10 +60,14 @@ def of_one_dtype(mutant: Mutant) -> Port:
     return replace(mutant.port(), triples=((mutant.dtype,) * 3,))
 
 
-def by_runs(mutant: Mutant) -> set[str]:
-    """The names of runs that reject a wrong port."""
+def by_runs(mutant: Mutant, costs: dict[str, float]) -> set[str]:
+    """The names of runs that reject a wrong port.
+
+    costs: takes for each run the updates of a tensor in it, which is what costs time.
+    """
     found = set()
     for name, run, judge in planned(mutant.port(), mutant.dtype):
+        costs[name] = float(len(run.events) * len(run.start.params))
         if judge(mutant.port(), run, Tally(None), Pace()) is not None:
             found.add(name)
     return found
@@ -94,32 +96,24 @@ def layered(rejecting: Rejecting, costs: Mapping[str, float]) -> list[str]:
     return names
 
 
-def costs_of_runs() -> dict[str, float]:
-    """For each run the updates of a tensor in it: what it costs a port that is slow."""
-    port, costs = right_session(), dict[str, float]()
-    for dtype in STORAGE_DTYPES:
-        for name, run, _ in planned(port, dtype):
-            costs[name] = float(len(run.events) * len(run.start.params))
-    return costs
-
-
 def main() -> None:
     """Judge the catalogue and write the order."""
     cases: Rejecting = {}
     runs: Rejecting = {}
+    of_runs: dict[str, float] = {}
     for mutant in load():
         if isinstance(mutant.make(), Port):
-            runs[mutant.name] = by_runs(mutant)
+            runs[mutant.name] = by_runs(mutant, of_runs)
         if not runs.get(mutant.name):
             cases[mutant.name] = by_cases(mutant, mutant.port())
             cases[f"{mutant}, one dtype"] = by_cases(mutant, of_one_dtype(mutant))
         if not cases.get(mutant.name) and mutant.name not in runs:
-            runs[mutant.name] = by_runs(mutant)
+            runs[mutant.name] = by_runs(mutant, of_runs)
         told = len(cases.get(mutant.name, ())), len(runs.get(mutant.name, ()))
         print(f"{mutant}: {told[0]} cases, {told[1]} runs", flush=True)  # noqa: T201
     alike: Mapping[str, float] = defaultdict(lambda: 1.0)  # of cases, what tells more is all
     document = {}
-    for name, rejecting, costs in (("cases", cases, alike), ("runs", runs, costs_of_runs())):
+    for name, rejecting, costs in (("cases", cases, alike), ("runs", runs, of_runs)):
         document[name] = layered(rejecting, costs)
         print(f"{len(most_telling(rejecting, costs))} {name} reject all that {name} do")  # noqa: T201
     PATH.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
