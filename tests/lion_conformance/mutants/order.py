@@ -29,6 +29,9 @@ LAYERS: Final = 3
 ENOUGH: Final = 40
 """Cases that reject a port: one that so many reject will not be missed."""
 
+AS_LONG: Final = 10_000
+"""Elements that take about as long as the call that updates them."""
+
 Rejecting = dict[str, set[str]]
 """For each wrong port the names of what rejects it."""
 
@@ -63,11 +66,12 @@ def of_one_dtype(mutant: Mutant) -> Port:
 def by_runs(mutant: Mutant, costs: dict[str, float]) -> set[str]:
     """The names of runs that reject a wrong port.
 
-    costs: takes for each run the updates of a tensor in it, which is what costs time.
+    costs: takes for each run what it costs: the updates of a tensor in it, and of its elements.
     """
     found = set()
     for name, run, judge in planned(mutant.port(), mutant.dtype):
-        costs[name] = float(len(run.events) * len(run.start.params))
+        tensors = sum(1 + theta.size / AS_LONG for theta in run.start.params)
+        costs[name] = len(run.events) * tensors
         if judge(mutant.port(), run, Tally(None), Pace()) is not None:
             found.add(name)
     return found
@@ -98,8 +102,14 @@ def layered(rejecting: Rejecting, costs: Mapping[str, float]) -> list[str]:
 
 def main() -> None:
     """Judge the catalogue and write the order."""
-    cases: Rejecting = {}
-    runs: Rejecting = {}
+    cases: AS_LONG: Final = 10_000
+"""Elements that take about as long as the call that updates them."""
+
+Rejecting = {}
+    runs: AS_LONG: Final = 10_000
+"""Elements that take about as long as the call that updates them."""
+
+Rejecting = {}
     of_runs: dict[str, float] = {}
     for mutant in load():
         if isinstance(mutant.make(), Port):
