@@ -102,14 +102,8 @@ def layered(rejecting: Rejecting, costs: Mapping[str, float]) -> list[str]:
 
 def main() -> None:
     """Judge the catalogue and write the order."""
-    cases: AS_LONG: Final = 10_000
-"""Elements that take about as long as the call that updates them."""
-
-Rejecting = {}
-    runs: AS_LONG: Final = 10_000
-"""Elements that take about as long as the call that updates them."""
-
-Rejecting = {}
+    cases: Rejecting = {}
+    runs: Rejecting = {}
     of_runs: dict[str, float] = {}
     for mutant in load():
         if isinstance(mutant.make(), Port):
