@@ -13,7 +13,6 @@ import pytest
 
 import lion_ref
 from lion_conformance import Port, Report, Verdict, verify
-from lion_conformance.cases.feed import named
 from lion_conformance.cases.pace import Pace
 from lion_conformance.diagnosis.explain import NOT_ALWAYS
 from lion_conformance.ports.dtypes import Dtypes, asked_for
@@ -62,9 +61,8 @@ CELL = 1.0
 def told_in_time(mutant: Mutant) -> bool:
     """Whether a wrong port falls short in the time that it would have in a table."""
     asked = asked_for(mutant.port(), [mutant.dtype])
-    named(tuple(x for x in asked.port.triples if x[0] == mutant.dtype), 0, compiles=False)
-    pace, budget = Pace(CELL, time.process_time), {"max_examples": MAX_EXAMPLES, "seed": 0}
-    tally = judge_dtype(asked, mutant.dtype, **budget, pace=pace)
+    pace = Pace(CELL, time.process_time)
+    tally = judge_dtype(asked, mutant.dtype, max_examples=MAX_EXAMPLES, seed=0, pace=pace)
     return tally.verdict is not Verdict.BIT_EXACT or not tally.as_promised
 
 

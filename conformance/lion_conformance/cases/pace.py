@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 
 class Pace:
-    """The time for the cases and runs of one dtype, and what came of them.
+    """The time for the cases and runs of one dtype, from when they are drawn, and what came of it.
 
     The first of each kind is judged in any case: a verdict on nothing would be none.
 
@@ -24,7 +24,7 @@ class Pace:
         self, seconds: float = math.inf, clock: Callable[[], float] = time.perf_counter
     ) -> None:
         self._seconds, self._clock = seconds, clock
-        self._begin = clock()
+        self._begin: float | None = None
         self._planned = self._judged = 0
         self._first = self._cut = False
 
@@ -32,6 +32,8 @@ class Pace:
         """Take note of so many cases, or runs, that follow and are judged if there is time."""
         self._planned += count
         self._first = True
+        if self._begin is None:
+            self._begin = self._clock()
 
     def goes_on(self, count: int = 1, *, part: float = 1.0) -> bool:
         """Whether there is time for one more, or for so many, within a part of the whole."""
@@ -43,7 +45,8 @@ class Pace:
 
     def has_time(self, part: float = 1.0) -> bool:
         """Whether a part of the time has not passed yet; if it has, something is left out."""
-        within = self._clock() - self._begin < self._seconds * part
+        begin = self._clock() if self._begin is None else self._begin
+        within = self._clock() - begin < self._seconds * part
         self._cut = self._cut or not within
         return within
 

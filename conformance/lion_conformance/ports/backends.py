@@ -31,14 +31,14 @@ BACKENDS: Final = {
     backend.name: backend
     for backend in (
         Backend("numpy", "lion_conformance.ports.reference", (), "lion-ref", 2),
-        Backend("torch", "lion_conformance.ports.torch", ("torch",), "'lion-ref[torch]'", 3),
+        Backend("torch", "lion_conformance.ports.torch", ("torch",), "'lion-ref[torch]'", 4),
         Backend("jax", "lion_conformance.ports.jax", ("jax", "optax"), "'lion-ref[jax]'", 6),
         Backend(
             "tensorflow",
             "lion_conformance.ports.tensorflow",
             ("tensorflow", "keras"),
             "'lion-ref[tensorflow]'",
-            5,
+            7,
         ),
         Backend(
             "array-api",

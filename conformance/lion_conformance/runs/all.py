@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 from lion_conformance.cases.order import orders
@@ -30,7 +31,7 @@ class Planned(NamedTuple):
     """A fixed run by its name, and how it is judged."""
 
     name: str
-    run: Trajectory
+    write: Callable[[], Trajectory]
     judge: Callable[[Port, Trajectory, Tally, Pace], RunFailure[Trajectory] | None]
 
 
@@ -56,10 +57,10 @@ def judge_runs(
     pace = pace or Pace()
     plan = planned(port, dtype)
     pace.plan(len(plan) + drawn)
-    for _, run, judge in plan:
+    for _, write, judge in plan:
         if not pace.goes_on():
             return
-        tally.failure = judge(port, avoiding(run, tally.refusals), tally, pace)
+        tally.failure = judge(port, avoiding(write(), tally.refusals), tally, pace)
         if tally.failure is not None:
             return
     if not drawn or not pace.goes_on(drawn):
@@ -82,15 +83,17 @@ def planned(port: Port, dtype: str) -> list[Planned]:
         return follow(port, run, tally, dtype=dtype, pace=pace)
 
     plan = [
-        Planned(name, run, judge)
-        for judge, written in (
+        Planned(name, write, judge)
+        for judge, named in (
             (_followed, (*whole_runs(port, dtype), *interleaved_runs(port, dtype))),
             (_once, (*hops(port, dtype), *further_runs(port, dtype))),
             (of_dtype, mixed_runs(port, dtype)),
         )
-        for name, run in written
+        for name, write in named
     ]
-    return orders().runs.sorted([*plan, Planned("long", long_run(port, dtype), follow_long)])
+    return orders().runs.sorted(
+        [*plan, Planned("long", partial(long_run, port, dtype), follow_long)]
+    )
 
 
 def _followed(

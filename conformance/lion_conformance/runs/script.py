@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
-from functools import lru_cache, wraps
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cache, lru_cache, wraps
 from itertools import accumulate
 from typing import NamedTuple
 
@@ -131,20 +131,28 @@ class Named(NamedTuple):
     """A run and the name that it has for every port, whatever it offers."""
 
     name: str
-    run: Trajectory
+    write: Callable[[], Trajectory]
+    """Writes it when it is wanted, and once."""
 
 
 def written_once(
-    write: Callable[[Kind, str], Iterable[Named]],
+    named: Callable[[Kind, str], Iterable[tuple[str, Callable[[], Trajectory]]]],
 ) -> Callable[[Port, str], tuple[Named, ...]]:
     """The runs for a port and a dtype of θ, kept: a diagnosis goes through them again."""
-    kept = lru_cache(maxsize=KEPT)(lambda kind, dtype: tuple(write(kind, dtype)))
 
-    @wraps(write)
+    @lru_cache(maxsize=KEPT)
+    def kept(kind: Kind, dtype: str) -> tuple[Named, ...]:
+        return tuple(Named(name, cache(write)) for name, write in named(kind, dtype))
+
+    @wraps(named)
     def runs(port: Port, dtype: str) -> tuple[Named, ...]:
         return kept(Kind(port.triples, port.offers, port.compiles, port.devices), dtype)
 
     return runs
+
+
+Writing = Iterator[tuple[str, Callable[[], Trajectory]]]
+"""Runs that can be written, each with its name."""
 
 
 def momenta_beside(triples: Sequence[Triple], param: str, grad: str) -> list[str]:

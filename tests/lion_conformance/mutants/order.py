@@ -69,7 +69,8 @@ def by_runs(mutant: Mutant, costs: dict[str, float]) -> set[str]:
     costs: takes for each run what it costs: the updates of a tensor in it, and of its elements.
     """
     found = set()
-    for name, run, judge in planned(mutant.port(), mutant.dtype):
+    for name, write, judge in planned(mutant.port(), mutant.dtype):
+        run = write()
         tensors = sum(1 + theta.size / AS_LONG for theta in run.start.params)
         costs[name] = len(run.events) * tensors
         if judge(mutant.port(), run, Tally(None), Pace()) is not None:
