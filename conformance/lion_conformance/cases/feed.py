@@ -20,6 +20,10 @@ CASES: Final = 0.6
 """The part of the time that is for cases; what is left of it is for runs."""
 
 
+LEAST: Final = 8
+"""Cases that are judged in any case; the first compiles, where a port does."""
+
+
 @lru_cache(maxsize=KEPT)
 def _named_fixed(triples: tuple[Triple, ...], compiles: bool) -> tuple[Named, ...]:
     return tuple(named_cases(triples, compiles=compiles))
@@ -62,7 +66,7 @@ def feed(
     """
     pace = pace or Pace()
     cases = orders().cases.sorted(named(tuple(triples), seed, compiles))
-    pace.plan(len(cases) + max_examples)
+    pace.plan(len(cases) + max_examples, least=LEAST)
     for _, case in cases:
         if not (pace.goes_on(part=CASES) and judge_case(case)):
             return

@@ -10,7 +10,7 @@ from collections.abc import Callable
 class Pace:
     """The time for the cases and runs of one dtype, from when they are drawn, and what came of it.
 
-    The first of each kind is judged in any case: a verdict on nothing would be none.
+    The first few are judged in any case: a verdict on nothing would be none.
 
     >>> hurried = Pace(0)
     >>> hurried.plan(4)
@@ -26,20 +26,24 @@ class Pace:
         self._seconds, self._clock = seconds, clock
         self._begin: float | None = None
         self._planned = self._judged = 0
-        self._first = self._cut = False
+        self._least = 0
+        self._cut = False
 
-    def plan(self, count: int) -> None:
-        """Take note of so many cases, or runs, that follow and are judged if there is time."""
+    def plan(self, count: int, *, least: int = 1) -> None:
+        """Take note of so many cases, or runs, that follow and are judged if there is time.
+
+        least: how many of them are judged in any case.
+        """
         self._planned += count
-        self._first = True
+        self._least = least
         if self._begin is None:
             self._begin = self._clock()
 
     def goes_on(self, count: int = 1, *, part: float = 1.0) -> bool:
         """Whether there is time for one more, or for so many, within a part of the whole."""
-        if not self._first and not self.has_time(part):
+        if self._least <= 0 and not self.has_time(part):
             return False
-        self._first = False
+        self._least -= count
         self._judged += count
         return True
 
