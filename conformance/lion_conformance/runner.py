@@ -7,15 +7,12 @@ its process; none of that may touch the judging of another.
 from __future__ import annotations
 
 import math
-import multiprocessing
 import os
 import queue as queues
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -123,6 +120,10 @@ def judge_backends(
         raise ValueError(f"jobs={jobs} is not legal; legal: an integer >= 1")
     if not options.seconds > 0:
         raise ValueError(f"seconds={options.seconds} is not legal; legal: a number > 0")
+    # Imported here: `verify` needs neither.
+    import multiprocessing
+    from concurrent.futures import ThreadPoolExecutor
+
     workers = max(1, min(jobs or os.cpu_count() or 1, len(backends)))
     table = Timetable(options.seconds, [one.weight for one in backends], workers)
     # Not forked: the caller may have threads, as every process has in which JAX was imported.
@@ -153,6 +154,10 @@ def _listen(events: Any, on_event: Events | None) -> None:
 
 
 def _in_own_process(one: Backend, options: Options, events: Any) -> list[Report]:
+    import multiprocessing
+    from concurrent.futures import ProcessPoolExecutor
+    from concurrent.futures.process import BrokenProcessPool
+
     spawn = multiprocessing.get_context("spawn")
     try:
         with ProcessPoolExecutor(1, mp_context=spawn) as process:
