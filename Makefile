@@ -41,10 +41,10 @@ DOCS    := $(wildcard *.md docs/*.md docs/*/*.md)
 INSTALL := $(PY) -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help conform ports test slow gpu coverage bench lint format mypy docs wheel clean
+.PHONY: help conform conform-thorough ports test slow gpu coverage bench lint format mypy docs wheel clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' Makefile
 
 # The stamps are older than their inputs after a change to pyproject.toml or constraints.txt, and
 # only then is anything installed again.
@@ -64,9 +64,12 @@ $(VENV)/.dev-installed: pyproject.toml constraints.txt | $(VENV)/bin/python
 
 # make itself exits with 2 whenever a command fails; the command's own status (1: something fell
 # short, 2: could not run) is in make's last line.
-conform: $(ALL_READY) ## compare every backend with the reference, bit for bit
+conform: $(ALL_READY) ## compare every backend with the reference, bit for bit, in a minute and a half
 	@mkdir -p build/conformance
 	$(CONFORMANCE) run --html build/conformance/report.html --json build/conformance/report.json $(ARGS)
+
+conform-thorough: override ARGS += --thorough
+conform-thorough: conform ## the same in all cases and runs, which takes ten minutes
 
 # Without what they depend on: torch and the rest are there, and timm would bring torchvision, which
 # in turn may bring another build of torch.

@@ -83,6 +83,8 @@ def round_to(values: Array | np.generic, dtype: np.dtype[Any]) -> Array:
     array = np.asarray(values)
     if name_of(dtype) == "bfloat16" and array.dtype.itemsize == 8:
         array = _to_odd_float32(array)
+    if array.dtype == dtype:  # nothing is rounded
+        return array.astype(dtype)
     with np.errstate(all="ignore"):
         return array.astype(dtype)
 
@@ -195,19 +197,31 @@ def _fma_exact(a: float, b: float, c: float) -> float:
     return math.copysign(float(round_fraction(exact, "float64")), 1 if exact > 0 else -1)
 
 
+def _float32(*patterns: int) -> Array:
+    """Numbers by their bits: no conversion that a thread's environment could change."""
+    return np.array(patterns, np.uint32).view(np.float32)
+
+
+# Products that are subnormal, of a subnormal and of normal numbers; sums at and beyond a tie.
+_FACTORS = _float32(0x3F800000, 0x00800000), _float32(0x00000001, 0x3F000000)
+_PRODUCTS = _float32(0x00000001, 0x00400000).tobytes()
+_TERMS = (
+    _float32(0x3F800000, 0x3F800000, 0xBF800000),
+    _float32(0x33800000, 0x33C00000, 0xB3C00000),
+)
+_SUMS = _float32(0x3F800000, 0x3F800001, 0xBF800001).tobytes()
+
+
 def require_default_environment() -> None:
     """FloatingPointError unless this thread rounds to nearest and keeps subnormals (SPEC C15)."""
-    one = np.ones(1, np.float32)
-    smallest, normal = np.float32(2.0**-149), np.float32(2.0**-126)
-    if (one * smallest).view(np.uint32)[0] != 1 or ((one * normal) * np.float32(0.5))[0] == 0:
+    if np.multiply(*_FACTORS).tobytes() != _PRODUCTS:
         raise FloatingPointError(
             "this thread flushes subnormals, so no reference bits can be computed in it; legal: "
             "the default floating-point environment. torch.set_flush_denormal(True) sets the flag, "
             "and so does loading a library built with -ffast-math: unset it, or compute in a new "
             "thread"
         )
-    tie, above = np.float32(2.0**-24), np.float32(1.5 * 2.0**-24)
-    if (one + tie)[0] != 1 or (one + above)[0] == 1 or (-one - above)[0] == -1:
+    if np.add(*_TERMS).tobytes() != _SUMS:
         raise FloatingPointError(
             "this thread does not round to nearest, so no reference bits can be computed in it; "
             "legal: the default floating-point environment (fesetround(FE_TONEAREST))"

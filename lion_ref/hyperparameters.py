@@ -157,6 +157,6 @@ def round_scalars(values: Hyperparameters, dtype: DTypeLike) -> Scalars:
     )
     scalars = Scalars(*round_to(wide, target))
     for name in ("lr", "weight_decay"):
-        if not np.isfinite(getattr(scalars, name)):
+        if not math.isfinite(getattr(scalars, name)):
             raise _beyond(name, getattr(values, name), target)
     return scalars

@@ -157,11 +157,11 @@ def _in_blocks(update: Update, theta: Array, m: Array, g: Array) -> tuple[Array,
     """Apply update to flat blocks in native byte order; store each result once (SPEC C9, C12)."""
     new_theta, new_m = np.empty(theta.shape, theta.dtype), np.empty(m.shape, m.dtype)
     theta_out, m_out = new_theta.reshape(-1), new_m.reshape(-1)
-    sources = [_flat(x) for x in (theta, m, g)]
+    sources = [(_flat(x), x.dtype.newbyteorder("=")) for x in (theta, m, g)]
     with np.errstate(all="ignore"):  # infinities and NaNs follow IEEE rules; they are no errors
         for start in range(0, theta.size, BLOCK):
             block = slice(start, start + BLOCK)
-            native = [np.asarray(x[block], dtype=x[block].dtype.newbyteorder("=")) for x in sources]
+            native = [np.asarray(x[block], dtype=dtype) for x, dtype in sources]
             theta_block, m_block = update(*native)
             theta_out[block] = round_to(theta_block, native[0].dtype)
             m_out[block] = round_to(m_block, native[1].dtype)

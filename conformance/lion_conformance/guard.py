@@ -7,6 +7,7 @@ uses, and any other code is no verdict.
 
 from __future__ import annotations
 
+import gc
 import subprocess
 import sys
 from typing import Final
@@ -41,8 +42,11 @@ def main() -> int:
 
 def _judge() -> int:
     """The command itself, with an exit status that says it came to its end."""
+    gc.disable()
     from lion_conformance import cli
 
+    gc.freeze()  # what is imported stays: looking through it again and again takes time
+    gc.enable()
     try:
         status = cli.main()
     except SystemExit as ended:  # --help, or arguments that are none

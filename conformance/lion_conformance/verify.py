@@ -8,18 +8,19 @@ from typing import Any
 
 from lion_conformance.cases.case import Case
 from lion_conformance.cases.feed import feed
+from lion_conformance.cases.pace import Pace
 from lion_conformance.diagnosis.cause import named, named_at_once
 from lion_conformance.diagnosis.explain import explained
 from lion_conformance.ports.callable import from_callable
 from lion_conformance.ports.dtypes import Asked, Dtypes, asked_for, spelled
 from lion_conformance.ports.offers import Offer
-from lion_conformance.ports.protocol import Port
+from lion_conformance.ports.protocol import Port, Triple
 from lion_conformance.report.counterexample import Counterexample
 from lion_conformance.report.findings import DtypeResult, versions
 from lion_conformance.report.origin import Origin
 from lion_conformance.report.report import Report
 from lion_conformance.runs.all import affordable, judge_runs
-from lion_conformance.runs.other_process import judge_elsewhere, why_not
+from lion_conformance.runs.other_process import FreshProcess, judge_elsewhere, why_not
 from lion_conformance.runs.shortest_run import refused_alone, smallest
 from lion_conformance.verdict.sentences import sentence, wherever_it_answers
 from lion_conformance.verdict.tally import Tally
@@ -30,6 +31,7 @@ MAX_EXAMPLES = 25
 """Cases for each dtype of θ; each holds tens of thousands of elements."""
 
 Progress = Callable[[str, int, int], None]
+Told = Callable[[str, Verdict], None]
 
 
 def verify(
@@ -73,15 +75,55 @@ def verify(
     >>> report.ok, report.verdict.value
     (True, 'bit-exact')
     """
+    return judge(
+        port,
+        dtypes,
+        mixed=mixed,
+        max_examples=max_examples,
+        seed=seed,
+        explain=explain,
+        progress=progress,
+    )
+
+
+def judge(
+    port: Port | Callable[..., Any],
+    dtypes: Dtypes | None = None,
+    *,
+    mixed: bool = False,
+    max_examples: int = MAX_EXAMPLES,
+    seed: int = 0,
+    explain: bool = True,
+    progress: Progress | None = None,
+    pace: Callable[[], Pace] = Pace,
+    told: Told | None = None,
+    fresh: FreshProcess | None = None,
+) -> Report:
+    """As `verify`, in the time that there is.
+
+    pace: makes the time for each dtype, when its turn comes.
+    told: called as told(dtype, verdict), when the cases and runs of a dtype have been judged.
+    fresh: where saved runs go on, if other ports' do so there too.
+    """
     given = port if isinstance(port, Port) else from_callable(port)
     asked = asked_for(given, dtypes, mixed=mixed)
     check_budget(max_examples, seed)
     _check_options(explain, progress)
     budget = {"max_examples": max_examples, "seed": seed}
-    tallies = _tallies(asked, **budget, progress=progress)
+
+    def tallied() -> dict[str, Tally]:
+        tallies = {}
+        for dtype in asked.dtypes:
+            tally = judge_dtype(asked, dtype, **budget, progress=progress, pace=pace())
+            tallies[dtype] = tally
+            if told is not None:
+                told(dtype, tally.verdict)
+        return tallies
+
+    tallies = tallied()
     if all(tally.verdict is Verdict.NOT_TAKEN for tally in tallies.values()):
         asked = replace(asked, tried=frozenset())  # one that takes nothing has not passed
-        tallies = _tallies(asked, **budget, progress=progress)
+        tallies = tallied()
     subject = asked.without(x for tally in tallies.values() for x in tally.not_taken)
     if not why_not(subject):
         passed = {
@@ -89,7 +131,11 @@ def verify(
             for dtype, tally in tallies.items()
             if tally.verdict not in (Verdict.REJECTED, Verdict.NOT_TAKEN)
         }
-        for dtype, failure in judge_elsewhere(subject, passed).items():
+        if subject.compiles and any(tally.share < 1 for tally in passed.values()):
+            # Each is compiled for there once more; the one of which least is known has to do.
+            least = min(passed, key=lambda dtype: passed[dtype].share)
+            passed = {least: passed[least]}
+        for dtype, failure in judge_elsewhere(subject, passed, fresh).items():
             tallies[dtype].failure = failure
     results = [result_of(subject, dtype, tally) for dtype, tally in tallies.items()]
     if explain:
@@ -105,11 +151,6 @@ def verify(
     report = report_on(subject, results, **budget, origin=origin)
     unasked = given.dtypes_unsaid and all(len(set(x)) == 1 for x in asked.port.triples)
     return replace(report, mixed_unasked=unasked)
-
-
-def _tallies(asked: Asked, **budget: Any) -> dict[str, Tally]:
-    """Each dtype of θ judged, as far as the port takes it."""
-    return {dtype: judge_dtype(asked, dtype, **budget) for dtype in asked.dtypes}
 
 
 def _in_words(dtypes: Dtypes | None, mixed: bool) -> str:
@@ -129,7 +170,12 @@ def with_refusals(result: DtypeResult, declared: Semantics | None) -> DtypeResul
 
 
 def report_on(
-    port: Port, results: Iterable[DtypeResult], *, max_examples: int, seed: int, origin: Origin
+    port: Port,
+    results: Iterable[DtypeResult],
+    *,
+    max_examples: int,
+    seed: int,
+    origin: Origin,
 ) -> Report:
     """The report on a port that was judged here and now."""
     return Report(
@@ -172,9 +218,19 @@ def _check_options(explain: object, progress: object) -> None:
 
 
 def judge_dtype(
-    asked: Asked, dtype: str, *, max_examples: int, seed: int, progress: Progress | None = None
+    asked: Asked,
+    dtype: str,
+    *,
+    max_examples: int,
+    seed: int,
+    progress: Progress | None = None,
+    pace: Pace | None = None,
 ) -> Tally:
-    """Judge a port on cases whose θ has one dtype, and if they pass, on runs of many events."""
+    """Judge a port on cases whose θ has one dtype, and if they pass, on runs of many events.
+
+    pace: the time for them; all are judged, if omitted.
+    """
+    pace = pace or Pace()
     tally = Tally(asked.port.declared)
     triples = [x for x in asked.port.triples if x[0] == dtype]
     tried = [x for x in triples if x in asked.tried]
@@ -190,13 +246,16 @@ def judge_dtype(
         return passed
 
     if triples and tally.failure is None:
-        feed(judge_case, triples, max_examples=max_examples, seed=seed, compiles=port.compiles)
+        budget = {"max_examples": max_examples, "seed": seed}
+        feed(judge_case, triples, **budget, compiles=port.compiles, pace=pace)
     tally.find_refusals(port)
     if triples and tally.failure is None:
-        judge_runs(port, dtype, tally, drawn=affordable(port, max_examples), seed=seed)
+        drawn = affordable(port, max_examples)
+        judge_runs(port, dtype, tally, drawn=drawn, seed=seed, pace=pace)
         tally.find_refusals(port)  # in runs, others may have been found
     if progress is not None:
         progress(dtype, max_examples, max_examples)
+    tally.share = pace.share
     return tally
 
 
@@ -209,13 +268,14 @@ def result_of(port: Port, dtype: str, tally: Tally) -> DtypeResult:
         counterexample = Counterexample.of(refused_alone(port, tally))
     return DtypeResult(
         dtype=dtype,
-        triples=tuple(spelled(x) for x in port.triples if x[0] == dtype),
+        triples=tuple(spelled(x) for x in _judged(port, dtype, tally)),
         not_taken={spelled(triple): words for triple, words in tally.not_taken.items()},
         refusals=tally.refusals,
         undeclared=tally.undeclared,
         verdict=tally.verdict,
         as_promised=tally.as_promised,
         cases=tally.cases,
+        share=tally.share,
         elements=tally.elements,
         port_seconds=tally.port_seconds,
         judge_seconds=tally.judge_seconds,
@@ -228,3 +288,9 @@ def result_of(port: Port, dtype: str, tally: Tally) -> DtypeResult:
         events=dict(tally.events),
         width=tally.widths.result(),
     )
+
+
+def _judged(port: Port, dtype: str, tally: Tally) -> list[Triple]:
+    """The triples with a dtype of θ, without those that there was no time for."""
+    triples = [x for x in port.triples if x[0] == dtype]
+    return triples if tally.share == 1 else [x for x in triples if x in tally.triples]

@@ -25,6 +25,8 @@ pytestmark = pytest.mark.clause("C29")
 
 QUICK = ["--max-examples", "2", "--dtype", "float32"]
 BRIEF = ["--max-examples", "1", "--dtype", "float16"]
+THOROUGH = ["--thorough"]
+"""Of `run`: in a time of their own the numbers of cases would differ."""
 
 
 @pytest.mark.parametrize(
@@ -40,11 +42,11 @@ def test_run_judges_the_reference_and_exits_with_0(
 ) -> None:
     paths = {name: tmp_path / "deep" / f"report.{name}" for name in ("json", "markdown", "html")}
     files = [text for name, path in paths.items() for text in (f"--{name}", str(path))]
-    assert main(["run", "--backend", "numpy", *budget, *files]) == 0
+    assert main(["run", "--backend", "numpy", *THOROUGH, *budget, *files]) == 0
     printed = capsys.readouterr()
     assert "lion_ref.oracle" in printed.out
     assert "million elements a second" in printed.out
-    assert "numpy: done" in printed.err
+    assert "lion_ref.oracle exact rationals, sampled, float" in printed.err
     document = json.loads(paths["json"].read_text())
     assert document["ok"] is True
     found = document["reports"][0]["real_gradients"]
@@ -52,6 +54,22 @@ def test_run_judges_the_reference_and_exits_with_0(
     assert document["reports"][0]["dtypes"][0]["verdict"] == "bit-exact"
     assert "- **bit-exact** lion_ref.oracle" in paths["markdown"].read_text()
     assert 'class="said exact"' in paths["html"].read_text()
+
+
+def test_what_there_was_no_time_for_is_said_in_every_format(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    paths = {name: tmp_path / f"report.{name}" for name in ("json", "markdown", "html")}
+    files = [text for name, path in paths.items() for text in (f"--{name}", str(path))]
+    brief = ["--seconds", "0.01", "--dtype", "float16"]
+    assert main(["run", "--backend", "numpy", *brief, *files]) == 0
+    said = "of all cases and runs"
+    assert f"there was time for 1% {said}" in capsys.readouterr().out
+    (found,) = json.loads(paths["json"].read_text())["reports"][0]["dtypes"]
+    assert 0 < found["share"] < 0.02
+    assert found["triples"][0] == "float16"
+    assert f"there was time for 1% {said}" in paths["markdown"].read_text()
+    assert f"; 1% {said}" in paths["html"].read_text()
 
 
 def test_verify_exits_with_1_and_shows_a_counterexample(
@@ -260,6 +278,7 @@ def test_a_module_that_exits_or_raises_is_no_port_that_passed(
         (["--device", "tpu"], "device='tpu' is not legal; legal: cpu, cuda"),
         (["--jobs", "0"], "jobs=0 is not legal; legal: an integer >= 1"),
         (["--seed", "-1"], "seed=-1 is not legal; legal: an integer >= 0"),
+        (["--seconds", "0"], "seconds=0.0 is not legal; legal: a number > 0"),
     ],
 )
 def test_a_run_that_cannot_be_is_refused_before_anything_starts(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 
 import lion_ref
 from lion_conformance import Port, Report, Verdict, verify
+from lion_conformance.cases.pace import Pace
 from lion_conformance.diagnosis.explain import NOT_ALWAYS
 from lion_conformance.ports.dtypes import Dtypes, asked_for
 from lion_conformance.runs.all import judge_runs
@@ -50,6 +52,29 @@ def test_the_default_budget_tells_a_wrong_port(mutant: Mutant) -> None:
     unexplained = {Verdict.BIT_EXACT_AS: Verdict.ACCEPTED}
     assert tally.verdict is unexplained.get(mutant.verdict, mutant.verdict)
     assert ", ".join(x.describe() for x in tally.undeclared) == mutant.refuses
+
+
+CELL = 1.0
+"""Seconds of a processor: less than what a dtype of a door has in the table, by default."""
+
+
+def told_in_time(mutant: Mutant) -> bool:
+    """Whether a wrong port falls short in the time that it would have in a table."""
+    asked = asked_for(mutant.port(), [mutant.dtype])
+    pace = Pace(CELL, time.process_time)
+    tally = judge_dtype(asked, mutant.dtype, max_examples=MAX_EXAMPLES, seed=0, pace=pace)
+    return tally.verdict is not Verdict.BIT_EXACT or not tally.as_promised
+
+
+@pytest.mark.parametrize("mutant", CATALOGUE[::9], ids=str)
+def test_the_table_tells_a_wrong_port_in_the_time_it_has(mutant: Mutant) -> None:
+    assert told_in_time(mutant)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mutant", CATALOGUE, ids=str)
+def test_the_table_tells_every_wrong_port_in_the_time_it_has(mutant: Mutant) -> None:
+    assert told_in_time(mutant)
 
 
 @pytest.mark.slow

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from itertools import pairwise
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 
 from lion_conformance.ports.protocol import ScalarArguments, Triple
 from lion_ref import STORAGE_DTYPES
-from lion_ref.arithmetic import Array, round_to
+from lion_ref.arithmetic import Array, name_of, round_to
 from lion_ref.rational import FORMATS
 
 T = TypeVar("T")
@@ -119,7 +120,7 @@ class Case:
     @property
     def triple(self) -> Triple:
         """The dtypes of θ, m and g."""
-        param, momentum, grad = (x.dtype.name for x in self.arrays)
+        param, momentum, grad = (name_of(x.dtype) for x in self.arrays)
         return param, momentum, grad
 
     def at(self, index: int) -> Case:
@@ -130,6 +131,13 @@ class Case:
         """The same scalars with other arrays θ, m and g."""
         param, momentum, grad = arrays
         return Case(param, momentum, grad, **self.scalars)
+
+
+class Named(NamedTuple):
+    """A case and the name that it has for every port, whatever its dtypes."""
+
+    name: str
+    case: Case
 
 
 def ordinary(case: Case) -> bool:
@@ -189,19 +197,27 @@ def adversarial(
     return params, momenta, grads
 
 
-def _elements(rng: np.random.Generator, n: int, dtype: np.dtype[Any], profile: str) -> Array:
+def ordinary_elements(rng: np.random.Generator, n: int, dtype: np.dtype[Any]) -> Array:
+    """n numbers of sizes that parameters have."""
     scale = np.exp2(rng.integers(-10, 3, n))
-    values = round_to(rng.standard_normal(n) * scale, dtype)
+    return round_to(rng.standard_normal(n) * scale, dtype)
+
+
+def _elements(rng: np.random.Generator, n: int, dtype: np.dtype[Any], profile: str) -> Array:
+    values = ordinary_elements(rng, n, dtype)
     if profile == "ordinary":
         return values
     kinds = rng.random(n)
     edges = (0.15, 0.3, 0.4) if profile != "extreme" else (0.4, 0.7, 1.0)
     unsigned = np.dtype(f"u{dtype.itemsize}")
-    any_bits = rng.integers(0, 2 ** (8 * dtype.itemsize), n, dtype=unsigned).view(dtype)
-    specials = round_to(rng.choice(SPECIALS, n), dtype)
-    values = np.where(kinds < edges[2], _near_boundaries(rng, n, dtype), values)
-    values = np.where(kinds < edges[1], specials, values)
-    return np.where(kinds < edges[0], any_bits, values)
+    any_bits, special, near = (
+        np.flatnonzero((low <= kinds) & (kinds < high)) for low, high in pairwise((0.0, *edges))
+    )
+    drawn = rng.integers(0, 2 ** (8 * dtype.itemsize), any_bits.size, dtype=unsigned)
+    values[any_bits] = drawn.view(dtype)
+    values[special] = round_to(rng.choice(SPECIALS, special.size), dtype)
+    values[near] = _near_boundaries(rng, near.size, dtype)
+    return values
 
 
 def _near_boundaries(rng: np.random.Generator, n: int, dtype: np.dtype[Any]) -> Array:

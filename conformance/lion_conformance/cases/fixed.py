@@ -8,7 +8,7 @@ the few that the random cases draw from.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import product
@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from lion_conformance.cases.case import NEARLY, ORDINARY, Case, Shape, adversarial
+from lion_conformance.cases.case import NEARLY, ORDINARY, Case, Named, Shape, adversarial
 from lion_conformance.cases.overflow import momentum_overflows, param_overflows
 from lion_conformance.ports.layouts import (
     channels_last,
@@ -106,42 +106,91 @@ def ordinary_case(triple: Triple, size: int = 257) -> Case:
 
 def fixed_cases(triples: Sequence[Triple], *, compiles: bool) -> Iterator[Case]:
     """The fixed cases for ports that take these triples."""
+    return (case for _, case in named_cases(triples, compiles=compiles))
+
+
+def named_cases(triples: Sequence[Triple], *, compiles: bool) -> Iterator[Named]:
+    """The same, each with a name that it has for all ports: `order` goes by names."""
+    for part, cases in _parts(triples, compiles):
+        for i, case in enumerate(cases):
+            yield Named(f"{part} {i}", case)
+
+
+def _parts(triples: Sequence[Triple], compiles: bool) -> Iterator[tuple[str, Iterable[Case]]]:
+    """The cases part by part; the next is drawn once that before it has been gone through."""
     rng = np.random.default_rng(0)
     for triple in triples:
-        case = _case(rng, triple, (4099,), profile="mixed")
-        yield case.with_arrays(_with_nans(x, i) for i, x in enumerate(case.arrays))
+        yield f"{relation(triple)}, NaNs", _nans(rng, triple)
     if not triples:
         return
     alike = next((x for x in triples if len(set(x)) == 1), triples[0])
+    ordinary = partial(_case, rng, alike)
     for size in FEW_SIZES if compiles else SIZES:
-        yield _case(rng, alike, (size,))
-    yield _relaid(_case(rng, alike, (2050,)), every_second)
-    yield _relaid(_case(rng, alike, (33, 31)), transposed)
-    apart = _case(rng, alike, (33, 31))
-    yield apart.with_arrays([apart.param, every_second(apart.momentum), transposed(apart.grad)])
-    yield _case(rng, alike, SHAPE)
-    for scalars in SCALARS[:3] if compiles else SCALARS:
-        yield _case(rng, alike, (257,), scalars)
-    same = _case(rng, alike, (4099,), EDGES[0], profile="mixed")
-    for scalars in (*NEAR, *(EDGES[:2] if compiles else EDGES)):
-        yield Case(*same.arrays, *scalars)
-    yield replace(same, momentum=same.momentum[::-1].copy())
-    whole = _case(rng, alike, (257,))
-    for nothing in product((False, True), repeat=3):
-        arrays = zip(whole.arrays, nothing, strict=True)
-        yield whole.with_arrays(np.zeros_like(x) if zero else x for x, zero in arrays)
+        yield f"size {size}", [ordinary((size,))]
+    yield "strides", _strides(rng, alike)
+    yield "axes", [ordinary(SHAPE)]
+    yield "scalars", (ordinary((257,), x) for x in (SCALARS[:3] if compiles else SCALARS))
+    same = ordinary((4099,), EDGES[0], profile="mixed")
+    yield "near", (Case(*same.arrays, *scalars) for scalars in NEAR)
+    edges = EDGES[:2] if compiles else EDGES
+    yield "edges", (Case(*same.arrays, *scalars) for scalars in edges)
+    yield "reversed", [replace(same, momentum=same.momentum[::-1].copy())]
+    whole = ordinary((257,))
+    yield "zeros", _zeros(whole)
     for triple in [alike] if compiles else triples:
-        yield from param_overflows(triple)
-    for number, weight_decay in product((np.nan, np.inf), (0.1, 0.0)):
-        nothing_finite = np.full_like(whole.grad, number)
-        yield replace(whole, grad=nothing_finite, weight_decay=weight_decay)
+        yield f"{relation(triple)}, θ' overflows", param_overflows(triple)
+    yield "nothing finite", _nothing_finite(whole)
     if not compiles:
         mixed = [triple for triple in triples if triple != alike and triple[0] != triple[1]]
         for triple in (alike, *mixed[:1]):
-            yield from _laid_out_otherwise(rng, triple)
-        yield from _large(rng, alike)
+            yield f"{relation(triple)}, layouts", _laid_out_otherwise(rng, triple)
+        yield "large", _large(rng, alike)
         for triple in triples:
-            yield from _of_each_triple(rng, triple)
+            yield relation(triple), _of_each_triple(rng, triple)
+
+
+def relation(triple: Triple) -> str:
+    """Which dtypes of a triple are one.
+
+    >>> relation(("float32", "bfloat16", "float32"))
+    'θ=g≠m'
+    """
+    param, momentum, grad = triple
+    match param == momentum, param == grad, momentum == grad:
+        case True, True, True:
+            return "θ=m=g"
+        case True, _, _:
+            return "θ=m≠g"
+        case _, True, _:
+            return "θ=g≠m"
+        case _, _, True:
+            return "m=g≠θ"
+    return "θ≠m≠g"
+
+
+def _nans(rng: np.random.Generator, triple: Triple) -> Iterator[Case]:
+    case = _case(rng, triple, (4099,), profile="mixed")
+    yield case.with_arrays(_with_nans(x, i) for i, x in enumerate(case.arrays))
+
+
+def _strides(rng: np.random.Generator, triple: Triple) -> Iterator[Case]:
+    yield _relaid(_case(rng, triple, (2050,)), every_second)
+    yield _relaid(_case(rng, triple, (33, 31)), transposed)
+    apart = _case(rng, triple, (33, 31))
+    yield apart.with_arrays([apart.param, every_second(apart.momentum), transposed(apart.grad)])
+
+
+def _zeros(whole: Case) -> Iterator[Case]:
+    """Every set of the three arrays all zeros."""
+    for nothing in product((False, True), repeat=3):
+        arrays = zip(whole.arrays, nothing, strict=True)
+        yield whole.with_arrays(np.zeros_like(x) if zero else x for x, zero in arrays)
+
+
+def _nothing_finite(whole: Case) -> Iterator[Case]:
+    for number, weight_decay in product((np.nan, np.inf), (0.1, 0.0)):
+        nothing_finite = np.full_like(whole.grad, number)
+        yield replace(whole, grad=nothing_finite, weight_decay=weight_decay)
 
 
 def _laid_out_otherwise(rng: np.random.Generator, triple: Triple) -> Iterator[Case]:

@@ -13,7 +13,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from lion_conformance.cases.case import BETAS, ORDINARY, PROFILES, Case, adversarial
+from lion_conformance.cases.case import BETAS, ORDINARY, PROFILES, Case, Named, adversarial
 from lion_conformance.ports import layouts
 from lion_conformance.ports.protocol import Triple
 from lion_ref import STORAGE_DTYPES
@@ -38,6 +38,11 @@ ZEROS: Final = 0.1
 
 def sweep(triples: Sequence[Triple], *, seed: int, compiles: bool) -> Iterator[Case]:
     """The small cases for ports that take these triples; others for every seed."""
+    return (case for _, case in named_sweep(triples, seed=seed, compiles=compiles))
+
+
+def named_sweep(triples: Sequence[Triple], *, seed: int, compiles: bool) -> Iterator[Named]:
+    """The same, each with a name that it has for all ports and seeds."""
     rng = np.random.default_rng([seed, 1])
     alike = [triple for triple in triples if len(set(triple)) == 1] or list(triples[:1])
     for index in range(FEW if compiles else SWEEP) if triples else ():
@@ -54,12 +59,12 @@ def sweep(triples: Sequence[Triple], *, seed: int, compiles: bool) -> Iterator[C
         if not compiles and rng.random() < 0.7:
             arrays = layouts.mixed(rng, arrays)
         theta, m, g = arrays
-        yield Case(theta, m, g, lr, beta1, beta2, weight_decay)
+        yield Named(f"swept {index}", Case(theta, m, g, lr, beta1, beta2, weight_decay))
     if triples:
         yield from far_out(alike[0], seed=seed, compiles=compiles)
 
 
-def far_out(triple: Triple, *, seed: int, compiles: bool) -> Iterator[Case]:
+def far_out(triple: Triple, *, seed: int, compiles: bool) -> Iterator[Named]:
     """Cases with one scalar of any magnitude that is legal in float32; of betas, near 0 or 1.
 
     What it does shows where other numbers are 0 or of its size, so the elements are of every kind.
@@ -83,7 +88,7 @@ def far_out(triple: Triple, *, seed: int, compiles: bool) -> Iterator[Case]:
         if not (compiles and index % 4 >= 2):
             theta, m, g = adversarial(rng, FIXED[0], dtypes, "mixed", beta1)
             g[::4] = 0  # beside which a small β shows
-            yield Case(theta, m, g, lr, beta1, beta2, weight_decay)
+            yield Named(f"far {index}", Case(theta, m, g, lr, beta1, beta2, weight_decay))
 
 
 def scalars(rng: np.random.Generator) -> tuple[float, float, float, float]:

@@ -23,25 +23,29 @@ class Backend:
     needs: tuple[str, ...]
     install: str
     """What `pip install` has to be given."""
+    weight: int = 1
+    """Its share of the time for all: about what all its cases and runs take beside the others'."""
 
 
 BACKENDS: Final = {
     backend.name: backend
     for backend in (
-        Backend("numpy", "lion_conformance.ports.reference", (), "lion-ref"),
-        Backend("torch", "lion_conformance.ports.torch", ("torch",), "'lion-ref[torch]'"),
-        Backend("jax", "lion_conformance.ports.jax", ("jax", "optax"), "'lion-ref[jax]'"),
+        Backend("numpy", "lion_conformance.ports.reference", (), "lion-ref", 2),
+        Backend("torch", "lion_conformance.ports.torch", ("torch",), "'lion-ref[torch]'", 4),
+        Backend("jax", "lion_conformance.ports.jax", ("jax", "optax"), "'lion-ref[jax]'", 6),
         Backend(
             "tensorflow",
             "lion_conformance.ports.tensorflow",
             ("tensorflow", "keras"),
             "'lion-ref[tensorflow]'",
+            7,
         ),
         Backend(
             "array-api",
             "lion_conformance.ports.array_api",
             ("array_api_compat",),
             "'lion-ref[array-api]'",
+            6,
         ),
     )
 }

@@ -8,8 +8,14 @@ from lion_conformance.report import plot
 from lion_conformance.report.findings import DtypeResult, Findings
 from lion_conformance.report.opening import counterexample, with_capital
 from lion_conformance.report.style import CLASSES, MARKS
-from lion_conformance.report.table import Cell, meaning, refused, width_in_words
-from lion_conformance.report.told import TAPE
+from lion_conformance.report.table import (
+    TAPE,
+    Cell,
+    meaning,
+    refused,
+    share_in_words,
+    width_in_words,
+)
 from lion_conformance.runs.tape import TapeResult
 from lion_conformance.verdict.sentences import headline
 from lion_conformance.verdict.verdict import Verdict
@@ -55,7 +61,7 @@ def _dtype(number: int, report: Findings, result: DtypeResult) -> str:
     if result.verdict is Verdict.NOT_TAKEN:
         return _folded(anchor, label, result.verdict, "".join(body), ok=True)
     cases = "1 case" if result.cases == 1 else f"{result.cases:,} cases"
-    facts = [f"{result.elements:,} elements in {cases}"]
+    facts = [f"{result.elements:,} elements in {cases}", *share_in_words(result)]
     facts += [f"{count:,} {reason}" for reason, count in result.reasons.items()]
     body.append(f'<p class="soft">{escape("; ".join(facts))}.</p>')
     if result.cause is not None:
@@ -81,7 +87,9 @@ def _listed(lines: list[str] | tuple[str, ...]) -> str:
 
 
 def _tape(number: int, found: TapeResult) -> str:
-    body = f"<p>{found.elements:,} elements in {found.steps} steps of a recorded training run.</p>"
+    of = "" if found.steps == found.recorded else f" of {found.recorded}"
+    steps = f"{found.steps}{of} steps of a recorded training run"
+    body = f"<p>{found.elements:,} elements in {steps}.</p>"
     if found.why:
         body += f"<p>{escape(with_capital(found.why))}</p>"
     label = f"{TAPE}: {found.verdict.value}"

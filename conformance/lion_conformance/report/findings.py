@@ -79,6 +79,8 @@ class DtypeResult:
     """Events of runs that were judged (SPEC C30), by their kind."""
     width: Width | None = None
     """How wide the accepted sets were."""
+    share: float = 1.0
+    """Of the cases and runs of a thorough judging, the share that there was time for."""
     triples: tuple[str, ...] = ()
     """The triples (θ, m, g) that were judged, as in bfloat16/float32/bfloat16."""
     not_taken: dict[str, str] = field(default_factory=dict)

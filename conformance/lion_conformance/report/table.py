@@ -11,14 +11,15 @@ from lion_conformance.report.findings import DtypeResult, Findings
 from lion_conformance.verdict.accepted_set import Width
 from lion_conformance.verdict.sentences import ORDINARILY, sentence
 from lion_conformance.verdict.verdict import Verdict
-from lion_ref import CANONICAL, STORAGE_DTYPES
+from lion_ref import CANONICAL, STORAGE_DTYPES, Semantics
 
 SHOWN = 8
 """Refusals that are told one by one."""
 
 HEADS = ("port", "door", "device")
 """The columns that say what is judged; those behind them hold verdicts."""
-COLUMNS = (*HEADS, *STORAGE_DTYPES, "real gradients")
+TAPE = "real gradients"
+COLUMNS = (*HEADS, *STORAGE_DTYPES, TAPE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +59,16 @@ def row(report: Findings) -> list[Cell]:
 
 def short(report: Findings, verdict: Verdict) -> str:
     """A verdict that fits a cell; `notes` spells out what it leaves out."""
+    return in_short(report.declared, verdict)
+
+
+def in_short(declared: Semantics | None, verdict: Verdict) -> str:
+    """A verdict on a port that declares a semantics, or none."""
     if verdict is not Verdict.BIT_EXACT_AS:
         return str(verdict.value)
-    if report.declared is None:
+    if declared is None:
         return "bit-exact as diagnosed"
-    if report.declared.differences() == {"subnormals": "flush"}:
+    if declared.differences() == {"subnormals": "flush"}:
         return "bit-exact as flush"
     return "bit-exact as declared"
 
@@ -96,7 +102,7 @@ def notes(reports: Sequence[Findings]) -> list[str]:
     for report in reports:
         for text in facts(report):
             notes.add(report, text)
-    return [*notes.lines(), *general(reports)]
+    return [*notes.lines(), *shares(reports), *general(reports)]
 
 
 def general(reports: Sequence[Findings]) -> list[str]:
@@ -139,6 +145,37 @@ class _Notes:
         if not self._several:
             return list(self._said)
         return [f"{', '.join(ports)}: {text}" for text, ports in self._said.items()]
+
+
+def shares(reports: Sequence[Findings]) -> list[str]:
+    """What there was time for, where that was not all."""
+    found = [(x.share, f"{r.port} ({r.door}), {x.dtype}") for r in reports for x in r.results]
+    cut = [r.tape for r in reports if r.tape and r.tape.as_promised]
+    cut = [tape for tape in cut if tape.steps < tape.recorded]
+    least, where = min(found, default=(1.0, ""))
+    if least == 1 and not cut:
+        return []
+    mean = sum(share for share, _ in found) / len(found)
+    words = f"there was time for {_percent(mean)} of all cases and runs"
+    words += f", and for {_percent(least)} of those of {where}" if least < 1 else ""
+    if cut:
+        steps = min(tape.steps for tape in cut)
+        words += f"; for {steps} or more of the {cut[0].recorded} steps of real gradients"
+    return [f"{words}; --thorough judges all"]
+
+
+def _percent(share: float) -> str:
+    """A share without its decimals; never all, or none, of what is less, or more.
+
+    >>> _percent(0.999), _percent(0.004), _percent(1.0)
+    ('99%', '1%', '100%')
+    """
+    return f"{100 if share == 1 else min(max(round(100 * share), 1), 99)}%"
+
+
+def share_in_words(result: DtypeResult) -> list[str]:
+    """What share of a thorough judging there was time for, if not all."""
+    return [f"{_percent(result.share)} of all cases and runs"] if result.share < 1 else []
 
 
 def untaken(report: Findings) -> dict[str, list[str]]:

@@ -9,13 +9,12 @@ from dataclasses import dataclass
 
 from lion_conformance.report.counterexample import Counterexample
 from lion_conformance.report.findings import DtypeResult, Findings
-from lion_conformance.report.table import meaning, short
+from lion_conformance.report.table import TAPE, meaning, short
 from lion_conformance.runs.tape import TapeResult
 from lion_conformance.verdict.sentences import headline, in_words, sentence
 from lion_conformance.verdict.verdict import Verdict
 from lion_ref import CANONICAL
 
-TAPE = "real gradients"
 PLAIN_DOOR = "step(...)"
 
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
 
+from lion_conformance.cases.order import orders
+from lion_conformance.cases.pace import Pace
 from lion_conformance.ports.protocol import Port
 from lion_conformance.runs.avoiding import avoiding
 from lion_conformance.runs.fixed import further_runs, long_run, mixed_runs, whole_runs
@@ -23,7 +27,23 @@ def affordable(port: Port, max_examples: int) -> int:
     return 0 if port.compiles else max(1, max_examples // EXAMPLES_A_RUN)
 
 
-def judge_runs(port: Port, dtype: str, tally: Tally, *, drawn: int, seed: int | None = 0) -> None:
+class Planned(NamedTuple):
+    """A fixed run by its name, and how it is judged."""
+
+    name: str
+    write: Callable[[], Trajectory]
+    judge: Callable[[Port, Trajectory, Tally, Pace], RunFailure[Trajectory] | None]
+
+
+def judge_runs(
+    port: Port,
+    dtype: str,
+    tally: Tally,
+    *,
+    drawn: int,
+    seed: int | None = 0,
+    pace: Pace | None = None,
+) -> None:
     """Judge a port's runs (SPEC C30), up to the first that is rejected: tally.failure.
 
     Args:
@@ -32,11 +52,18 @@ def judge_runs(port: Port, dtype: str, tally: Tally, *, drawn: int, seed: int | 
         tally: takes what is found.
         drawn: how many runs a state machine makes up after the fixed ones.
         seed: the same seed gives the same runs; None gives others each time.
+        pace: the time there is for them; for all, if omitted.
     """
-    tally.failure = next(filter(None, _of_fixed_runs(port, dtype, tally)), None)
-    if tally.failure is not None:
-        return
-    if not drawn:
+    pace = pace or Pace()
+    plan = planned(port, dtype)
+    pace.plan(len(plan) + drawn)
+    for _, write, judge in plan:
+        if not pace.goes_on():
+            return
+        tally.failure = judge(port, avoiding(write(), tally.refusals), tally, pace)
+        if tally.failure is not None:
+            return
+    if not drawn or not pace.goes_on(drawn):
         return
     try:
         from lion_conformance.runs.state_machine import drive_state_machine
@@ -47,14 +74,33 @@ def judge_runs(port: Port, dtype: str, tally: Tally, *, drawn: int, seed: int | 
         drive_state_machine(port, dtype, tally, runs=drawn, seed=seed)
 
 
-def _of_fixed_runs(port: Port, dtype: str, tally: Tally) -> Iterator[RunFailure[Trajectory] | None]:
-    def taken(runs: Iterable[Trajectory]) -> Iterator[Trajectory]:
-        return (avoiding(run, tally.refusals) for run in runs)
+def planned(port: Port, dtype: str) -> list[Planned]:
+    """The fixed runs of a port, the most telling first."""
 
-    for run in taken((*whole_runs(port, dtype), *interleaved_runs(port, dtype))):
-        yield follow(port, run, tally)
-    for run in taken((*hops(port, dtype), *further_runs(port, dtype))):
-        yield judged(run, answers(port, run), tally)
-    for run in taken(mixed_runs(port, dtype)):
-        yield follow(port, run, tally, dtype=dtype)
-    yield follow_long(port, avoiding(long_run(port, dtype), tally.refusals), tally)
+    def of_dtype(
+        port: Port, run: Trajectory, tally: Tally, pace: Pace
+    ) -> RunFailure[Trajectory] | None:
+        return follow(port, run, tally, dtype=dtype, pace=pace)
+
+    plan = [
+        Planned(name, write, judge)
+        for judge, named in (
+            (_followed, (*whole_runs(port, dtype), *interleaved_runs(port, dtype))),
+            (_once, (*hops(port, dtype), *further_runs(port, dtype))),
+            (of_dtype, mixed_runs(port, dtype)),
+        )
+        for name, write in named
+    ]
+    return orders().runs.sorted(
+        [*plan, Planned("long", partial(long_run, port, dtype), follow_long)]
+    )
+
+
+def _followed(
+    port: Port, run: Trajectory, tally: Tally, pace: Pace
+) -> RunFailure[Trajectory] | None:
+    return follow(port, run, tally, pace=pace)
+
+
+def _once(port: Port, run: Trajectory, tally: Tally, pace: Pace) -> RunFailure[Trajectory] | None:
+    return judged(run, answers(port, run), tally, pace=pace)

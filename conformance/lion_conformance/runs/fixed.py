@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 import numpy as np
 
@@ -32,6 +33,7 @@ from lion_conformance.runs.script import (
     TENSORS,
     Kind,
     Script,
+    Writing,
     momenta_beside,
     rates,
     round_all_devices,
@@ -79,75 +81,89 @@ LONG, BEGINNING = 300, 40
 
 def fixed_runs(port: Port, dtype: str) -> Iterator[Trajectory]:
     """Runs for a port whose θ has one dtype, each to be judged after every event."""
-    yield from whole_runs(port, dtype)
-    yield from interleaved_runs(port, dtype)
-    yield from hops(port, dtype)
-    yield from further_runs(port, dtype)
-    yield from mixed_runs(port, dtype)
+    for named in (whole_runs, interleaved_runs, hops, further_runs, mixed_runs):
+        yield from (write() for _, write in named(port, dtype))
     yield long_run(port, dtype).until(BEGINNING)
 
 
 @written_once
-def whole_runs(port: Kind, dtype: str) -> Iterator[Trajectory]:
+def whole_runs(port: Kind, dtype: str) -> Writing:
     """Several tensors, then all events that the port offers: runs that are also made `rerun`.
 
     A port that compiles anew for every shape has the events in the first of its dtypes alone.
     """
     triple = triples_of(port, dtype)[0]
     shapes = FEW_TENSORS if port.compiles else TENSORS
-    yield _steps(Script(0, [triple], shapes), STEPS)
+    yield "steps", partial(_steps, triple, shapes)
     if port.offers and (not port.compiles or dtype == params_of(port.triples)[0]):
-        yield eventful(port, triple, shapes)
+        yield "eventful", partial(eventful, port, triple, shapes)
 
 
 @written_once
-def further_runs(port: Kind, dtype: str) -> Iterator[Trajectory]:
+def further_runs(port: Kind, dtype: str) -> Writing:
     """Runs of steps: under scalars that nearly stay, in another triple, of one shape, of many.
 
     A port that compiles anew for every shape has the first alone.
     """
     triple, *others = triples_of(port, dtype)
-    near = Script(9, [triple], TENSORS[:1])
-    for given in NEARLY:
-        near.step(given=given)
-    yield near.written()
+    yield "near", partial(_near, triple)
     if port.compiles:
         return
     for other in others:
-        yield _steps(Script(0, [other], TENSORS), STEPS)
-    for alike in LISTS_OF_ONE_SHAPE:
-        stacked = Script(5, [triple], alike, offers=port.offers).step().step()
-        if Offer.NO_GRADIENT in port.offers:
-            stacked.step(without=[0]).step(without=[1, 2], given=(0.02, 0.3)).step()
-        yield stacked.written()
+        yield "steps in another triple", partial(_steps, other, TENSORS)
+    for i, shapes in enumerate(LISTS_OF_ONE_SHAPE):
+        yield f"of one shape {i}", partial(_stacked, port, triple, shapes)
+    yield "large", partial(_large, port, triple)
+    yield "many", partial(_many, port, triple)
+
+
+@written_once
+def mixed_runs(port: Kind, dtype: str) -> Writing:
+    """Steps of tensors of one dtype among tensors of the others, where the port offers that."""
+    if Offer.SEVERAL_DTYPES in port.offers and len(port.triples) > 1:
+        yield "several dtypes", partial(_mixed, port, dtype)
+
+
+def _near(triple: Triple) -> Trajectory:
+    near = Script(9, [triple], TENSORS[:1])
+    for given in NEARLY:
+        near.step(given=given)
+    return near.written()
+
+
+def _stacked(port: Kind, triple: Triple, shapes: Sequence[Shape]) -> Trajectory:
+    stacked = Script(5, [triple], shapes, offers=port.offers).step().step()
+    if Offer.NO_GRADIENT in port.offers:
+        stacked.step(without=[0]).step(without=[1, 2], given=(0.02, 0.3)).step()
+    return stacked.written()
+
+
+def _large(port: Kind, triple: Triple) -> Trajectory:
     large = Script(6, [triple], LARGE_TENSORS, offers=port.offers).step()
     if Offer.NO_GRADIENT in port.offers:
         large.step(without=[0, 2], given=(0.02, 0.3))
-    yield large.written()
+    return large.written()
+
+
+def _many(port: Kind, triple: Triple) -> Trajectory:
     many = Script(3, [triple], MANY_TENSORS, OTHER_BETAS, port.offers)
     many.step().then(Restore()).step(given=(0.02, 0.3))
     if Offer.NO_GRADIENT in port.offers:
         many.step(without=range(2, len(MANY_TENSORS), 3))
-    yield many.written()
+    return many.written()
 
 
-@written_once
-def mixed_runs(port: Kind, dtype: str) -> Iterator[Trajectory]:
-    """Steps of tensors of one dtype among tensors of the others, where the port offers that."""
-    if Offer.SEVERAL_DTYPES not in port.offers or len(port.triples) == 1:
-        return
+def _mixed(port: Kind, dtype: str) -> Trajectory:
     own = triples_of(port, dtype)
     others = [triples_of(port, other)[0] for other in params_of(port.triples) if other != dtype]
     triples = [*others[:1], *own[:1], *others[1:], *own[1:]]
     if port.compiles:
         script = Script(4, triples, FEW_TENSORS, OTHER_BETAS, port.offers)
-        yield script.step().then(Restore()).step().step().step().written()
-        return
+        return script.step().then(Restore()).step().step().step().written()
     triples += [triple for triple in port.triples if triple not in triples]
     shapes = (*TENSORS, *TENSORS[:1] * max(0, len(triples) - len(TENSORS)))
     script = Script(4, triples, shapes, OTHER_BETAS, port.offers).step().then(Restore()).step()
-    script.step(without=[1, 4]).then(Freeze(0)).step().then(Thaw(0)).step()
-    yield script.written()
+    return script.step(without=[1, 4]).then(Freeze(0)).step().then(Thaw(0)).step().written()
 
 
 def long_run(port: Port, dtype: str) -> Trajectory:
@@ -161,8 +177,9 @@ def long_run(port: Port, dtype: str) -> Trajectory:
     return Trajectory(State.of(params[:1], momenta[:1]), *BETAS, tuple(steps))
 
 
-def _steps(script: Script, count: int) -> Trajectory:
-    for _ in range(count):
+def _steps(triple: Triple, shapes: Sequence[Shape]) -> Trajectory:
+    script = Script(0, [triple], shapes)
+    for _ in range(STEPS):
         script.step()
     return script.written()
 

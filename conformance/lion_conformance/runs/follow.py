@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
+from lion_conformance.cases.pace import Pace
 from lion_conformance.ports.protocol import Port, PortError, RaisedError
 from lion_conformance.ports.state import State
 from lion_conformance.runs.avoiding import avoided, avoided_betas
@@ -43,18 +44,27 @@ def answers(
 
 
 def follow(
-    port: Port, run: Trajectory, tally: Tally, *, dtype: str | None = None
+    port: Port,
+    run: Trajectory,
+    tally: Tally,
+    *,
+    dtype: str | None = None,
+    pace: Pace | None = None,
 ) -> RunFailure[Trajectory] | None:
     """Judge a run after every event, then once more otherwise; what is rejected ends it.
 
     dtype: that of the θ that are judged, where the tensors have several; all of them if omitted.
+    pace: the time there is; without it, all of the run is judged.
     """
+    pace = pace or Pace()
     shown: list[State] = []
     answered = answers(port, run, shown)
     if dtype is not None:
         answered = ([x for x in parts if x.case.param.dtype.name == dtype] for parts in answered)
-    failure = judged(run, answered, tally)
-    return failure or same_again(port, run.until(len(shown) - 1), shown, tally)
+    failure = judged(run, answered, tally, pace=pace)
+    if failure is not None or not pace.has_time():
+        return failure
+    return same_again(port, run.until(len(shown) - 1), shown, tally)
 
 
 def same_again(
@@ -92,10 +102,17 @@ def refused(failure: RunFailure[Trajectory], tally: Tally) -> bool:
 
 
 def judged(
-    run: Trajectory, answered: Iterator[list[Answer]], tally: Tally, first: int = 0
+    run: Trajectory,
+    answered: Iterator[list[Answer]],
+    tally: Tally,
+    first: int = 0,
+    *,
+    pace: Pace | None = None,
 ) -> RunFailure[Trajectory] | None:
-    """Judge the answers to a run's events, from the first that is given on."""
+    """Judge the answers to a run's events from the first given on, as many as there is time for."""
     for t in range(first, len(run.events)):
+        if t > first and pace is not None and not pace.has_time():
+            return None
         begin = time.perf_counter()
         try:
             answer = next(answered)

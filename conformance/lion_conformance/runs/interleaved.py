@@ -8,6 +8,7 @@ thawed. None of it is for ports that compile anew for every shape.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from itertools import islice
 
 import numpy as np
@@ -37,6 +38,7 @@ from lion_conformance.runs.script import (
     TENSORS,
     Kind,
     Script,
+    Writing,
     momenta_beside,
     round_all_devices,
     triples_of,
@@ -57,18 +59,18 @@ TIES = 192
 
 
 @written_once
-def interleaved_runs(port: Kind, dtype: str) -> Iterator[Trajectory]:
+def interleaved_runs(port: Kind, dtype: str) -> Writing:
     """Runs for a port whose θ has one dtype, each to be judged after every event."""
     if port.compiles or not port.offers:
         return
     triple = triples_of(port, dtype)[0]
-    yield _early(port, triple)
-    yield _of_pieces(port, triple)
-    yield _by_schedule(port, triple)
+    yield "early", partial(_early, port, triple)
+    yield "of pieces", partial(_of_pieces, port, triple)
+    yield "by schedule", partial(_by_schedule, port, triple)
 
 
 @written_once
-def hops(port: Kind, dtype: str) -> Iterator[Trajectory]:
+def hops(port: Kind, dtype: str) -> Writing:
     """From each dtype of momentum straight to each other, at numbers that are hard to round."""
     if port.compiles or Offer.MOMENTUM_DTYPE not in port.offers:
         return
@@ -77,7 +79,7 @@ def hops(port: Kind, dtype: str) -> Iterator[Trajectory]:
     for source in legal:
         for target in legal:
             if source != target:
-                yield _hop((param, source, grad), target)
+                yield f"{source} to {target}", partial(_hop, (param, source, grad), target)
 
 
 def _early(port: Kind, triple: Triple) -> Trajectory:

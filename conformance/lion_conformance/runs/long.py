@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from lion_conformance.cases.pace import Pace
 from lion_conformance.ports.protocol import Port, PortError
 from lion_conformance.runs.follow import answers, judged, refused
 from lion_conformance.runs.observed import Answer
@@ -16,12 +17,17 @@ from lion_conformance.verdict.failure import RunFailure
 from lion_conformance.verdict.tally import Tally
 
 
-def follow_long(port: Port, run: Trajectory, tally: Tally) -> RunFailure[Trajectory] | None:
-    """Judge a run of steps of one tensor; what is rejected ends it."""
+def follow_long(
+    port: Port, run: Trajectory, tally: Tally, pace: Pace | None = None
+) -> RunFailure[Trajectory] | None:
+    """Judge the steps of one tensor that there is time for; what is rejected ends them."""
+    pace = pace or Pace()
     answered: list[list[Answer]] = []
     try:
         for of_event in answers(port, run):
-            answered.append(of_event)  # noqa: PERF402 - kept when a later one fails
+            answered.append(of_event)  # kept when a later one fails
+            if not pace.has_time():
+                break
     except PortError as error:
         run = run.until(len(answered))
         failure = RunFailure(run, run.unanswered(error))

@@ -4,7 +4,7 @@ One process restores the saved runs of all dtypes, since a framework's import is
 
     python -m lion_conformance.runs.other_process
 
-reads a pickle from stdin and writes one to stdout; the two are this module's own.
+reads pickles from stdin and writes one to stdout for each; all are this module's own.
 """
 
 from __future__ import annotations
@@ -12,11 +12,12 @@ from __future__ import annotations
 import pickle
 import subprocess
 import sys
+import threading
 from collections.abc import Sequence
-from contextlib import redirect_stdout
+from contextlib import redirect_stdout, suppress
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Final
+from typing import IO, Any, Final, Self, cast
 
 import numpy as np
 
@@ -81,8 +82,68 @@ def why_not(port: Port) -> str:
     return ""
 
 
-def judge_elsewhere(port: Port, tallies: dict[str, Tally]) -> dict[str, RunFailure[Trajectory]]:
-    """Let a run of each dtype of θ go on in one fresh process; those that are rejected."""
+class FreshProcess:
+    """A process in which nothing was saved: restores runs, of several ports if it is given them."""
+
+    def __init__(self) -> None:
+        import tempfile  # with all that it imports, for the few ports that restore
+
+        self._process: subprocess.Popen[bytes] | None = None
+        self._said = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the process
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.communicate()
+        self._said.close()
+
+    def restored(self, port: Port, jobs: list[Job]) -> list[list[Shown]]:
+        """The states that each run shows there; PortError where it shows none."""
+        if self._process is None or self._process.poll() is not None:
+            command = [sys.executable, "-m", "lion_conformance.runs.other_process"]
+            pipe = subprocess.PIPE
+            self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=self._said)
+        late = threading.Timer(TIMEOUT, self._process.kill)
+        late.start()
+        try:
+            states: list[list[Shown]] = self._asked(self._process, port, jobs)
+        except (EOFError, OSError, pickle.UnpicklingError) as error:
+            code = self._process.wait()
+            raise PortError(self._why(code, in_time=late.is_alive())) from error
+        finally:
+            late.cancel()
+        return states
+
+    @staticmethod
+    def _asked(process: subprocess.Popen[bytes], port: Port, jobs: list[Job]) -> Any:
+        into, out = cast("IO[bytes]", process.stdin), cast("IO[bytes]", process.stdout)
+        pickle.dump((sys.path, pickle.dumps((port.restore, jobs))), into)
+        into.flush()
+        return pickle.load(out)
+
+    def _why(self, code: int, *, in_time: bool) -> str:
+        if not in_time:
+            return f"restoring in a fresh process took more than {TIMEOUT:g} s"
+        if not code:
+            return "restoring in a fresh process ended it with status 0 and no answer"
+        self._said.seek(0)
+        text = " ".join(self._said.read().decode("utf-8", "backslashreplace").split())[-300:]
+        return f"restoring in a fresh process failed: {text}"
+
+
+def judge_elsewhere(
+    port: Port, tallies: dict[str, Tally], fresh: FreshProcess | None = None
+) -> dict[str, RunFailure[Trajectory]]:
+    """Let a run of each dtype of θ go on in a fresh process; those that are rejected.
+
+    fresh: the process, if others have a part in it; else this port has one to itself.
+    """
+    if fresh is None:
+        with FreshProcess() as alone:
+            return judge_elsewhere(port, tallies, alone)
     failures: dict[str, RunFailure[Trajectory]] = {}
     runs = {dtype: avoiding(_run(port, dtype), x.refusals) for dtype, x in tallies.items()}
     shown: dict[str, list[Shown]] = {dtype: [] for dtype in tallies}
@@ -99,7 +160,7 @@ def judge_elsewhere(port: Port, tallies: dict[str, Tally]) -> dict[str, RunFailu
             steps = (x for x in run.events[_restoring(run) :] if isinstance(x, Step))
             thawed = (x.with_grads(tuple(session.thawed(x))) for x in steps)
             jobs.append(Job(session.saved(), tuple(thawed)))
-        states = _elsewhere(port, jobs)
+        states = fresh.restored(port, jobs)
     except PortError as error:
         for dtype, run in runs.items():
             failed = run.until(_restoring(run))
@@ -130,32 +191,20 @@ def _restoring(run: Trajectory) -> int:
     return run.events.index(Restore(fresh=True))
 
 
-def _elsewhere(port: Port, jobs: list[Job]) -> list[list[Shown]]:
-    request = pickle.dumps((sys.path, pickle.dumps((port.restore, jobs))))
-    command = [sys.executable, "-m", "lion_conformance.runs.other_process"]
-    try:
-        done = subprocess.run(
-            command, input=request, capture_output=True, timeout=TIMEOUT, check=False
-        )
-    except subprocess.TimeoutExpired as error:
-        raise PortError(f"restoring in a fresh process took more than {TIMEOUT:g} s") from error
-    if done.returncode:
-        text = " ".join(done.stderr.decode("utf-8", "backslashreplace").split())[-300:]
-        raise PortError(f"restoring in a fresh process failed: {text}")
-    if not done.stdout:
-        raise PortError("restoring in a fresh process ended it with status 0 and no answer")
-    states: list[list[Shown]] = pickle.loads(done.stdout)
-    return states
-
-
 def main() -> None:
-    """Restore each run, let its steps happen, and write the states."""
-    path, rest = pickle.load(sys.stdin.buffer)
+    """Restore each run, let its steps happen, and write the states; again, until all is said."""
+    with suppress(EOFError):
+        while True:
+            _answer(*pickle.load(sys.stdin.buffer))
+
+
+def _answer(path: list[str], rest: bytes) -> None:
     sys.path[:] = path
     with redirect_stdout(sys.stderr), np.errstate(all="ignore"):
         restore, jobs = pickle.loads(rest)
         states = pickle.dumps([_continued(restore(job.saved), job.steps) for job in jobs])
     sys.stdout.buffer.write(states)
+    sys.stdout.buffer.flush()
 
 
 def _continued(session: Any, steps: Sequence[Step]) -> list[Shown]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from functools import lru_cache, wraps
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cache, lru_cache, wraps
+from itertools import accumulate
 from typing import NamedTuple
 
 import numpy as np
 
-from lion_conformance.cases.case import Shape, adversarial
+from lion_conformance.cases.case import Shape, adversarial, ordinary_elements
 from lion_conformance.cases.feed import KEPT
 from lion_conformance.ports.offers import Offer
 from lion_conformance.ports.protocol import Port, Triple
@@ -58,8 +60,9 @@ class Script:
         self._betas, self._offers, self._extreme = betas, offers, extreme
         self._rng = np.random.default_rng(seed)
         self._dtypes = [[STORAGE_DTYPES[name] for name in triple] for triple in triples]
-        first = [self._drawn(i, shape) for i, shape in enumerate(shapes)]
-        self._start = self.state = State.of([x[0] for x in first], [x[1] for x in first])
+        first = self._drawn(dict(enumerate(shapes)))
+        params, momenta = ([first[i][k] for i in range(len(shapes))] for k in (0, 1))
+        self._start = self.state = State.of(params, momenta)
         self._events: list[Event] = []
         self._steps = 0
 
@@ -72,10 +75,9 @@ class Script:
     ) -> Script:
         """Add a step with an η and a λ that the step before did not have, if none are given."""
         none = without if Offer.NO_GRADIENT in self._offers else ()
-        grads = tuple(
-            None if i in none else self._drawn(i, x.shape)[2]
-            for i, x in enumerate(self.state.params)
-        )
+        shapes = {i: x.shape for i, x in enumerate(self.state.params)}
+        drawn = self._drawn({i: shape for i, shape in shapes.items() if i not in none}, (2,))
+        grads = tuple(drawn[i][0] if i in drawn else None for i in shapes)
         lr, weight_decay = given or rates(self._steps)
         self._steps += 1
         by_schedule = scheduled and Offer.SCHEDULE in self._offers
@@ -95,11 +97,25 @@ class Script:
         """The run so far."""
         return Trajectory(self._start, *self._betas, tuple(self._events))
 
-    def _drawn(self, i: int, shape: Shape) -> tuple[Array, Array, Array]:
-        size, profile = int(np.prod(shape)), "mixed" if i == self._extreme else "ordinary"
-        dtypes = self._dtypes[i % len(self._dtypes)]
-        theta, m, g = adversarial(self._rng, size, dtypes, profile, self._betas[0])
-        return theta.reshape(shape), m.reshape(shape), g.reshape(shape)
+    def _drawn(
+        self, shapes: dict[int, Shape], which: Sequence[int] = (0, 1)
+    ) -> dict[int, list[Array]]:
+        """Of θ, m and g those that are wanted, for some of the tensors; alike ones at once."""
+        alike: dict[tuple[int, bool], list[int]] = {}
+        for i in shapes:
+            alike.setdefault((i % len(self._dtypes), i == self._extreme), []).append(i)
+        drawn = {}
+        for (place, extreme), tensors in alike.items():
+            sizes = [math.prod(shapes[i]) for i in tensors]
+            n, dtypes = sum(sizes), self._dtypes[place]
+            if extreme:
+                every = adversarial(self._rng, n, dtypes, "mixed", self._betas[0])
+                flat = [every[k] for k in which]
+            else:
+                flat = [ordinary_elements(self._rng, n, dtypes[k]) for k in which]
+            for i, size, end in zip(tensors, sizes, accumulate(sizes), strict=True):
+                drawn[i] = [x[end - size : end].reshape(shapes[i]).copy() for x in flat]
+        return drawn
 
 
 class Kind(NamedTuple):
@@ -111,17 +127,32 @@ class Kind(NamedTuple):
     devices: tuple[str, ...]
 
 
-def written_once(
-    write: Callable[[Kind, str], Iterable[Trajectory]],
-) -> Callable[[Port, str], tuple[Trajectory, ...]]:
-    """The runs for a port and a dtype of θ, kept: a diagnosis goes through them again."""
-    kept = lru_cache(maxsize=KEPT)(lambda kind, dtype: tuple(write(kind, dtype)))
+class Named(NamedTuple):
+    """A run and the name that it has for every port, whatever it offers."""
 
-    @wraps(write)
-    def runs(port: Port, dtype: str) -> tuple[Trajectory, ...]:
+    name: str
+    write: Callable[[], Trajectory]
+    """Writes it when it is wanted, and once."""
+
+
+def written_once(
+    named: Callable[[Kind, str], Iterable[tuple[str, Callable[[], Trajectory]]]],
+) -> Callable[[Port, str], tuple[Named, ...]]:
+    """The runs for a port and a dtype of θ, kept: a diagnosis goes through them again."""
+
+    @lru_cache(maxsize=KEPT)
+    def kept(kind: Kind, dtype: str) -> tuple[Named, ...]:
+        return tuple(Named(name, cache(write)) for name, write in named(kind, dtype))
+
+    @wraps(named)
+    def runs(port: Port, dtype: str) -> tuple[Named, ...]:
         return kept(Kind(port.triples, port.offers, port.compiles, port.devices), dtype)
 
     return runs
+
+
+Writing = Iterator[tuple[str, Callable[[], Trajectory]]]
+"""Runs that can be written, each with its name."""
 
 
 def momenta_beside(triples: Sequence[Triple], param: str, grad: str) -> list[str]:

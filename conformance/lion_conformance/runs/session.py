@@ -172,7 +172,7 @@ def _checked(shown: object, like: State) -> tuple[Sequence[Array], Sequence[Arra
         ("params", "momenta"), read, (like.params, like.momenta), strict=True
     ):
         for i, (array, given) in enumerate(zip(arrays, expected, strict=True)):
-            found, wanted = (f"{x.dtype} {x.shape}" for x in (array, given))
-            if found != wanted:
+            if (array.dtype, array.shape) != (given.dtype, given.shape):
+                found, wanted = (f"{x.dtype} {x.shape}" for x in (array, given))
                 raise PortError(f"read() returned {name}[{i}] as {found}; legal: {wanted}")
     return read

@@ -10,6 +10,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from lion_conformance.cases.pace import Pace
 from lion_conformance.ports.protocol import Port
 from lion_conformance.ports.state import State
 from lion_conformance.runs.events import Step
@@ -20,6 +21,9 @@ from lion_conformance.verdict.verdict import Verdict
 from lion_ref.arithmetic import Array
 
 PATH: Final = Path(__file__).parents[1] / "data" / "digits.npz"
+STRETCH: Final = 20
+"""Steps between two looks at the clock."""
+
 TRIPLE: Final = ("float32", "float32", "float32")
 
 
@@ -74,6 +78,9 @@ class TapeResult:
     verdict: Verdict
     as_promised: bool
     steps: int
+    """Those that there was time for, or up to what was rejected."""
+    recorded: int
+    """Steps that the tape has."""
     elements: int
     why: str = ""
 
@@ -98,17 +105,24 @@ def load(path: Path = PATH) -> Tape:
         )
 
 
-def replay(port: Port, tape: Tape) -> TapeResult:
-    """Run the tape through one session of the port and judge every step.
+def replay(port: Port, tape: Tape, pace: Pace | None = None) -> TapeResult:
+    """Run the tape through one session of the port and judge every step that there is time for.
 
     It is not made once more, as other runs are: those have shown what a session keeps.
     """
-    tally, run = Tally(port.declared), tape.as_run()
-    failure = tally.failure = judged(run, answers(port, run), tally)
+    tally, run, pace = Tally(port.declared), tape.as_run(), pace or Pace()
+    answered = answers(port, run)
+    pace.plan(len(tape))
+    steps = 0
+    while steps < len(tape) and tally.failure is None and pace.goes_on(STRETCH):
+        begin, steps = steps, min(steps + STRETCH, len(tape))
+        tally.failure = judged(run.until(steps - 1), answered, tally, first=begin)
+    failure = tally.failure
     return TapeResult(
         verdict=tally.verdict,
         as_promised=tally.as_promised,
-        steps=len(tape),
+        steps=steps,
+        recorded=len(tape),
         elements=tally.elements,
         why="" if failure is None else failure.why,
     )

@@ -54,6 +54,10 @@ class Tally:
     declared: Semantics | None
     cases: int = 0
     elements: int = 0
+    share: float = 1.0
+    """Of the cases and runs that were planned, the share that there was time for."""
+    triples: set[Triple] = field(default_factory=set)
+    """Those of the cases so far."""
     answers: int = 0
     """Calls that the port answered, second ones too."""
     canonical: bool = True
@@ -162,6 +166,7 @@ class Tally:
     def _count(self, case: Case) -> None:
         self.cases += 1
         self.elements += case.param.size
+        self.triples.add(case.triple)
 
     def _judge(self, case: Case, got: tuple[Array, Array]) -> str:
         if self._equals(got, case, lion_ref.CANONICAL):

@@ -55,7 +55,7 @@ def test_a_port_that_compiles_gets_one_shape_and_one_pair_of_betas() -> None:
 @pytest.mark.clause("C4", "C13")
 def test_each_scalar_comes_in_every_magnitude_that_is_legal() -> None:
     for seed in range(3):
-        cases = list(far_out(FLOAT32[0], seed=seed, compiles=False))
+        cases = [case for _, case in far_out(FLOAT32[0], seed=seed, compiles=False)]
         assert len(cases) == FAR
         for name in ("lr", "weight_decay"):
             first = ("lr", "weight_decay").index(name)

