@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from lion_conformance.cases.case import Case
-from lion_conformance.cases.feed import fixed
 from lion_conformance.diagnosis import call_sequences as sequences
 from lion_conformance.diagnosis.alternatives.calls import kept_between_calls
 from lion_conformance.diagnosis.alternatives.places import ordinal
@@ -102,17 +101,12 @@ class _Calls:
         return all(failure.got is None or same(x, failure.got) for x in self._again)
 
     @cached_property
-    def _first(self) -> Case:
-        """The case that was asked first of all."""
-        triples = tuple(x for x in self.port.triples if x[0] == self.case.triple[0])
-        return fixed(triples, self.port.compiles)[0]
-
-    @cached_property
     def _once_right(self) -> bool:
-        """Whether the first case, which passed, is wrong by now."""
-        if self._first is self.case:
+        """Whether the first case of all, which passed, is wrong by now."""
+        first = self.failure.passed
+        if first is None:
             return False
-        judged = judge(*self._first.arrays, *self.ask(self._first), **self._first.scalars)
+        judged = judge(*first.arrays, *self.ask(first), **first.scalars)
         return not (judged.param.accepted.all() and judged.momentum.accepted.all())
 
     def cause(self) -> Cause | None:
@@ -138,7 +132,7 @@ class _Calls:
         made = [self._sequence(seed) for seed in (0, 1)]
         if all(not x.wrong for x in made):
             return None
-        for which in kept_between_calls(self._first.scalars):
+        for which in kept_between_calls((self.failure.passed or self.case).scalars):
             if all(x.fits(which.make(self.reference)) for x in made):
                 return Cause(Kind.RUN, which.sentence, "C12")
         if self._once_right and all(x.wrong == list(range(len(x.cases))) for x in made):
@@ -232,7 +226,7 @@ class _Calls:
         if got is None or same(got, right) or not all(same(x, right) for x in answers):
             return None
         if again is None or same(again, right):
-            first = "the first call" if self.case is self._first else "one call"
+            first = "the first call" if self.failure.passed is None else "one call"
             for change in self._changes():
                 if self._is(change, self.case, got):
                     return Cause(Kind.RUN, f"{first} alone is wrong: {change.words}", "C12")

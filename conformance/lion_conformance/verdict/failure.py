@@ -33,6 +33,8 @@ class Failure:
     """What a second call with the same inputs gave, where it gave other bits."""
     alone: bool = True
     """Whether the port fails on this case alone, not only after those before it."""
+    passed: Case | None = None
+    """The first case of all, if that was right."""
 
     def expected_at(self, index: int) -> tuple[Array, Array] | None:
         """What alone is right in one element."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter, deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import lion_ref
@@ -75,6 +75,8 @@ class Tally:
     refusals: tuple[Refusal, ...] = ()
     """What it refuses, and what of that it does not declare, once that has been found out."""
     undeclared: tuple[Refusal, ...] = ()
+    passed: Case | None = None
+    """The first case of all, if that was right."""
     failure: Failure | RunFailure[Any] | None = None
     broken: Failure | None = None
     """The first case whose bits are accepted, but not those that the port declares."""
@@ -89,6 +91,14 @@ class Tally:
         One that lies outside its accepted set is asked again before it is said to: what rounds by
         chance is not deterministic, whatever its bits (SPEC C29).
         """
+        passed = self._add(port, case)
+        if isinstance(self.failure, Failure):
+            self.failure = replace(self.failure, passed=self.passed)
+        elif self.passed is None:
+            self.passed = case
+        return passed
+
+    def _add(self, port: Port, case: Case) -> bool:
         got = self._answer(port, case)
         if got is None:
             if self.failure is not None:
