@@ -125,7 +125,12 @@ def _verify(parsed: argparse.Namespace) -> list[Report]:
 
 def _diagnose(parsed: argparse.Namespace) -> int:
     """Say which semantics the port has; 1 if there is none that gives its bits."""
-    found = diagnosis(find(parsed.port), dtypes=parsed.dtype or None)
+    port, dtypes = find(parsed.port), parsed.dtype or None
+    found = diagnosis(port, dtypes=dtypes)
+    cause = None if found.semantics is not None else verify(port, dtypes=dtypes).cause
+    if cause is not None:
+        for line in (cause.line(), *(f"    {x}" for x in cause.evidence)):
+            print(line)
     what, more = headline(found.sentence)
     print(what)
     for line in (*more, *found.example):

@@ -63,9 +63,7 @@ CONTRACTS = {
     "momentum returned in the dtype of theta": (
         "it returns m' as float32, though m is bfloat16 (SPEC C2)"
     ),
-    "an axis of no length": (
-        "it returns θ' with shape (0,), though θ has shape (1, 0) (SPEC C12)"
-    ),
+    "an axis of no length": ("it returns θ' with shape (0,), though θ has shape (1, 0) (SPEC C12)"),
     "rounding left up": "it leaves its thread rounding otherwise than to nearest (SPEC C15)",
     "takes text for a rate": "it takes lr='0.1', which is to be refused (SPEC C13)",
     "thread returns late": "results are still being written when the call has returned (SPEC C12)",

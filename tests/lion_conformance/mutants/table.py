@@ -11,8 +11,6 @@ from pathlib import Path
 from typing import Final
 
 from lion_conformance import Verdict, verify
-from lion_conformance.ports.dtypes import asked_for
-from lion_conformance.verify import MAX_EXAMPLES, judge_dtype
 from tests.lion_conformance.mutants.catalogue import Mutant, load
 
 PATH: Final = Path(__file__).parents[3] / "docs" / "mutants.md"
@@ -45,7 +43,8 @@ that no row of [SPEC C16](../SPEC.md) has: each of their elements is one that so
 accepts it. {refusing} is right wherever it answers, and falls short for the legal scalars that it
 refuses.
 
-*cases* is how many it took until the first rejection; a case has up to 262,145 elements. The ports
+*said to be wrong* is what `verify` prints first, `Report.cause`; {named} of the {rejected} that are rejected
+have a cause. *cases* is how many it took until the first rejection; a case has up to 262,145 elements. The ports
 are in [tests/lion_conformance/mutants](../tests/lion_conformance/mutants), and `make test` judges
 them all. This page is written by
 
@@ -69,26 +68,36 @@ class Row:
     wrong: str
     dtype: str
     verdict: str
+    said: str
     cases: str
     reason: str
 
     @classmethod
     def of(cls, mutant: Mutant) -> Row:
-        """Judge it, and explain it where it is not simply rejected."""
-        asked = asked_for(mutant.port(), [mutant.dtype])
-        tally = judge_dtype(asked, mutant.dtype, max_examples=MAX_EXAMPLES, seed=0)
-        verdict, reason, cases = tally.verdict, "", "–"
-        if tally.failure is not None:
-            reason, cases = tally.failure.why, str(tally.cases)
-        if mutant.semantics is not None or tally.failure is None:
-            report = verify(mutant.port(), dtypes=[mutant.dtype])
-            verdict = report.verdict
-            said = report.sentence.partition("; they part at")[0]
-            reason = "; ".join(filter(None, (reason, said)))
-        return cls(mutant.name, mutant.wrong, mutant.dtype, verdict.value, cases, reason)
+        """Judge it, and name what is wrong with it."""
+        report = verify(mutant.port(), dtypes=[mutant.dtype])
+        (result,) = report.results
+        rejected = report.verdict is Verdict.REJECTED
+        return cls(
+            mutant.name,
+            mutant.wrong,
+            mutant.dtype,
+            report.verdict.value,
+            said=report.cause.line() if report.cause else "–" if rejected else report.sentence,
+            cases=str(result.cases) if rejected else "–",
+            reason=result.counterexample.why if result.counterexample else "",
+        )
 
     def __str__(self) -> str:
-        cells = (self.name, self.wrong, self.dtype, self.verdict, self.cases, self.reason)
+        cells = (
+            self.name,
+            self.wrong,
+            self.dtype,
+            self.verdict,
+            self.said,
+            self.cases,
+            self.reason,
+        )
         return f"| {' | '.join(map(escaped, cells))} |"
 
 
@@ -104,6 +113,7 @@ def page(rows: dict[str, list[Row]]) -> str:
         BEFORE.format(
             count=counts.total(),
             rejected=counts[Verdict.REJECTED.value],
+            named=sum(x.said != "–" for theme in rows.values() for x in theme if x.cases != "–"),
             exact=counts[Verdict.BIT_EXACT_AS.value],
             accepted=counts[Verdict.ACCEPTED.value],
             refusing=counts[Verdict.BIT_EXACT.value],
@@ -111,8 +121,8 @@ def page(rows: dict[str, list[Row]]) -> str:
     ]
     for theme, found in rows.items():
         lines = [
-            "| port | what is wrong | θ | verdict | cases | reason |",
-            "|---|---|---|---|---|---|",
+            "| port | what is wrong | θ | verdict | said to be wrong | cases | counterexample |",
+            "|---|---|---|---|---|---|---|",
         ]
         parts.append(f"\n## {WORDS[theme]}\n\n" + "\n".join([*lines, *map(str, found)]) + "\n")
     return "".join(parts)
