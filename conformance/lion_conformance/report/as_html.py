@@ -10,7 +10,7 @@ from lion_conformance.report.findings import Findings
 from lion_conformance.report.opening import example, verdicts, with_capital
 from lion_conformance.report.reproduction import SHOWN, reproduction
 from lion_conformance.report.style import SHEET
-from lion_conformance.report.table import COLUMNS, HEADS, facts, general, row, totals
+from lion_conformance.report.table import COLUMNS, HEADS, facts, general, row, shares, totals
 from lion_conformance.report.told import port_name
 from lion_conformance.verdict.verdict import Verdict
 
@@ -96,7 +96,7 @@ def _port(number: int, report: Findings, *, alone: bool) -> str:
     """What is wrong, one counterexample, how to reproduce it; then everything, folded."""
     declared = report.declared
     said = "declares nothing" if declared is None else f"declares “{declared.describe()}”"
-    listed = "".join(f"<li>{escape(text)}</li>" for text in facts(report))
+    listed = "".join(f"<li>{escape(text)}</li>" for text in (*facts(report), *shares([report])))
     unseen = ' class="unseen"' if alone else ""  # the page's title says it already
     return (
         f"<section><h2{unseen}>{escape(port_name(report))}</h2>"

@@ -102,7 +102,8 @@ def notes(reports: Sequence[Findings]) -> list[str]:
     for report in reports:
         for text in facts(report):
             notes.add(report, text)
-    return [*notes.lines(), *shares(reports), *general(reports)]
+    unrun = [f"{x.port} ({x.door}) not run: {x.not_run}" for x in reports if x.not_run]
+    return [*notes.lines(), *unrun, *shares(reports), *general(reports)]
 
 
 def general(reports: Sequence[Findings]) -> list[str]:
@@ -125,8 +126,6 @@ def facts(report: Findings) -> Iterator[str]:
         yield "triples of several dtypes were not asked for (--mixed asks)"
     if report.not_offered:
         yield f"not offered, so not judged: {', '.join(report.not_offered)}"
-    if report.not_run:
-        yield f"not run: {report.not_run}"
 
 
 class _Notes:

@@ -101,6 +101,6 @@ def test_dtypes_of_which_the_same_is_to_be_said_are_named_together() -> None:
     report = verify(ascends, dtypes=["float16", "float32"], max_examples=1)
     (one,) = said(report)
     assert one.parts == ("float16", "float32")
-    assert one.what == "the port raised RuntimeError: no kernel"
+    assert "RuntimeError: no kernel" in one.what
     (first, *_) = as_text.render([report], width=10**6).splitlines()
     assert first.endswith(", float16, float32: " + one.what)
