@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -111,11 +111,16 @@ def _everywhere(
         seen = list(_evidence(port, _questions(triple)))
         if failure.got is not None and failure.case.param.size and failure.case.triple == triple:
             seen.insert(0, Evidence.of(failure.case, failure.got))
+        told: list[tuple[int, Cause]] = []
         for found in _simplest_first(mistakes(seen, [triple])):
             others = others or list(_evidence(port, _others(port, triples)))
             words = _where_it_fits(found, others, triple)
             if words is not None:
-                return _told(found, words, [*seen, *others])
+                told.append((len(words), _told(found, words, [*seen, *others])))
+            if words == "":
+                break
+        if told:
+            return min(told, key=lambda x: x[0])[1]
     return None
 
 
@@ -138,12 +143,13 @@ def _where_it_fits(found: Mistaken, others: Sequence[Evidence], triple: Triple) 
     usual = [x for x in others if ordinary(x.case)]
     if not found.exact:  # which says too little of dtypes that are coarser
         return "" if all(found.fits(x) for x in usual if x.case.triple == triple) else None
-    shares: dict[Triple, list[float]] = {}
+    counts: dict[Triple, list[tuple[int, int]]] = {}
     for evidence in usual:
-        shares.setdefault(evidence.case.triple, []).append(found.share(evidence))
-    if min(shares.pop(triple, [1.0])) < 1:
+        counts.setdefault(evidence.case.triple, []).append(found.count(evidence))
+    if any(missed for missed, _ in counts.pop(triple, [])):
         return None
-    fails = [x for x, found_there in shares.items() if np.mean(found_there) < NEARLY]
+    sums = {x: map(sum, zip(*there, strict=True)) for x, there in counts.items()}
+    fails = [x for x, (missed, asked) in sums.items() if missed > (1 - NEARLY) * asked]
     if not fails:
         return ""
     for names in ((1,), (2,), (1, 2)):
@@ -171,7 +177,7 @@ def _in_places(
     region = find_region(port, triples, failing, wrong=wrong)
     if region is None:
         return None
-    what = _what_happens(port, failure, region, base)
+    what = _what_happens(port, triples, failure, region, base)
     return Cause(
         Kind.PLACE if what is None else Kind.MISTAKE,
         f"wrong {region.sentence}" if what is None else f"{what.words} {region.sentence}",
@@ -185,40 +191,66 @@ _PLACES: Final = ("element", "shape", "layout")
 """What an element's bits may not depend on (SPEC C12)."""
 
 
-def _what_happens(port: Port, failure: Failure, region: Region, base: Semantics) -> Mistaken | None:
+def _what_happens(
+    port: Port, triples: Sequence[Triple], failure: Failure, region: Region, base: Semantics
+) -> Mistaken | None:
     """The mistake that gives the port's bits wherever the region holds."""
-    triple = failure.case.triple
-    scalars = failure.case.scalars
-    alike = [replace(x, **scalars) for x in plain.cases(triple)]
-    cases = [failure.case, *_reshaped(failure.case, port), *_questions(triple), *alike]
-    seen, inside = [], []
-    for case in cases:
-        try:
-            got = run_once(port, *case.arrays, **case.scalars)
-        except PortError:
-            continue
-        holds = region.holds(case)
-        at_fault = holds & Observation.of(case, got, base).wrong
-        if at_fault.any():
-            seen.append(Evidence.of(case, got, at_fault))
-        if holds.any():
+    for triple in dict.fromkeys(((failure.case.triple[0],) * 3, failure.case.triple)):
+        seen, inside = [], []
+        for case in _within(port, failure.case, triple) if triple in triples else ():
+            holds = region.holds(case)
+            if not holds.any():
+                continue
+            try:
+                got = run_once(port, *case.arrays, **case.scalars)
+            except PortError:
+                continue
             inside.append(Evidence.of(case, got, holds))
-    for found in islice(mistakes_beside(seen, [triple], base), CANDIDATES) if seen else ():
-        shares = [found.share(x) for x in inside]
-        if np.mean(shares) > INSIDE:
-            return found
+            at_fault = holds & Observation.of(case, got, base).wrong
+            if at_fault.any():
+                seen.append(Evidence.of(case, got, at_fault))
+        for found in islice(mistakes_beside(seen, [triple], base), CANDIDATES) if seen else ():
+            missed, asked = map(sum, zip(*map(found.count, inside), strict=True))
+            if missed < (1 - INSIDE) * asked:
+                return found
     return None
 
 
-def _reshaped(case: Case, port: Port) -> Iterator[Case]:
+def _within(port: Port, failing: Case, triple: Triple) -> Iterator[Case]:
+    """Cases that a region about a failing one may hold for: its scalars, its arrays, or both."""
+    if failing.triple == triple:
+        yield failing
+    yield from _questions(triple)
+    for scalars in _scalars_near(failing):
+        for case in plain.cases(triple)[: len(plain.cases(triple)) // 2]:
+            yield replace(case, **scalars)
+        if failing.triple == triple and not port.compiles and failing.param.size <= LARGEST:
+            yield replace(_refilled(failing), **scalars)
+    if failing.triple == triple and not port.compiles:
+        yield _refilled(failing)
+        for lr, beta1, beta2, weight_decay in plain.SCALARS:
+            yield replace(
+                _refilled(failing), lr=lr, beta1=beta1, beta2=beta2, weight_decay=weight_decay
+            )
+
+
+def _scalars_near(case: Case) -> Iterator[dict[str, Any]]:
+    """Some scalars of a case, or numbers beside them, in the place of ordinary ones."""
+    for name in case.scalars:
+        value = getattr(case, name)
+        yield {name: value}
+        if name in ("lr", "weight_decay"):
+            yield {name: 1.25 * value}
+    yield {"lr": case.lr, "weight_decay": case.weight_decay}
+    yield {"beta1": case.beta1, "beta2": case.beta2}
+
+
+def _refilled(case: Case) -> Case:
     """Other numbers, of ordinary size, in arrays like those of a case."""
-    if port.compiles:
-        return
     rng = np.random.default_rng(7)
-    for _ in range(2):
-        yield case.with_arrays(
-            _filled(x, round_to(rng.standard_normal(x.shape), x.dtype)) for x in case.arrays
-        )
+    return case.with_arrays(
+        _filled(x, round_to(rng.standard_normal(x.shape), x.dtype)) for x in case.arrays
+    )
 
 
 def _filled(array: Array, values: Array) -> Array:

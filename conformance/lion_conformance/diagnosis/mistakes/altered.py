@@ -95,10 +95,17 @@ class Altered:
 
     def step(self, case: Case) -> tuple[Array, Array]:
         """(θ', m') of a case; arrays keep their shape."""
-        flat = case.with_arrays(x.reshape(-1) for x in case.arrays)
+        shape = case.param.shape
+        if not self.whole:
+            case = case.with_arrays(x.reshape(-1) for x in case.arrays)
         with np.errstate(all="ignore"):
-            param, momentum = self.param(flat), self.momentum(flat)
-        return param.reshape(case.param.shape), momentum.reshape(case.param.shape)
+            param, momentum = self.param(case), self.momentum(case)
+        return param.reshape(shape), momentum.reshape(shape)
+
+    @property
+    def whole(self) -> bool:
+        """Whether an element's result depends on others."""
+        return any(x.whole for x in (*self.in_sign, *self.in_step, *self.in_momentum))
 
     def momentum(self, case: Case) -> Array:
         """m'."""
@@ -118,7 +125,7 @@ class Altered:
         parts, given = self._parts(seen, self.in_sign)
         c = parts.interpolated(_values(given), *given.arrays)
         u = parts.sign(c)
-        for one in self.in_sign:
+        for one in (*self.in_sign, *self.in_step):
             if one.sign is not None:
                 u = np.asarray(one.sign(c, u, case), u.dtype)
         seen = self._seen(self.in_step, case, self.momentum)

@@ -25,11 +25,12 @@ def catalogue() -> tuple[Alteration, ...]:
     """All of them, the plainest first; roundings last.
 
     >>> catalogue()[0].words
-    'β1 and β2 are swapped'
+    "θ is not updated: θ' = θ"
     """
     formulas = (coefficients, inputs, signs, steps)
     roundings = (stored, narrowing)
     return (
+        *steps.none_taken(),
         *(one for module in formulas for one in module.alterations()),
         *(replace(one, rounds=True) for module in roundings for one in module.alterations()),
     )

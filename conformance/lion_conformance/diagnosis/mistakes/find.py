@@ -18,7 +18,7 @@ from lion_conformance.diagnosis.evidence import Evidence, Part
 from lion_conformance.diagnosis.mistakes import measured
 from lion_conformance.diagnosis.mistakes.altered import Alteration, Altered, Formula
 from lion_conformance.diagnosis.mistakes.catalogue import catalogue
-from lion_conformance.diagnosis.mistakes.nearness import near
+from lion_conformance.diagnosis.mistakes.nearness import far
 from lion_conformance.diagnosis.search import (
     composed_decays,
     composed_momenta,
@@ -45,6 +45,9 @@ TRIED: Final = 3_000
 
 ALIKE: Final = 2
 """Explanations of θ' that are given for one of m'."""
+
+FEW: Final = 20
+"""Elements in which a port has to come near to a mistake, at the least."""
 
 FIRST: Final = 4
 """Pieces of evidence that are looked at to see whether an alteration is worth trying."""
@@ -83,20 +86,24 @@ class Mistaken:
 
     def fits(self, evidence: Evidence) -> bool:
         """Whether it gives a port's bits in every element that was chosen, or comes near."""
-        return self.share(evidence) == 1
+        missed, _ = self.count(evidence)
+        return not missed
 
-    def share(self, evidence: Evidence) -> float:
-        """In which share of them it does."""
-        close = np.ones(evidence.at.shape, bool)
+    def count(self, evidence: Evidence) -> tuple[int, int]:
+        """In how many of them it does not, and how many could be asked about."""
+        missed = np.zeros(evidence.at.shape, bool)
+        asked = np.ones(evidence.at.shape, bool)
         results = self.altered.step(evidence.case)
         for result, told, old in zip(
             results, evidence.told, evidence.telling.arrays[:2], strict=True
         ):
             mine = result.reshape(-1)[evidence.at]
-            close &= (
-                same_bits(mine, told) if self.exact else near(mine, told, old, evidence.telling)
-            )
-        return float(close.mean())
+            if self.exact:
+                missed |= ~same_bits(mine, told)
+            else:
+                beyond, asked = far(mine, told, old, evidence.telling)
+                missed |= beyond
+        return int(missed.sum()), int(asked.sum())
 
 
 def canonical_mistakes(seen: Sequence[Evidence], triples: Sequence[Triple]) -> Iterator[Mistaken]:
@@ -143,7 +150,9 @@ class _Composition:
             for one in self._with_momentum():
                 if not (one.in_sign or one.in_step or one.in_momentum):
                     return
-                yield Mistaken(one, self._exact)
+                found = Mistaken(one, self._exact)
+                if self._exact or sum(found.count(x)[1] for x in self._seen) > FEW:
+                    yield found
         except _Exhausted:
             return
 
@@ -197,7 +206,7 @@ class _Composition:
                 for s in self._semantics(composed_decays, b.semantics)
             ]
             moved = self._survivors(moved, Part.STEADY)
-            if moved and not (in_step or at_once):
+            if moved and not (in_step or at_once) and any(x.steady.any() for x in self._seen):
                 right = moved
             if moved:
                 shared = [x for x in bases[0].in_momentum if Formula.SIGN in x.parts]
@@ -255,7 +264,7 @@ class _Composition:
             raise _Exhausted
         of_momentum = part is Part.MOMENTUM
         with np.errstate(all="ignore"):
-            if any(x.whole for x in (*altered.in_sign, *altered.in_step, *altered.in_momentum)):
+            if altered.whole:
                 return altered.step(evidence.case)[of_momentum].reshape(-1)[evidence.at]
             case = evidence.telling
             return altered.momentum(case) if of_momentum else altered.param(case)
@@ -269,7 +278,7 @@ class _Composition:
             differs = ~same_bits(result, told)
         else:
             old = evidence.telling.arrays[of_momentum]
-            differs = ~near(result, told, old, evidence.telling)
+            differs, _ = far(result, told, old, evidence.telling)
         return np.asarray(differs & evidence.steady if part is Part.STEADY else differs)
 
     def _plausible(self, altered: Altered, before: Altered, part: Part) -> bool:

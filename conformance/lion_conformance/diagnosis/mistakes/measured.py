@@ -6,6 +6,7 @@ the one given. A number that no person would write is none.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
@@ -86,6 +87,7 @@ def in_momentum(seen: Sequence[Evidence]) -> Iterator[Alteration]:
             yield arrays(f"g is multiplied by {words}", "C5", BOTH, changes, held=held)
     yield from _other_beta2(of_old, of_grad)
     yield from _clipped(seen)
+    yield from _of_norm(seen, of_grad)
 
 
 def in_step(seen: Sequence[Evidence]) -> Iterator[Alteration]:
@@ -142,11 +144,11 @@ def in_sign(seen: Sequence[Evidence]) -> Iterator[Alteration]:
 def _soft(slope: float) -> Iterator[tuple[str, Callable[[Array], Array]]]:
     """What may stand for a sign, and is as steep as that where c is small."""
     width = 1 / slope
-    yield f"tanh({slope:g}·c)", lambda c: np.tanh(c.dtype.type(slope) * c)
-    yield f"{slope:g}·c, clamped to [-1, 1]", lambda c: np.clip(c.dtype.type(slope) * c, -1, 1)
-    yield f"c / (|c| + {width:g})", lambda c: c / (np.abs(c) + c.dtype.type(width))
-    yield f"c / √(c² + {width**2:g})", lambda c: c / np.sqrt(c * c + c.dtype.type(width**2))
-    yield f"{slope:g}·c", lambda c: c.dtype.type(slope) * c
+    yield f"tanh({_said(slope)}·c)", lambda c: np.tanh(c.dtype.type(slope) * c)
+    yield f"{_said(slope)}·c, clamped to [-1, 1]", lambda c: np.clip(c.dtype.type(slope) * c, -1, 1)
+    yield f"c / (|c| + {_said(width)})", lambda c: c / (np.abs(c) + c.dtype.type(width))
+    yield f"c / √(c² + {_said(width**2)})", lambda c: c / np.sqrt(c * c + c.dtype.type(width**2))
+    yield f"{_said(slope)}·c", lambda c: c.dtype.type(slope) * c
 
 
 def _of_c(soft: Callable[[Array], Array]) -> Callable[[Array, Array, Case], Array]:
@@ -169,6 +171,15 @@ def _times(factor: Factor) -> Callable[[Array, Array, Case], Array]:
     return lambda x, old, case: np.asarray(x, np.float64) * factor(case)
 
 
+def _said(value: float) -> str:
+    """A number as one writes it.
+
+    >>> _said(1e6), _said(0.25), _said(1e-8)
+    ('1e6', '0.25', '1e-8')
+    """
+    return re.sub(r"e\+?(-?)0*", r"e\1", f"{value:g}")
+
+
 def _number(value: float) -> Factor:
     return lambda case: value
 
@@ -180,7 +191,7 @@ def _other(
     given = {getattr(x.case, name) for x in found}
     value = _one_number([replace(x, ratio=x.ratio * getattr(x.case, name)) for x in found])
     if value is not None and given != {value}:
-        yield scalars(f"{value:g} is used for {symbol}", clause, parts, {name: _number(value)})
+        yield scalars(f"{_said(value)} is used for {symbol}", clause, parts, {name: _number(value)})
 
 
 def _other_beta2(of_old: Sequence[Measured], of_grad: Sequence[Measured]) -> Iterator[Alteration]:
@@ -212,7 +223,38 @@ def _clipped(seen: Sequence[Evidence]) -> Iterator[Alteration]:
             limits.append(Measured(evidence.telling, top, SHARP * _epsilon(evidence)))
     if (limit := _one_number(sorted(limits, key=lambda x: x.ratio)[-2:])) is not None:
         clip = {"grad": _between(-limit, limit)}
-        yield arrays(f"g is clipped to [-{limit:g}, {limit:g}]", "C5", BOTH, clip)
+        yield arrays(f"g is clipped to [-{_said(limit)}, {_said(limit)}]", "C5", BOTH, clip)
+
+
+def _of_norm(seen: Sequence[Evidence], found: Sequence[Measured]) -> Iterator[Alteration]:
+    """A gradient that is divided by its norm, always or where that is longer than some length."""
+    norms = {id(x.telling): _norm(x.case.grad) for x in seen}
+    lengths = [replace(x, ratio=x.ratio * norms[id(x.case)]) for x in found]
+    shorter = [x for x, y in zip(lengths, found, strict=True) if y.ratio < 1 - y.sharp]
+    length = _one_number(shorter)
+    if length is None or not shorter:
+        return
+    if len(shorter) == len(found) and length == 1:
+        divided = {"grad": _to_length(1.0, always=True)}
+        yield arrays("g is divided by its norm", "C12", BOTH, divided, whole=True)
+    scaled = {"grad": _to_length(length, always=False)}
+    words = f"g is scaled to a norm of {_said(length)} where it is longer"
+    yield arrays(words, "C12", BOTH, scaled, whole=True)
+
+
+def _norm(grad: Array) -> float:
+    with np.errstate(all="ignore"):
+        return float(np.linalg.norm(np.asarray(grad, np.float64).reshape(-1)))
+
+
+def _to_length(length: float, *, always: bool) -> Callable[[Case], Array]:
+    def scaled(case: Case) -> Array:
+        norm = _norm(case.grad)
+        if not always and not length < norm < np.inf:
+            return case.grad
+        return np.asarray(case.grad, np.float64) * (np.float64(length) / norm)
+
+    return scaled
 
 
 def _between(low: float, high: float) -> Callable[[Case], Array]:
@@ -255,7 +297,7 @@ def _factors(found: Sequence[Measured]) -> Iterator[tuple[str, Factor]]:
     if not found or all(abs(x.ratio - 1) <= x.sharp for x in found):
         return
     if (value := _one_number(found)) is not None:
-        yield f"{value:g}", _number(value)
+        yield f"{_said(value)}", _number(value)
     for words, factor in FACTORS:
         if all(abs(x.ratio - factor(x.case)) <= x.sharp * abs(factor(x.case)) for x in found):
             yield words, factor

@@ -1,7 +1,8 @@
 """Near: where a mistake is the port's, but its roundings are those of no row of SPEC C16.
 
-No verdict is found so, only a name: which of the mistakes it is. Where c cancels its sign is left
-open, as rounding decides it.
+No verdict is found so, only a name: which of the mistakes it is. Only ordinary hyperparameters and
+numbers are asked about, since an ulp of the largest term may be all of the rest; and where c
+cancels, rounding decides its sign.
 """
 
 from __future__ import annotations
@@ -10,29 +11,34 @@ from typing import Final
 
 import numpy as np
 
-from lion_conformance.cases.case import Case
-from lion_ref.arithmetic import Array, Mask
+from lion_conformance.cases.case import Case, ordinary
+from lion_ref.arithmetic import Array, Mask, same_bits
 
 UNITS: Final = 4
-"""Ulps of the largest number that a result is made of."""
+"""Ulps of the largest number that a result is made of; in 16 bits one, of which a few are 1%."""
 
 CANCELS: Final = 2.0**-7
-"""The share of its terms below which c's sign is open, and m' judged by their size."""
+"""The share of its terms below which c's sign is open."""
+
+LARGEST: Final = 2.0**60
+"""Numbers of ordinary size are smaller."""
 
 
-def near(result: Array, told: Array, old: Array, case: Case) -> Mask:
-    """Flat: whether told lies within ulps of a result that was made from old and the rest."""
+def far(result: Array, told: Array, old: Array, case: Case) -> tuple[Mask, Mask]:
+    """Flat: where told is beyond ulps of a result that was made from old; and where that is asked."""
+    if not ordinary(case):
+        return np.zeros(told.shape, bool), np.zeros(told.shape, bool)
     with np.errstate(all="ignore"):
         wide = [np.asarray(x, np.float64) for x in (result, told, old)]
-        m, g, theta = (np.asarray(x, np.float64) for x in (case.momentum, case.grad, case.param))
-        largest = np.maximum(np.abs(wide[0]), np.abs(wide[2])).astype(told.dtype)
-        room = UNITS * np.abs(np.asarray(np.spacing(largest), np.float64))
-        scale = np.maximum(np.abs(m), np.abs(g))
-        epsilon = float(np.finfo(np.float32 if told.dtype.itemsize < 8 else np.float64).eps)
-        room += (
-            UNITS * epsilon * np.maximum(scale, case.lr * (1 + case.weight_decay * np.abs(theta)))
-        )
-        close = (np.abs(wide[0] - wide[1]) <= room) | (wide[0] == wide[1])
+        theta, m, g = (np.asarray(x, np.float64) for x in case.arrays)
+        asked = np.logical_and.reduce([np.abs(x) < LARGEST for x in (theta, m, g)])
         a, b = case.beta1 * m, (1 - case.beta1) * g
-        open_sign = np.abs(a + b) <= CANCELS * (np.abs(a) + np.abs(b))
-        return np.asarray(close | open_sign | ~(np.isfinite(wide[0]) & np.isfinite(wide[1])))
+        asked &= np.abs(a + b) > CANCELS * (np.abs(a) + np.abs(b))
+        largest = np.maximum(np.abs(wide[0]), np.abs(wide[2])).astype(told.dtype)
+        units = 1 if told.dtype.itemsize == 2 else UNITS
+        room = units * np.abs(np.asarray(np.spacing(largest), np.float64))
+        epsilon = float(np.finfo(np.float32 if told.dtype.itemsize < 8 else np.float64).eps)
+        step = case.lr * (1 + case.weight_decay * np.abs(theta))
+        room += UNITS * epsilon * np.maximum(np.maximum(np.abs(m), np.abs(g)), step)
+        close = (np.abs(wide[0] - wide[1]) <= room) | same_bits(result, told)
+        return np.asarray(asked & ~close), asked

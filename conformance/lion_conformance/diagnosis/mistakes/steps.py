@@ -43,6 +43,12 @@ _RATES: tuple[tuple[str, Scalar], ...] = (
 )
 
 
+def none_taken() -> Iterator[Alteration]:
+    """What is left as it was."""
+    yield stores("θ is not updated: θ' = θ", "C1", STEP, _old)
+    yield stores("the momentum is not updated: m' = m", "C1", MOMENTUM, _old)
+
+
 def alterations() -> Iterator[Alteration]:
     """What θ' may be made of."""
     for words, change in _DECAYS:
@@ -68,8 +74,6 @@ def alterations() -> Iterator[Alteration]:
         ("the decay is λ·g, not λ·θ", lambda case: wide(case.grad)),
     ):
         yield _decay_of(words, of)
-    yield stores("θ is not updated: θ' = θ", "C1", STEP, _old)
-    yield stores("the momentum is not updated: m' = m", "C1", MOMENTUM, _old)
 
 
 def _old(_: Array, old: Array, __: Case) -> Array:

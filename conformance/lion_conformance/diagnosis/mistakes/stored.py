@@ -38,6 +38,11 @@ def _stores() -> Iterator[tuple[str, str, Store]]:
     yield "{} is rounded away from zero when it is stored", "C9", _away
     yield "{} is stored with ties away from zero, not to even", "C9", _ties_away
     yield "{} saturates: the largest number is stored for ±∞", "C9", _saturated
+    yield (
+        "the largest number is stored for ±∞ in {}",
+        "C9",
+        lambda x, old, case: clamped(round_to(x, old.dtype)),
+    )
     yield "a NaN in {} is stored as 0", "C11", lambda x, old, case: nan_to_zero(x)
     yield (
         "a NaN in {} is stored as 0, and ±∞ as the largest number",
