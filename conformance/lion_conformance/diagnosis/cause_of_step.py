@@ -296,7 +296,8 @@ def _told(found: Mistaken, where: str, seen: Sequence[Evidence]) -> Cause:
         evidence.append(f"put right, it {rest}")
         evidence.append(f"this gives the port's bits in all of {elements:,} elements{where}")
     else:
-        evidence.append(f"this comes within ulps of {elements:,} elements; roundings differ too")
+        evidence.append("its roundings are others too: this comes within ulps, not to the bit")
+        evidence.append(f"so it does in all of {elements:,} elements")
     if not all(found.fits(x) for x in seen if not ordinary(x.case)):
         evidence.append(f"with {ORDINARY_IN_WORDS}")
     return Cause(Kind.MISTAKE, found.words + where, found.clause, where.strip(), tuple(evidence))

@@ -12,6 +12,7 @@ from lion_conformance.report.reproduction import SHOWN, reproduction
 from lion_conformance.report.style import SHEET
 from lion_conformance.report.table import COLUMNS, HEADS, facts, general, row, shares, totals
 from lion_conformance.report.told import port_name
+from lion_conformance.verdict.cause import Kind
 from lion_conformance.verdict.verdict import Verdict
 
 
@@ -82,7 +83,13 @@ def _summary(reports: Sequence[Findings]) -> str:
 def _of_one(report: Findings) -> str:
     """The worst verdict, as someone needs it who asks whether to use the port."""
     if report.verdict is Verdict.REJECTED:
-        return "Rejected: it does not compute Lion."
+        kinds = {result.cause.kind for result in report.results if result.cause is not None}
+        if kinds == {Kind.CONTRACT}:
+            return "Rejected: it breaks what a step promises beside its numbers."
+        always = kinds <= {Kind.MISTAKE} and not any(
+            x.counterexample and x.counterexample.run for x in report.results
+        )
+        return f"Rejected: it does not {'' if always else 'always '}compute Lion."
     if report.fell_short:
         return "It falls short of what it declares."
     if report.verdict is Verdict.BIT_EXACT:

@@ -77,8 +77,8 @@ def _of_dtype(report: Findings, result: DtypeResult) -> Said:
 
 def _reason(report: Findings, result: DtypeResult) -> tuple[str, tuple[str, ...]]:
     if result.cause is not None:
-        rule = (f"only where {result.cause.rule}",) if result.cause.rule else ()
-        return result.cause.line(), rule
+        what, more = headline(result.cause.line())
+        return what, (*more, *result.cause.evidence[:1])
     found = result.counterexample
     if result.undeclared and result.verdict is not Verdict.REJECTED:
         what, more = headline(f"{in_words(result.undeclared)}, which it does not declare")

@@ -43,10 +43,11 @@ that no row of [SPEC C16](../SPEC.md) has: each of their elements is one that so
 accepts it. {refusing} is right wherever it answers, and falls short for the legal scalars that it
 refuses.
 
-*said to be wrong* is what `verify` prints first, `Report.cause`; {named} of the {rejected} that are rejected
-have a cause. *cases* is how many it took until the first rejection; a case has up to 262,145 elements. The ports
-are in [tests/lion_conformance/mutants](../tests/lion_conformance/mutants), and `make test` judges
-them all. This page is written by
+*said to be wrong* is what `verify` prints first, `Report.cause`; {named} of the {rejected} that are
+rejected have a cause. *cases* is how many it took until the first rejection; a case has up to
+262,145 elements. The ports are in
+[tests/lion_conformance/mutants](../tests/lion_conformance/mutants), and `make test` judges them
+all. This page is written by
 
 ```console
 $ python -m tests.lion_conformance.mutants.table

@@ -25,7 +25,7 @@ LARGEST: Final = 2.0**60
 
 
 def far(result: Array, told: Array, old: Array, case: Case) -> tuple[Mask, Mask]:
-    """Flat: where told is beyond ulps of a result that was made from old; and where that is asked."""
+    """Flat: where told is beyond ulps of a result that was made from old; and where it is asked."""
     if not ordinary(case):
         return np.zeros(told.shape, bool), np.zeros(told.shape, bool)
     with np.errstate(all="ignore"):
