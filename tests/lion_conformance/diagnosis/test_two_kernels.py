@@ -204,10 +204,13 @@ def test_what_is_one_choice_and_made_twice_is_accepted_and_not_explained(
     assert report.sentence.startswith(UNKNOWN)
 
 
-def test_scalars_of_two_types_are_rejected_and_not_explained() -> None:
+def test_scalars_of_two_types_are_rejected_and_told_as_a_mistake() -> None:
     """For a float64 θ those in float32 are other hyperparameters, which no set accepts."""
     port = two_kernels(Semantics(scalars="float32"), CANONICAL)
     report = verify(port, dtypes=["float64"], max_examples=1)
     assert report.verdict is Verdict.REJECTED
     assert report.semantics is None
-    assert report.sentence.startswith(UNKNOWN)
+    assert report.cause is not None
+    assert report.cause.line() == (
+        "β1 and 1-β1 are rounded to float32; η and λ are rounded to float32 (SPEC C4)"
+    )

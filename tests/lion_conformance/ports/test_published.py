@@ -148,7 +148,9 @@ def test_another_algorithm_is_named_and_rejected() -> None:
     report = verify(port_of(Unscaled), max_examples=1)
     assert report.verdict is Verdict.REJECTED
     assert report.sentence.endswith("another algorithm")
-    assert [as_survey.outcome(x) for x in report.results] == ["another algorithm"]
+    assert report.cause is not None
+    assert report.cause.line() == "the decay is not scaled by η: λ·θ, not η·λ·θ (SPEC C10)"
+    assert [as_survey.outcome(x) for x in report.results] == ["✗"]
 
 
 def test_a_door_that_does_not_set_the_momentum_is_caught() -> None:

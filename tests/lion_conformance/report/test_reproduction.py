@@ -97,11 +97,11 @@ def test_a_failing_run_writes_a_program_that_fails_until_the_port_is_mended(
     assert "lion_ref" not in text.split("CASE =", 1)[1], "it stands on NumPy alone"
     wrong = run(program, here)
     assert (wrong.returncode, wrong.stderr) == (1, "")
-    assert wrong.stdout.rstrip().splitlines()[-1].startswith("WRONG")
+    assert wrong.stdout.startswith("WRONG")
     port_module(here, "pass")
     mended = run(program, here)
     assert (mended.returncode, mended.stderr) == (0, "")
-    assert mended.stdout.rstrip().endswith("RIGHT: every result is accepted")
+    assert mended.stdout.startswith("RIGHT: every result is accepted\n")
 
 
 def test_it_shows_decimal_and_bits_the_accepted_set_versions_and_the_command(here: Path) -> None:
@@ -278,8 +278,7 @@ def test_dtypes_that_fell_short_too_are_named(here: Path) -> None:
     port_module(here, "m.shape if param.dtype == np.float16 else m.no_kernel")
     mended = run(Path("r.py"), here)
     assert mended.returncode == 0
-    last = mended.stdout.splitlines()[-2:]
-    assert last == [
+    assert mended.stdout.splitlines()[:2] == [
         "RIGHT: every result is accepted",
         "float32 fell short too: judge the port again",
     ]

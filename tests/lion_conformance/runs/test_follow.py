@@ -15,6 +15,7 @@ from lion_conformance.runs.all import judge_runs
 from lion_conformance.runs.other_process import judge_elsewhere
 from lion_conformance.runs.shortest_run import shortened, smallest
 from lion_conformance.runs.state_machine import drive_state_machine
+from lion_conformance.verdict.cause import Kind
 from lion_conformance.verdict.failure import RunFailure
 from lion_conformance.verdict.tally import Tally
 from tests.lion_conformance.runs import rich
@@ -123,31 +124,50 @@ def judged(opener: Any, **more: Any) -> Report:
 
 
 @pytest.mark.parametrize(
-    ("opener", "why"),
+    ("opener", "why", "line"),
     [
         (
             RateOfTheStepBefore,
             "event 1, tensor 0: θ': 1 of 1 elements lie outside the accepted set",
+            "from the second step on, the η of the step before is used (SPEC C30)",
         ),
         (
             DecayAfterTheFirstStep,
             "event 1, tensor 0: θ': 1 of 1 elements lie outside the accepted set",
+            "from the second step on, the λ of the first step is used (SPEC C30)",
         ),
-        (TenthStepSkipped, "event 9, tensor 0: θ': 1 of 1 elements lie outside the accepted set"),
-        (MomentaSwapped, "event 0, tensor 0: m': 1 of 1 elements lie outside the accepted set"),
-        (LiveArrays, "event 0: the session changed arrays that read() had returned before"),
-        (AnotherEachTime, "event 0: the session shows another state when it is read a second time"),
+        (
+            TenthStepSkipped,
+            "event 9, tensor 0: θ': 1 of 1 elements lie outside the accepted set",
+            "the tenth step is left out (SPEC C30)",
+        ),
+        (
+            MomentaSwapped,
+            "event 0, tensor 0: m': 1 of 1 elements lie outside the accepted set",
+            "momenta of two tensors of one shape change places (SPEC C12)",
+        ),
+        (
+            LiveArrays,
+            "event 0: the session changed arrays that read() had returned before",
+            "it changes arrays that read() has returned (SPEC C30)",
+        ),
+        (
+            AnotherEachTime,
+            "event 0: the session shows another state when it is read a second time",
+            "read() shows another state the second time (SPEC C30)",
+        ),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )
-def test_it_is_rejected_by_a_run_alone(opener: Callable[..., Any], why: str) -> None:
+def test_it_is_rejected_by_a_run_alone(opener: Callable[..., Any], why: str, line: str) -> None:
     report = judged(opener)
     assert report.verdict is Verdict.REJECTED
     found = report.counterexample
     assert found is not None
     assert found.why == why
     assert found.run
-    assert report.sentence == "a single step equals the reference; a run of several does not"
+    assert report.cause is not None
+    assert report.sentence == report.cause.line() == line
 
 
 @pytest.mark.parametrize(
@@ -196,7 +216,8 @@ def test_what_goes_wrong_in_runs_alone_is_said(session: type[rich.Rich]) -> None
     assert report.verdict is Verdict.REJECTED
     assert report.counterexample is not None
     assert rich.WRONG[session] in " ".join(report.counterexample.run)
-    assert report.sentence == "a single step equals the reference; a run of several does not"
+    assert report.cause is not None
+    assert report.cause.kind in (Kind.RUN, Kind.CONTRACT)
 
 
 @pytest.mark.clause("C30")

@@ -296,8 +296,9 @@ def _factors(found: Sequence[Measured]) -> Iterator[tuple[str, Factor]]:
     """Factors other than 1 that were measured in every case: a number, or made of the scalars."""
     if not found or all(abs(x.ratio - 1) <= x.sharp for x in found):
         return
-    if (value := _one_number(found)) is not None:
-        yield f"{_said(value)}", _number(value)
+    value = _one_number(found)
+    if value is not None and value != -1:  # a wrong sign is in the catalogue
+        yield _said(value), _number(value)
     for words, factor in FACTORS:
         if all(abs(x.ratio - factor(x.case)) <= x.sharp * abs(factor(x.case)) for x in found):
             yield words, factor
