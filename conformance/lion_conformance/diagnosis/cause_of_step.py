@@ -290,14 +290,15 @@ def _others(port: Port, triples: Sequence[Triple]) -> list[Case]:
 
 def _told(found: Mistaken, where: str, seen: Sequence[Evidence]) -> Cause:
     rest = sentence(found.altered.semantics)
-    elements = sum(x.case.param.size for x in seen if found.fits(x))
+    counts = [found.count(x) for x in seen if found.fits(x)]
+    elements = sum(asked for _, asked in counts)
     evidence = []
     if found.exact:
         evidence.append(f"put right, it {rest}")
-        evidence.append(f"this gives the port's bits in all of {elements:,} elements{where}")
+        evidence.append(f"this gives the port's bits in all of {elements:,} elements compared")
     else:
         evidence.append("its roundings are others too: this comes within ulps, not to the bit")
-        evidence.append(f"so it does in all of {elements:,} elements")
+        evidence.append(f"so it does in all of {elements:,} elements compared")
     if not all(found.fits(x) for x in seen if not ordinary(x.case)):
         evidence.append(f"with {ORDINARY_IN_WORDS}")
     return Cause(Kind.MISTAKE, found.words + where, found.clause, where.strip(), tuple(evidence))
