@@ -295,4 +295,6 @@ class _Calls:
             distinct = 1 + (patterns[1:] != patterns[:-1]).sum(axis=0)
             most = max(most, int(distinct.max(initial=1)))
         words = "the same inputs give other bits at another call"
-        return Cause(Kind.CHANCE, f"{words}, by chance" if most <= VALUES else words, "C12")
+        if most <= VALUES:
+            words += ", by chance or by a rule not found"
+        return Cause(Kind.CHANCE, words, "C12")

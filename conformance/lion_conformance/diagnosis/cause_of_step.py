@@ -76,8 +76,10 @@ def cause_of_semantics(semantics: Semantics, dtype: str) -> Cause:
     elif semantics.decay == "factor" and semantics.decay_order == "step-first":
         words.append(_OTHER_DECAYS["step-first"])
     if semantics.scalars == "storage":
+        clause = clause if words else "C4"
         words.append(f"η, λ and β are rounded to {dtype}")
-        clause = clause if len(words) > 1 else "C4"
+        if semantics.precision != "compute":
+            words.append("every operation of c and θ' is, too")
     return Cause(
         Kind.MISTAKE,
         "; ".join(words) or semantics.describe(),
@@ -297,7 +299,7 @@ def _told(found: Mistaken, where: str, seen: Sequence[Evidence]) -> Cause:
         evidence.append(f"put right, it {rest}")
         evidence.append(f"this gives the port's bits in all of {elements:,} elements compared")
     else:
-        evidence.append("its roundings are others too: this comes within ulps, not to the bit")
+        evidence.append("this comes within ulps, not to the bit: it may be rounded otherwise")
         evidence.append(f"so it does in all of {elements:,} elements compared")
     if not all(found.fits(x) for x in seen if not ordinary(x.case)):
         evidence.append(f"with {ORDINARY_IN_WORDS}")

@@ -53,7 +53,7 @@ def kept_between_calls(first: ScalarArguments) -> Iterator[OfCalls]:
         values: dict[str, float] = {name: first[name] for name in names}  # type: ignore[literal-required]
         given = " and ".join(f"{GREEK[name]} = {value:g}" for name, value in values.items())
         yield OfCalls(
-            f"{given} {'is' if len(names) == 1 else 'are'} used at every call, as at the first",
+            f"{given} {'is' if len(names) == 1 else 'are'} used, whatever is given",
             partial(Constant, values),
         )
     for tolerance in (1e-9, 1e-5):

@@ -36,11 +36,11 @@ PLAUSIBLE: Final = 0.75
 
 UNCHANGED: Final = {"θ is not updated: θ' = θ", "the momentum is not updated: m' = m"}
 
-KEPT: Final = 24
+KEPT: Final = 8
 """Survivors of a stage that are composed with the next, the simplest: where m' is not updated at
 all, no Semantics is told from another."""
 
-TRIED: Final = 3_000
+TRIED: Final = 4_000
 """Results that a search may compute: a budget that no clock decides."""
 
 ALIKE: Final = 2
@@ -220,12 +220,16 @@ class _Composition:
 
     def _signed(self, bases: Sequence[Altered], in_sign: Alterations) -> Iterator[Altered]:
         """The simplest in which θ' is explained with u made so."""
-        whole = [
-            replace(b, semantics=s, in_sign=in_sign)
-            for b in bases
-            for s in self._semantics(composed_signs, b.semantics)
-        ]
-        yield from self._survivors(whole, Part.PARAM)[:1]
+        plain = [replace(b, in_sign=in_sign) for b in bases]
+        found = self._survivors(plain, Part.PARAM) or self._survivors(
+            [
+                replace(b, semantics=s)
+                for b in plain
+                for s in self._semantics(composed_signs, b.semantics)
+            ],
+            Part.PARAM,
+        )
+        yield from found[:1]
 
     def _for_step(self, base: Altered, *, apart: bool) -> Iterator[tuple[Alterations, Alterations]]:
         """Alterations of θ', and of u where that shows wherever u is certain."""

@@ -26,7 +26,7 @@ LARGEST: Final = 2.0**60
 
 def far(result: Array, told: Array, old: Array, case: Case) -> tuple[Mask, Mask]:
     """Flat: where told is beyond ulps of a result that was made from old; and where it is asked."""
-    if not ordinary(case):
+    if not (ordinary(case) and case.lr):
         return np.zeros(told.shape, bool), np.zeros(told.shape, bool)
     with np.errstate(all="ignore"):
         wide = [np.asarray(x, np.float64) for x in (result, told, old)]
@@ -34,11 +34,14 @@ def far(result: Array, told: Array, old: Array, case: Case) -> tuple[Mask, Mask]
         asked = np.logical_and.reduce([np.abs(x) < LARGEST for x in (theta, m, g)])
         a, b = case.beta1 * m, (1 - case.beta1) * g
         asked &= np.abs(a + b) > CANCELS * (np.abs(a) + np.abs(b))
+        unknown = (np.isnan(m) | np.isnan(g)) & (np.abs(theta) < LARGEST)
         largest = np.maximum(np.abs(wide[0]), np.abs(wide[2])).astype(told.dtype)
         units = 1 if told.dtype.itemsize == 2 else UNITS
         room = units * np.abs(np.asarray(np.spacing(largest), np.float64))
         epsilon = float(np.finfo(np.float32 if told.dtype.itemsize < 8 else np.float64).eps)
         step = case.lr * (1 + case.weight_decay * np.abs(theta))
-        room += UNITS * epsilon * np.maximum(np.maximum(np.abs(m), np.abs(g)), step)
+        room += UNITS * epsilon * np.fmax(np.fmax(np.abs(m), np.abs(g)), step)
         close = (np.abs(wide[0] - wide[1]) <= room) | same_bits(result, told)
+        close |= unknown & np.isnan(wide[0]) & np.isnan(wide[1])
+        asked |= unknown
         return np.asarray(asked & ~close), asked

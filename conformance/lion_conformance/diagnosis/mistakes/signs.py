@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import numpy as np
 
@@ -28,12 +29,13 @@ def alterations() -> Iterator[Alteration]:
     for words, where in _DISAGREE:
         yield signs(f"no step is taken {words}", "C7", _none_where(where))
     yield signs(
-        "λ·θ is added to c: the decay is inside the sign too",
+        "λ·θ is added to c, inside the sign",
         "C10",
         lambda c, u, case: np.sign(c + decay(case, c.dtype)),
     )
     for name in NARROW:
-        yield signs(f"c is rounded to {name} before its sign is taken", "C7", _through(name))
+        words = f"c is rounded to {name} before its sign is taken"
+        yield replace(signs(words, "C7", _through(name)), rounds=True)
 
 
 def _is_zero(c: Array) -> Array:

@@ -28,6 +28,10 @@ _DECAYS: tuple[tuple[str, Scalar], ...] = (
     ("the decay is halved: λ/2", lambda case: case.weight_decay / 2),
     ("the decay has the wrong sign: θ grows", lambda case: -case.weight_decay),
     ("the decay is scaled by η twice: η²·λ·θ", lambda case: case.lr * case.weight_decay),
+    (
+        "the decay is not scaled by η: λ·θ, not η·λ·θ",
+        lambda case: case.weight_decay / case.lr if case.lr else np.inf,
+    ),
     ("λ is squared", lambda case: case.weight_decay**2),
     ("the decay is scaled by 1-β1", lambda case: (1 - case.beta1) * case.weight_decay),
     ("the decay is scaled by 1-β2", lambda case: (1 - case.beta2) * case.weight_decay),
@@ -68,6 +72,13 @@ def alterations() -> Iterator[Alteration]:
         {"lr": lambda x: 1.0, "weight_decay": lambda x: x.lr * x.weight_decay},
     )
     yield arrays("θ decays twice: before the step, and in it", "C10", (STEP,), {"param": _decayed})
+    yield Alteration(
+        "the decay is of the moved θ: (θ - η·u)·(1-ηλ)",
+        "C10",
+        (STEP,),
+        sees=lambda case, _: replace(case, weight_decay=0.0),
+        stores=_decayed_later,
+    )
     for words, of in (
         ("λ·sign(θ) is the decay, not λ·θ", lambda case: np.sign(wide(case.param))),
         ("the decay is λ·m, not λ·θ", lambda case: wide(case.momentum)),
@@ -78,6 +89,11 @@ def alterations() -> Iterator[Alteration]:
 
 def _old(_: Array, old: Array, __: Case) -> Array:
     return old
+
+
+def _decayed_later(moved: Array, _: Array, case: Case) -> Array:
+    wide_moved = np.asarray(moved, np.float64)
+    return wide_moved - case.lr * case.weight_decay * wide_moved
 
 
 def _decayed(case: Case) -> Array:

@@ -23,7 +23,7 @@ from lion_conformance.diagnosis.regions.candidates import (
 )
 from lion_conformance.diagnosis.regions.designs import beside
 from lion_conformance.diagnosis.regions.pool import Judge, Pool
-from lion_conformance.diagnosis.regions.rule import Predicate, Region
+from lion_conformance.diagnosis.regions.rule import Kind, Predicate, Region
 from lion_conformance.diagnosis.regions.setup import SHORT, Setup, as_given, simplified
 from lion_conformance.diagnosis.regions.straddle import refined
 from lion_conformance.ports.protocol import Port, Triple
@@ -132,8 +132,20 @@ def _search(pool: Pool, setup: Setup, triples: Sequence[Triple]) -> Region | Non
         if predicates:
             region = Region(predicates)
             if _stands(pool, setup, triples, region):
-                return region
+                return _without_vague(region)
     return None
+
+
+def _without_vague(region: Region) -> Region | None:
+    """The region without numbers that may be those of the sample alone."""
+    sharp = tuple(
+        x for x in region.predicates if x.feature.kind is not Kind.NUMBER or not any(x.bounds.vague)
+    )
+    if len(sharp) < len(region.predicates):
+        return Region(sharp) if sharp else None
+    (first, *others) = region.predicates
+    one_sided = first.bounds.low is None or first.bounds.high is None
+    return None if not others and any(first.bounds.vague) and one_sided else region
 
 
 def _proposed(pool: Pool) -> Iterator[tuple[Predicate, ...]]:
