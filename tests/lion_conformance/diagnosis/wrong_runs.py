@@ -296,7 +296,9 @@ def decay_warmed_up() -> Port:
     return from_callable(Warm())
 
 
-@said("the same inputs give other bits at another call, by chance (SPEC C12)")
+@said(
+    "the same inputs give other bits at another call, by chance or by a rule not found (SPEC C12)"
+)
 def left_out_by_chance() -> Port:
     rng = np.random.default_rng(3)
 
