@@ -10,8 +10,7 @@ from lion_conformance.ports.protocol import ChangedAnswerError
 from lion_conformance.runs.trajectory import Trajectory
 from lion_conformance.verdict.cause import Cause, Kind
 from lion_conformance.verdict.failure import Failure, RunFailure
-
-LONGEST: Final = 120
+from lion_conformance.verdict.sentences import shortened
 
 _GREEK: Final = {"param": "θ", "momentum": "m", "grad": "g", "params": "θ", "momenta": "m"}
 
@@ -102,8 +101,7 @@ def cause_of_contract(failure: Failure | RunFailure[Trajectory]) -> Cause | None
         found = re.match(begins, message)
         if found:
             said = words.format(*map(_Word, found.groups()))
-            shown = said if len(said) <= LONGEST else f"{said[: LONGEST - 1]}…"
-            return Cause(Kind.CONTRACT, shown, clause, evidence=_where(failure))
+            return Cause(Kind.CONTRACT, shortened(said), clause, evidence=_where(failure))
     return None
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lion_conformance.diagnosis.alternatives.alternative import Alternative
 from lion_conformance.diagnosis.alternatives.hidden import stale
-from lion_conformance.diagnosis.cause_of_contract import LONGEST, cause_of_contract
+from lion_conformance.diagnosis.cause_of_contract import cause_of_contract
 from lion_conformance.diagnosis.run_ablation import without_which, wrong_steps
 from lion_conformance.diagnosis.run_inquiry import Inquiry
 from lion_conformance.diagnosis.single_step import semantics_of_a_step
@@ -13,6 +13,7 @@ from lion_conformance.runs.script import TENSORS, Script
 from lion_conformance.runs.trajectory import Trajectory
 from lion_conformance.verdict.cause import Cause, Kind
 from lion_conformance.verdict.failure import Failure, RunFailure
+from lion_conformance.verdict.sentences import shortened
 from lion_ref import CANONICAL
 
 FEW = 5
@@ -63,7 +64,5 @@ def cause_of_first_step(port: Port, failure: Failure) -> Cause | None:
 
 
 def _cause(found: Alternative) -> Cause:
-    words = found.sentence
-    shown = words if len(words) <= LONGEST else f"{words[: LONGEST - 1]}…"
     seen = "the failing run and fresh ones have the bits of a reference of which this is said"
-    return Cause(Kind.RUN, shown, found.clause, evidence=(seen,))
+    return Cause(Kind.RUN, shortened(found.sentence), found.clause, evidence=(seen,))

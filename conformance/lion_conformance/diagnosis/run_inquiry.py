@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 
 from lion_conformance.diagnosis.alternatives.absences import absences
@@ -75,7 +75,6 @@ class Inquiry:
     port: Port
     semantics: Semantics
     run: Trajectory
-    confirmed_on: int = field(default=0)
 
     def __post_init__(self) -> None:
         self.reference = Reference(self.semantics)

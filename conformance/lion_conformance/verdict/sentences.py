@@ -35,9 +35,19 @@ def headline(text: str) -> tuple[str, tuple[str, ...]]:
     begins, in_which, form = first.partition(" in which ")
     if in_which:
         first, more = f"{begins} in which", [form, *more]
-    if len(first) > LONGEST:  # the port's own words, which can be of any length
-        first, more = f"{first[: LONGEST - 1]}…", [first, *more]
-    return first, tuple(more)
+    shown = shortened(first)  # the port's own words, which can be of any length
+    if shown != first:
+        more = [first, *more]
+    return shown, tuple(more)
+
+
+def shortened(text: str) -> str:
+    """Text that is cut where it is too long for a line.
+
+    >>> len(shortened("x" * 200)), shortened("short")
+    (120, 'short')
+    """
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
 
 
 OTHER: Final = "another algorithm"
