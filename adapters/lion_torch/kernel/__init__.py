@@ -1,7 +1,7 @@
 """The update, in several ways of equal bits, chosen by options and device.
 
-`plain` goes tensor by tensor, `foreach` over lists of them, `blocks` through the cache, with the
-sums of `products`; `native` runs lion_cpu.cpp, and `triton_launch` runs `triton_kernel`.
+`native` runs lion_cpu's kernel, and `triton_launch` runs `triton_kernel`; `plain` goes tensor by
+tensor, `foreach` over lists of them.
 """
 
 from __future__ import annotations
@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 
 from torch._subclasses.fake_tensor import FakeTensor
 
-from lion_torch.kernel import blocks, foreach, native, plain
+import lion_cpu
+from lion_torch.kernel import foreach, native, plain
 from lion_torch.layout import Alike
-from lion_torch.threads import require_default_threads
+from lion_torch.threads import GRAIN, require_default_threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,23 +35,22 @@ def choose(work: Work) -> Path:
         RuntimeError: fused=True where no fused kernel can be had.
         FloatingPointError: torch's other threads flush subnormals, and would take part (SPEC C15).
     """
-    # Of tensors without numbers: the other paths ask for numbers of their own.
-    fake = not isinstance(work.items, Alike) and any(
-        isinstance(param, FakeTensor) for param, *_ in work.items
-    )
-    path = plain.update if fake else _path(work)
+    path = _path(work)
+    if path is native.update and not isinstance(work.items, Alike):
+        # Tensors without numbers: the kernel asks for addresses.
+        if any(isinstance(param, FakeTensor) for param, *_ in work.items):
+            return plain.update
     if (
         work.device_type == "cpu"
         and path is not native.update
-        and any(param.numel() > blocks.SERIAL for param, *_ in work.items)
+        and any(param.numel() >= GRAIN for param, *_ in work.items)
     ):
         require_default_threads()
     return path
 
 
 def _path(work: Work) -> Path:
-    group = work.group
-    device = work.device_type
+    group, device = work.group, work.device_type
     if group["fused"]:
         if device not in FUSED_DEVICES:
             listed = ", ".join(FUSED_DEVICES)
@@ -58,15 +58,12 @@ def _path(work: Work) -> Path:
         return _fused(device)
     if group["foreach"]:
         return foreach.update
-    if group["differentiable"]:
+    if group["differentiable"] or group["foreach"] is False:
         return plain.update
-    if device == "cpu":
-        return blocks.update
-    if device == "cuda" and group["foreach"] is None:
-        # Where torch's own optimizers choose foreach.
-        has_triton = group["fused"] is None and importlib.util.find_spec("triton") is not None
-        return _fused(device) if has_triton else foreach.update
-    return plain.update
+    # What torch's own optimizers choose where nothing is asked for, and the fused kernel before it.
+    if group["fused"] is None and not _missing(device):
+        return _fused(device)
+    return foreach.update if device == "cuda" else plain.update
 
 
 def skips_on_device(path: Path) -> bool:
@@ -74,15 +71,20 @@ def skips_on_device(path: Path) -> bool:
     return path.__module__ == "lion_torch.kernel.triton_launch"
 
 
-def _fused(device: str) -> Path:
+def _missing(device: str) -> str:
+    """Why there is no fused kernel for a kind of device; empty if there is one."""
     if device == "cpu":
-        native.load()
+        return lion_cpu.missing()
+    if device == "cuda":
+        return "" if importlib.util.find_spec("triton") else "there is no Triton; legal: pip install triton"
+    return f"none for {device}"
+
+
+def _fused(device: str) -> Path:
+    if missing := _missing(device):
+        raise RuntimeError(f"`fused=True`: {missing}, or fused=None (the same bits)")
+    if device == "cpu":
         return native.update
-    if importlib.util.find_spec("triton") is None:
-        raise RuntimeError(
-            "`fused=True` on a GPU needs Triton, and there is none; legal: pip install triton, or "
-            "fused=None (the same bits)"
-        )
     # Not imported before it is needed: it is no dependency of a CPU build of torch.
     from lion_torch.kernel import triton_launch
 

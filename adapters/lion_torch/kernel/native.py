@@ -1,69 +1,52 @@
-"""fused=True on a CPU: one pass over memory, by a C++ kernel that is compiled once.
-
-One library serves every shape, size and dtype. It is kept in the cache folder of torch's own
-extensions, so later processes only load it.
-"""
+"""The default on a CPU: one pass over memory, by lion_cpu's kernel, in torch's own threads."""
 
 from __future__ import annotations
 
 import ctypes
-import hashlib
 import os
-import platform
-import shutil
-import subprocess
-import tempfile
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
-from lion_torch.kernel import blocks
-from lion_torch.layout import flat_views, gathered
+import lion_cpu
+from lion_torch.kernel import plain
+from lion_torch.layout import Alike, flat_views, gathered, pieces
+from lion_torch.scalars import dtype_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
     from lion_torch.layout import Triple
     from lion_torch.scalars import TorchScalars
 
-SOURCE = Path(__file__).with_name("lion_cpu.cpp")
-
-# No contraction: it would change bits (SPEC C5). Not trapping and not setting errno change none,
-# and without them the sign is not vectorized.
-FLAGS = (
-    "-std=c++17",
-    "-O3",
-    "-fPIC",
-    "-shared",
-    "-ffp-contract=off",
-    "-fno-trapping-math",
-    "-fno-math-errno",
-)
-# The instructions torch found on this machine, rather than -march=native: a cache folder may be
-# shared by machines that differ.
-INSTRUCTIONS = {
-    "AVX2": ("-mavx2", "-mf16c"),
-    "AVX512": ("-mavx512f", "-mavx512dq", "-mavx512bw", "-mavx512vl", "-mf16c"),
-}
-COMPILERS = ("g++", "clang++", "c++")
-
-_CODES = {torch.float16: 0, torch.bfloat16: 1, torch.float32: 2, torch.float64: 3}
+PIECE = 262_144
+"""Elements that are copied at a time where tensors do not lie in memory as the kernel needs it."""
 
 
 def update(triples: Iterable[Triple], scalars: TorchScalars) -> None:
-    """One step of many tensors, in place.
+    """One step of many tensors, in place."""
+    alike, others = gathered(triples, _kind)
+    for some in alike:
+        _step(some, scalars)
+    for triple in others:
+        if any(map(is_traceable_wrapper_subclass, triple)):
+            plain.update([triple], scalars)
+        else:
+            _step_copies(triple, scalars)
 
-    Tensors that do not lie in memory as one dense run each, in one order, go through blocks
-    instead: the bits are the same.
 
-    Raises:
-        RuntimeError: no C++ compiler, or it failed; nothing has been written.
-    """
-    kernel = load()
-    numbers = (ctypes.c_double * 6)(
+def _kind(triple: Triple) -> tuple[torch.dtype, ...] | None:
+    """The dtypes of three tensors that one pointer each can go through; of others None."""
+    if any(map(is_traceable_wrapper_subclass, triple)) or flat_views(triple) is None:
+        return None
+    return tuple(x.dtype for x in triple)
+
+
+def _step(some: Alike, scalars: TorchScalars) -> None:
+    theta, m, g = map(dtype_name, some.dtypes)
+    numbers = (
         scalars.beta1,
         scalars.one_minus_beta1,
         scalars.beta2,
@@ -71,85 +54,40 @@ def update(triples: Iterable[Triple], scalars: TorchScalars) -> None:
         float(scalars.lr),
         float(scalars.weight_decay),
     )
-    alike, others = gathered(triples, _kind)
-    for some in alike:
-        tables = (table.buffer_info()[0] for table in (*some.pointers, some.sizes))
-        codes = (_CODES[dtype] for dtype in some.dtypes)
-        if kernel(len(some), *tables, *codes, numbers, torch.get_num_threads()):
-            # plan() refused it before.
-            raise RuntimeError(f"the kernel has no code for {some.dtypes}")
-        # Autograd does not see what happens through pointers.
-        torch.autograd.graph.increment_version(some.written)
-    if others:
-        blocks.update(others, scalars)
+    threads = torch.get_num_threads()
+    lion_cpu.step(some.pointers, some.sizes, (theta, m, g), numbers, threads=threads, team=_team())
+    # Autograd does not see what happens through pointers.
+    torch.autograd.graph.increment_version(some.written)
 
 
-def _kind(triple: Triple) -> tuple[torch.dtype, ...] | None:
-    """The dtypes of three tensors that one pointer each can go through; of others None."""
-    if flat_views(triple) is None or any(map(is_traceable_wrapper_subclass, triple)):
-        return None
-    return tuple(x.dtype for x in triple)
+def _step_copies(triple: Triple, scalars: TorchScalars) -> None:
+    """The same for tensors that are not dense, or each in an order of its own."""
+    for piece in pieces(triple, PIECE):
+        theta, m, g = (x.contiguous() for x in piece)
+        _step(Alike([(theta,), (m,), (g,)]), scalars)
+        for stored, new in zip(piece, (theta, m), strict=False):
+            stored.copy_(new)
 
 
 @cache
-def load() -> Callable[..., int]:
-    """The kernel, from the cache folder; compiled into it by the first call on a machine.
+def _team() -> int | None:
+    """The address of GOMP_parallel in the OpenMP that torch runs its operations with.
 
-    Raises:
-        RuntimeError: no C++ compiler, or it failed: its command and its message.
+    Between operations its threads stay awake for some milliseconds, and threads beside them would
+    have to share the processors with them.
     """
-    path = library_path()
-    if not path.exists():
-        _build(path)
-    function = ctypes.CDLL(str(path)).lion_step
-    function.restype = ctypes.c_int
-    function.argtypes = [
-        ctypes.c_int64,
-        *[ctypes.c_void_p] * 4,
-        *[ctypes.c_int] * 3,
-        ctypes.c_void_p,
-        ctypes.c_int,
-    ]
-    step: Callable[..., int] = function
-    return step
+    try:
+        # A library's symbols are looked up in those that it needs, too.
+        function = ctypes.CDLL(torch._C.__file__).GOMP_parallel  # noqa: SLF001 - it has no other name
+    except (OSError, AttributeError):
+        return None  # another OpenMP: the kernel then starts threads of its own
+    return ctypes.cast(function, ctypes.c_void_p).value
 
 
-def library_path() -> Path:
-    """Where the compiled kernel is kept: TORCH_EXTENSIONS_DIR, else the user's cache folder."""
-    root = os.environ.get("TORCH_EXTENSIONS_DIR")
-    folder = Path(root) if root else Path.home() / ".cache" / "torch_extensions"
-    parts = (SOURCE.read_text(encoding="utf-8"), *_flags(), platform.machine(), platform.system())
-    digest = hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
-    return folder / "lion_torch" / f"lion_cpu_{digest}.so"
+if hasattr(os, "register_at_fork"):
+    # A forked process has none of those threads, and its OpenMP would wait for them for ever.
+    def _forget_the_team() -> None:
+        global _team  # noqa: PLW0603
+        _team = cache(lambda: None)
 
-
-def _flags() -> tuple[str, ...]:
-    return FLAGS + INSTRUCTIONS.get(torch.backends.cpu.get_cpu_capability(), ())
-
-
-def _build(path: Path) -> None:
-    compiler = os.environ.get("CXX") or next(filter(shutil.which, COMPILERS), None)
-    if compiler is None:
-        raise RuntimeError(
-            "fused=True on a CPU needs a C++ compiler, and there is none; legal: install "
-            f"{', '.join(COMPILERS[:2])} or set CXX, or use fused=None (the same bits)"
-        )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-        built = Path(folder) / path.name
-        command = [*compiler.split(), *_flags(), str(SOURCE), "-o", str(built)]
-        ran = _run([*command, "-fopenmp"])
-        if ran.returncode:
-            # Some compilers come without OpenMP; the kernel then runs in one thread.
-            ran = _run(command)
-        if ran.returncode:
-            raise RuntimeError(
-                "fused=True on a CPU needs a C++17 compiler with _Float16; "
-                f"{' '.join(command)} failed: {ran.stderr.strip()[-2000:]}; legal: set CXX to "
-                "g++ 12 or clang++ 15, or newer, or use fused=None (the same bits)"
-            )
-        built.replace(path)  # in one step: other processes may be building it too
-
-
-def _run(command: list[str]) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+    os.register_at_fork(after_in_child=_forget_the_team)

@@ -1,0 +1,12 @@
+"""lion_cpu: the update as a compiled kernel, for adapters whose arrays lie in a CPU's memory.
+
+It has SPEC.md's bits for all 43 triples of dtypes, in one pass over memory. The library is built
+with the package (`hatch_build.py`), from `kernel/`: `lanes.h` are vectors of numbers and their
+conversions, `update.cpp` the update of elements in a row, compiled for several sets of
+instructions, `lion_cpu.cpp` the door. `library` loads it; where there is none, adapters take their
+framework's operations, with the same bits.
+"""
+
+from lion_cpu.library import Table, missing, step
+
+__all__ = ["Table", "missing", "step"]
