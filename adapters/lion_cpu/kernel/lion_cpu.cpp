@@ -70,8 +70,14 @@ const Updates& updates() {
 
 const int64_t BYTES[DTYPES] = {2, 2, 4, 8};
 
-// Elements that are worth another thread, and that a thread takes at a time.
-const int64_t GRAIN = 65536, CHUNK = 32768;
+const int64_t GRAIN = 65536;  // elements that are worth another thread
+
+// Elements that a thread takes at a time: few enough that one that comes late or is held up finds the
+// others helping, and many, as what a processor reads ahead at a chunk's end another thread may write.
+int64_t chunk_of(int64_t total, int64_t threads) {
+    const int64_t share = total / (4 * threads) + 1, most = 1 << 20;
+    return share < GRAIN ? GRAIN : share > most ? most : share;
+}
 
 }  // namespace
 
@@ -88,9 +94,10 @@ extern "C" __attribute__((visibility("default"))) int lion_step(
     if (update == nullptr) return 1;
     int64_t total = 0;
     for (int64_t i = 0; i < count; ++i) total += sizes[i];
-    const int64_t useful = total / GRAIN;
+    const int64_t worthwhile = total / GRAIN < 1 ? 1 : total / GRAIN;
+    const int64_t used = worthwhile < threads ? worthwhile : threads < 1 ? 1 : threads;
     Step step{{count, theta, momentum, grad, sizes}, BYTES[theta_dtype], BYTES[momentum_dtype],
-              BYTES[grad_dtype], update, scalars, total, CHUNK, 0};
-    run_together(take_chunks, &step, static_cast<int>(useful < threads ? useful : threads), team);
+              BYTES[grad_dtype], update, scalars, total, chunk_of(total, used), 0};
+    run_together(take_chunks, &step, static_cast<int>(used), team);
     return 0;
 }
