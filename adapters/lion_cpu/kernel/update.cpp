@@ -9,51 +9,61 @@
 
 namespace {
 
-template <class C, int N> struct Scalars {
-    typename Vector<C, N>::type beta1, one_minus_beta1, beta2, one_minus_beta2, lr, weight_decay;
+template <class C> using Lanes = typename Vector<C, VECTOR_BYTES / sizeof(C)>::type;
+
+template <class C> struct Scalars {
+    Lanes<C> beta1, one_minus_beta1, beta2, one_minus_beta2, lr, weight_decay;
 };
 
-template <class C, int N, class P, class M, class G>
-INLINE void update_vector(P* theta, M* momentum, const G* grad, const Scalars<C, N>& k) {
-    const auto t = Element<C, P>::template load<N>(theta);
-    const auto m = Element<C, M>::template load<N>(momentum);
-    const auto g = Element<C, G>::template load<N>(grad);
-    const auto a = k.beta1 * m;
-    const auto b = k.one_minus_beta1 * g;
-    const auto c = a + b;
-    const auto u = Sign<C, N>::of(c);
-    const auto d = k.weight_decay * t;
-    const auto s = u + d;
-    const auto e = k.lr * s;
-    Element<C, P>::template store<N>(t - e, theta);
-    const auto x = k.beta2 * m;
-    const auto y = k.one_minus_beta2 * g;
-    Element<C, M>::template store<N>(x + y, momentum);
+// Elements of one turn, in two vectors. A processor that guesses by a part of the address where a
+// line lies in its cache takes θ's for m's if their parts agree, and does so at every change from one
+// to the other: so both vectors of an array are read, and written, one right after the other.
+template <class C> constexpr int N = VECTOR_BYTES / sizeof(C);
+template <class C> constexpr int TURN = 2 * N<C>;
+
+template <class C, class P, class M, class G>
+INLINE void update_turn(P* theta, M* momentum, const G* grad, const Scalars<C>& k) {
+    Lanes<C> t[2], m[2], g[2];
+    for (int i = 0; i < 2; ++i) t[i] = Element<C, P>::template load<N<C>>(theta + i * N<C>);
+    for (int i = 0; i < 2; ++i) m[i] = Element<C, M>::template load<N<C>>(momentum + i * N<C>);
+    for (int i = 0; i < 2; ++i) g[i] = Element<C, G>::template load<N<C>>(grad + i * N<C>);
+    for (int i = 0; i < 2; ++i) {
+        const auto a = k.beta1 * m[i];
+        const auto b = k.one_minus_beta1 * g[i];
+        const auto c = a + b;
+        const auto u = Sign<C, N<C>>::of(c);
+        const auto d = k.weight_decay * t[i];
+        const auto s = u + d;
+        const auto e = k.lr * s;
+        t[i] = t[i] - e;
+        const auto x = k.beta2 * m[i];
+        const auto y = k.one_minus_beta2 * g[i];
+        m[i] = x + y;
+    }
+    for (int i = 0; i < 2; ++i) Element<C, P>::template store<N<C>>(t[i], theta + i * N<C>);
+    for (int i = 0; i < 2; ++i) Element<C, M>::template store<N<C>>(m[i], momentum + i * N<C>);
 }
 
 template <class C, class P, class M, class G>
 void update(void* theta, void* momentum, const void* grad, int64_t n, const double* scalars) {
-    constexpr int N = VECTOR_BYTES / static_cast<int>(sizeof(C));
     auto* p = static_cast<P*>(theta);
     auto* m = static_cast<M*>(momentum);
     auto* g = static_cast<const G*>(grad);
-    const auto everywhere = [&](Scalar which) {
-        return typename Vector<C, N>::type{} + static_cast<C>(scalars[which]);
-    };
-    const Scalars<C, N> k{everywhere(BETA1), everywhere(ONE_MINUS_BETA1), everywhere(BETA2),
-                          everywhere(ONE_MINUS_BETA2), everywhere(LR), everywhere(WEIGHT_DECAY)};
+    const auto everywhere = [&](Scalar which) { return Lanes<C>{} + static_cast<C>(scalars[which]); };
+    const Scalars<C> k{everywhere(BETA1), everywhere(ONE_MINUS_BETA1), everywhere(BETA2),
+                       everywhere(ONE_MINUS_BETA2), everywhere(LR), everywhere(WEIGHT_DECAY)};
     int64_t i = 0;
-    for (; i + N <= n; i += N) update_vector<C, N>(p + i, m + i, g + i, k);
+    for (; i + TURN<C> <= n; i += TURN<C>) update_turn<C>(p + i, m + i, g + i, k);
     if (i == n) return;
     // The rest, by the same operations beside zeros.
     const auto rest = static_cast<uint64_t>(n - i);
-    P last_p[N] = {};
-    M last_m[N] = {};
-    G last_g[N] = {};
+    P last_p[TURN<C>] = {};
+    M last_m[TURN<C>] = {};
+    G last_g[TURN<C>] = {};
     __builtin_memcpy(last_p, p + i, rest * sizeof(P));
     __builtin_memcpy(last_m, m + i, rest * sizeof(M));
     __builtin_memcpy(last_g, g + i, rest * sizeof(G));
-    update_vector<C, N>(last_p, last_m, last_g, k);
+    update_turn<C>(last_p, last_m, last_g, k);
     __builtin_memcpy(p + i, last_p, rest * sizeof(P));
     __builtin_memcpy(m + i, last_m, rest * sizeof(M));
 }
