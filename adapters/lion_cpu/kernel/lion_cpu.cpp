@@ -101,3 +101,6 @@ extern "C" __attribute__((visibility("default"))) int lion_step(
     run_together(take_chunks, &step, static_cast<int>(used), team);
     return 0;
 }
+
+// A hash of the sources that it was built from: hatch_build.py gives it.
+extern "C" __attribute__((visibility("default"))) const char* lion_sources() { return LION_SOURCES; }
