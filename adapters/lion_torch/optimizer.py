@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from torch import Tensor
     from torch.optim.optimizer import ParamsT
 
+    from lion_torch.layout import Alike
+
 __all__ = ["Lion"]
 
 
@@ -100,6 +102,7 @@ class Lion(Optimizer):
         }
         super().__init__(params, defaults)
         settle(self.defaults)
+        self._known: dict[int, Alike] = {}
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Add a group; its options are checked, here and again at every step."""
@@ -152,6 +155,7 @@ class Lion(Optimizer):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
+        self._known = {}
         for group in self.param_groups:
             for name, default in self.defaults.items():
                 group.setdefault(name, default)
@@ -178,7 +182,8 @@ class Lion(Optimizer):
             with torch.enable_grad():
                 loss = closure()
         with torch.no_grad():
-            works = [(work, choose(work)) for work in plan(self.param_groups, self.state)]
+            planned = plan(self.param_groups, self.state, self._known)
+            works = [(work, choose(work)) for work in planned]
             grad_scale: Tensor | None = getattr(self, "grad_scale", None)
             found_inf: Tensor | None = getattr(self, "found_inf", None)
             if found_inf is not None:

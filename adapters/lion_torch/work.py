@@ -44,8 +44,10 @@ class Work:
         return replace(self, scalars=replace(self.scalars, skip=flag))
 
 
-def plan(groups: list[Group], state: Mapping[Any, Any]) -> list[Work]:
+def plan(groups: list[Group], state: Mapping[Any, Any], known: dict[int, Alike]) -> list[Work]:
     """Check every group, parameter and gradient; raise before anything has been written.
+
+    known keeps what was found of a group until the next step, which then need not look for it.
 
     Raises:
         TypeError: an illegal dtype. ValueError: an illegal value, or a momentum of another shape.
@@ -54,7 +56,7 @@ def plan(groups: list[Group], state: Mapping[Any, Any]) -> list[Work]:
     """
     require_default_environment()
     works = []
-    for group in groups:
+    for number, group in enumerate(groups):
         check_group(group, wait=not group["capturable"])
         settle(group)
         items = [
@@ -69,16 +71,19 @@ def plan(groups: list[Group], state: Mapping[Any, Any]) -> list[Work]:
             with torch.set_grad_enabled(group["differentiable"]):
                 works += [
                     Work(group, scalars_for(group, values, compute), device_type, some)
-                    for (compute, device_type), some in _split(group, items).items()
+                    for (compute, device_type), some in _split(group, items, number, known).items()
                 ]
     return works
 
 
-def _split(group: Group, items: list[Item]) -> Mapping[tuple[torch.dtype, str], list[Item] | Alike]:
+def _split(
+    group: Group, items: list[Item], number: int, known: dict[int, Alike]
+) -> Mapping[tuple[torch.dtype, str], list[Item] | Alike]:
     """Checked items by compute dtype and kind of device."""
     if not (group["differentiable"] or group["capturable"]):
-        alike = ordinary(items)
+        alike = ordinary(items, known.pop(number, None))
         if alike is not None:
+            known[number] = alike
             return {(compute_dtype(*alike.dtypes), items[0][0].device.type): alike}
     split: dict[tuple[torch.dtype, str], list[Item]] = {}
     for item in items:
