@@ -15,14 +15,14 @@ dry='' device=cuda report=benchmarks/results/gpu.md
 sets=(1G '124M, 148 tensors' '1,000 of 1,000')
 torch_step=(--rounds 15 --dtypes float32 bfloat16)
 jax_step=(--rounds 9 --sets 16M '124M, 148 tensors')
-judged=150
+judged=(--seconds 120)
 if [ "${1-}" = --dry ]; then
     shift
     dry=1 device=cpu report=build/gpu.md
     sets=('1,000 of 100')
     torch_step=(--rounds 1 --dtypes float32)
-    jax_step=(--rounds 1 --sets '300 of 10,000')
-    judged=4
+    jax_step=(--rounds 1 --sets 16M)
+    judged=(--seconds 1 --dtype float32)
     export CUDA_VISIBLE_DEVICES='' JAX_PLATFORMS=cpu
 fi
 wheels=${1:+$(cd "$1" && pwd)}
@@ -94,7 +94,7 @@ for adapter in "${adapters[@]}"; do
         "tests/$adapter/test_gpu.py"
 done
 start conformance 200 "$py" -m lion_conformance.cli run --backend torch --backend jax \
-    --device "$device" --seconds "$judged" --markdown "$found/conformance.md" \
+    --device "$device" "${judged[@]}" --markdown "$found/conformance.md" \
     --reproduction "$found/conformance.py"
 wait
 unset XLA_PYTHON_CLIENT_PREALLOCATE
