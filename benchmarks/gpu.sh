@@ -5,10 +5,10 @@
 #
 # --dry: the same steps on the CPU, tiny; the tests are then collected and skipped.
 # WHEELS: a folder with wheels of what is not installed, such as other projects' Lions; they are
-# unpacked, not installed. PY names the interpreter, LIMIT the most seconds that any part may take.
+# unpacked, not installed. PY names the interpreter, LIMIT the most seconds that any part may take,
+# REPORT the report, which is benchmarks/results/gpu.md, or build/gpu.md of a dry run.
 #
-# The report is benchmarks/results/gpu.md, or build/gpu.md of a dry run. Each part has a time limit
-# and is reported though others fail; the exit status is 1 if any of them did.
+# Each part has a time limit and is reported though others fail; the exit status is 1 if any did.
 set -u
 
 dry='' device=cuda report=benchmarks/results/gpu.md
@@ -108,7 +108,8 @@ done
 start 'benchmark of lion_jax' 50 "$py" benchmarks/jax_step.py "${jax_step[@]}"
 wait
 
-mkdir -p "${report%/*}"
+report=${REPORT-$report}
+mkdir -p "$(dirname "$report")"
 timeout 20 "$py" -m benchmarks.gpu_report "$found" "$report" ${dry:+--dry} >/dev/null
 status=$?
 sed -n '/^## Targets/,$p' "$report"

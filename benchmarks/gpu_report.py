@@ -50,15 +50,10 @@ class Target:
         return ["-", "not measured"]
 
 
+LARGE = [("1G", "float32"), ("1G", "bfloat16")]
 TARGETS = [
-    *(
-        Target("1G", x, "of a copy", "≥", 0.92, "bandwidth ÷ a copy's")
-        for x in ("float32", "bfloat16")
-    ),
-    *(
-        Target("1G", x, "of AdamW", "≤", 0.75, "time ÷ fused AdamW's")
-        for x in ("float32", "bfloat16")
-    ),
+    *(Target(*x, "of a copy", "≥", 0.92, "bandwidth ÷ a copy's") for x in LARGE),
+    *(Target(*x, "of AdamW", "≤", 0.75, "time ÷ fused AdamW's") for x in LARGE),
     Target("1,000 of 1,000", "float32", "kernels", "≤", 1, "kernels in a step"),
 ]
 
@@ -69,8 +64,8 @@ def read(path: Path) -> str:
 
 
 def lowered(markdown: str) -> str:
-    """The text with each heading one level lower, to stand under one of ours."""
-    return re.sub("^#", "##", markdown.strip(), flags=re.MULTILINE)
+    """The text with each heading two levels lower, to stand under one of ours."""
+    return re.sub("^#", "###", markdown.strip(), flags=re.MULTILINE)
 
 
 def tell(report: Report, folder: Path, name: str, how: str) -> None:
@@ -82,8 +77,9 @@ def tell(report: Report, folder: Path, name: str, how: str) -> None:
     if markdown:
         report.text(lowered(markdown))
     if not how.startswith(CONTENT):
-        out = "" if markdown == out else out
-        report.text("\n".join(["```text", *(out + err).splitlines()[-LAST_LINES:], "```"]))
+        printed = err if markdown == out else out + err
+        if printed:
+            report.text("\n".join(["```text", *printed.splitlines()[-LAST_LINES:], "```"]))
     elif not markdown:
         report.text(out.strip().splitlines()[-1])
 

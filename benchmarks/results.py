@@ -93,10 +93,10 @@ def add_save_option(parser: argparse.ArgumentParser, name: str) -> None:
 
 
 def command_line() -> str:
-    """How this program was started, from the repository's root; without --save."""
+    """How this program was started, from the repository's root; without the files it writes."""
     words = sys.argv[1:]
-    if "--save" in words:
-        place = words.index("--save")
+    for option in {"--save", "--figures"}.intersection(words):
+        place = words.index(option)
         has_value = words[place + 1 : place + 2] and not words[place + 1].startswith("-")
         del words[place : place + (2 if has_value else 1)]
     return shlex.join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *words])
