@@ -87,7 +87,7 @@ def test_a_whole_run_passes(report: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_a_run_that_is_not_dry_fails_without_a_gpu(report: Path) -> None:
-    done = ran(report, LIMIT="20")
+    done = ran(report, LIMIT="60")
     assert done.returncode == 1
     told = ends(done.stdout)
     assert told["tests of lion_torch"] == "failed: every test was skipped"
