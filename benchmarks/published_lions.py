@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-from importlib.metadata import Distribution
 from typing import Any
 
+from benchmarks.results import present
 from lion_conformance.ports.published.timm import timm_lion
 
 
 def installed() -> list[str]:
     """The distributions behind `published`, those that are installed."""
-    wanted = ("lion-pytorch", "torch-optimi", "pytorch_optimizer", "timm")
-    return [name for name in wanted if any(Distribution.discover(name=name))]
+    return present(("lion-pytorch", "torch-optimi", "pytorch_optimizer", "timm"))
 
 
 def published() -> dict[str, Any]:

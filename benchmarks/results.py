@@ -21,14 +21,14 @@ import subprocess
 import sys
 import time
 from datetime import UTC, datetime
-from importlib.metadata import version
+from importlib.metadata import Distribution, version
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
 RESULTS = Path(__file__).parent / "results"
 Name = TypeVar("Name")
@@ -37,17 +37,20 @@ Name = TypeVar("Name")
 class Report:
     """A benchmark's findings in Markdown, printed line by line and kept."""
 
-    def __init__(self, title: str, packages: Sequence[str], *remarks: str) -> None:
+    def __init__(
+        self, title: str, packages: Sequence[str], *remarks: str, command: str | None = None
+    ) -> None:
         """Print the title, the command line, the date, the versions and the machine.
 
         Args:
             title: what was measured.
             packages: the distributions whose versions matter, beside NumPy.
             remarks: what else matters: the device, the number of threads.
+            command: what was called, if it was not this program.
         """
         self._lines: list[str] = []
         self.text(f"# {title}\n")
-        self.text(", ".join([f"`{command_line()}`", *setting(packages), *remarks]) + ".")
+        self.text(", ".join([f"`{command or command_line()}`", *setting(packages), *remarks]) + ".")
 
     def section(self, title: str) -> None:
         """A heading."""
@@ -90,10 +93,10 @@ def add_save_option(parser: argparse.ArgumentParser, name: str) -> None:
 
 
 def command_line() -> str:
-    """How this program was started, from the repository's root; without --save."""
+    """How this program was started, from the repository's root; without the files it writes."""
     words = sys.argv[1:]
-    if "--save" in words:
-        place = words.index("--save")
+    for option in {"--save", "--figures"}.intersection(words):
+        place = words.index(option)
         has_value = words[place + 1 : place + 2] and not words[place + 1].startswith("-")
         del words[place : place + (2 if has_value else 1)]
     return shlex.join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *words])
@@ -106,6 +109,11 @@ def setting(packages: Sequence[str]) -> list[str]:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     today = datetime.now(UTC).date().isoformat()
     return [today, *versions, f"Python {platform.python_version()}", f"{machine}, {cores} cores"]
+
+
+def present(packages: Iterable[str]) -> list[str]:
+    """Those of the distributions that are installed."""
+    return [name for name in packages if any(Distribution.discover(name=name))]
 
 
 def graphics_driver() -> str:

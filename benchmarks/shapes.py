@@ -31,6 +31,7 @@ SETS: dict[str, Shapes] = {
     "28M, 40 tensors": gpt2(layers=3, vocabulary=7_000),
     "124M, 148 tensors": gpt2(layers=12, vocabulary=50_257),
     "300 of 10,000": [(10_000,)] * 300,
+    "1,000 of 100": [(100,)] * 1_000,
     "1,000 of 1,000": [(1_000,)] * 1_000,
     "1G": [(2**30,)],
 }

@@ -27,7 +27,7 @@ def test_the_option_has_a_file_of_its_own() -> None:
     assert str(save_option("--save", "other.md")) == "other.md"
 
 
-@pytest.mark.parametrize("save", [[], ["--save"], ["--save", "other.md"]], ids=str)
+@pytest.mark.parametrize("save", [[], ["--save"], ["--save", "a.md", "--figures", "b"]], ids=str)
 def test_the_command_line_is_one_that_can_be_typed(
     save: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
