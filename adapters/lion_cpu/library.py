@@ -67,7 +67,7 @@ def step(
     ([1.25, 1.25, 1.25], [-1.0, -1.0, -1.0])
     """
     function = _load()
-    if isinstance(function, str):
+    if not callable(function):
         raise RuntimeError(function)
     numbers = array("d", scalars)
     tables = (table.buffer_info()[0] for table in (*addresses, sizes))

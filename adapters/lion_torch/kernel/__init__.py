@@ -36,15 +36,11 @@ def choose(work: Work) -> Path:
         FloatingPointError: torch's other threads flush subnormals, and would take part (SPEC C15).
     """
     path = _path(work)
-    if path is native.update and not isinstance(work.items, Alike):
-        # Tensors without numbers: the kernel asks for addresses.
-        if any(isinstance(param, FakeTensor) for param, *_ in work.items):
-            return plain.update
-    if (
-        work.device_type == "cpu"
-        and path is not native.update
-        and any(param.numel() >= GRAIN for param, *_ in work.items)
-    ):
+    if path is native.update:
+        # Fake tensors have no numbers, and the kernel asks for their addresses.
+        some = () if isinstance(work.items, Alike) else work.items
+        return plain.update if any(isinstance(x, FakeTensor) for x, *_ in some) else path
+    if work.device_type == "cpu" and any(param.numel() >= GRAIN for param, *_ in work.items):
         require_default_threads()
     return path
 
@@ -76,7 +72,11 @@ def _missing(device: str) -> str:
     if device == "cpu":
         return lion_cpu.missing()
     if device == "cuda":
-        return "" if importlib.util.find_spec("triton") else "there is no Triton; legal: pip install triton"
+        return (
+            ""
+            if importlib.util.find_spec("triton")
+            else "there is no Triton; legal: pip install triton"
+        )
     return f"none for {device}"
 
 
