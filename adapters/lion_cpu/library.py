@@ -68,7 +68,7 @@ def step(
     """
     function = _load()
     if not callable(function):
-        raise RuntimeError(function)
+        raise RuntimeError(function)  # noqa: TRY004 - what was found in its place is a message
     numbers = array("d", scalars)
     tables = (table.buffer_info()[0] for table in (*addresses, sizes))
     codes = (_CODES[name] for name in dtypes)

@@ -8,7 +8,7 @@ import torch
 from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
 import lion_cpu
-from lion_torch.kernel import plain
+from lion_torch.kernel import eager
 from lion_torch.layout import Alike, dense_alike, gathered, pieces
 from lion_torch.scalars import dtype_name
 
@@ -29,7 +29,7 @@ def update(triples: Iterable[Triple], scalars: TorchScalars) -> None:
         _step(some, scalars)
     for triple in others:
         if any(map(is_traceable_wrapper_subclass, triple)):
-            plain.update([triple], scalars)
+            eager.one_by_one([triple], scalars)
         else:
             _step_copies(triple, scalars)
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 import triton.language as tl
 
-from lion_torch.kernel import foreach
+from lion_torch.kernel import eager
 from lion_torch.kernel.triton_kernel import BLOCK, OPTIONS, lion_kernel
 from lion_torch.layout import Alike, dense_alike, gathered
 from lion_torch.rounding import HALVES
@@ -36,7 +36,7 @@ def update(triples: Iterable[Triple], scalars: TorchScalars) -> None:
     for some in alike:
         _launch(some, scalars)
     if others and not (scalars.skip is not None and scalars.skip.item()):
-        foreach.update(others, scalars)
+        eager.foreach(others, scalars)
 
 
 def _sorted(triples: Iterable[Triple]) -> tuple[list[Alike], list[Triple]]:
