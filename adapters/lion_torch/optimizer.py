@@ -44,11 +44,12 @@ class Lion(Optimizer):
         betas: (β1, β2), each in [0, 1).
         weight_decay: λ, finite and >= 0; decoupled, and scaled by η; a float or such a tensor.
         maximize: step with -g in place of g.
-        foreach: True for torch._foreach_* operations over all tensors of a group.
+        foreach: True for torch._foreach_* operations over all tensors of a group, False for one
+            tensor at a time; None lets fused decide.
         capturable: keep lr and weight_decay tensors on the device, as a CUDA graph needs.
         differentiable: let autograd see the step.
-        fused: True for one pass over memory. On a CPU, by a C++ kernel that the first step on a
-            machine compiles, in about two seconds, and that is then kept.
+        fused: one pass over memory, by lion_cpu's kernel on a CPU and by Triton on a GPU: None
+            wherever there is one, True or an error, False for torch's own operations.
         momentum_dtype: dtype of the momentum, or its name, which is what a group keeps; None for
             each parameter's own. A float32 momentum beside bfloat16 parameters keeps what bfloat16
             rounds away.

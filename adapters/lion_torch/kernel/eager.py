@@ -53,7 +53,7 @@ def _update(triples: list[Triple], scalars: TorchScalars) -> None:
     torch._foreach_add_(step, u)
     del u
     step = _product(step, scalars.lr)
-    new_theta = torch._foreach_sub(theta, step)
+    new_theta = torch._foreach_sub(theta, step)  # noqa: SLF001 - torch.optim's own tools
     del step
     new_m = _product(m, scalars.beta2)
     torch._foreach_add_(new_m, _product(g, scalars.one_minus_beta2))
@@ -68,4 +68,4 @@ def sign(c: Tensor) -> Tensor:
 
 
 def _product(tensors: list[Tensor], scalar: float | Tensor) -> list[Tensor]:
-    return list(torch._foreach_mul(tensors, scalar))  # noqa: SLF001 - torch.optim's own tools
+    return list(torch._foreach_mul(tensors, scalar))  # noqa: SLF001 - as above
