@@ -7,9 +7,10 @@
 Every contender does one step in turn, many times over, on the same parameters and gradients, so
 that whatever else the machine does slows all alike. Reported are the median time, the median ratio
 to lion-pytorch, to torch's fused SGD with momentum, to its fused AdamW and to the fastest published
-Lion *of the same round*, the bandwidth if every array were read and written once (θ, m, g in; θ', m' out), also as a share of a
-copy's, and the memory that torch handed out during a step. On a GPU each step that can be captured
-is then measured again as a replay of a CUDA graph, beside a copy in one.
+Lion *of the same round*, the bandwidth if every array were read and written once (θ, m, g in; θ',
+m' out), also as a share of a copy's, and the memory that torch handed out during a step. On a GPU
+each step that can be captured is then measured again as a replay of a CUDA graph, beside a copy in
+one.
 """
 
 from __future__ import annotations
@@ -202,7 +203,8 @@ def main() -> None:
     add_save_option(parser, "torch_step")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    packages, sets = ["torch", *installed()], DEFAULT_SETS
+    packages = ["torch", *installed()]
+    sets: Sequence[str] = DEFAULT_SETS
     where = f"{arguments.device}, {arguments.threads} threads"
     if arguments.device != "cpu":
         packages.insert(1, "triton")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from lion_torch.layout import pieces
 from lion_torch.rounding import round_to
 
 if TYPE_CHECKING:
@@ -27,9 +28,14 @@ def foreach(triples: Iterable[Triple], scalars: TorchScalars) -> None:
 
 
 def one_by_one(triples: Iterable[Triple], scalars: TorchScalars) -> None:
-    """One step of many tensors, one after another."""
+    """One step of many tensors, one after another.
+
+    On a CPU piece by piece: what an operation leaves is still in the cache when the next one comes.
+    """
     for triple in triples:
-        _update([triple], scalars)
+        whole = torch.is_grad_enabled() or triple[0].device.type != "cpu"
+        for piece in [triple] if whole else pieces(triple):
+            _update([piece], scalars)
 
 
 def _update(triples: list[Triple], scalars: TorchScalars) -> None:

@@ -18,10 +18,6 @@ if TYPE_CHECKING:
     from lion_torch.layout import Triple
     from lion_torch.scalars import TorchScalars
 
-PIECE = 262_144
-"""Elements that are copied at a time where tensors do not lie in memory as the kernel needs it."""
-
-
 def update(triples: Iterable[Triple], scalars: TorchScalars) -> None:
     """One step of many tensors, in place."""
     alike, others = gathered(triples, _kind)
@@ -65,7 +61,7 @@ def _step(some: Alike, scalars: TorchScalars) -> None:
 
 def _step_copies(triple: Triple, scalars: TorchScalars) -> None:
     """The same for tensors that are not dense, or each in an order of its own."""
-    for piece in pieces(triple, PIECE):
+    for piece in pieces(triple):
         theta, m, g = (x.contiguous() for x in piece)
         _step(Alike([(theta,), (m,), (g,)]), scalars)
         for stored, new in zip(piece, (theta, m), strict=False):
