@@ -85,7 +85,7 @@ def another(tag: str) -> Target:
     """A platform that was asked for."""
     zig = PLATFORMS[tag]
     processor, system, *_ = zig.replace(".", "-").split("-")
-    compiler = (sys.executable, "-m", "ziglang", "c++", "-target", zig)
+    compiler = (sys.executable, "-m", "ziglang", "c++", "-nostdlib++", "-target", zig)
     return Target(compiler, processor, system, tag)
 
 
