@@ -43,7 +43,15 @@ PLATFORMS = {
 FLAGS = (
     *("-std=c++17", "-O3", "-fPIC", "-fvisibility=hidden", "-ffp-contract=off"),
     *("-fno-exceptions", "-fno-rtti"),  # nor does anything need the C++ library then
+    "-g0",  # zig would add what debuggers read, and four times the size with it
 )
+
+# Elsewhere threads are the C library's, and a library's file name is all the name it has.
+LINK_FLAGS = {
+    "linux": ("-Wl,--as-needed", "-lpthread"),
+    "macos": ("-Wl,-install_name,@rpath/lion_cpu.dylib",),
+    "windows": (),
+}
 
 # update.cpp is compiled once for each set of instructions; lion_cpu.cpp chooses when it runs.
 UPDATES: dict[str, dict[str, tuple[str, ...]]] = {
@@ -152,8 +160,7 @@ def build(target: Target, kernel: Path, library: Path) -> None:
                 )
             )
         linked = Path(scratch, library.name)
-        needed = ("-Wl,--as-needed", "-lpthread") if target.system == "linux" else ()
-        _run(target.compiler, "-shared", *objects, *needed, "-o", linked)
+        _run(target.compiler, "-shared", *objects, *LINK_FLAGS[target.system], "-o", linked)
         linked.replace(library)  # at once: another process never reads half of it
 
 
