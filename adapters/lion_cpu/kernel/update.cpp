@@ -38,7 +38,7 @@ void update(void* theta, void* momentum, const void* grad, int64_t n, const doub
     auto* m = static_cast<M*>(momentum);
     auto* g = static_cast<const G*>(grad);
     const auto everywhere = [&](Scalar which) {
-        return typename Vector<C, N>::type{} + static_cast<C>(scalars[which]);
+        return static_cast<C>(scalars[which]) - typename Vector<C, N>::type{};  // -0 as well: 0 + -0 is +0
     };
     const Scalars<C, N> k{everywhere(BETA1), everywhere(ONE_MINUS_BETA1), everywhere(BETA2),
                           everywhere(ONE_MINUS_BETA2), everywhere(LR), everywhere(WEIGHT_DECAY)};
