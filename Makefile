@@ -133,6 +133,7 @@ endif
 	  LION_REF_PLATFORM=$$platform $(PY) -m build --no-isolation --wheel --outdir dist . || exit; done
 	LION_DIST=dist $(PYTEST) tests/lion_cpu/test_platforms.py $(ARGS)
 
+# The CPU kernel beside its sources is the environment's: what is installed from here loads it.
 clean: ## remove what was built or cached; the environment stays
 	rm -rf build dist htmlcov .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find $(wildcard lion_ref adapters conformance tests benchmarks examples) -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 KERNEL = Path("adapters/lion_cpu/kernel")
 
-# Of the wheel's name, and what zig calls them. The oldest glibc and macOS that torch's wheels know.
+# By the wheel's name, as zig calls them. The frameworks' wheels ask for no older a glibc or macOS.
 PLATFORMS = {
     "manylinux_2_17_x86_64": "x86_64-linux-gnu.2.17",
     "manylinux_2_17_aarch64": "aarch64-linux-gnu.2.17",
