@@ -138,8 +138,7 @@ def sources_hash(kernel: Path) -> str:
 
 
 def build(target: Target, kernel: Path, library: Path) -> None:
-    """Compile and link the library. What was there before is gone, whether or not that succeeds."""
-    library.unlink(missing_ok=True)
+    """Compile and link the library."""
     library.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=library.parent) as scratch:
         parts: dict[str, tuple[str | Path, ...]] = {
@@ -162,6 +161,16 @@ def build(target: Target, kernel: Path, library: Path) -> None:
         linked = Path(scratch, library.name)
         _run(target.compiler, "-shared", *objects, *LINK_FLAGS[target.system], "-o", linked)
         linked.replace(library)  # at once: another process never reads half of it
+
+
+def build_in_place(kernel: Path) -> Path:
+    """Build for this machine beside the sources; what was there before, of any system, is gone."""
+    for system in LINK_FLAGS:
+        (kernel / library_name(system)).unlink(missing_ok=True)
+    target = this_machine(os.environ)
+    library = kernel / library_name(target.system)
+    build(target, kernel, library)
+    return library
 
 
 def _run(compiler: tuple[str, ...], *arguments: str | Path) -> None:
@@ -193,11 +202,11 @@ def get_build_hook() -> type[BuildHookInterface[Any]]:
             kernel = Path(self.root, KERNEL)
             asked = asked_for(os.environ)
             try:
+                if version == "editable":
+                    build_in_place(kernel)
+                    return
                 target = another(asked) if asked else this_machine(os.environ)
                 name = library_name(target.system)
-                if version == "editable":
-                    build(target, kernel, kernel / name)
-                    return
                 library = Path(self.root, "build", "kernel", target.tag, name)
                 build(target, kernel, library)
             except BuildError as error:
@@ -219,11 +228,8 @@ def without(error: BuildError) -> str:
 
 def main() -> None:
     """Build the library for this machine beside its sources."""
-    kernel = Path(__file__).parent / KERNEL
     try:
-        target = this_machine(os.environ)
-        library = kernel / library_name(target.system)
-        build(target, kernel, library)
+        library = build_in_place(Path(__file__).parent / KERNEL)
     except BuildError as error:
         sys.exit(f"No CPU kernel, {without(error)}")
     sys.stdout.write(f"built {library}\n")

@@ -12,7 +12,16 @@ from typing import Any
 import pytest
 
 import hatch_build
-from hatch_build import KERNEL, BuildError, Target, build, library_name, sources_hash, this_machine
+from hatch_build import (
+    KERNEL,
+    BuildError,
+    Target,
+    build,
+    build_in_place,
+    library_name,
+    sources_hash,
+    this_machine,
+)
 
 ROOT = Path(__file__).parents[2]
 
@@ -77,7 +86,7 @@ def test_an_editable_install_builds_beside_the_sources_and_changed_ones_are_told
     # A build that fails takes the stale library with it.
     header.write_text("#error no\n", encoding="utf-8")
     with pytest.raises(BuildError, match=r"failed: .*no$"):
-        build(target, kernel, library)
+        build_in_place(kernel)
     assert sorted(x.suffix for x in kernel.iterdir() if x.stem == "lion_cpu") == [".cpp"]
 
 
@@ -110,10 +119,14 @@ def test_the_program_says_what_it_means_that_nothing_was_built(
     monkeypatch: pytest.MonkeyPatch, tree: Path
 ) -> None:
     monkeypatch.setattr(hatch_build, "__file__", str(tree / "hatch_build.py"))
-    monkeypatch.setenv("CXX", "no-such-compiler")
+    old = tree / KERNEL / "lion_cpu.so"
+    old.touch()
+    monkeypatch.setenv("CXX", "")
+    monkeypatch.setenv("PATH", "")
     with pytest.raises(SystemExit) as error:
         hatch_build.main()
     assert str(error.value.code) == (
-        "No CPU kernel, since no-such-compiler cannot be run: No such file or directory. "
+        "No CPU kernel, since there is no C++ compiler: CXX is not set, and no c++, g++, clang++. "
         "lion_torch works as before, slower on the CPU, with the same bits."
     )
+    assert not old.exists()
