@@ -36,10 +36,9 @@ def step(
     Nothing is compiled and nothing is changed in place. NumPy's arrays in C order go through
     lion_cpu's kernel where there is one, with the same bits. On a Dask array the step is lazy. A
     traced JAX array is refused, since XLA contracts products and sums; use lion_jax under jit.
-    PyTorch
-    arrays that require gradients are differentiated through, unless under `torch.no_grad()`. Where
-    a namespace flushes subnormals (JAX on a CPU; CuPy, those of float32), so does the step:
-    `declared_semantics` says so.
+    PyTorch arrays that require gradients are differentiated through, unless under
+    `torch.no_grad()`. Where a namespace flushes subnormals (JAX on a CPU; CuPy, those of float32),
+    so does the step: `declared_semantics` says so.
 
     Args:
         param: θ, of any shape; float16, bfloat16, float32 or float64, as far as there are such.
