@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -16,6 +16,7 @@ from lion_ref.arithmetic import Array, bits, same_bits
 from lion_ref.dtypes import compute_dtype
 from lion_ref.hyperparameters import Hyperparameters, round_scalars
 from tests import adversarial
+from tests.lion_cpu.teams import Team
 
 Triple = tuple[str, str, str]
 Scalars = tuple[float, ...]
@@ -52,7 +53,7 @@ def stepped(
     scalars: Sequence[float],
     *,
     threads: int = 1,
-    team: int | None = None,
+    team: Team | None = None,
 ) -> tuple[list[tuple[Array, Array]], list[str]]:
     """(θ', m') of every tensor, and what was written that a step has no business with."""
     placed = [
@@ -62,7 +63,8 @@ def stepped(
     addresses = [array("q", (tensor[which].address for tensor in placed)) for which in range(3)]
     sizes = array("q", (x.size for x, *_ in tensors))
     theta, m, g = (x.dtype.name for x in tensors[0])
-    lion_cpu.step(addresses, sizes, (theta, m, g), scalars, threads=threads, team=team)
+    address = None if team is None else team.address
+    lion_cpu.step(addresses, sizes, (theta, m, g), scalars, threads=threads, team=address)
     faults = []
     for size, tensor, (*_, g_before) in zip(sizes, placed, tensors, strict=True):
         for name, one in zip(("θ", "m", "g"), tensor, strict=True):
@@ -111,7 +113,7 @@ class Case:
 @cache  # the same for every kernel
 def _drawn(case: Case) -> tuple[dict[str, float], Any, Any]:
     rng = np.random.default_rng(case.seed)
-    values = adversarial.hyperparameters(rng)
+    values: dict[str, Any] = adversarial.hyperparameters(rng)
     if case.dtypes[0] != "float64" and values["weight_decay"] > 1e38:
         values["weight_decay"] = 1e38
     betas = {name: values[name] for name in ("beta1", "beta2")}
@@ -120,7 +122,7 @@ def _drawn(case: Case) -> tuple[dict[str, float], Any, Any]:
 
 
 def differences(
-    case: Case, *, threads: int = 1, team: int | None = None, around: Any = None
+    case: Case, *, threads: int = 1, team: Team | None = None, around: Any = None
 ) -> list[str]:
     """Where a step of the kernel and one of the reference differ, and what else was written.
 
@@ -151,17 +153,17 @@ def compared(what: str, mine: Array, wanted: Array) -> list[str]:
 
 
 LENGTHS = tuple(range(71))
-"""None, and every number of elements around one vector and two, for the widest and the narrowest."""
+"""None, and every number of elements around one vector and two, of the widest as well."""
 
 
-def tails(seeds: Iterable[int], triples: Iterable[Triple] = lion_ref.legal_triples()) -> list[str]:
+def tails(
+    seeds: Iterable[int], triples: Iterable[Triple] = lion_ref.legal_triples()
+) -> Iterator[str]:
     """What is wrong in steps of short tensors, at addresses where no vector begins."""
-    return [
-        difference
-        for dtypes in triples
-        for seed in seeds
-        for difference in differences(Case(dtypes, LENGTHS, seed))
-    ]
+    for dtypes in triples:
+        for seed in seeds:
+            yield from differences(Case(dtypes, LENGTHS, seed))
+
 
 # Borders between chunks of 65,536 elements lie within tensors, at their ends and in empty ones.
 SHARED = (0, 70_001, 0, 61_071, 65_536, 1, 0, 131_072, 33)

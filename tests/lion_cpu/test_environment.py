@@ -1,4 +1,4 @@
-"""A step computes in the default environment, whatever its threads are in, and leaves it as it was."""
+"""A step computes in the default environment, and leaves its threads what they have."""
 
 from __future__ import annotations
 
@@ -51,5 +51,5 @@ def test_other_threads_of_a_team_that_flush_and_round_upward(kernel: str) -> Non
         thread.join()
 
     for case in (CASE, WIDE):
-        assert differences(case, threads=3, team=Team(elsewhere).address) == []
+        assert differences(case, threads=3, team=Team(elsewhere)) == []
     assert [mode != 0 and flushed for mode, flushed in left] == [True, True]
