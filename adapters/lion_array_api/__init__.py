@@ -2,7 +2,7 @@
 
 NumPy, CuPy, Dask, array-api-strict, and eager PyTorch and JAX arrays, through array-api-compat.
 
-Rooms: `function` is the public step; `kernel` its arithmetic; `scalars` the numbers for it;
+Rooms: `function` is the public step; `kernel` its arithmetic; the numbers for it are lion_ref's;
 `rounding` stores the results; `checks` refuses; `declared` finds out where subnormals are flushed.
 Schedules, sharding and checkpoints are the caller's, as the arrays are.
 """

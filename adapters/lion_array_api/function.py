@@ -9,9 +9,8 @@ import numpy as np
 from lion_array_api.checks import common_namespace, compute_name
 from lion_array_api.kernel import update
 from lion_array_api.rounding import stored
-from lion_array_api.scalars import scalars_for
 from lion_ref.checks import check_shapes
-from lion_ref.hyperparameters import Hyperparameters
+from lion_ref.hyperparameters import Hyperparameters, rounded_floats
 
 
 def step(
@@ -68,7 +67,7 @@ def step(
     xp = common_namespace(arrays)
     compute = compute_name(arrays)
     check_shapes(param.shape, momentum=momentum.shape, grad=grad.shape)
-    scalars = scalars_for(values, compute)
+    scalars = rounded_floats(values, compute)
     # Overflow and NaN are results here, not accidents; other namespaces do not warn.
     with np.errstate(all="ignore"):
         theta, m, g = (

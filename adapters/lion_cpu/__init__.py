@@ -3,10 +3,13 @@
 It has SPEC.md's bits for all 43 triples of dtypes, in one pass over memory. The library is built
 with the package (`hatch_build.py`), from `kernel/`: `lanes.h` are vectors of numbers and their
 conversions, `update.cpp` the update of elements in a row, compiled for several sets of
-instructions, `lion_cpu.cpp` the door. `library` loads it; where there is none, adapters take their
-framework's operations, with the same bits.
+instructions, `lion_cpu.cpp` the door. `library` loads it, `memory` says which arrays it can take,
+`team` in which threads it may work. Where there is none, adapters take their framework's
+operations, with the same bits.
 """
 
 from lion_cpu.library import Table, missing, step
+from lion_cpu.memory import lie_apart
+from lion_cpu.team import team_of
 
-__all__ = ["Table", "missing", "step"]
+__all__ = ["Table", "lie_apart", "missing", "step", "team_of"]

@@ -10,8 +10,9 @@ from torch._subclasses.fake_tensor import FakeTensor
 
 from lion_ref.checks import check_shapes
 from lion_ref.dtypes import LEGAL_DTYPES, STORAGE_DTYPES
+from lion_ref.hyperparameters import rounded_floats
 from lion_torch.layout import elements_may_share_memory, local
-from lion_torch.scalars import compute_dtype, dtype_name, read_values, rounded
+from lion_torch.scalars import compute_dtype, dtype_name, read_values
 
 if TYPE_CHECKING:
     from lion_torch.scalars import Group
@@ -78,7 +79,7 @@ def check_group(group: Group, *, wait: bool = True) -> None:
     values = read_values(group, wait=wait)
     # A set of dtypes, as there may be many parameters.
     for param in {param.dtype for param in group["params"]}:
-        rounded(values, compute_dtype(param, chosen or param, param))
+        rounded_floats(values, dtype_name(compute_dtype(param, chosen or param, param)))
 
 
 def momentum_dtype(group: Group, param: Tensor) -> torch.dtype:

@@ -1,4 +1,4 @@
-"""How tensors lie in memory: flat views and pieces, shards, those that are all alike."""
+"""How tensors lie in memory: dense or not, in pieces, shards, those that are all alike."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from itertools import chain
 from operator import is_
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
+
+from lion_cpu import lie_apart
 
 Triple = tuple[Tensor, Tensor, Tensor]
 """θ, m, g."""
@@ -20,32 +21,27 @@ PLAIN = frozenset((torch.nn.Parameter, Tensor))
 """Types with nothing behind them: no shards, no tensors within."""
 
 
-def flat_views(tensors: Triple) -> Triple | None:
-    """One-dimensional views that pair the elements of tensors of one shape; None if a copy is due.
+def dense_alike(tensors: Triple) -> bool:
+    """Whether the elements of each of three tensors of one shape lie in a row, in one order.
 
-    Any dense layout will do, channels-last or transposed, as long as all tensors have the same.
+    Any dense layout will do, channels-last or transposed, as long as all have the same.
 
     >>> x = torch.zeros(2, 3, 4, 5).to(memory_format=torch.channels_last)
-    >>> [view.shape for view in flat_views((x, x.clone(), x.clone()))]
-    [torch.Size([120]), torch.Size([120]), torch.Size([120])]
-    >>> flat_views((x, x.clone(), x.contiguous())) is None
-    True
+    >>> dense_alike((x, x.clone(), x.clone())), dense_alike((x, x.clone(), x.contiguous()))
+    (True, False)
     """
-    theta, m, g = tensors
-    if theta.is_contiguous() and m.is_contiguous() and g.is_contiguous():
-        if theta.dim() == 1:
-            return tensors
-        return theta.view(-1), m.view(-1), g.view(-1)
-    strides = theta.stride()
+    if all(map(Tensor.is_contiguous, tensors)):
+        return True
+    strides = tensors[0].stride()
     order = sorted(range(len(strides)), key=strides.__getitem__, reverse=True)
-    theta, m, g = (x.permute(order) for x in tensors)
-    if theta.is_contiguous() and m.is_contiguous() and g.is_contiguous():
-        return theta.view(-1), m.view(-1), g.view(-1)
-    return None
+    return all(x.permute(order).is_contiguous() for x in tensors)
 
 
-def pieces(tensors: Triple, limit: int) -> Iterator[Triple]:
-    """Matching views of tensors of one shape that cover them, each of at most limit elements."""
+def pieces(tensors: Triple, limit: int = 262_144) -> Iterator[Triple]:
+    """Matching views of tensors of one shape that cover them, each of at most limit elements.
+
+    Three arrays of that size and what is computed of them lie in a processor's cache.
+    """
     if tensors[0].numel() <= limit:
         yield tensors
         return
@@ -150,19 +146,7 @@ def ordinary(
         or len({*map(Tensor.get_device, new), params[0].get_device()}) > 1
         or any(len({x.dtype for x in column}) > 1 for column in columns)
         or not all(all(map(Tensor.is_same_size, params, x)) for x in (momenta, grads))
-        or not _lie_apart(alike)
+        or not lie_apart(alike.pointers, alike.sizes, [x.itemsize for x in alike.dtypes])
     ):
         return None
     return alike
-
-
-def _lie_apart(tensors: Alike) -> bool:
-    """Whether no two of all the tensors share memory, and each that has elements has some."""
-    elements = np.asarray(tensors.sizes)
-    some = elements > 0
-    starts = np.concatenate([np.asarray(column)[some] for column in tensors.pointers])
-    lengths = [elements[some] * dtype.itemsize for dtype in tensors.dtypes]
-    ends = starts + np.concatenate(lengths)
-    order = starts.argsort()
-    # A tensor of zeros that autograd made has no memory, and its address is 0.
-    return bool(starts.all() and (ends[order[:-1]] <= starts[order[1:]]).all())

@@ -11,7 +11,7 @@ from torch.optim import Optimizer
 from lion_torch import amp
 from lion_torch.checks import check_distinct, check_group, check_is_lion, check_momenta
 from lion_torch.kernel import choose, skips_on_device
-from lion_torch.state import filled, keep_tensors, settle, unwrap
+from lion_torch.state import filled, settle, take_momenta
 from lion_torch.work import plan, triples
 
 if TYPE_CHECKING:
@@ -44,11 +44,12 @@ class Lion(Optimizer):
         betas: (β1, β2), each in [0, 1).
         weight_decay: λ, finite and >= 0; decoupled, and scaled by η; a float or such a tensor.
         maximize: step with -g in place of g.
-        foreach: True for torch._foreach_* operations over all tensors of a group.
+        foreach: True for torch._foreach_* operations over all tensors of a group, False for one
+            tensor at a time; None lets fused decide.
         capturable: keep lr and weight_decay tensors on the device, as a CUDA graph needs.
         differentiable: let autograd see the step.
-        fused: True for one pass over memory. On a CPU, by a C++ kernel that the first step on a
-            machine compiles, in about two seconds, and that is then kept.
+        fused: one pass over memory, by lion_cpu's kernel on a CPU and by Triton on a GPU: None
+            wherever there is one, True or an error, False for torch's own operations.
         momentum_dtype: dtype of the momentum, or its name, which is what a group keeps; None for
             each parameter's own. A float32 momentum beside bfloat16 parameters keeps what bfloat16
             rounds away.
@@ -133,6 +134,8 @@ class Lion(Optimizer):
                 that make another update of Lion.
         """
 
+        loaded: dict[str, Any] = {}
+
         def completed(_: Optimizer, given: dict[str, Any]) -> dict[str, Any]:
             check_is_lion(given["param_groups"], given["state"])
             groups = filled(given["param_groups"], self.param_groups, self.defaults)
@@ -140,14 +143,21 @@ class Lion(Optimizer):
             for group, mine in zip(groups, self.param_groups, strict=False):
                 check_group({**group, "params": mine["params"]})
                 check_momenta(group["params"], mine["params"], given["state"])
-            return keep_tensors({**given, "param_groups": groups})
+            loaded.update(given, param_groups=groups)
+            return loaded
 
-        # Registered last, so that it sees what the other hooks have made of the state dict.
-        handle = self.register_load_state_dict_pre_hook(completed)
+        # Before and after, next to torch's own loading: the user's hooks see what this makes of it.
+        handles = [
+            self.register_load_state_dict_pre_hook(completed),
+            self.register_load_state_dict_post_hook(
+                lambda _: take_momenta(self, loaded), prepend=True
+            ),
+        ]
         try:
             super().load_state_dict(state_dict)
         finally:
-            handle.remove()
+            for handle in handles:
+                handle.remove()
 
     def __getstate__(self) -> dict[str, Any]:
         assigned = {k: v for k, v in vars(self).items() if k == "_step_supports_amp_scaling"}
@@ -161,7 +171,6 @@ class Lion(Optimizer):
                 group.setdefault(name, default)
         for group in (self.defaults, *self.param_groups):
             settle(group)
-        unwrap(self.param_groups, self.state)
 
     @overload
     def step(self, closure: None = None) -> None: ...

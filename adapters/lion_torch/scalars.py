@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -11,7 +10,7 @@ import torch
 from torch import Tensor
 
 from lion_ref.dtypes import check_dtypes
-from lion_ref.hyperparameters import Hyperparameters, Scalars, round_scalars
+from lion_ref.hyperparameters import Hyperparameters, rounded_floats
 
 Group = dict[str, Any]
 
@@ -76,7 +75,7 @@ def read_values(group: Group, *, wait: bool) -> Hyperparameters:
 
 def scalars_for(group: Group, values: Hyperparameters, compute: torch.dtype) -> TorchScalars:
     """The group's scalars for one compute dtype; tensors stay tensors where the mode needs that."""
-    scalars = rounded(values, compute)
+    scalars = rounded_floats(values, dtype_name(compute))
     direction = -1.0 if group["maximize"] else 1.0
     keep_tensors = group["capturable"] or group["differentiable"]
 
@@ -95,16 +94,3 @@ def scalars_for(group: Group, values: Hyperparameters, compute: torch.dtype) -> 
         lr=kept("lr", scalars.lr),
         weight_decay=kept("weight_decay", scalars.weight_decay),
     )
-
-
-def rounded(values: Hyperparameters, compute: torch.dtype) -> Scalars:
-    """The six scalars as Python's numbers; ValueError for one that overflows the compute dtype."""
-    # Bits rather than numbers are the key below: 0.0 == -0.0, but the two step differently.
-    packed = struct.pack("4d", values.lr, values.beta1, values.beta2, values.weight_decay)
-    return _rounded(packed, compute)
-
-
-@lru_cache(maxsize=1024)
-def _rounded(packed: bytes, compute: torch.dtype) -> Scalars:
-    values = Hyperparameters(*struct.unpack("4d", packed))
-    return round_scalars(values, dtype_name(compute)).as_floats()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -14,43 +13,23 @@ from lion_torch.rounding import round_to
 from lion_torch.scalars import dtype_name
 
 if TYPE_CHECKING:
+    from torch.optim import Optimizer
+
     from lion_torch.scalars import Group
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Kept:
-    """A tensor that torch's load_state_dict does not recognize, and so does not cast."""
+def take_momenta(optimizer: Optimizer, loaded: dict[str, Any]) -> None:
+    """Give each parameter its momentum of a loaded state dict, in the dtype its group asks for.
 
-    tensor: Tensor
-
-
-def keep_tensors(state_dict: dict[str, Any]) -> dict[str, Any]:
-    """A state dict whose momenta are wrapped; the one that was passed in is left as it is.
-
-    torch casts state to the parameter's dtype: a float32 momentum of a bfloat16 parameter would
-    lose what it was kept in float32 for.
+    torch has cast them to the parameter's dtype by then: a float32 momentum of a bfloat16 parameter
+    has lost what it was kept in float32 for. The dict's own are rounded once, if at all.
     """
-    state = {
-        key: {
-            name: Kept(value) if name == "exp_avg" and isinstance(value, Tensor) else value
-            for name, value in entry.items()
-        }
-        if isinstance(entry, dict)
-        else entry
-        for key, entry in state_dict["state"].items()
-    }
-    return {**state_dict, "state": state}
-
-
-def unwrap(groups: list[Group], state: dict[Any, Any]) -> None:
-    """Turn wrapped momenta into tensors of the dtype that their group asks for, rounded once."""
-    for group in groups:
-        for param in group["params"]:
-            entry = state.get(param, {})
-            kept = entry.get("exp_avg")
-            if isinstance(kept, Kept):
-                moved = kept.tensor.to(device=param.device)
-                entry["exp_avg"] = round_to(moved, momentum_dtype(group, param))
+    for group, given in zip(optimizer.param_groups, loaded["param_groups"], strict=True):
+        for param, key in zip(group["params"], given["params"], strict=True):
+            momentum = loaded["state"].get(key, {}).get("exp_avg")
+            if momentum is not None:
+                moved = momentum.to(device=param.device)
+                optimizer.state[param]["exp_avg"] = round_to(moved, momentum_dtype(group, param))
 
 
 def filled(groups: list[Group], own: list[Group], defaults: Group) -> list[Group]:

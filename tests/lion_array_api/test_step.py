@@ -184,7 +184,7 @@ def _complements_rounded_first(values: Any, dtype: Any) -> Any:
         beta2=scalars.beta2,
         one_minus_beta2=1 - scalars.beta2,
         weight_decay=scalars.weight_decay,
-    )
+    ).as_floats()
 
 
 def _in_the_storage_dtype(arrays: dict[str, Any]) -> str:
@@ -200,7 +200,7 @@ def _in_the_storage_dtype(arrays: dict[str, Any]) -> str:
         ("torch", "function.stored", _plain_cast, ("float64", "float16", "float64")),
         ("jax", "function.stored", _plain_cast, ("float64", "bfloat16", "float64")),
         ("numpy", "function.stored", _plain_cast, ("float64", "bfloat16", "float64")),
-        ("numpy", "scalars.round_scalars", _complements_rounded_first, ("float32",) * 3),
+        ("numpy", "function.rounded_floats", _complements_rounded_first, ("float32",) * 3),
         ("torch", "function.compute_name", _in_the_storage_dtype, ("bfloat16",) * 3),
     ],
 )

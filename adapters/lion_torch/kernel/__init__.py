@@ -1,7 +1,7 @@
 """The update, in several ways of equal bits, chosen by options and device.
 
-`native` runs lion_cpu's kernel, and `triton_launch` runs `triton_kernel`; `plain` goes tensor by
-tensor, `foreach` over lists of them.
+`native` runs lion_cpu's kernel, and `triton_launch` runs `triton_kernel`; `eager` takes torch's own
+operations, over one tensor or over lists of them.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from torch._subclasses.fake_tensor import FakeTensor
 
 import lion_cpu
-from lion_torch.kernel import foreach, native, plain
+from lion_torch.kernel import eager, native
 from lion_torch.layout import Alike
 from lion_torch.threads import GRAIN, require_default_threads
 
@@ -36,15 +36,11 @@ def choose(work: Work) -> Path:
         FloatingPointError: torch's other threads flush subnormals, and would take part (SPEC C15).
     """
     path = _path(work)
-    if path is native.update and not isinstance(work.items, Alike):
-        # Tensors without numbers: the kernel asks for addresses.
-        if any(isinstance(param, FakeTensor) for param, *_ in work.items):
-            return plain.update
-    if (
-        work.device_type == "cpu"
-        and path is not native.update
-        and any(param.numel() >= GRAIN for param, *_ in work.items)
-    ):
+    if path is native.update:
+        # Fake tensors have no numbers, and the kernel asks for their addresses.
+        some = () if isinstance(work.items, Alike) else work.items
+        return eager.one_by_one if any(isinstance(x, FakeTensor) for x, *_ in some) else path
+    if work.device_type == "cpu" and any(param.numel() >= GRAIN for param, *_ in work.items):
         require_default_threads()
     return path
 
@@ -57,13 +53,13 @@ def _path(work: Work) -> Path:
             raise RuntimeError(f"`fused=True` with a param on {device}; legal: params on {listed}")
         return _fused(device)
     if group["foreach"]:
-        return foreach.update
+        return eager.foreach
     if group["differentiable"] or group["foreach"] is False:
-        return plain.update
+        return eager.one_by_one
     # What torch's own optimizers choose where nothing is asked for, and the fused kernel before it.
     if group["fused"] is None and not _missing(device):
         return _fused(device)
-    return foreach.update if device == "cuda" else plain.update
+    return eager.foreach if device == "cuda" else eager.one_by_one
 
 
 def skips_on_device(path: Path) -> bool:
@@ -76,7 +72,11 @@ def _missing(device: str) -> str:
     if device == "cpu":
         return lion_cpu.missing()
     if device == "cuda":
-        return "" if importlib.util.find_spec("triton") else "there is no Triton; legal: pip install triton"
+        return (
+            ""
+            if importlib.util.find_spec("triton")
+            else "there is no Triton; legal: pip install triton"
+        )
     return f"none for {device}"
 
 

@@ -9,9 +9,9 @@ import numpy as np
 import torch
 import triton.language as tl
 
-from lion_torch.kernel import foreach
+from lion_torch.kernel import eager
 from lion_torch.kernel.triton_kernel import BLOCK, OPTIONS, lion_kernel
-from lion_torch.layout import Alike, flat_views, gathered
+from lion_torch.layout import Alike, dense_alike, gathered
 from lion_torch.rounding import HALVES
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def update(triples: Iterable[Triple], scalars: TorchScalars) -> None:
     for some in alike:
         _launch(some, scalars)
     if others and not (scalars.skip is not None and scalars.skip.item()):
-        foreach.update(others, scalars)
+        eager.foreach(others, scalars)
 
 
 def _sorted(triples: Iterable[Triple]) -> tuple[list[Alike], list[Triple]]:
@@ -53,7 +53,7 @@ def _sorted(triples: Iterable[Triple]) -> tuple[list[Alike], list[Triple]]:
 
 def _kind(triple: Triple) -> tuple[Any, ...] | None:
     theta, m, g = triple
-    if _would_round_twice(theta.dtype, m.dtype) or flat_views(triple) is None:
+    if _would_round_twice(theta.dtype, m.dtype) or not dense_alike(triple):
         return None
     aligned = not (theta.data_ptr() | m.data_ptr() | g.data_ptr()) % 16
     return theta.device, theta.dtype, m.dtype, g.dtype, aligned
