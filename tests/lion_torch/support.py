@@ -198,3 +198,16 @@ FIXED_CASES = tuple(
 def large(case: Case) -> Case:
     """The same case with a tensor of several blocks and an odd tail beside many small ones."""
     return replace(case, shapes=((600_001,), *((37,) for _ in range(40))), steps=1)
+
+
+def laid_out(tensor: torch.Tensor, layout: str) -> torch.Tensor:
+    """The same elements at the same indices, elsewhere in memory."""
+    if layout == "transposed":
+        return tensor.permute(3, 1, 0, 2).contiguous().permute(2, 1, 3, 0)
+    if layout == "channels":
+        return tensor.contiguous(memory_format=torch.channels_last)
+    if layout == "strided":
+        wide = torch.empty(*tensor.shape[:-1], 2 * tensor.shape[-1] + 1, dtype=tensor.dtype)
+        wide[..., 1::2] = tensor
+        return wide[..., 1::2]
+    return tensor.contiguous()

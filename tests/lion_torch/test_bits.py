@@ -18,12 +18,14 @@ from tests.lion_torch.support import (
     Case,
     cases,
     compare_with_reference,
+    laid_out,
     large,
 )
 from tests.lion_torch.wrong import RIGHT, WRONG
 
 PATHS: dict[str, dict[str, Any]] = {
     "default": {},
+    "one by one": {"fused": False},
     "foreach": {"foreach": True},
     "differentiable": {"differentiable": True},
     "fused": {"fused": True},
@@ -113,7 +115,7 @@ def test_a_momentum_that_has_decayed_into_subnormals_steps_on_for_ever() -> None
 
 
 @pytest.mark.clause("C12")
-@pytest.mark.parametrize("path", ["default", "foreach", "fused"])
+@pytest.mark.parametrize("path", ["default", "one by one", "foreach", "fused"])
 @settings(deadline=None, derandomize=True, max_examples=40)
 @given(
     layouts=st.tuples(*[st.sampled_from(["plain", "transposed", "channels", "strided"])] * 3),
@@ -145,19 +147,6 @@ class _LaidOut(Lion):
             assert param.grad is not None
             param.grad = laid_out(param.grad, self.layouts[2])
         super().step()
-
-
-def laid_out(tensor: torch.Tensor, layout: str) -> torch.Tensor:
-    """The same elements at the same indices, elsewhere in memory."""
-    if layout == "transposed":
-        return tensor.permute(3, 1, 0, 2).contiguous().permute(2, 1, 3, 0)
-    if layout == "channels":
-        return tensor.contiguous(memory_format=torch.channels_last)
-    if layout == "strided":
-        wide = torch.empty(*tensor.shape[:-1], 2 * tensor.shape[-1] + 1, dtype=tensor.dtype)
-        wide[..., 1::2] = tensor
-        return wide[..., 1::2]
-    return tensor.contiguous()
 
 
 def test_layouts_are_what_they_say() -> None:

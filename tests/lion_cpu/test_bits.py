@@ -1,0 +1,96 @@
+"""lion_cpu.step has the reference's bits: all 43 triples, any length, any address, any threads."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import lion_cpu
+import lion_ref
+from tests.lion_cpu import kernels
+from tests.lion_cpu.steps import SHARED, Case, differences, stepped, tails
+from tests.lion_cpu.teams import Team, all_at_once, alone, over_and_over
+
+# The compute dtypes, elements of every width, and those that are converted.
+WIDTHS = [
+    ("float32", "float32", "float32"),
+    ("bfloat16", "float32", "float16"),
+    ("float16", "bfloat16", "float32"),
+    ("float64", "float64", "float64"),
+    ("float64", "bfloat16", "float32"),
+]
+TEAMS = (all_at_once, alone, over_and_over)
+
+
+def test_there_is_a_kernel_where_there_is_a_compiler() -> None:
+    """Without it lion_torch would have the same bits, and nobody would notice."""
+    if kernels.TARGET is None:
+        pytest.skip(f"not run: {kernels.WITHOUT}")
+    assert lion_cpu.missing() == ""
+
+
+@pytest.mark.clause("C12", "C15")
+def test_the_one_that_is_there_has_the_reference_s_bits() -> None:
+    """As it was built with the package, and chooses its instructions itself."""
+    if lion_cpu.missing():
+        pytest.skip(f"not run: {lion_cpu.missing()}")
+    assert list(tails([0])) == []
+    assert differences(Case(WIDTHS[0], SHARED), threads=3) == []
+
+
+@pytest.mark.clause("C1", "C3", "C4", "C5", "C6", "C7", "C8", "C9", "C10", "C11", "C12")
+def test_every_triple_at_every_length(kernel: str) -> None:
+    """Nothing is written beside, either."""
+    assert list(tails(range(3))) == []
+
+
+@pytest.mark.slow
+@pytest.mark.clause("C5", "C12")
+def test_every_triple_at_every_length_widely(kernel: str) -> None:
+    seeds = np.random.SeedSequence().generate_state(40).tolist()
+    assert list(tails(seeds)) == []
+
+
+@pytest.mark.clause("C12")
+@pytest.mark.parametrize("dtypes", WIDTHS, ids="-".join)
+def test_however_many_threads_share_a_step(kernel: str, dtypes: tuple[str, str, str]) -> None:
+    case = Case(dtypes, SHARED)
+    for threads in (-1, 0, 1, 2, 3, 300):
+        assert differences(case, threads=threads) == []
+    for obey in TEAMS:
+        team = Team(obey)
+        assert differences(case, threads=3, team=team) == []
+        assert team.asked == [3]
+
+
+@pytest.mark.slow
+@pytest.mark.clause("C12")
+@pytest.mark.parametrize("dtypes", lion_ref.legal_triples(), ids="-".join)
+def test_however_many_threads_share_a_step_of_any_dtypes(
+    kernel: str, dtypes: tuple[str, str, str]
+) -> None:
+    # Several chunks of the most elements that there are in one.
+    for sizes in (SHARED, (1_048_577, 3, 4_200_000)):
+        for threads in (1, 2, 5):
+            assert differences(Case(dtypes, sizes, threads), threads=threads) == []
+
+
+def test_small_steps_start_no_threads() -> None:
+    """65,536 elements for each thread, at the least, whatever they are parts of."""
+    if lion_cpu.missing():
+        pytest.skip(f"not run: {lion_cpu.missing()}")
+    team = Team(alone)
+    sizes = [(3,), (65_536,), (131_071,), (131_072,), (100_000, 200_000), (1,) * 200, (700_000,)]
+    asked = []
+    for some in sizes:
+        before = len(team.asked)
+        assert differences(Case(WIDTHS[0], some), threads=8, team=team) == []
+        asked.append(team.asked[before:])
+    assert asked == [[], [], [], [2], [4], [], [8]]
+
+
+def test_a_step_of_nothing() -> None:
+    if lion_cpu.missing():
+        pytest.skip(f"not run: {lion_cpu.missing()}")
+    nothing = np.zeros(0, np.float32)
+    assert stepped([(nothing, nothing, nothing)], (0.0,) * 6)[1] == []

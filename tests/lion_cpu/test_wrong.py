@@ -1,0 +1,139 @@
+"""Kernels that are wrong on purpose are found, by the checks that the right one passes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from tests.lion_cpu.conversions import wrong_narrowings, wrong_widenings
+from tests.lion_cpu.environments import flushing
+from tests.lion_cpu.kernels import Edit, built, need, taken
+from tests.lion_cpu.steps import SHARED, Case, differences, tails
+from tests.lion_cpu.teams import Team, over_and_over
+
+
+class Wrong(NamedTuple):
+    """A mistake in the sources or in how they are compiled, and what finds it."""
+
+    found: str
+    edits: tuple[Edit, ...] = ()
+    flags: tuple[str, ...] = ("-O0",)  # compiled in half the time
+    instructions: str = "updates_baseline"
+
+
+def in_(file: str, old: str, new: str, found: str, instructions: str = "updates_baseline") -> Wrong:
+    """A mistake in one place of a source file."""
+    return Wrong(found, (Edit(file, old, new),), instructions=instructions)
+
+
+NEAREST = "(bits + 0x7fff + ((bits >> 16) & 1)) >> 16"
+LAST = "first + step.chunk : step.total;"
+
+WRONG = {
+    "contraction": Wrong(
+        "tails", flags=("-ffp-contract=fast", "-mfma"), instructions="updates_avx2"
+    ),
+    "fast math": Wrong("tails", flags=("-ffast-math",)),
+    "no tail": in_("update.cpp", "if (i == n) return;", "return;", "tails"),
+    "sign(0) = -1": in_(
+        "lanes.h",
+        "(0xA9A9A822);\n\ntemplate",
+        "(0xA9A9A922);\n\ntemplate",
+        "tails",
+        "updates_avx512",
+    ),
+    "bfloat16 cut off": in_("lanes.h", NEAREST, "bits >> 16", "narrowings"),
+    "bfloat16 of a NaN": in_(
+        "lanes.h", "value != value ? u32<N>{} + 0x7fc0 : nearest", "nearest", "narrowings"
+    ),
+    "the environment that a thread has": in_(
+        "environment.h", "__builtin_ia32_ldmxcsr(0x1f80);", "", "environment"
+    ),
+    "a chunk without its last element": in_(
+        "lion_cpu.cpp", LAST, "first + step.chunk - 1 : step.total;", "threads"
+    ),
+}
+
+MORE = {
+    "contraction in 512 bits": Wrong(
+        "tails", flags=("-ffp-contract=fast",), instructions="updates_avx512"
+    ),
+    "a tail that is stored whole": in_(
+        "update.cpp", "last_m, rest * sizeof(M));\n}", "last_m, sizeof last_m);\n}", "tails"
+    ),
+    "sign(0) = -1 of doubles": in_(
+        "lanes.h", "(0xA9A9A822));", "(0xA9A9A922));", "tails", "updates_avx512"
+    ),
+    "sign(NaN) = 0": in_("lanes.h", " | (c != c));  // all", ");  // all", "tails"),
+    "β2 for β1": in_("update.cpp", "k.beta1 * m[i];", "k.beta2 * m[i];", "tails"),
+    "bfloat16's ties away from zero": in_(
+        "lanes.h", NEAREST, "(bits + 0x8000) >> 16", "narrowings"
+    ),
+    "float16's ties away from zero": in_(
+        "lanes.h", "0xfff + ((magnitude >> 13) & 1)", "0x1000", "narrowings"
+    ),
+    "float16's last number infinite": in_(
+        "lanes.h", "magnitude >= 0x47800000", "magnitude >= 0x477fe000", "narrowings"
+    ),
+    "float16's subnormals as normal": in_(
+        "lanes.h", "magnitude < 0x38800000", "magnitude < 0x38000000", "narrowings"
+    ),
+    "float16's infinity finite": in_(
+        "lanes.h", "magnitude >= 0x7c00", "magnitude > 0x7c00", "widenings"
+    ),
+    "float16's largest subnormal as normal": in_(
+        "lanes.h", "magnitude < 0x400 ?", "magnitude < 0x3ff ?", "widenings"
+    ),
+    "rounded twice": in_(
+        "lanes.h", "cut | (__builtin_convertvector(inexact, i32<N>) & 1)", "nearest", "narrowings"
+    ),
+    "an environment that is not restored": in_(
+        "environment.h", "__builtin_ia32_ldmxcsr(before); }", "}", "environment"
+    ),
+    "a chunk with its next element": in_(
+        "lion_cpu.cpp", LAST, "first + step.chunk + 1 : step.total;", "threads"
+    ),
+}
+
+
+def found_by(check: str) -> Iterable[str]:
+    """What a check of the other files finds with the kernel that is taken."""
+    shared = Case(("float32", "float32", "float32"), SHARED)
+    match check:
+        case "tails":
+            return tails(range(3))
+        case "narrowings":
+            return wrong_narrowings(seed=0)
+        case "widenings":
+            return wrong_widenings()
+        case "threads":
+            return differences(shared, threads=3, team=Team(over_and_over))
+    try:
+        return differences(shared, threads=3, around=flushing())
+    except AssertionError:
+        return ["the environment was left otherwise"]
+
+
+@pytest.mark.clause("C5", "C7", "C9", "C12")
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        *(pytest.param(wrong, id=name) for name, wrong in WRONG.items()),
+        *(pytest.param(wrong, id=name, marks=pytest.mark.slow) for name, wrong in MORE.items()),
+    ],
+)
+def test_a_wrong_kernel_is_found(wrong: Wrong, kernels: Path) -> None:
+    need(wrong.instructions)
+    with taken(built(kernels, wrong.instructions, wrong.edits, wrong.flags)):
+        assert next(iter(found_by(wrong.found)), None) is not None
+
+
+def test_without_a_mistake_nothing_is_found(kernels: Path) -> None:
+    """Compiled as they are, where not to be fast does not matter."""
+    need("updates_baseline")
+    with taken(built(kernels, "updates_baseline", flags=("-O0",))):
+        for check in ("tails", "narrowings", "widenings", "threads", "environment"):
+            assert list(found_by(check)) == []
