@@ -15,7 +15,7 @@ from lion_torch import Lion
 from tests.lion_torch.support import Outcome, to_numpy
 
 PATHS: list[dict[str, Any]] = [{}, {"fused": False}, {"foreach": True}]
-OPTIONS = {"lr": 0.25, "weight_decay": 0.5}
+OPTIONS: dict[str, Any] = {"lr": 0.25, "weight_decay": 0.5}
 
 paths = pytest.mark.parametrize("options", PATHS, ids=str)
 

@@ -85,7 +85,9 @@ def test_the_kernel_is_not_taken(options: dict[str, Any], calls: Calls) -> None:
 @NO_KERNEL
 def test_all_tensors_of_one_kind_are_one_call(calls: Calls) -> None:
     dtypes = (torch.float32, torch.bfloat16)
-    params = [torch.nn.Parameter(torch.ones(n, dtype=x)) for n in (2, 3) for x in dtypes]
+    params = [
+        torch.nn.Parameter(torch.ones(n, dtype=x)) for n in (2, 3) for x in dtypes
+    ]
     for param in params:
         param.grad = torch.ones_like(param)
     Lion(params).step()
@@ -122,7 +124,8 @@ def test_without_a_kernel_the_bits_are_the_same(no_kernel: None, options: dict[s
 def test_without_a_kernel_fused_is_refused_and_nothing_has_changed(no_kernel: None) -> None:
     first, second = (torch.nn.Parameter(torch.ones(2)) for _ in range(2))
     first.grad, second.grad = torch.ones(2), torch.ones(2)
-    optimizer = Lion([{"params": [first]}, {"params": [second], "fused": True}], lr=0.5)
+    groups: list[dict[str, Any]] = [{"params": [first]}, {"params": [second], "fused": True}]
+    optimizer = Lion(groups, lr=0.5)
     with pytest.raises(RuntimeError) as refused:
         optimizer.step()
     assert str(refused.value) == (
