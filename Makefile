@@ -25,6 +25,7 @@ ifdef PY
   ALL_READY :=
   DEV_READY :=
   PORTS :=
+  ZIG :=
   export PYTHONPATH := $(CURDIR):$(CURDIR)/adapters:$(CURDIR)/conformance
   CONFORMANCE := $(PY) -c 'import sys; from lion_conformance.cli import main; sys.exit(main())'
 else
@@ -32,32 +33,34 @@ else
   ALL_READY := $(VENV)/.all-installed
   DEV_READY := $(VENV)/.dev-installed
   PORTS := lion-pytorch pytorch_optimizer torch-optimi timm bitsandbytes adv_optm mlx mlx-cpu
+  ZIG := ziglang
   CONFORMANCE := $(VENV)/bin/lion-conformance
 endif
 
 PYTEST  := $(PY) -m pytest
-SOURCES := $(wildcard lion_ref adapters conformance tests benchmarks examples)
+SOURCES := $(wildcard lion_ref adapters conformance tests benchmarks examples hatch_build.py)
+KERNEL  := $(wildcard adapters/lion_cpu/kernel/*.h adapters/lion_cpu/kernel/*.cpp hatch_build.py)
 DOCS    := $(wildcard *.md docs/*.md docs/*/*.md)
 INSTALL := $(PY) -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help conform conform-thorough ports test slow gpu coverage bench lint format mypy docs wheel clean
+.PHONY: help conform conform-thorough ports test slow gpu coverage bench lint format mypy docs wheel wheels clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' Makefile
 
-# The stamps are older than their inputs after a change to pyproject.toml or constraints.txt, and
-# only then is anything installed again.
+# The stamps are older than their inputs after a change to pyproject.toml, constraints.txt or the CPU
+# kernel, which an install compiles, and only then is anything installed again.
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "lion-ref needs Python 3.11 or newer: make PYTHON=/path/to/python3.11")'
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.all-installed: pyproject.toml constraints.txt | $(VENV)/bin/python
+$(VENV)/.all-installed: pyproject.toml constraints.txt $(KERNEL) | $(VENV)/bin/python
 	@echo "Installing lion-ref[all] into $(VENV); the frameworks are large, so this takes minutes."
 	$(INSTALL) -e '.[all]'
 	@touch $@
 
-$(VENV)/.dev-installed: pyproject.toml constraints.txt | $(VENV)/bin/python
+$(VENV)/.dev-installed: pyproject.toml constraints.txt $(KERNEL) | $(VENV)/bin/python
 	@echo "Installing lion-ref[dev] into $(VENV); the frameworks are large, so this takes minutes."
 	$(INSTALL) -e '.[dev]'
 	@touch $(VENV)/.all-installed $@
@@ -116,8 +119,21 @@ docs: $(DEV_READY) ## run the examples in docstrings and Markdown, follow the li
 wheel: $(DEV_READY) ## build into dist/ and test the wheel that was built
 	rm -rf dist
 	$(PY) -m build --no-isolation --outdir dist .
-	LION_DIST=dist $(PYTEST) tests/repo/test_wheel.py $(ARGS)
+	LION_DIST=dist $(PYTEST) tests/repo/test_wheel.py tests/repo/test_wheel_kernel.py $(ARGS)
 
+# All from one Linux machine: ziglang is a compiler with the C libraries of all platforms (100 MB).
+# The first wheel for Windows takes a minute more, in which zig compiles that library.
+wheels: $(DEV_READY) ## build the sdist and every platform's wheel into dist/, and judge their kernels
+ifdef ZIG
+	$(INSTALL) $(ZIG)
+endif
+	rm -rf dist
+	$(PY) -m build --no-isolation --sdist --outdir dist .
+	@for platform in $$($(PY) -c 'import hatch_build; print(*hatch_build.PLATFORMS)'); do \
+	  LION_REF_PLATFORM=$$platform $(PY) -m build --no-isolation --wheel --outdir dist . || exit; done
+	LION_DIST=dist $(PYTEST) tests/lion_cpu/test_platforms.py $(ARGS)
+
+# The CPU kernel beside its sources is the environment's: what is installed from here loads it.
 clean: ## remove what was built or cached; the environment stays
 	rm -rf build dist htmlcov .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find $(wildcard lion_ref adapters conformance tests benchmarks examples) -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 KERNEL = Path("adapters/lion_cpu/kernel")
 
-# Of the wheel's name, and what zig calls them. The oldest glibc and macOS that torch's wheels know.
+# By the wheel's name, as zig calls them. The frameworks' wheels ask for no older a glibc or macOS.
 PLATFORMS = {
     "manylinux_2_17_x86_64": "x86_64-linux-gnu.2.17",
     "manylinux_2_17_aarch64": "aarch64-linux-gnu.2.17",
@@ -43,7 +43,15 @@ PLATFORMS = {
 FLAGS = (
     *("-std=c++17", "-O3", "-fPIC", "-fvisibility=hidden", "-ffp-contract=off"),
     *("-fno-exceptions", "-fno-rtti"),  # nor does anything need the C++ library then
+    "-g0",  # zig would add what debuggers read, and four times the size with it
 )
+
+# Elsewhere threads are the C library's, and a library's file name is all the name it has.
+LINK_FLAGS = {
+    "linux": ("-Wl,--as-needed", "-lpthread"),
+    "macos": ("-Wl,-install_name,@rpath/lion_cpu.dylib",),
+    "windows": (),
+}
 
 # update.cpp is compiled once for each set of instructions; lion_cpu.cpp chooses when it runs.
 UPDATES: dict[str, dict[str, tuple[str, ...]]] = {
@@ -85,7 +93,7 @@ def another(tag: str) -> Target:
     """A platform that was asked for."""
     zig = PLATFORMS[tag]
     processor, system, *_ = zig.replace(".", "-").split("-")
-    compiler = (sys.executable, "-m", "ziglang", "c++", "-target", zig)
+    compiler = (sys.executable, "-m", "ziglang", "c++", "-nostdlib++", "-target", zig)
     return Target(compiler, processor, system, tag)
 
 
@@ -130,8 +138,7 @@ def sources_hash(kernel: Path) -> str:
 
 
 def build(target: Target, kernel: Path, library: Path) -> None:
-    """Compile and link the library. What was there before is gone, whether or not that succeeds."""
-    library.unlink(missing_ok=True)
+    """Compile and link the library."""
     library.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=library.parent) as scratch:
         parts: dict[str, tuple[str | Path, ...]] = {
@@ -152,9 +159,18 @@ def build(target: Target, kernel: Path, library: Path) -> None:
                 )
             )
         linked = Path(scratch, library.name)
-        needed = ("-Wl,--as-needed", "-lpthread") if target.system == "linux" else ()
-        _run(target.compiler, "-shared", *objects, *needed, "-o", linked)
+        _run(target.compiler, "-shared", *objects, *LINK_FLAGS[target.system], "-o", linked)
         linked.replace(library)  # at once: another process never reads half of it
+
+
+def build_in_place(kernel: Path) -> Path:
+    """Build for this machine beside the sources; what was there before, of any system, is gone."""
+    for system in LINK_FLAGS:
+        (kernel / library_name(system)).unlink(missing_ok=True)
+    target = this_machine(os.environ)
+    library = kernel / library_name(target.system)
+    build(target, kernel, library)
+    return library
 
 
 def _run(compiler: tuple[str, ...], *arguments: str | Path) -> None:
@@ -186,11 +202,11 @@ def get_build_hook() -> type[BuildHookInterface[Any]]:
             kernel = Path(self.root, KERNEL)
             asked = asked_for(os.environ)
             try:
+                if version == "editable":
+                    build_in_place(kernel)
+                    return
                 target = another(asked) if asked else this_machine(os.environ)
                 name = library_name(target.system)
-                if version == "editable":
-                    build(target, kernel, kernel / name)
-                    return
                 library = Path(self.root, "build", "kernel", target.tag, name)
                 build(target, kernel, library)
             except BuildError as error:
@@ -212,11 +228,8 @@ def without(error: BuildError) -> str:
 
 def main() -> None:
     """Build the library for this machine beside its sources."""
-    kernel = Path(__file__).parent / KERNEL
     try:
-        target = this_machine(os.environ)
-        library = kernel / library_name(target.system)
-        build(target, kernel, library)
+        library = build_in_place(Path(__file__).parent / KERNEL)
     except BuildError as error:
         sys.exit(f"No CPU kernel, {without(error)}")
     sys.stdout.write(f"built {library}\n")

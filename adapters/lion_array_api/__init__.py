@@ -2,8 +2,9 @@
 
 NumPy, CuPy, Dask, array-api-strict, and eager PyTorch and JAX arrays, through array-api-compat.
 
-Rooms: `function` is the public step; `kernel` its arithmetic; the numbers for it are lion_ref's;
-`rounding` stores the results; `checks` refuses; `declared` finds out where subnormals are flushed.
+Rooms: `function` is the public step; `kernel` its arithmetic, `native` the same for NumPy's arrays,
+compiled; `rounding` stores the results; `checks` refuses; `declared` finds out where subnormals are
+flushed. The scalars are lion_ref's.
 Schedules, sharding and checkpoints are the caller's, as the arrays are.
 """
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from lion_array_api import native
 from lion_array_api.checks import common_namespace, compute_name
 from lion_array_api.kernel import update
 from lion_array_api.rounding import stored
@@ -32,11 +33,12 @@ def step(
         θ' = θ - η·(u + λ·θ)
         m' = β2·m + (1-β2)·g
 
-    Nothing is compiled and nothing is changed in place. On a Dask array the step is lazy. A traced
-    JAX array is refused, since XLA contracts products and sums; use lion_jax under jit. PyTorch
-    arrays that require gradients are differentiated through, unless under `torch.no_grad()`. Where
-    a namespace flushes subnormals (JAX on a CPU; CuPy, those of float32), so does the step:
-    `declared_semantics` says so.
+    Nothing is compiled and nothing is changed in place. NumPy's arrays in C order go through
+    lion_cpu's kernel where there is one, with the same bits. On a Dask array the step is lazy. A
+    traced JAX array is refused, since XLA contracts products and sums; use lion_jax under jit.
+    PyTorch arrays that require gradients are differentiated through, unless under
+    `torch.no_grad()`. Where a namespace flushes subnormals (JAX on a CPU; CuPy, those of float32),
+    so does the step: `declared_semantics` says so.
 
     Args:
         param: θ, of any shape; float16, bfloat16, float32 or float64, as far as there are such.
@@ -68,6 +70,8 @@ def step(
     compute = compute_name(arrays)
     check_shapes(param.shape, momentum=momentum.shape, grad=grad.shape)
     scalars = rounded_floats(values, compute)
+    if native.takes(arrays.values()):
+        return native.step(param, momentum, grad, scalars)
     # Overflow and NaN are results here, not accidents; other namespaces do not warn.
     with np.errstate(all="ignore"):
         theta, m, g = (

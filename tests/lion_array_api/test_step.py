@@ -71,8 +71,14 @@ def _of_strict() -> Namespace:
     return Namespace("strict", strict.asarray, np.asarray, ("float32", "float64"))
 
 
+def _strided(array: Array) -> Array:
+    """The same numbers with others between them: the kernel takes only what lies in a row."""
+    return np.repeat(array[..., None], 2, axis=-1)[..., 0]
+
+
 NAMESPACES: dict[str, Callable[[], Namespace]] = {
     "numpy": lambda: Namespace("numpy", np.copy, np.asarray),
+    "numpy-strided": lambda: Namespace("numpy", _strided, np.asarray),
     "strict": _of_strict,
     "torch": _of_torch,
     "jax": _of_jax,
@@ -199,7 +205,8 @@ def _in_the_storage_dtype(arrays: dict[str, Any]) -> str:
         ("torch", "function.stored", _plain_cast, ("float64", "bfloat16", "float64")),
         ("torch", "function.stored", _plain_cast, ("float64", "float16", "float64")),
         ("jax", "function.stored", _plain_cast, ("float64", "bfloat16", "float64")),
-        ("numpy", "function.stored", _plain_cast, ("float64", "bfloat16", "float64")),
+        ("numpy-strided", "function.stored", _plain_cast, ("float64", "bfloat16", "float64")),
+        ("numpy-strided", "function.rounded_floats", _complements_rounded_first, ("float32",) * 3),
         ("numpy", "function.rounded_floats", _complements_rounded_first, ("float32",) * 3),
         ("torch", "function.compute_name", _in_the_storage_dtype, ("bfloat16",) * 3),
     ],

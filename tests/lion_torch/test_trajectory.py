@@ -14,7 +14,7 @@ from lion_ref import CANONICAL, STORAGE_DTYPES
 
 pytestmark = pytest.mark.clause("C30")
 
-PORTS = [port for port in ports("cpu") if not port.unavailable]
+PORTS = ports("cpu")
 doors = pytest.mark.parametrize("port", PORTS, ids=lambda port: port.door)
 
 

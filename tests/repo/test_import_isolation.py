@@ -25,6 +25,7 @@ OWN = {
     "lion_jax": ("jax", "jaxlib", "optax"),
     "lion_tf": ("tensorflow", "keras"),
     "lion_array_api": ("array_api_compat",),
+    "lion_cpu": (),
 }
 FRAMEWORKS = frozenset(
     {
@@ -40,7 +41,7 @@ FRAMEWORKS = frozenset(
         *(framework for own in OWN.values() for framework in own),
     }
 )
-ADAPTERS = frozenset(OWN) - {"lion_ref", "lion_adapters", "lion_conformance"}
+ADAPTERS = frozenset(OWN) - {"lion_ref", "lion_adapters", "lion_conformance", "lion_cpu"}
 
 
 PROGRAM = """

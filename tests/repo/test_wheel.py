@@ -3,14 +3,11 @@
 In an editable install `import adapters` succeeds by accident, and a file that the wheel lacks is
 still found. So the wheel is built (through the sdist, as a packager would), read, installed into
 an empty folder and imported by an interpreter that sees that folder, NumPy and ml_dtypes alone.
-
-`LION_DIST` names a folder with an sdist and a wheel to test instead of building them.
 """
 
 from __future__ import annotations
 
 import configparser
-import importlib.util
 import os
 import re
 import subprocess
@@ -24,12 +21,15 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-ROOT = Path(__file__).parents[2]
+from hatch_build import KERNEL
+from tests.repo.wheels import ROOT, read, run_isolated
+
 PACKAGES = frozenset(
     {
         "lion_adapters",
         "lion_array_api",
         "lion_conformance",
+        "lion_cpu",
         "lion_jax",
         "lion_ref",
         "lion_tf",
@@ -38,65 +38,6 @@ PACKAGES = frozenset(
 )
 EXTRAS = frozenset({"torch", "jax", "tensorflow", "array-api", "conformance", "all", "dev"})
 UNCONDITIONAL = frozenset({"numpy", "ml-dtypes"})
-
-
-@pytest.fixture(scope="session")
-def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with one sdist and the wheel built from it."""
-    if given := os.environ.get("LION_DIST"):
-        return (ROOT / given).resolve()
-    folder = tmp_path_factory.mktemp("dist")
-    _run("-m", "build", "--no-isolation", "--outdir", str(folder), str(ROOT))
-    return folder
-
-
-@pytest.fixture(scope="session")
-def wheel(dist: Path) -> Path:
-    """The built wheel."""
-    (path,) = dist.glob("*.whl")
-    return path
-
-
-@pytest.fixture(scope="session")
-def sdist(dist: Path) -> Path:
-    """The built source distribution."""
-    (path,) = dist.glob("*.tar.gz")
-    return path
-
-
-@pytest.fixture(scope="session")
-def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """What a new user's sys.path holds: the installed wheel, NumPy and ml_dtypes."""
-    target = tmp_path_factory.mktemp("installed")
-    _run("-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--target", target, wheel)
-    minimal = tmp_path_factory.mktemp("minimal")
-    for name in ("numpy", "ml_dtypes"):
-        spec = importlib.util.find_spec(name)
-        assert spec is not None
-        assert spec.origin is not None
-        package = Path(spec.origin).parent
-        # numpy.libs holds the shared libraries that NumPy's wheel brings along
-        for found in package.parent.glob(f"{name}*"):
-            (minimal / found.name).symlink_to(found)
-    return [target, minimal]
-
-
-def _run(*arguments: str | Path, check: bool = True) -> subprocess.CompletedProcess[str]:
-    ran = subprocess.run(
-        [sys.executable, *map(str, arguments)], capture_output=True, text=True, check=False
-    )
-    assert not check or ran.returncode == 0, ran.stdout + ran.stderr
-    return ran
-
-
-def run_isolated(path: list[Path], program: str) -> subprocess.CompletedProcess[str]:
-    """Run `program` with `path` and the standard library, and nothing of the environment.
-
-    -I leaves out the current folder, PYTHONPATH and the user's packages; -S leaves out
-    site-packages, and with it the .pth of the editable install.
-    """
-    setup = f"import sys; sys.path[:0] = {list(map(str, path))!r}\n"
-    return _run("-I", "-S", "-c", setup + program, check=False)
 
 
 # What is in the files
@@ -182,7 +123,9 @@ def test_the_sdist_holds_what_a_packager_needs_and_no_leftovers(sdist: Path) -> 
     tops = {name.partition("/")[0] for name in names}
     assert {"lion_ref", "adapters", "conformance", "tests"} <= tops
     assert {"pyproject.toml", "LICENSE", "README.md", "SPEC.md", "Makefile"} <= tops
-    assert {"constraints.txt", "CHANGELOG.md", "CONTRIBUTING.md"} <= tops
+    assert {"constraints.txt", "CHANGELOG.md", "CONTRIBUTING.md", "hatch_build.py"} <= tops
+    kernel = {name for name in names if name.startswith(f"{KERNEL.as_posix()}/")}
+    assert {Path(name).suffix for name in kernel} == {".cpp", ".h"}
     assert not tops & {".git", ".venv", "build", "dist", ".hypothesis", ".mypy_cache"}
     assert not [name for name in names if "__pycache__" in name]
 
@@ -233,14 +176,8 @@ GOOD_METADATA = "\n".join(
 )
 
 
-def _read(wheel: Path, file: str) -> str:
-    with zipfile.ZipFile(wheel) as archive:
-        (name,) = (n for n in archive.namelist() if n.endswith(f".dist-info/{file}"))
-        return archive.read(name).decode()
-
-
 def test_the_metadata_asks_for_numpy_and_ml_dtypes_alone(wheel: Path) -> None:
-    assert metadata_faults(_read(wheel, "METADATA")) == []
+    assert metadata_faults(read(wheel, "METADATA")) == []
 
 
 @pytest.mark.parametrize(
@@ -264,7 +201,7 @@ def test_the_command_is_declared_and_leads_to_a_function(
     wheel: Path, installed: list[Path]
 ) -> None:
     points = configparser.ConfigParser()
-    points.read_string(_read(wheel, "entry_points.txt"))
+    points.read_string(read(wheel, "entry_points.txt"))
     assert dict(points["console_scripts"]) == {"lion-conformance": "lion_conformance.guard:main"}
     ran = run_isolated(installed, "from lion_conformance.guard import main\nassert callable(main)")
     assert ran.returncode == 0, ran.stderr
@@ -274,7 +211,7 @@ def test_pytest_finds_the_plugin_of_the_wheel(
     wheel: Path, installed: list[Path], tmp_path: Path
 ) -> None:
     points = configparser.ConfigParser()
-    points.read_string(_read(wheel, "entry_points.txt"))
+    points.read_string(read(wheel, "entry_points.txt"))
     assert dict(points["pytest11"]) == {"lion-conformance": "lion_conformance.pytest_plugin"}
     (tmp_path / "my_lion.py").write_text("from lion_ref import step\n")
     ran = subprocess.run(

@@ -7,6 +7,12 @@
 #include "threads.h"
 #include "update.h"
 
+#if defined(_WIN32)
+#define EXPORTED extern "C" __declspec(dllexport)
+#else
+#define EXPORTED extern "C" __attribute__((visibility("default")))
+#endif
+
 namespace {
 
 struct Tensors {
@@ -84,7 +90,7 @@ int64_t chunk_of(int64_t total, int64_t threads) {
 // One step of `count` tensors, in place; every address is that of the first of `sizes[i]` elements in
 // a row. `threads` is how many may work on it, by `team` if there is one (see threads.h).
 // Returns 0, or 1 for dtypes that are not legal together; nothing has been written then.
-extern "C" __attribute__((visibility("default"))) int lion_step(
+EXPORTED int lion_step(
     int64_t count, void* const* theta, void* const* momentum, const void* const* grad,
     const int64_t* sizes, int theta_dtype, int momentum_dtype, int grad_dtype, const double* scalars,
     int threads, Team* team) {
@@ -103,4 +109,4 @@ extern "C" __attribute__((visibility("default"))) int lion_step(
 }
 
 // A hash of the sources that it was built from: hatch_build.py gives it.
-extern "C" __attribute__((visibility("default"))) const char* lion_sources() { return LION_SOURCES; }
+EXPORTED const char* lion_sources() { return LION_SOURCES; }

@@ -49,7 +49,9 @@ void update(void* theta, void* momentum, const void* grad, int64_t n, const doub
     auto* p = static_cast<P*>(theta);
     auto* m = static_cast<M*>(momentum);
     auto* g = static_cast<const G*>(grad);
-    const auto everywhere = [&](Scalar which) { return Lanes<C>{} + static_cast<C>(scalars[which]); };
+    const auto everywhere = [&](Scalar which) {
+        return static_cast<C>(scalars[which]) - Lanes<C>{};  // -0 as well: 0 + -0 is +0
+    };
     const Scalars<C> k{everywhere(BETA1), everywhere(ONE_MINUS_BETA1), everywhere(BETA2),
                        everywhere(ONE_MINUS_BETA2), everywhere(LR), everywhere(WEIGHT_DECAY)};
     int64_t i = 0;

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from lion_torch.layout import Triple
     from lion_torch.scalars import TorchScalars
 
+
 def update(triples: Iterable[Triple], scalars: TorchScalars) -> None:
     """One step of many tensors, in place."""
     alike, others = gathered(triples, _kind)

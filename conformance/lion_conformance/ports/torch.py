@@ -21,7 +21,7 @@ from lion_ref.arithmetic import Array
 DOORS: dict[str, dict[str, Any]] = {
     "optimizer.step()": {},
     "optimizer.step(), foreach": {"foreach": True},
-    "optimizer.step(), fused": {"fused": True},
+    "optimizer.step(), foreach=False": {"foreach": False},
 }
 
 
@@ -41,21 +41,9 @@ def ports(device: str) -> list[Port]:
             declared=lion_torch.declared_semantics(),
             triples=triples,
             device=device,
-            unavailable=_trial(options, device),
         )
         for door, options in DOORS.items()
     ]
-
-
-def _trial(options: dict[str, Any], device: str) -> str:
-    """Why a path cannot be had on this machine: fused needs a C++ compiler, say."""
-    param = torch.nn.Parameter(torch.zeros(1, device=device))
-    param.grad = torch.zeros(1, device=device)
-    try:
-        lion_torch.Lion([param], **options).step()
-    except RuntimeError as error:
-        return " ".join(str(error).split())[:300]
-    return ""
 
 
 def to_torch(array: Array, device: str) -> torch.Tensor:
