@@ -85,9 +85,7 @@ def test_the_kernel_is_not_taken(options: dict[str, Any], calls: Calls) -> None:
 @NO_KERNEL
 def test_all_tensors_of_one_kind_are_one_call(calls: Calls) -> None:
     dtypes = (torch.float32, torch.bfloat16)
-    params = [
-        torch.nn.Parameter(torch.ones(n, dtype=x)) for n in (2, 3) for x in dtypes
-    ]
+    params = [torch.nn.Parameter(torch.ones(n, dtype=x)) for n in (2, 3) for x in dtypes]
     for param in params:
         param.grad = torch.ones_like(param)
     Lion(params).step()
