@@ -109,10 +109,10 @@ def stratified(seed: int) -> Array:
 
 
 def every_float32() -> Iterator[Array]:
-    """All 2^32 patterns, 2^24 at a time."""
-    for high in range(2**8):
-        chunk = np.arange(2**24, dtype=np.uint32) | np.uint32(high << 24)
-        yield chunk.view(np.float32)
+    """All 2^32 patterns, 2^19 at a time, which a processor's cache holds."""
+    lower = np.arange(2**19, dtype=np.uint32)
+    for upper in range(2**13):
+        yield (lower | np.uint32(upper << 19)).view(np.float32)
 
 
 def _step(theta: Array, m: Array, g: Array, scalars: Scalars) -> tuple[Array, Array]:

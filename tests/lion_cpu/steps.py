@@ -82,6 +82,8 @@ class Case:
     dtypes: Triple
     sizes: tuple[int, ...]
     seed: int = 0
+    fixed: tuple[tuple[str, float], ...] = ()
+    """Hyperparameters that are not drawn."""
 
     @property
     def scalars(self) -> Scalars:
@@ -113,7 +115,7 @@ class Case:
 @cache  # the same for every kernel
 def _drawn(case: Case) -> tuple[dict[str, float], Any, Any]:
     rng = np.random.default_rng(case.seed)
-    values: dict[str, Any] = adversarial.hyperparameters(rng)
+    values: dict[str, Any] = adversarial.hyperparameters(rng) | dict(case.fixed)
     betas = {name: values[name] for name in ("beta1", "beta2")}
     inputs = adversarial.elements(rng, case.dtypes, sum(case.sizes), **betas)
     return values, inputs, lion_ref.step(*inputs, **values)
@@ -154,6 +156,10 @@ LENGTHS = tuple(range(71))
 """None, and every number of elements around one vector and two, of the widest as well."""
 
 
+# A zero's sign is kept (SPEC C4).
+NEGATIVE_ZEROS = tuple((name, -0.0) for name in ("lr", "beta1", "beta2", "weight_decay"))
+
+
 def tails(
     seeds: Iterable[int], triples: Iterable[Triple] = lion_ref.legal_triples()
 ) -> Iterator[str]:
@@ -161,6 +167,7 @@ def tails(
     for dtypes in triples:
         for seed in seeds:
             yield from differences(Case(dtypes, LENGTHS, seed))
+        yield from differences(Case(dtypes, LENGTHS, fixed=NEGATIVE_ZEROS))
 
 
 # Borders between chunks of 65,536 elements lie within tensors, at their ends and in empty ones.

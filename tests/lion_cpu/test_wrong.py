@@ -68,6 +68,7 @@ MORE = {
         "lanes.h", "(0xA9A9A822));", "(0xA9A9A922));", "tails", "updates_avx512"
     ),
     "sign(NaN) = 0": in_("lanes.h", " | (c != c));  // all", ");  // all", "tails"),
+    "a scalar's -0 as +0": in_("update.cpp", "]) - Lanes<C>{};", "]) + Lanes<C>{};", "tails"),
     "β2 for β1": in_("update.cpp", "k.beta1 * m[i];", "k.beta2 * m[i];", "tails"),
     "bfloat16's ties away from zero": in_(
         "lanes.h", NEAREST, "(bits + 0x8000) >> 16", "narrowings"

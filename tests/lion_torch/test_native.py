@@ -122,7 +122,8 @@ def test_without_a_kernel_the_bits_are_the_same(no_kernel: None, options: dict[s
 def test_without_a_kernel_fused_is_refused_and_nothing_has_changed(no_kernel: None) -> None:
     first, second = (torch.nn.Parameter(torch.ones(2)) for _ in range(2))
     first.grad, second.grad = torch.ones(2), torch.ones(2)
-    optimizer = Lion([{"params": [first]}, {"params": [second], "fused": True}], lr=0.5)
+    groups: list[dict[str, Any]] = [{"params": [first]}, {"params": [second], "fused": True}]
+    optimizer = Lion(groups, lr=0.5)
     with pytest.raises(RuntimeError) as refused:
         optimizer.step()
     assert str(refused.value) == (
