@@ -7,12 +7,12 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 from operator import is_
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from lion_cpu import lie_apart
+from lion_cpu import Table, lie_apart
 
 Triple = tuple[Tensor, Tensor, Tensor]
 """θ, m, g."""
@@ -99,13 +99,26 @@ class Alike(list[Triple]):
         self.sizes = array("q", map(Tensor.numel, theta))
         self.written = theta + m
 
-    def writes_as(self, other: Alike | None) -> bool:
+    def places(self) -> Places:
+        """Where they lie, for the next step."""
+        itemsizes = [dtype.itemsize for dtype in self.dtypes]
+        return Places(self.written, self.pointers, self.sizes, itemsizes)
+
+
+class Places(NamedTuple):
+    """Where tensors lay that were alike. Their gradients are not held: those are the caller's."""
+
+    written: tuple[Tensor, ...]
+    pointers: tuple[Table, ...]
+    sizes: Table
+    itemsizes: list[int]
+
+    def written_again(self, by: Places) -> bool:
         """Whether the same θ and m are written, in the same places."""
         return (
-            other is not None
-            and self.pointers[:2] == other.pointers[:2]
-            and len(self.written) == len(other.written)
-            and all(map(is_, self.written, other.written))
+            self.pointers[:2] == by.pointers[:2]
+            and len(self.written) == len(by.written)
+            and all(map(is_, self.written, by.written))
         )
 
 
@@ -123,13 +136,13 @@ def gathered(
 
 
 def ordinary(
-    items: list[tuple[Tensor, Tensor | None, Tensor]], before: Alike | None = None
+    items: list[tuple[Tensor, Tensor | None, Tensor]], before: Places | None = None
 ) -> Alike | None:
     """The same tensors if they are all plain and alike; None if only a closer look can tell.
 
     With hundreds of small tensors `check_tensors`, one parameter after another, takes as long as
     the arithmetic. What is found here passes all of it, and needs no sorting afterwards. before is
-    what was found last: nothing gives a tensor that stays in its place another device or a sign.
+    what was found last: a tensor that stays in its place stays on its device.
     """
     columns: list[tuple[Any, ...]] = list(zip(*items, strict=True))
     if not PLAIN.issuperset(chain.from_iterable(map(type, x) for x in columns)):
@@ -139,15 +152,18 @@ def ordinary(
     except RuntimeError:  # a sparse gradient has no one address
         return None
     params, momenta, grads = columns
-    new: tuple[Tensor, ...] = grads if alike.writes_as(before) else (*grads, *alike.written)
+    places = alike.places()
+    known = before is not None and before.written_again(places)
+    new: tuple[Tensor, ...] = grads if known else (*grads, *alike.written)
     if (
         not all(all(map(Tensor.is_contiguous, x)) for x in columns)
-        or any(map(Tensor.is_neg, new))
+        or any(any(map(Tensor.is_neg, x)) for x in columns)
         or any(map(Tensor.is_inference, new[len(grads) :]))
         or len({*map(Tensor.get_device, new), params[0].get_device()}) > 1
         or any(len({x.dtype for x in column}) > 1 for column in columns)
         or not all(all(map(Tensor.is_same_size, params, x)) for x in (momenta, grads))
-        or not lie_apart(alike.pointers, alike.sizes, [x.itemsize for x in alike.dtypes])
     ):
         return None
-    return alike
+    # As before, all of them, or they have to be looked at.
+    apart = (before is not None and before[1:] == places[1:]) or lie_apart(*places[1:])
+    return alike if apart else None

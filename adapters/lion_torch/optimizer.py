@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from torch import Tensor
     from torch.optim.optimizer import ParamsT
 
-    from lion_torch.layout import Alike
+    from lion_torch.layout import Places
 
 __all__ = ["Lion"]
 
@@ -103,7 +103,7 @@ class Lion(Optimizer):
         }
         super().__init__(params, defaults)
         settle(self.defaults)
-        self._known: dict[int, Alike] = {}
+        self._known: dict[int, Places] = {}
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Add a group; its options are checked, here and again at every step."""

@@ -19,7 +19,7 @@ from lion_torch.state import settle
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from lion_torch.layout import Triple
+    from lion_torch.layout import Places, Triple
     from lion_torch.scalars import Group
 
     Item = tuple[Tensor, Tensor | None, Tensor]
@@ -44,7 +44,7 @@ class Work:
         return replace(self, scalars=replace(self.scalars, skip=flag))
 
 
-def plan(groups: list[Group], state: Mapping[Any, Any], known: dict[int, Alike]) -> list[Work]:
+def plan(groups: list[Group], state: Mapping[Any, Any], known: dict[int, Places]) -> list[Work]:
     """Check every group, parameter and gradient; raise before anything has been written.
 
     known keeps what was found of a group until the next step, which then need not look for it.
@@ -77,13 +77,13 @@ def plan(groups: list[Group], state: Mapping[Any, Any], known: dict[int, Alike])
 
 
 def _split(
-    group: Group, items: list[Item], number: int, known: dict[int, Alike]
+    group: Group, items: list[Item], number: int, known: dict[int, Places]
 ) -> Mapping[tuple[torch.dtype, str], list[Item] | Alike]:
     """Checked items by compute dtype and kind of device."""
     if not (group["differentiable"] or group["capturable"]):
         alike = ordinary(items, known.pop(number, None))
         if alike is not None:
-            known[number] = alike
+            known[number] = alike.places()
             return {(compute_dtype(*alike.dtypes), items[0][0].device.type): alike}
     split: dict[tuple[torch.dtype, str], list[Item]] = {}
     for item in items:
