@@ -37,10 +37,11 @@ def dense_alike(tensors: Triple) -> bool:
     return all(x.permute(order).is_contiguous() for x in tensors)
 
 
-def pieces(tensors: Triple, limit: int = 262_144) -> Iterator[Triple]:
+def pieces(tensors: Triple, limit: int = 131_072) -> Iterator[Triple]:
     """Matching views of tensors of one shape that cover them, each of at most limit elements.
 
-    Three arrays of that size and what is computed of them lie in a processor's cache.
+    Three arrays of that size and what is computed of them lie in a processor's cache, and what is
+    freed of them is given out again.
     """
     if tensors[0].numel() <= limit:
         yield tensors
