@@ -5,7 +5,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -112,7 +112,7 @@ class Case:
         return [slice(end - size, end) for size, end in zip(self.sizes, ends, strict=True)]
 
 
-@cache  # the same for every kernel
+@lru_cache(maxsize=256)  # the same for every kernel
 def _drawn(case: Case) -> tuple[dict[str, float], Any, Any]:
     rng = np.random.default_rng(case.seed)
     values: dict[str, Any] = adversarial.hyperparameters(rng) | dict(case.fixed)

@@ -16,7 +16,7 @@ from tests.lion_torch.support import FIXED_CASES, Case, compare_with_reference, 
 from tests.repo.preloaded import Program, run
 
 Calls = list[dict[str, Any]]
-NO_KERNEL = pytest.mark.skipif(
+needs_kernel = pytest.mark.skipif(
     kernels.TARGET is None, reason=f"not run: no compiler for a kernel ({kernels.WITHOUT})"
 )
 
@@ -57,7 +57,7 @@ def made(shape: tuple[int, ...] = (3,), **options: Any) -> tuple[torch.nn.Parame
     return param, Lion([param], lr=0.5, **options)
 
 
-@NO_KERNEL
+@needs_kernel
 @pytest.mark.parametrize("options", [{}, {"fused": True}], ids=str)
 def test_the_kernel_is_taken(options: dict[str, Any], calls: Calls) -> None:
     """At the first step, when there is no momentum yet, and at later ones."""
@@ -82,7 +82,7 @@ def test_the_kernel_is_not_taken(options: dict[str, Any], calls: Calls) -> None:
     assert param.tolist() == [0.0] * 3
 
 
-@NO_KERNEL
+@needs_kernel
 def test_all_tensors_of_one_kind_are_one_call(calls: Calls) -> None:
     dtypes = (torch.float32, torch.bfloat16)
     params = [torch.nn.Parameter(torch.ones(n, dtype=x)) for n in (2, 3) for x in dtypes]
@@ -95,7 +95,7 @@ def test_all_tensors_of_one_kind_are_one_call(calls: Calls) -> None:
     ]
 
 
-@NO_KERNEL
+@needs_kernel
 @pytest.mark.skipif(sys.platform != "linux", reason="not run: torch's OpenMP may be another here")
 def test_torch_s_own_threads_do_the_work(calls: Calls) -> None:
     before = torch.get_num_threads()
@@ -191,7 +191,7 @@ def forked(folder: Path, *arguments: str) -> str:
     return ran.stdout
 
 
-@NO_KERNEL
+@needs_kernel
 @pytest.mark.clause("C12")
 @pytest.mark.skipif(sys.platform != "linux", reason="not run: only Linux forks by default")
 def test_a_forked_process_steps_on(tmp_path: Path) -> None:
@@ -199,7 +199,7 @@ def test_a_forked_process_steps_on(tmp_path: Path) -> None:
     assert forked(tmp_path, "60") == "0"
 
 
-@NO_KERNEL
+@needs_kernel
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="not run: only Linux forks by default")
 def test_a_forked_process_that_waits_for_threads_that_it_has_not_is_found(tmp_path: Path) -> None:
