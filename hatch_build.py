@@ -105,7 +105,7 @@ def this_machine(environment: Mapping[str, str]) -> Target:
     if processor not in UPDATES:
         raise BuildError(f"it has no code for {processor}")
     system = {"darwin": "macos", "win32": "windows"}.get(sys.platform, "linux")
-    if given := shlex.split(environment.get("CXX", "")):
+    if given := shlex.split(environment.get("CXX", ""), posix=os.name != "nt"):
         compiler = tuple(given)
     else:
         # GCC on Windows does not align the stack for vectors of 256 bits.
@@ -223,7 +223,10 @@ def get_build_hook() -> type[BuildHookInterface[Any]]:
 
 def without(error: BuildError) -> str:
     """What a missing library means to who wanted it."""
-    return f"since {error}. lion_torch works as before, slower on the CPU, with the same bits."
+    return (
+        f"since {error}. lion_torch works without it, with the same bits, and takes several times as "
+        "long on a CPU."
+    )
 
 
 def main() -> None:

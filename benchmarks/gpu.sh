@@ -9,7 +9,7 @@
 # REPORT the report, which is benchmarks/results/gpu.md, or build/gpu.md of a dry run.
 #
 # Each part has a time limit and is reported though others fail; the exit status is 1 if any did.
-# The limits come to 7.5 minutes: 200 s for what runs together, then 50 s each for four benchmarks.
+# The limits come to 7 minutes: 200 s for what runs together, then 50 s each for four benchmarks.
 set -u
 
 dry='' device=cuda report=benchmarks/results/gpu.md

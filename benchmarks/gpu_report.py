@@ -117,7 +117,9 @@ def main() -> int:
         [f"{x.arrays}, {x.dtype}: {x.words}", f"{x.sign} {x.limit:g}", *x.judged(figures)]
         for x in TARGETS
     ]
-    report.table(["step of lion_torch", "target", "measured", ""], rows)
+    if arguments.dry:
+        report.text("A dry run measures none of these.\n")
+    report.table(["step of lion_torch", "target", "measured", "verdict"], rows)
     report.save(arguments.report)
     return int(not all(how.startswith(CONTENT) for how in parts.values()))
 

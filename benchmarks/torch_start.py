@@ -15,6 +15,7 @@ import subprocess
 import sys
 from statistics import median
 
+import lion_cpu
 from benchmarks.results import Report, add_save_option
 
 PROGRAM = """
@@ -54,7 +55,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=9)
     add_save_option(parser, "torch_start")
     arguments = parser.parse_args()
-    report = Report("The start of lion_torch", ["torch"])
+    report = Report("The start of lion_torch", ["torch"], lion_cpu.missing() or "CPU kernel")
     rounds = [{name: started(name) for name in CONTENDERS} for _ in range(arguments.rounds)]
     report.section("Milliseconds, medians")
     rows = []
@@ -62,7 +63,7 @@ def main() -> None:
         imports, first, second = ([1e3 * times[name][i] for times in rounds] for i in range(3))
         more = [a - b for a, b in zip(first, second, strict=True)]
         rows.append([name, *(f"{median(x):.1f}" for x in (imports, first, second, more))])
-    report.table(["", "import", "first step", "second", "first - second"], rows)
+    report.table(["", "import", "first step", "second step", "first less second"], rows)
     report.save(arguments.save)
 
 

@@ -29,7 +29,7 @@ def main() -> None:
         {"params": weights, "weight_decay": PEAK_DECAY},
         {"params": biases},
     ]
-    optimizer = Lion(groups, lr=3e-3, fused=True)
+    optimizer = Lion(groups, lr=3e-3)
     scheduler = SequentialLR(
         optimizer,
         [LinearLR(optimizer, 0.05, total_iters=WARMUP), CosineAnnealingLR(optimizer, STEPS)],

@@ -1,4 +1,4 @@
-"""The kernel's library: found beside its sources, loaded once, called by address."""
+"""The kernel's library: found in the package, loaded once, called by address."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def library_path() -> Path:
 def missing() -> str:
     """Why there is no kernel here; empty if there is one.
 
-    A package installed on a platform that no wheel was built for, or a checkout, has none unless a
-    compiler was there.
+    An installation from source has none unless a compiler was there, nor has a checkout in which
+    `python hatch_build.py` was not run.
     """
     loaded = _load()
     return loaded if isinstance(loaded, str) else ""
@@ -82,9 +82,9 @@ def _load() -> Callable[..., int] | str:
     path = library_path()
     if not path.exists():
         return (
-            f"{path.name} was not built with this installation of lion-ref, as no compiler was "
-            "there; legal: a wheel for this platform, or an installation from source with a C++ "
-            "compiler"
+            f"there is no {path.name} in this installation of lion-ref; legal: a wheel for this "
+            "platform, an installation from source with a C++ compiler (`pip -v` says why none was "
+            "taken), in a checkout `python hatch_build.py`"
         )
     try:
         function = ctypes.CDLL(str(path)).lion_step

@@ -7,6 +7,8 @@ import threading
 import torch
 from torch.utils._python_dispatch import _disable_current_modes
 
+import lion_cpu
+
 GRAIN = 32_768
 """Elements for each thread, from which on torch starts another."""
 
@@ -30,6 +32,6 @@ def require_default_threads() -> None:
         raise FloatingPointError(
             "torch's other threads flush subnormals, as they began while "
             "torch.set_flush_denormal(True) was set; legal: a process in which it was not, "
-            "fused=True, or torch.set_num_threads(1)"
+            f"{'' if lion_cpu.missing() else 'fused=True, '}or torch.set_num_threads(1)"
         )
     _asked.numbers = known | {threads}

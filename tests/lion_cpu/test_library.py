@@ -18,8 +18,9 @@ from lion_ref import STORAGE_DTYPES, legal_triples
 from tests.lion_cpu.kernels import TARGET, taken
 
 ABSENT = (
-    "lion_cpu.so was not built with this installation of lion-ref, as no compiler was there; "
-    "legal: a wheel for this platform, or an installation from source with a C++ compiler"
+    "there is no lion_cpu.so in this installation of lion-ref; legal: a wheel for this platform, "
+    "an installation from source with a C++ compiler (`pip -v` says why none was taken), in a "
+    "checkout `python hatch_build.py`"
 )
 
 

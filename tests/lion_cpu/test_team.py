@@ -38,7 +38,7 @@ assert lion_cpu.team_of(library)
 @pytest.mark.skipif(sys.platform != "linux", reason="not run: torch's OpenMP may be another here")
 def test_a_forked_process_has_no_team() -> None:
     """OpenMP would wait for ever there, for threads of the process before."""
-    # Not in this process: other frameworks' threads may have begun in it, and forking warns of them.
+    # Not in this process: where other frameworks have begun threads, forking warns.
     ran = subprocess.run(
         [sys.executable, "-c", FORKED], capture_output=True, text=True, check=False
     )

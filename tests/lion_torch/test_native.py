@@ -11,14 +11,11 @@ import torch
 
 import lion_cpu
 from lion_torch import Lion
-from tests.lion_cpu import kernels
 from tests.lion_torch.support import FIXED_CASES, Case, compare_with_reference, large
 from tests.repo.preloaded import Program, run
 
 Calls = list[dict[str, Any]]
-needs_kernel = pytest.mark.skipif(
-    kernels.TARGET is None, reason=f"not run: no compiler for a kernel ({kernels.WITHOUT})"
-)
+needs_kernel = pytest.mark.skipif(bool(lion_cpu.missing()), reason=f"not run: {lion_cpu.missing()}")
 
 
 @pytest.fixture

@@ -36,6 +36,7 @@ BAD = {
         "conformance/lion_conformance/verdict/tally.py": "def f():\n    import lion_torch",
         "conformance/lion_conformance/runner.py": "import lion_adapters",
     },
+    "kernel": {"conformance/lion_conformance/verdict/tally.py": "import lion_cpu"},
     "rooms": {
         "conformance/lion_conformance/ports/offers.py": "import lion_conformance.cases.case",
         "conformance/lion_conformance/vectors/pool.py": "import lion_conformance.verdict.verdict",

@@ -78,8 +78,8 @@ const int64_t BYTES[DTYPES] = {2, 2, 4, 8};
 
 const int64_t GRAIN = 65536;  // elements that are worth another thread
 
-// Elements that a thread takes at a time: few enough that one that comes late or is held up finds the
-// others helping, and many, as what a processor reads ahead at a chunk's end another thread may write.
+// Elements that a thread takes at a time: few enough that others can take over from one that is slow, and
+// many, as a processor prefetches past a chunk's end into what another thread writes.
 int64_t chunk_of(int64_t total, int64_t threads) {
     const int64_t share = total / (4 * threads) + 1, most = 1 << 20;
     return share < GRAIN ? GRAIN : share > most ? most : share;

@@ -1,4 +1,4 @@
-// A task run by several threads at once: by the caller's team, else by threads that live as long.
+// A task run by several threads at once: by the caller's team, else by threads begun for the task.
 
 #pragma once
 

@@ -15,9 +15,10 @@ template <class C> struct Scalars {
     Lanes<C> beta1, one_minus_beta1, beta2, one_minus_beta2, lr, weight_decay;
 };
 
-// Elements of one turn, in two vectors. A processor that guesses by a part of the address where a
-// line lies in its cache takes θ's for m's if their parts agree, and does so at every change from one
-// to the other: so both vectors of an array are read, and written, one right after the other.
+// Elements of one turn, in two vectors. AMD's processors guess by a part of an address in which way of
+// the cache its line lies. Where that part is the same of θ and m, each spoils the guess for the other,
+// so that every change from one to the other costs a miss: both vectors of an array are read, and
+// written, one right after the other.
 template <class C> constexpr int N = VECTOR_BYTES / sizeof(C);
 template <class C> constexpr int TURN = 2 * N<C>;
 
@@ -50,7 +51,7 @@ void update(void* theta, void* momentum, const void* grad, int64_t n, const doub
     auto* m = static_cast<M*>(momentum);
     auto* g = static_cast<const G*>(grad);
     const auto everywhere = [&](Scalar which) {
-        return static_cast<C>(scalars[which]) - Lanes<C>{};  // -0 as well: 0 + -0 is +0
+        return static_cast<C>(scalars[which]) - Lanes<C>{};  // x - 0 keeps -0; 0 + x would not
     };
     const Scalars<C> k{everywhere(BETA1), everywhere(ONE_MINUS_BETA1), everywhere(BETA2),
                        everywhere(ONE_MINUS_BETA2), everywhere(LR), everywhere(WEIGHT_DECAY)};

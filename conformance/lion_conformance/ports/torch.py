@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch.optim.lr_scheduler import LambdaLR
 
+import lion_cpu
 import lion_torch
 from lion_conformance.ports.backends import NotRunnable
 from lion_conformance.ports.offers import Offer
@@ -29,11 +30,13 @@ def ports(device: str) -> list[Port]:
     """One port for each path of the optimizer. A gradient has its parameter's dtype in torch."""
     if torch.device(device).type == "cuda" and not torch.cuda.is_available():
         raise NotRunnable(f"torch has no device {device!r} here; legal: cpu")
+    # The default's own: the other doors never take it.
+    without = "no CPU kernel" if device == "cpu" and lion_cpu.missing() else ""
     triples = tuple(triple for triple in legal_triples() if triple[0] == triple[2])
     return [
         Port(
             name="lion_torch",
-            door=door,
+            door=door if options or not without else f"{door}, {without}",
             open=partial(open_session, options=options, device=device),
             restore=partial(restored, options=options, device=device),
             offers=OFFERS if device == "cpu" else frozenset(Offer),
