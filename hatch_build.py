@@ -224,8 +224,8 @@ def get_build_hook() -> type[BuildHookInterface[Any]]:
 def without(error: BuildError) -> str:
     """What a missing library means to who wanted it."""
     return (
-        f"since {error}. lion_torch works without it, with the same bits, and takes several times as "
-        "long on a CPU."
+        f"since {error}. lion_torch works without it, with the same bits, and takes several times "
+        "as long on a CPU."
     )
 
 

@@ -169,7 +169,7 @@ class Bench:
             if name not in times:
                 continue
             taken = times[name]
-            ratios = [f"{ratio(taken, times[x]):.2f}" if x in times else "-" for _, x in against]
+            ratios = [f"{ratio(taken, times[x]):.2f}" for _, x in against]
             moved = 5 * self.bytes / median(taken)
             speed = [f"{moved / 1e9:.1f}", f"{moved / bandwidth:.0%}"]
             if name == ADAMW:  # has a second moment to move as well
