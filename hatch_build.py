@@ -40,8 +40,10 @@ PLATFORMS = {
 }
 
 # The compiler may do nothing that changes bits: no fused multiply-add, no fast-math of any kind.
+EXACT = ("-O3", "-fno-fast-math", "-fno-unsafe-math-optimizations")  # whatever CXX asks for
 FLAGS = (
-    *("-std=c++17", "-O3", "-fPIC", "-fvisibility=hidden", "-ffp-contract=off"),
+    *EXACT,
+    *("-std=c++17", "-fPIC", "-fvisibility=hidden", "-ffp-contract=off"),
     *("-fno-exceptions", "-fno-rtti"),  # nor does anything need the C++ library then
     "-g0",  # zig would add what debuggers read, and four times the size with it
 )
@@ -105,7 +107,11 @@ def this_machine(environment: Mapping[str, str]) -> Target:
     if processor not in UPDATES:
         raise BuildError(f"it has no code for {processor}")
     system = {"darwin": "macos", "win32": "windows"}.get(sys.platform, "linux")
-    if given := shlex.split(environment.get("CXX", ""), posix=os.name != "nt"):
+    try:
+        given = shlex.split(environment.get("CXX", ""), posix=os.name != "nt")
+    except ValueError as error:
+        raise BuildError(f"CXX is {environment['CXX']!r}, which is no command: {error}") from error
+    if given:
         compiler = tuple(given)
     else:
         # GCC on Windows does not align the stack for vectors of 256 bits.
@@ -139,6 +145,13 @@ def sources_hash(kernel: Path) -> str:
 
 def build(target: Target, kernel: Path, library: Path) -> None:
     """Compile and link the library."""
+    try:
+        _build(target, kernel, library)
+    except OSError as error:
+        raise BuildError(f"{error.filename} cannot be written: {error.strerror}") from error
+
+
+def _build(target: Target, kernel: Path, library: Path) -> None:
     library.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=library.parent) as scratch:
         parts: dict[str, tuple[str | Path, ...]] = {
@@ -159,7 +172,7 @@ def build(target: Target, kernel: Path, library: Path) -> None:
                 )
             )
         linked = Path(scratch, library.name)
-        _run(target.compiler, "-shared", *objects, *LINK_FLAGS[target.system], "-o", linked)
+        _run(target.compiler, *EXACT, "-shared", *objects, *LINK_FLAGS[target.system], "-o", linked)
         linked.replace(library)  # at once: another process never reads half of it
 
 
@@ -176,7 +189,11 @@ def build_in_place(kernel: Path) -> Path:
 def _run(compiler: tuple[str, ...], *arguments: str | Path) -> None:
     try:
         ran = subprocess.run(
-            [*compiler, *map(str, arguments)], capture_output=True, text=True, check=False
+            [*compiler, *map(str, arguments)],
+            capture_output=True,
+            text=True,
+            check=False,
+            errors="replace",
         )
     except OSError as error:
         raise BuildError(f"{shlex.join(compiler)} cannot be run: {error.strerror}") from error

@@ -201,8 +201,13 @@ def _check_writable(group: Group, name: str, tensor: Tensor) -> None:
 def check_momenta(keys: list[Any], params: list[Tensor], state: dict[Any, Any]) -> None:
     """Refuse what cannot be a parameter's momentum; keys are those of the parameters in state."""
     for key, param in zip(keys, params, strict=False):
-        entry = state.get(key)
-        if not isinstance(entry, dict) or "exp_avg" not in entry:
+        entry = state.get(key, {})
+        if not isinstance(entry, dict):
+            raise TypeError(
+                f"the state dict's state of parameter {key!r} is of type {type(entry).__name__}; "
+                "legal: a dict"
+            )
+        if "exp_avg" not in entry:
             continue
         momentum = entry["exp_avg"]
         name = f"the state dict's exp_avg of parameter {key!r}"

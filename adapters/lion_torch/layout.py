@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensor
+from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
 from lion_cpu import Table, lie_apart
 
@@ -73,6 +75,20 @@ def elements_may_share_memory(tensor: Tensor) -> bool:
                 return True
             reach += stride * (size - 1)
     return False
+
+
+def has_no_memory(tensor: Tensor) -> bool:
+    """Whether a tensor is several others, or has no numbers."""
+    return isinstance(tensor, FakeTensor) or is_traceable_wrapper_subclass(tensor)
+
+
+def mark_written(tensors: tuple[Tensor, ...]) -> None:
+    """Tell autograd, which does not see what happens through pointers; before it happens."""
+    try:
+        torch.autograd.graph.increment_version(tensors)
+    except TypeError:  # torch took one at a time once
+        for tensor in tensors:
+            torch.autograd.graph.increment_version(tensor)
 
 
 def local(tensor: Tensor) -> Tensor:

@@ -7,12 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
-from torch._subclasses.fake_tensor import FakeTensor
-from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
 from lion_ref.arithmetic import require_default_environment
 from lion_torch.checks import check_group, check_tensors, momentum_dtype
-from lion_torch.layout import PLAIN, Alike, local, ordinary
+from lion_torch.layout import PLAIN, Alike, has_no_memory, local, ordinary
 from lion_torch.scalars import TorchScalars, compute_dtype, read_values, scalars_for
 from lion_torch.state import settle
 
@@ -47,7 +45,7 @@ class Work:
 def plan(groups: list[Group], state: Mapping[Any, Any], known: dict[int, Places]) -> list[Work]:
     """Check every group, parameter and gradient; raise before anything has been written.
 
-    known keeps what was found of a group until the next step, which then need not look for it.
+    known has what was found of each group at the last step, and has it of this one then.
 
     Raises:
         TypeError: an illegal dtype. ValueError: an illegal value, or a momentum of another shape.
@@ -56,6 +54,8 @@ def plan(groups: list[Group], state: Mapping[Any, Any], known: dict[int, Places]
     """
     require_default_environment()
     works = []
+    before = dict(known)
+    known.clear()  # no tensor is held that is not stepped any more
     for number, group in enumerate(groups):
         check_group(group, wait=not group["capturable"])
         settle(group)
@@ -71,17 +71,19 @@ def plan(groups: list[Group], state: Mapping[Any, Any], known: dict[int, Places]
             with torch.set_grad_enabled(group["differentiable"]):
                 works += [
                     Work(group, scalars_for(group, values, compute), device_type, some)
-                    for (compute, device_type), some in _split(group, items, number, known).items()
+                    for (compute, device_type), some in _split(
+                        group, items, before.get(number), known, number
+                    ).items()
                 ]
     return works
 
 
 def _split(
-    group: Group, items: list[Item], number: int, known: dict[int, Places]
+    group: Group, items: list[Item], before: Places | None, known: dict[int, Places], number: int
 ) -> Mapping[tuple[torch.dtype, str], list[Item] | Alike]:
     """Checked items by compute dtype and kind of device."""
     if not (group["differentiable"] or group["capturable"]):
-        alike = ordinary(items, known.pop(number, None))
+        alike = ordinary(items, before)
         if alike is not None:
             known[number] = alike.places()
             return {(compute_dtype(*alike.dtypes), items[0][0].device.type): alike}
@@ -97,6 +99,7 @@ def triples(work: Work, state: Mapping[Any, Any]) -> list[Triple]:
     if isinstance(work.items, Alike):
         return work.items
     result: list[Triple] = []
+    new: dict[Tensor, Tensor] = {}
     for param, momentum, grad in work.items:
         if momentum is None:
             momentum = torch.zeros_like(  # noqa: PLW2901
@@ -105,10 +108,12 @@ def triples(work: Work, state: Mapping[Any, Any]) -> list[Triple]:
                 memory_format=torch.preserve_format,
                 requires_grad=False,
             )
-            state[param]["exp_avg"] = momentum
+            new[param] = momentum
         if type(param) not in PLAIN:
             param, momentum, grad = local(param), local(momentum), local(_aligned(param, grad))  # noqa: PLW2901
         result.append((param, momentum, _apart(param, momentum, grad)))
+    for param, momentum in new.items():
+        state[param]["exp_avg"] = momentum
     return result
 
 
@@ -117,19 +122,22 @@ def _apart(param: Tensor, momentum: Tensor, grad: Tensor) -> Tensor:
     if grad.is_neg():
         return grad.resolve_neg()
     three = (param, momentum, grad)
-    if not PLAIN.issuperset(map(type, three)) and any(map(_has_no_memory, three)):
+    if not PLAIN.issuperset(map(type, three)) and any(map(has_no_memory, three)):
         return grad
     if grad._is_zerotensor():  # noqa: SLF001 - it has no memory either, and nothing else tells
         return grad.clone()
-    place = grad.untyped_storage().data_ptr()
-    if place in (param.untyped_storage().data_ptr(), momentum.untyped_storage().data_ptr()):
-        return grad.clone()
-    return grad
+    start, end = _extent(grad)
+    meets = any(start < last and first < end for first, last in map(_extent, (param, momentum)))
+    return grad.clone() if meets else grad
 
 
-def _has_no_memory(tensor: Tensor) -> bool:
-    """Whether a tensor is several others, or has no numbers."""
-    return isinstance(tensor, FakeTensor) or is_traceable_wrapper_subclass(tensor)
+def _extent(tensor: Tensor) -> tuple[int, int]:
+    """The addresses between which a tensor's elements lie."""
+    start = tensor.data_ptr()
+    if not tensor.numel():
+        return start, start
+    reach = sum((n - 1) * stride for n, stride in zip(tensor.shape, tensor.stride(), strict=True))
+    return start, start + (reach + 1) * tensor.element_size()
 
 
 def _aligned(param: Tensor, grad: Tensor) -> Tensor:

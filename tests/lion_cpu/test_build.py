@@ -6,6 +6,8 @@ import ctypes
 import os
 import platform
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ from hatch_build import (
     sources_hash,
     this_machine,
 )
+from tests.lion_cpu.kernels import TARGET, WITHOUT
 
 ROOT = Path(__file__).parents[2]
 
@@ -98,6 +101,7 @@ def test_an_editable_install_builds_beside_the_sources_and_changed_ones_are_told
             {"PATH": "", "CXX": "no-such-compiler -m64"},
             "no-such-compiler -m64 cannot be run: No such",
         ),
+        ({"CXX": "it's"}, """CXX is "it's", which is no command: No closing quotation"""),
     ],
 )
 def test_what_is_missing_is_said(
@@ -107,6 +111,25 @@ def test_what_is_missing_is_said(
         build(this_machine(environment), tree / KERNEL, tmp_path / "lion_cpu.so")
     assert str(error.value).startswith(said)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_written_is_said(tree: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(BuildError, match="file cannot be written: "):
+        build(Target(("c++",), "x86_64", "linux", ""), tree / KERNEL, tmp_path / "file" / "x.so")
+
+
+def test_a_compiler_that_was_told_to_be_inexact(tmp_path: Path) -> None:
+    """A library linked for fast math makes whoever loads it flush subnormals."""
+    if TARGET is None:
+        pytest.skip(f"not run: {WITHOUT}")
+    library = tmp_path / "lion_cpu.so"
+    build(TARGET._replace(compiler=(*TARGET.compiler, "-Ofast")), ROOT / KERNEL, library)
+    program = (
+        "import ctypes, sys, lion_ref.arithmetic; ctypes.CDLL(sys.argv[1]); "
+        "lion_ref.arithmetic.require_default_environment()"
+    )
+    subprocess.run([sys.executable, "-c", program, str(library)], check=True)
 
 
 def test_a_processor_without_code_is_said(monkeypatch: pytest.MonkeyPatch) -> None:

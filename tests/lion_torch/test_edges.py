@@ -310,3 +310,61 @@ def test_a_state_dict_that_no_step_would_take_is_refused() -> None:
     state["param_groups"][0]["momentum_dtype"] = torch.float64
     with pytest.raises(TypeError, match="momentum has dtype float64"):
         optimizer.load_state_dict(state)
+
+
+@pytest.mark.clause("C12")
+@pytest.mark.parametrize("options", PATHS, ids=str)
+def test_a_gradient_may_partly_overlap_what_is_written(options: dict[str, Any]) -> None:
+    memory = np.linspace(-2, 2, 4001, dtype=np.float32)
+    param = torch.nn.Parameter(torch.from_numpy(memory[1:]))
+    param.grad = torch.from_numpy(memory[:-1])  # in a storage of its own, as far as torch knows
+    optimizer = lion_torch.Lion([param], lr=0.5, weight_decay=0.1, **options)
+    momentum = torch.linspace(1, -3, 4000)
+    optimizer.state[param]["exp_avg"] = momentum
+    inputs = [x.detach().numpy().copy() for x in (param, momentum, param.grad)]
+    optimizer.step()
+    expected = step(*inputs, lr=0.5, weight_decay=0.1)
+    for got, wanted in zip((param, momentum), expected, strict=True):
+        assert same_bits(got.detach().numpy(), wanted).all()
+
+
+@pytest.mark.skipif(bool(lion_cpu.missing()), reason=f"not run: {lion_cpu.missing()}")
+@pytest.mark.parametrize("shared", ["nothing", "gradient", "parameter"])
+def test_parameters_that_share_memory_are_stepped_one_after_another(
+    shared: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their bits are unspecified, but not left to which of the kernel's threads comes first."""
+    together: list[int] = []
+    kernel = lion_cpu.step
+
+    def spy(addresses: Any, sizes: Any, *arguments: Any, **options: Any) -> None:
+        together.append(len(sizes))
+        kernel(addresses, sizes, *arguments, **options)
+
+    monkeypatch.setattr(lion_cpu, "step", spy)
+    first, second = with_gradients(parameter(1.0, 2.0), parameter(1.0, 2.0))
+    if shared == "gradient":
+        second.grad = first.detach()
+    if shared == "parameter":
+        second.data = first.data
+    optimizer = lion_torch.Lion([first, second], lr=0.5)
+    for _ in range(2):
+        optimizer.step()
+    assert together == ([2, 2] if shared == "nothing" else [1, 1, 1, 1])
+
+
+@pytest.mark.parametrize("options", PATHS, ids=str)
+def test_a_momentum_may_begin_as_a_fake(options: dict[str, Any]) -> None:
+    (param,) = with_gradients(parameter(1.0))
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        lion_torch.Lion([param], lr=0.5, **options).step()
+
+
+@pytest.mark.clause("C14")
+@pytest.mark.parametrize("entry", [None, torch.zeros(1)], ids=["none", "a tensor"])
+def test_a_state_that_is_no_dict_is_refused(entry: Any) -> None:
+    optimizer = lion_torch.Lion([parameter(1.0)])
+    state_dict = optimizer.state_dict()
+    state_dict["state"] = {0: entry}
+    with pytest.raises(TypeError, match=r"state of parameter 0 is of type \w+; legal: a dict"):
+        optimizer.load_state_dict(state_dict)

@@ -9,11 +9,8 @@ from __future__ import annotations
 import importlib.util
 from typing import TYPE_CHECKING
 
-from torch._subclasses.fake_tensor import FakeTensor
-
 import lion_cpu
 from lion_torch.kernel import eager, native
-from lion_torch.layout import Alike
 from lion_torch.threads import GRAIN, require_default_threads
 
 if TYPE_CHECKING:
@@ -36,11 +33,11 @@ def choose(work: Work) -> Path:
         FloatingPointError: torch's other threads flush subnormals, and would take part (SPEC C15).
     """
     path = _path(work)
-    if path is native.update:
-        # Fake tensors have no numbers, and the kernel asks for their addresses.
-        some = () if isinstance(work.items, Alike) else work.items
-        return eager.one_by_one if any(isinstance(x, FakeTensor) for x, *_ in some) else path
-    if work.device_type == "cpu" and any(param.numel() >= GRAIN for param, *_ in work.items):
+    if (
+        work.device_type == "cpu"
+        and path is not native.update
+        and any(param.numel() >= GRAIN for param, *_ in work.items)
+    ):
         require_default_threads()
     return path
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import torch
-from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
 import lion_cpu
+from lion_cpu import lie_apart
 from lion_torch.kernel import eager
-from lion_torch.layout import Alike, dense_alike, gathered, pieces
+from lion_torch.layout import Alike, dense_alike, gathered, has_no_memory, mark_written, pieces
 from lion_torch.scalars import dtype_name
 
 if TYPE_CHECKING:
@@ -23,9 +23,13 @@ def update(triples: Iterable[Triple], scalars: TorchScalars) -> None:
     """One step of many tensors, in place."""
     alike, others = gathered(triples, _kind)
     for some in alike:
-        _step(some, scalars)
+        if isinstance(triples, Alike) or lie_apart(*some.places()[1:]):
+            _step(some, scalars)
+        else:  # one after another: threads would meet in what two of them share
+            for theta, m, g in some:
+                _step(Alike([(theta,), (m,), (g,)]), scalars)
     for triple in others:
-        if any(map(is_traceable_wrapper_subclass, triple)):
+        if any(map(has_no_memory, triple)):
             eager.one_by_one([triple], scalars)
         else:
             _step_copies(triple, scalars)
@@ -33,12 +37,13 @@ def update(triples: Iterable[Triple], scalars: TorchScalars) -> None:
 
 def _kind(triple: Triple) -> tuple[torch.dtype, ...] | None:
     """The dtypes of three tensors that one pointer each can go through; of others None."""
-    if any(map(is_traceable_wrapper_subclass, triple)) or not dense_alike(triple):
+    if any(map(has_no_memory, triple)) or not dense_alike(triple):
         return None
     return tuple(x.dtype for x in triple)
 
 
 def _step(some: Alike, scalars: TorchScalars) -> None:
+    mark_written(some.written)
     theta, m, g = map(dtype_name, some.dtypes)
     numbers = (
         scalars.beta1,
@@ -56,8 +61,6 @@ def _step(some: Alike, scalars: TorchScalars) -> None:
         threads=torch.get_num_threads(),
         team=lion_cpu.team_of(torch._C.__file__),  # noqa: SLF001 - the library has no other name
     )
-    # Autograd does not see what happens through pointers.
-    torch.autograd.graph.increment_version(some.written)
 
 
 def _step_copies(triple: Triple, scalars: TorchScalars) -> None:

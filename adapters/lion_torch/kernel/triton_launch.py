@@ -11,7 +11,7 @@ import triton.language as tl
 
 from lion_torch.kernel import eager
 from lion_torch.kernel.triton_kernel import BLOCK, OPTIONS, lion_kernel
-from lion_torch.layout import Alike, dense_alike, gathered
+from lion_torch.layout import Alike, dense_alike, gathered, mark_written
 from lion_torch.rounding import HALVES
 
 if TYPE_CHECKING:
@@ -70,6 +70,7 @@ def _aligned(some: Alike) -> bool:
 
 def _launch(some: Alike, scalars: TorchScalars) -> None:
     device = some[0][0].device
+    mark_written(some.written)
     sizes, tensor_of_block, first_block = _blocks(device, some.sizes.tobytes())
     addresses = _addresses(device, b"".join(x.tobytes() for x in some.pointers))
     lr, weight_decay = scalars.lr, scalars.weight_decay
@@ -99,8 +100,6 @@ def _launch(some: Alike, scalars: TorchScalars) -> None:
             BLOCK,
             **OPTIONS,
         )
-    # Autograd does not see what happens through pointers.
-    torch.autograd.graph.increment_version(some.written)
 
 
 # Tables on the device, the ones used last: addresses and sizes seldom change from step to step.
