@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from array import array
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from operator import is_
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor
@@ -103,13 +103,14 @@ def local(tensor: Tensor) -> Tensor:
 class Alike(list[Triple]):
     """(θ, m, g), each three dense in one order, the dtypes of a column alike.
 
-    dtypes: of θ, m and g. pointers: to first elements, a column each. sizes: in elements.
-    written: all θ and m.
+    columns: all θ, all m, all g. dtypes: of each column. pointers: to first elements, likewise.
+    sizes: in elements. written: all θ and m.
     """
 
-    def __init__(self, columns: Sequence[tuple[Tensor, ...]]) -> None:
-        super().__init__(zip(*columns, strict=True))
-        theta, m, g = columns
+    def __init__(self, triples: Iterable[Triple]) -> None:
+        super().__init__(triples)
+        theta, m, g = columns = tuple(zip(*self, strict=True))
+        self.columns: tuple[tuple[Tensor, ...], ...] = columns
         self.dtypes = theta[0].dtype, m[0].dtype, g[0].dtype
         self.pointers = tuple(array("q", map(Tensor.data_ptr, column)) for column in columns)
         self.sizes = array("q", map(Tensor.numel, theta))
@@ -148,7 +149,7 @@ def gathered(
     for triple in triples:
         kinds[kind(triple)].append(triple)
     others = kinds.pop(None, [])
-    return [Alike([*zip(*some, strict=True)]) for some in kinds.values()], others
+    return list(map(Alike, kinds.values())), others
 
 
 def ordinary(
@@ -160,14 +161,13 @@ def ordinary(
     the arithmetic. What is found here passes all of it, and needs no sorting afterwards. before is
     what was found last: a tensor that stays in its place stays on its device.
     """
-    columns: list[tuple[Any, ...]] = list(zip(*items, strict=True))
-    if not PLAIN.issuperset(chain.from_iterable(map(type, x) for x in columns)):
+    if not PLAIN.issuperset(map(type, chain.from_iterable(items))):
         return None
     try:
-        alike = Alike(columns)
+        alike = Alike(cast("list[Triple]", items))  # None is of no plain type
     except RuntimeError:  # a sparse gradient has no one address
         return None
-    params, momenta, grads = columns
+    params, momenta, grads = columns = alike.columns
     places = alike.places()
     known = before is not None and before.written_again(places)
     new: tuple[Tensor, ...] = grads if known else (*grads, *alike.written)

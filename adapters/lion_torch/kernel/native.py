@@ -26,8 +26,8 @@ def update(triples: Iterable[Triple], scalars: TorchScalars) -> None:
         if isinstance(triples, Alike) or lie_apart(*some.places()[1:]):
             _step(some, scalars)
         else:  # one after another: threads would meet in what two of them share
-            for theta, m, g in some:
-                _step(Alike([(theta,), (m,), (g,)]), scalars)
+            for triple in some:
+                _step(Alike([triple]), scalars)
     for triple in others:
         if any(map(has_no_memory, triple)):
             eager.one_by_one([triple], scalars)
@@ -67,6 +67,6 @@ def _step_copies(triple: Triple, scalars: TorchScalars) -> None:
     """The same for tensors that are not dense, or each in an order of its own."""
     for piece in pieces(triple):
         theta, m, g = (x.contiguous() for x in piece)
-        _step(Alike([(theta,), (m,), (g,)]), scalars)
+        _step(Alike([(theta, m, g)]), scalars)
         for stored, new in zip(piece, (theta, m), strict=False):
             stored.copy_(new)
