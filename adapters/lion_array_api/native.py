@@ -24,13 +24,5 @@ def step(param: Any, momentum: Any, grad: Any, scalars: Scalars) -> tuple[Any, A
     new = param.copy(), momentum.copy()
     addresses = [array("q", [x.ctypes.data]) for x in (*new, grad)]
     theta, m, g = (x.dtype.name for x in (param, momentum, grad))
-    numbers = (
-        scalars.beta1,
-        scalars.one_minus_beta1,
-        scalars.beta2,
-        scalars.one_minus_beta2,
-        scalars.lr,
-        scalars.weight_decay,
-    )
-    lion_cpu.step(addresses, array("q", [param.size]), (theta, m, g), numbers)
+    lion_cpu.step(addresses, array("q", [param.size]), (theta, m, g), lion_cpu.in_order(scalars))
     return new

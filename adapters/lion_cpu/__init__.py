@@ -9,8 +9,8 @@ instructions, `threads.h` who does it, `environment.h` with which instructions a
 operations, with the same bits.
 """
 
-from lion_cpu.library import Table, missing, step
+from lion_cpu.library import Table, in_order, missing, step
 from lion_cpu.memory import lie_apart
 from lion_cpu.team import team_of
 
-__all__ = ["Table", "lie_apart", "missing", "step", "team_of"]
+__all__ = ["Table", "in_order", "lie_apart", "missing", "step", "team_of"]

@@ -7,11 +7,15 @@ import sys
 from array import array
 from collections.abc import Callable, Sequence
 from functools import cache
+from operator import attrgetter
 from pathlib import Path
 from typing import TypeAlias
 
 Table: TypeAlias = "array[int]"
 """Addresses or sizes, 64 bits each: array("q")."""
+
+in_order = attrgetter("beta1", "one_minus_beta1", "beta2", "one_minus_beta2", "lr", "weight_decay")
+"""The six scalars of lion_ref's Scalars, or of what has the same names, as a step takes them."""
 
 _CODES = {"float16": 0, "bfloat16": 1, "float32": 2, "float64": 3}
 _SUFFIXES = {"darwin": ".dylib", "win32": ".dll"}
@@ -51,7 +55,7 @@ def step(
         addresses: of the first elements, a table each for θ, m and g.
         sizes: how many elements each tensor has.
         dtypes: of θ, m and g, by SPEC.md's names; a legal triple.
-        scalars: β1, 1-β1, β2, 1-β2, η and λ, rounded to the compute dtype already.
+        scalars: β1, 1-β1, β2, 1-β2, η and λ (`in_order`), rounded to the compute dtype already.
         threads: how many may work on it; small steps start none.
         team: the address of OpenMP's GOMP_parallel in the library whose threads are to do it;
             without, threads begin with the step and end with it.

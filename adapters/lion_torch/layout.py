@@ -104,7 +104,7 @@ class Alike(list[Triple]):
     """(θ, m, g), each three dense in one order, the dtypes of a column alike.
 
     columns: all θ, all m, all g. dtypes: of each column. pointers: to first elements, likewise.
-    sizes: in elements. written: all θ and m.
+    sizes: in elements. written: all θ and m. places: where these lie.
     """
 
     def __init__(self, triples: Iterable[Triple]) -> None:
@@ -115,11 +115,8 @@ class Alike(list[Triple]):
         self.pointers = tuple(array("q", map(Tensor.data_ptr, column)) for column in columns)
         self.sizes = array("q", map(Tensor.numel, theta))
         self.written = theta + m
-
-    def places(self) -> Places:
-        """Where they lie, for the next step."""
         itemsizes = [dtype.itemsize for dtype in self.dtypes]
-        return Places(self.written, self.pointers, self.sizes, itemsizes)
+        self.places = Places(self.written, self.pointers, self.sizes, itemsizes)
 
 
 class Places(NamedTuple):
@@ -129,6 +126,11 @@ class Places(NamedTuple):
     pointers: tuple[Table, ...]
     sizes: Table
     itemsizes: list[int]
+
+    @property
+    def apart(self) -> bool:
+        """Whether no two of all the tensors share memory, and each that has elements has some."""
+        return lie_apart(self.pointers, self.sizes, self.itemsizes)
 
     def written_again(self, by: Places) -> bool:
         """Whether the same θ and m are written, in the same places."""
@@ -168,7 +170,7 @@ def ordinary(
     except RuntimeError:  # a sparse gradient has no one address
         return None
     params, momenta, grads = columns = alike.columns
-    places = alike.places()
+    places = alike.places
     known = before is not None and before.written_again(places)
     new: tuple[Tensor, ...] = grads if known else (*grads, *alike.written)
     if (
@@ -181,5 +183,5 @@ def ordinary(
     ):
         return None
     # As before, all of them, or they have to be looked at.
-    apart = (before is not None and before[1:] == places[1:]) or lie_apart(*places[1:])
+    apart = (before is not None and before[1:] == places[1:]) or places.apart
     return alike if apart else None

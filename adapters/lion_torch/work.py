@@ -67,25 +67,26 @@ def plan(groups: list[Group], state: Mapping[Any, Any], known: dict[int, Places]
         if items:
             # A capture must not wait for the device.
             values = read_values(group, wait=not (group["capturable"] or group["differentiable"]))
+            split = _split(group, items, before.get(number))
+            for some in split.values():
+                if isinstance(some, Alike):  # then it is all there is
+                    known[number] = some.places
             # Autograd may have to see what becomes of an lr that is a tensor.
             with torch.set_grad_enabled(group["differentiable"]):
                 works += [
                     Work(group, scalars_for(group, values, compute), device_type, some)
-                    for (compute, device_type), some in _split(
-                        group, items, before.get(number), known, number
-                    ).items()
+                    for (compute, device_type), some in split.items()
                 ]
     return works
 
 
 def _split(
-    group: Group, items: list[Item], before: Places | None, known: dict[int, Places], number: int
+    group: Group, items: list[Item], before: Places | None
 ) -> Mapping[tuple[torch.dtype, str], list[Item] | Alike]:
     """Checked items by compute dtype and kind of device."""
     if not (group["differentiable"] or group["capturable"]):
         alike = ordinary(items, before)
         if alike is not None:
-            known[number] = alike.places()
             return {(compute_dtype(*alike.dtypes), items[0][0].device.type): alike}
     split: dict[tuple[torch.dtype, str], list[Item]] = {}
     for item in items:

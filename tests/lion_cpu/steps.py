@@ -90,10 +90,8 @@ class Case:
         """The six of them, rounded to the compute dtype."""
         values = Hyperparameters.checked(**_drawn(self)[0])
         rounded = round_scalars(values, compute_dtype(self.dtypes[0])).as_floats()
-        return (
-            *(rounded.beta1, rounded.one_minus_beta1, rounded.beta2, rounded.one_minus_beta2),
-            *(rounded.lr, rounded.weight_decay),
-        )
+        numbers: Scalars = lion_cpu.in_order(rounded)
+        return numbers
 
     @property
     def tensors(self) -> list[tuple[Array, Array, Array]]:

@@ -328,31 +328,6 @@ def test_a_gradient_may_partly_overlap_what_is_written(options: dict[str, Any]) 
         assert same_bits(got.detach().numpy(), wanted).all()
 
 
-@pytest.mark.skipif(bool(lion_cpu.missing()), reason=f"not run: {lion_cpu.missing()}")
-@pytest.mark.parametrize("shared", ["nothing", "gradient", "parameter"])
-def test_parameters_that_share_memory_are_stepped_one_after_another(
-    shared: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Their bits are unspecified, but not left to which of the kernel's threads comes first."""
-    together: list[int] = []
-    kernel = lion_cpu.step
-
-    def spy(addresses: Any, sizes: Any, *arguments: Any, **options: Any) -> None:
-        together.append(len(sizes))
-        kernel(addresses, sizes, *arguments, **options)
-
-    monkeypatch.setattr(lion_cpu, "step", spy)
-    first, second = with_gradients(parameter(1.0, 2.0), parameter(1.0, 2.0))
-    if shared == "gradient":
-        second.grad = first.detach()
-    if shared == "parameter":
-        second.data = first.data
-    optimizer = lion_torch.Lion([first, second], lr=0.5)
-    for _ in range(2):
-        optimizer.step()
-    assert together == ([2, 2] if shared == "nothing" else [1, 1, 1, 1])
-
-
 @pytest.mark.parametrize("options", PATHS, ids=str)
 def test_a_momentum_may_begin_as_a_fake(options: dict[str, Any]) -> None:
     (param,) = with_gradients(parameter(1.0))

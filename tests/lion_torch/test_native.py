@@ -201,3 +201,23 @@ def test_a_forked_process_steps_on(tmp_path: Path) -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="not run: only Linux forks by default")
 def test_a_forked_process_that_waits_for_threads_that_it_has_not_is_found(tmp_path: Path) -> None:
     assert forked(tmp_path, "5", "in the same team") == "-14"  # SIGALRM
+
+
+@needs_kernel
+@pytest.mark.parametrize("shared", ["nothing", "gradient", "parameter"])
+def test_parameters_that_share_memory_are_stepped_one_after_another(
+    shared: str, calls: Calls
+) -> None:
+    """Their bits are unspecified, but not left to which of the kernel's threads comes first."""
+    first, second = params = [torch.nn.Parameter(torch.tensor([1.0, 2.0])) for _ in range(2)]
+    for param in params:
+        param.grad = torch.ones(2)
+    if shared == "gradient":
+        second.grad = first.detach()
+    if shared == "parameter":
+        second.data = first.data
+    optimizer = Lion(params, lr=0.5)
+    for _ in range(2):
+        optimizer.step()
+    together = [len(call["sizes"]) for call in calls]
+    assert together == ([2, 2] if shared == "nothing" else [1, 1, 1, 1])

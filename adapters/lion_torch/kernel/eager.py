@@ -48,9 +48,8 @@ def _update(triples: list[Triple], scalars: TorchScalars) -> None:
         [x.to(scalars.compute) for x in column] for column in (stored_theta, stored_m, stored_g)
     )
     if torch.is_grad_enabled():
-        theta = [
-            x.clone() for x in theta
-        ]  # λ's derivative is θ as it was, which the step overwrites
+        # λ's derivative is θ as it was, which the step overwrites.
+        theta = [x.clone() for x in theta]
     c = _product(m, scalars.beta1)
     torch._foreach_add_(c, _product(g, scalars.one_minus_beta1))
     u = [sign(x) for x in c]

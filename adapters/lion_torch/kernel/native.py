@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import torch
 
 import lion_cpu
-from lion_cpu import lie_apart
 from lion_torch.kernel import eager
 from lion_torch.layout import Alike, dense_alike, gathered, has_no_memory, mark_written, pieces
 from lion_torch.scalars import dtype_name
@@ -23,7 +22,7 @@ def update(triples: Iterable[Triple], scalars: TorchScalars) -> None:
     """One step of many tensors, in place."""
     alike, others = gathered(triples, _kind)
     for some in alike:
-        if isinstance(triples, Alike) or lie_apart(*some.places()[1:]):
+        if isinstance(triples, Alike) or some.places.apart:
             _step(some, scalars)
         else:  # one after another: threads would meet in what two of them share
             for triple in some:
@@ -45,19 +44,11 @@ def _kind(triple: Triple) -> tuple[torch.dtype, ...] | None:
 def _step(some: Alike, scalars: TorchScalars) -> None:
     mark_written(some.written)
     theta, m, g = map(dtype_name, some.dtypes)
-    numbers = (
-        scalars.beta1,
-        scalars.one_minus_beta1,
-        scalars.beta2,
-        scalars.one_minus_beta2,
-        float(scalars.lr),
-        float(scalars.weight_decay),
-    )
     lion_cpu.step(
         some.pointers,
         some.sizes,
         (theta, m, g),
-        numbers,
+        lion_cpu.in_order(scalars),
         threads=torch.get_num_threads(),
         team=lion_cpu.team_of(torch._C.__file__),  # noqa: SLF001 - the library has no other name
     )
