@@ -40,7 +40,7 @@ endif
 PYTEST  := $(PY) -m pytest
 SOURCES := $(wildcard lion_ref adapters conformance tests benchmarks examples hatch_build.py)
 KERNEL  := $(wildcard adapters/lion_cpu/kernel/*.h adapters/lion_cpu/kernel/*.cpp hatch_build.py)
-DOCS    := $(wildcard *.md docs/*.md docs/*/*.md)
+DOCS    := $(wildcard *.md docs/*.md docs/*/*.md docs/*/*/*.md)
 INSTALL := $(PY) -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) -c constraints.txt
 
 .DEFAULT_GOAL := help

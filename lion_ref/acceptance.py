@@ -1,6 +1,6 @@
 """The accepted set: which results are roundings of Lion, element by element (SPEC C23 to C28).
 
-docs/accepted-set.md derives it. Elements whose bits equal the reference's are accepted without
+docs/explanation/accepted-set.md derives it. Elements whose bits equal the reference's are accepted without
 looking; the bounds are evaluated for the others alone.
 """
 

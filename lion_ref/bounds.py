@@ -1,6 +1,6 @@
 """Enclosures of c, m' and θ' that hold for every row of SPEC Part II (C24 to C26).
 
-docs/accepted-set.md derives every bound; the names below are that text's. All bounds are evaluated
+docs/explanation/accepted-set.md derives every bound; the names below are that text's. All bounds are evaluated
 in float64 and widened by what that evaluation can be wrong by.
 """
 

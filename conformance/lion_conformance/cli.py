@@ -264,7 +264,7 @@ def _parser() -> argparse.ArgumentParser:
     verifies.add_argument(
         "--exec",
         metavar="PROGRAM",
-        help="a program in any language and its arguments (docs/pipe.md)",
+        help="a program in any language and its arguments (docs/reference/pipe.md)",
     )
     verifies.add_argument(
         "--timeout",
@@ -291,7 +291,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_vectors(commands: Any) -> None:
     """Put `vectors` and its own commands beside the others."""
-    group = commands.add_parser("vectors", help="known answers as files (docs/vectors.md)")
+    group = commands.add_parser("vectors", help="known answers as files (docs/reference/vectors.md)")
     actions = group.add_subparsers(required=True, metavar="ACTION")
 
     exports = actions.add_parser("export", help="write the vectors and their schemas")

@@ -1,4 +1,4 @@
-/* Lion in C99 as a port for `lion-conformance verify --exec`; docs/pipe.md is the format.
+/* Lion in C99 as a port for `lion-conformance verify --exec`; docs/reference/pipe.md is the format.
  *
  *     cc -std=c99 -O2 -ffp-contract=off lion_port.c -o lion_port
  *     lion-conformance verify --exec ./lion_port

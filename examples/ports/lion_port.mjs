@@ -1,4 +1,4 @@
-// Lion in JavaScript as a port for `lion-conformance verify --exec`; docs/pipe.md is the format.
+// Lion in JavaScript as a port for `lion-conformance verify --exec`; docs/reference/pipe.md is the format.
 //
 //     lion-conformance verify --exec "node lion_port.mjs"
 //

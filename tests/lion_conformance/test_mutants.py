@@ -101,7 +101,7 @@ def test_there_are_enough_of_every_kind() -> None:
 
 
 def listed() -> dict[str, tuple[str, str]]:
-    """(dtype, verdict) of each port in docs/mutants.md."""
+    """(dtype, verdict) of each port in docs/reference/mutants.md."""
     rows = re.findall(r"^\| (.+) \|$", table.PATH.read_text(encoding="utf-8"), re.MULTILINE)
     cells = [re.split(r" (?<!\\)\| ", row) for row in rows]
     return {name: (dtype, verdict) for name, _, dtype, verdict, *_ in cells if name != "port"}

@@ -1,4 +1,4 @@
-/* The compiled CPU kernel behind a pipe (docs/pipe.md), where no Python runs: under an emulator.
+/* The compiled CPU kernel behind a pipe (docs/reference/pipe.md), where no Python runs: under an emulator.
  *
  *     driver LIBRARY
  */

@@ -1,4 +1,4 @@
-"""What a port may offer beyond steps: docs/trajectories.md shows each with an example.
+"""What a port may offer beyond steps: docs/reference/runs.md shows each with an example.
 
 A port names what it offers in `Port.offers`, and its session has the methods of the protocol here.
 What is not named is not judged, and the report says so.

@@ -148,7 +148,7 @@ class Port:
     compiles: bool = False
     """Whether each new shape costs a compilation: then fewer sizes are tried."""
     offers: frozenset[Offer] = frozenset()
-    """What its sessions can do beyond steps: docs/trajectories.md."""
+    """What its sessions can do beyond steps: docs/reference/runs.md."""
     restore: Callable[[bytes], Session] | None = None
     """Makes a session of what another saved; found by name in another process, if it can be."""
     devices: tuple[str, ...] = ()

@@ -107,7 +107,7 @@ class Findings:
     versions: dict[str, str]
     tape: TapeResult | None = None
     not_offered: tuple[str, ...] = ()
-    """Events that the port does not take part in (docs/trajectories.md), and so not judged."""
+    """Events that the port does not take part in (docs/reference/runs.md), and so not judged."""
     mixed_unasked: bool = False
     """Whether the port says nothing of its dtypes, and no triple of several was asked for."""
     not_run: str = ""

@@ -40,7 +40,7 @@ def check(vectors: dict[str, Any], answers: dict[str, Any]) -> list[GroupResult]
     Args:
         vectors: a document as `document.load` gives it.
         answers: {"answers": {group id: [line, …]}}, and optionally the "dtypes" (triples θ, m, g)
-            and the "semantics" that the port declares; docs/vectors.md has the lines.
+            and the "semantics" that the port declares; docs/reference/vectors.md has the lines.
 
     Raises:
         ValueError: answers that are not of that form; a wrong or malformed line is no error here,

@@ -1,4 +1,4 @@
-"""docs/mutants.md: every wrong port with its verdict, the cases it took, and the reason.
+"""docs/reference/mutants.md: every wrong port with its verdict, the cases it took, and the reason.
 
 python -m tests.lion_conformance.mutants.table    # writes it anew: some minutes
 """
@@ -13,7 +13,7 @@ from typing import Final
 from lion_conformance import Verdict, verify
 from tests.lion_conformance.mutants.catalogue import Mutant, load
 
-PATH: Final = Path(__file__).parents[3] / "docs" / "mutants.md"
+PATH: Final = Path(__file__).parents[3] / "docs" / "reference" / "mutants.md"
 
 WORDS: Final = {
     "algebra": "Another formula",
@@ -39,14 +39,14 @@ BEFORE: Final = """# Wrong ports, and what the judge says
 {count} ports with one mistake each, all judged by `lion_conformance.verify` in its default budget
 and in every triple of dtypes with the θ that is named. {rejected} are rejected. {exact} are no
 mistakes but other roundings that have a name, and are told by it. {accepted} are roundings of Lion
-that no row of [SPEC C16](../SPEC.md) has: each of their elements is one that some row gives, so C23
+that no row of [SPEC C16](../../SPEC.md) has: each of their elements is one that some row gives, so C23
 accepts it. {refusing} is right wherever it answers, and falls short for the legal scalars that it
 refuses.
 
 *said to be wrong* is what `verify` prints first, `Report.cause`; {named} of the {rejected} that are
 rejected have a cause. *cases* is how many it took until the first rejection; a case has up to
 262,145 elements. The ports are in
-[tests/lion_conformance/mutants](../tests/lion_conformance/mutants), and `make test` judges them
+[tests/lion_conformance/mutants](../../tests/lion_conformance/mutants), and `make test` judges them
 all. This page is written by
 
 ```console

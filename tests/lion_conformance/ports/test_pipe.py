@@ -1,4 +1,4 @@
-"""A program in any language as a port: the format of docs/pipe.md, and its faults."""
+"""A program in any language as a port: the format of docs/reference/pipe.md, and its faults."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Programs that break the format of docs/pipe.md: what is said of each."""
+"""Programs that break the format of docs/reference/pipe.md: what is said of each."""
 
 from __future__ import annotations
 

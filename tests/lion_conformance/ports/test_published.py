@@ -309,7 +309,7 @@ BEYOND = {
     ("adv_optm", "step(), stochastic_rounding=False"),
     ("optax", "tx.update, jit"),
 }
-"""What docs/diagnosis.md says no semantics can explain, and why."""
+"""What docs/explanation/diagnosis.md says no semantics can explain, and why."""
 
 
 @pytest.mark.slow

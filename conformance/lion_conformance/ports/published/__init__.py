@@ -2,7 +2,7 @@
 
 A file has `ports(device) -> list[Port]`, as those of `lion_conformance.ports`. It drives the
 library as its users do, and declares nothing: what its bits are is for the diagnosis to find. How
-to add one is told in docs/adding-ports.md.
+to add one is told in docs/how-to/add-a-published-port.md.
 """
 
 from __future__ import annotations
