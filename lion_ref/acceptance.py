@@ -1,7 +1,7 @@
 """The accepted set: which results are roundings of Lion, element by element (SPEC C23 to C28).
 
-docs/explanation/accepted-set.md derives it. Elements whose bits equal the reference's are accepted without
-looking; the bounds are evaluated for the others alone.
+docs/explanation/accepted-set.md derives it. Elements whose bits equal the reference's are accepted
+without looking; the bounds are evaluated for the others alone.
 """
 
 from __future__ import annotations

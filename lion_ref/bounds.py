@@ -1,7 +1,7 @@
 """Enclosures of c, m' and θ' that hold for every row of SPEC Part II (C24 to C26).
 
-docs/explanation/accepted-set.md derives every bound; the names below are that text's. All bounds are evaluated
-in float64 and widened by what that evaluation can be wrong by.
+docs/explanation/accepted-set.md derives every bound; the names below are that text's. All bounds
+are evaluated in float64 and widened by what that evaluation can be wrong by.
 """
 
 from __future__ import annotations

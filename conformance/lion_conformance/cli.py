@@ -291,7 +291,9 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_vectors(commands: Any) -> None:
     """Put `vectors` and its own commands beside the others."""
-    group = commands.add_parser("vectors", help="known answers as files (docs/reference/vectors.md)")
+    group = commands.add_parser(
+        "vectors", help="known answers as files (docs/reference/vectors.md)"
+    )
     actions = group.add_subparsers(required=True, metavar="ACTION")
 
     exports = actions.add_parser("export", help="write the vectors and their schemas")

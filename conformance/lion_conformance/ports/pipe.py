@@ -37,7 +37,7 @@ TIMEOUT_AFTER_A_HANG: Final = 2.0
 
 
 class Program:
-    """A program that speaks docs/reference/pipe.md: started, greeted, asked, and ended with the block.
+    """A program that speaks docs/reference/pipe.md: started, greeted, asked, ended with the block.
 
     Args:
         command: the program and its arguments, as one line for a shell's rules or as a list. No

@@ -21,9 +21,10 @@ INTRODUCTION: Final = """\
 
 What the Lions of other projects do to the last bit, as `lion-conformance ports` found it on {date}.
 Each is driven through its own public door, with its momenta set before the step, and declares
-nothing: its form was found from its bits alone ([how](explanation/diagnosis.md)). A library that differs is not
-wrong for it, unless it is named another algorithm; it differs from the others here, which is what a
-user sees who moves a run between frameworks. How to add one: [add a published port](how-to/add-a-published-port.md).
+nothing: its form was found from its bits alone ([how](explanation/diagnosis.md)). A library that
+differs is not wrong for it, unless it is named another algorithm; it differs from the others here,
+which is what a user sees who moves a run between frameworks. How to
+[add another](how-to/add-a-published-port.md).
 """
 
 LEGEND: Final = f"""\
