@@ -90,7 +90,7 @@
     },
   };
 
-  // Values that are float32 already: this is the second rounding of SPEC C9, not a first one.
+  // By way of float32, in which every operation is that rounds to bfloat16 (SPEC C9, C21).
   const bfloat16 = {
     name: "bfloat16",
     digits: 4,
@@ -146,38 +146,36 @@
     return view.getFloat64(0);
   }
 
-  // The product of two float32 numbers is exact in double: 48 bits.
-  const fusedMultiplyAdd = (a, b, c) => fround(sumToOdd(a * b, c));
-
-  // ⊗, ⊕, ⊖ and fma in float32 as a port flushes and holds them.
+  // ⊗, ⊕, ⊖ and fma in float32, as a port flushes subnormals and holds results. Every operand is an
+  // input, a scalar or a result, so it was flushed when it came to be.
   function inFloat32(semantics, held) {
     const limit = TINY_BELOW[semantics.subnormals]; // undefined where subnormals are kept
     const flushed = limit === undefined
       ? (x) => x
       : (x) => (Math.abs(x) < SMALLEST_NORMAL ? zeroLike(x) : x);
-    const multiply = (a, b) => {
-      const exact = flushed(a) * flushed(b);
-      return Math.abs(exact) < limit ? zeroLike(exact) : fround(exact);
+    const product = (a, b) => {
+      const exact = a * b; // 48 bits, which a double holds
+      return Math.abs(exact) < limit ? zeroLike(exact) : exact;
     };
     // A sum that is subnormal is exact, so both kinds of tininess are one.
-    const add = (a, b) => flushed(fround(flushed(a) + flushed(b)));
-    const fma = (a, b, c) => {
-      [a, b, c] = [flushed(a), flushed(b), flushed(c)];
-      const result = fusedMultiplyAdd(a, b, c);
-      const [sum, error] = twoSum(a * b, c);
-      const beneath = Math.abs(sum) === limit && error !== 0 && error > 0 !== sum > 0;
-      return Math.abs(sum) < limit || beneath ? zeroLike(result) : result;
+    const sum = (a, b) => flushed(a + b);
+    const fused = (a, b, c) => {
+      const [nearest, error] = twoSum(a * b, c);
+      const beneath = Math.abs(nearest) === limit && error !== 0 && error > 0 !== nearest > 0;
+      const result = sumToOdd(a * b, c);
+      return Math.abs(nearest) < limit || beneath ? zeroLike(result) : result;
     };
     return {
       held,
       load: flushed,
+      // Scalars stay in float32, in whatever arrays are held.
       scalar: (x) => (Math.abs(x) < limit ? zeroLike(x) : fround(x)),
-      scalarProduct: multiply,
-      complement: (x) => add(1, -x), // a scalar, which is not held as arrays are
-      multiply: (a, b) => held.round(multiply(a, b)),
-      add: (a, b) => held.round(add(a, b)),
-      subtract: (a, b) => held.round(add(a, -b)),
-      fma: (a, b, c) => held.round(fma(a, b, c)),
+      scalarProduct: (a, b) => fround(product(a, b)),
+      complement: (x) => fround(sum(1, -x)),
+      multiply: (a, b) => held.round(product(a, b)),
+      add: (a, b) => held.round(sum(a, b)),
+      subtract: (a, b) => held.round(sum(a, -b)),
+      fma: (a, b, c) => held.round(fused(a, b, c)),
     };
   }
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -12,15 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-import lion_ref
 from lion_conformance.diagnosis import canaries
-from lion_ref import STORAGE_DTYPES, Semantics
-from lion_ref.arithmetic import Array, bits, round_to
-from lion_ref.dialects import Dialect
-from lion_ref.hyperparameters import Hyperparameters
-from lion_ref.update import operations
 from tests.adversarial import elements, hyperparameters
 from tests.site.engines import ENGINES, LION_STEP, Engine, in_node, replaced
+from tests.site.steps import EXCESS, NAMES, Batch, expected, hexadecimal, semantics_of
 
 pytestmark = pytest.mark.clause("C5", "C16", "C17", "C18", "C19", "C20", "C21", "C22")
 
@@ -29,69 +23,40 @@ SETS = {"float32": 90, "bfloat16": 30}
 SIZE = 40
 """...so many elements."""
 
-QUIET = {2: "7fc0", 4: "7fc00000", 8: "7ff8000000000000"}
-EXCESS = "excess=float64"
-NAMES = ("a", "b", "c", "u", "d", "s", "e", "θ'", "x", "y", "m'")
+TIE = Batch(
+    "float32",
+    {"lr": 1 - 2.0**-23, "beta1": 1 - 2.0**-23, "beta2": 1 - 2.0**-23, "weight_decay": 2.0**-47},
+    (np.float32([2**24 + 2]), np.float32([1 + 2.0**-23]), np.float32([2**47 + 2**24])),
+)
+"""Fused, a product just short of half an ulp: in double that is lost, and the sum becomes a tie."""
 
-# {choice: [[bits of c, θ' and m'], one an element]}, where the reference has every operation.
-ASK = """
-const { step, CHOICES, FORMATS } = lionStep;
-answer([Object.entries(CHOICES), BATCHES.map((batch) => {
-  const { dtype, names } = batch;
-  const read = FORMATS[dtype].value;
-  const [lr, beta1, beta2, weight_decay] = batch.scalars.map(FORMATS.float64.value);
-  return batch.choices.map((choice) => batch.theta.map((theta, i) => {
-    const inputs = { theta: read(theta), m: read(batch.m[i]), g: read(batch.g[i]) };
-    const done = step({ ...inputs, lr, beta1, beta2, weight_decay, dtype }, choice);
-    const seen = choice ? ["c"] : names;
-    const stored = [done.param, done.momentum].map(FORMATS[dtype].bits);
-    return [...seen.map((name) => done.operations[name].bits), ...stored].join(" ");
-  }));
-})]);
+COUNT = """
+function differing(batches) {
+  const { step, FORMATS } = globalThis.lionStep;
+  const counts = {};
+  for (const { dtype, names, choices, scalars, theta, m, g, expected } of batches) {
+    const read = FORMATS[dtype].value;
+    const [lr, beta1, beta2, weight_decay] = scalars.map(FORMATS.float64.value);
+    const inputs = { lr, beta1, beta2, weight_decay, dtype };
+    choices.forEach((choice, which) => theta.forEach((_, i) => {
+      [inputs.theta, inputs.m, inputs.g] = [theta[i], m[i], g[i]].map(read);
+      const done = step(inputs, choice);
+      const seen = (choice ? ["c"] : names).map((name) => done.operations[name].bits);
+      seen.push(...[done.param, done.momentum].map(FORMATS[dtype].bits));
+      if (seen.join(" ") !== expected[which][i]) {
+        const name = `${dtype}: ${choice || "the reference"}`;
+        counts[name] = (counts[name] || 0) + 1;
+      }
+    }));
+  }
+  return counts;
+}
+answer(SCRIPTS.map((script) => {
+  (0, eval)(script);
+  return [Object.entries(globalThis.lionStep.CHOICES), differing(BATCHES)];
+}));
 """
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Elements that share four scalars."""
-
-    dtype: str
-    scalars: dict[str, float]
-    arrays: tuple[Array, Array, Array]
-
-    def asked(self, choices: list[str]) -> dict[str, Any]:
-        theta, m, g = (hexadecimal(x) for x in self.arrays)
-        scalars = hexadecimal(np.array(list(self.scalars.values())))
-        asked = {"dtype": self.dtype, "names": NAMES, "choices": choices, "scalars": scalars}
-        return asked | {"theta": theta, "m": m, "g": g}
-
-
-def hexadecimal(array: Array) -> list[str]:
-    """Bit patterns; of a NaN always the same one, since any NaN equals any NaN."""
-    with np.errstate(invalid="ignore"):  # a signalling bfloat16 NaN raises the flag in isnan
-        unknown = np.isnan(array)
-    width, quiet = array.dtype.itemsize * 2, QUIET[array.dtype.itemsize]
-    pairs = zip(bits(array).tolist(), unknown.tolist(), strict=True)
-    return [quiet if is_nan else f"{pattern:0{width}x}" for pattern, is_nan in pairs]
-
-
-@lru_cache(maxsize=1)
-def batches() -> list[Batch]:
-    rng = np.random.default_rng(20)
-    drawn = []
-    for dtype, count in SETS.items():
-        for _ in range(count):
-            scalars = hyperparameters(rng)
-            betas = {name: scalars[name] for name in ("beta1", "beta2")}
-            arrays = elements(rng, (dtype, dtype, dtype), SIZE, **betas)
-            drawn.append(Batch(dtype, scalars, arrays))
-        for case in canaries.cases(dtype):
-            drawn.append(Batch(dtype, dict(case.scalars), case.arrays))
-    return drawn
-
-
-def choices_for(dtype: str) -> list[str]:
-    return [name for name in offered() if dtype == "float32" or name != EXCESS]
+"""For each script its choices with their words, and in how many elements what is not lion_ref's."""
 
 
 @lru_cache(maxsize=1)
@@ -101,68 +66,164 @@ def offered() -> list[str]:
     return re.findall(r'^ {4}"([^"]+)":', table, re.MULTILINE)
 
 
-def semantics_of(choice: str) -> Semantics:
-    pairs = (pair.split("=") for pair in choice.split(", "))
-    return Semantics(**{name: True if value == "True" else value for name, value in pairs})
-
-
-def joined(*columns: Array) -> list[str]:
-    return [" ".join(row) for row in zip(*map(hexadecimal, columns), strict=True)]
-
-
-def expected(batch: Batch, choice: str) -> list[str]:
-    """What lion_ref gives."""
-    if not choice:
-        found = operations(*batch.arrays, **batch.scalars)
-        return joined(*found, *lion_ref.step(*batch.arrays, **batch.scalars))
-    if choice == EXCESS:
-        return _expected_in_float64(batch)
-    semantics = semantics_of(choice)
-    values = Hyperparameters.checked(**batch.scalars)
-    dtype = STORAGE_DTYPES[batch.dtype]
-    parts = Dialect(semantics, np.dtype(np.float32), dtype, dtype)
-    with np.errstate(all="ignore"):
-        c = parts.interpolated(values, *batch.arrays)
-    return joined(c, *lion_ref.step(*batch.arrays, **batch.scalars, semantics=semantics))
-
-
-def _expected_in_float64(batch: Batch) -> list[str]:
-    with np.errstate(invalid="ignore"):  # a signalling NaN raises the flag in a cast
-        wide = [x.astype(np.float64) for x in batch.arrays]
-    c = operations(*wide, **batch.scalars).c
-    stored = [round_to(x, np.dtype(np.float32)) for x in lion_ref.step(*wide, **batch.scalars)]
-    return joined(c, *stored)
+def asked_of(batch: Batch) -> list[str]:
+    """The reference, and every choice that has a meaning in the batch's dtype."""
+    return ["", *(name for name in offered() if batch.dtype == "float32" or name != EXCESS)]
 
 
 @lru_cache(maxsize=1)
-def all_expected() -> list[list[list[str]]]:
-    return [[expected(batch, x) for x in ["", *choices_for(batch.dtype)]] for batch in batches()]
+def batches() -> list[Batch]:
+    """Adversarial elements, and the canaries of every choice."""
+    rng = np.random.default_rng(20)
+    drawn = [TIE]
+    for dtype, count in SETS.items():
+        drawn += [Batch(dtype, dict(x.scalars), x.arrays) for x in canaries.cases(dtype)]
+        for _ in range(count):
+            scalars = hyperparameters(rng)
+            betas = {name: scalars[name] for name in ("beta1", "beta2")}
+            arrays = elements(rng, (dtype, dtype, dtype), SIZE, **betas)
+            drawn.append(Batch(dtype, scalars, arrays))
+    return drawn
 
 
-def answered(script: str, engine: Engine, folder: Path) -> Any:
-    asked = [batch.asked(["", *choices_for(batch.dtype)]) for batch in batches()]
-    return engine(f"{script}\nconst BATCHES = {json.dumps(asked)};\n{ASK}", folder)
+@lru_cache(maxsize=1)
+def asked() -> list[dict[str, Any]]:
+    """The batches as JSON has them, and what lion_ref gives."""
+    everything = []
+    for batch in batches():
+        theta, m, g = map(hexadecimal, batch.arrays)
+        scalars, choices = hexadecimal(np.array(list(batch.scalars.values()))), asked_of(batch)
+        wanted = [expected(batch, choice) for choice in choices]
+        what = {"dtype": batch.dtype, "names": NAMES, "choices": choices, "expected": wanted}
+        everything.append(what | {"scalars": scalars, "theta": theta, "m": m, "g": g})
+    return everything
 
 
-def differing(answer: Any) -> dict[str, int]:
-    """For each choice, in how many elements some bit is not lion_ref's."""
-    counts: dict[str, int] = {}
-    for batch, got, wanted in zip(batches(), answer[1], all_expected(), strict=True):
-        names = ["the reference", *choices_for(batch.dtype)]
-        for name, mine, theirs in zip(names, got, wanted, strict=True):
-            wrong = sum(a != b for a, b in zip(mine, theirs, strict=True))
-            if wrong:
-                counts[f"{batch.dtype}: {name}"] = counts.get(f"{batch.dtype}: {name}", 0) + wrong
-    return counts
+def judged(scripts: list[str], engine: Engine, folder: Path, every: int) -> list[Any]:
+    """What COUNT answers, by one in so many of the batches."""
+    given = f"const SCRIPTS = {json.dumps(scripts)};\nconst BATCHES = {json.dumps(asked()[::every])};"
+    answer = engine(f"{given}\n{COUNT}", folder)
+    assert isinstance(answer, list), answer
+    return answer
 
 
-@pytest.mark.parametrize("engine", ENGINES)
+# A browser takes longer to start, and runs the same language.
+@pytest.mark.parametrize(("engine", "every"), [("node", 1), ("browser", 4)])
 def test_every_operation_has_the_bits_of_the_reference_under_every_choice(
-    engine: str, tmp_path: Path
+    engine: str, every: int, tmp_path: Path
 ) -> None:
-    answer = answered(LION_STEP, ENGINES[engine], tmp_path)
-    assert differing(answer) == {}
-    choices = dict(answer[0])
+    ((words, counts),) = judged([LION_STEP], ENGINES[engine], tmp_path, every)
+    assert counts == {}
+    choices = dict(words)
     assert list(choices) == offered()
     described = {name: semantics_of(name).describe() for name in choices if name != EXCESS}
     assert {name: choices[name] for name in described} == described
+
+
+WRONG = {
+    "an fma rounds twice": (
+        "const result = sumToOdd(a * b, c);",
+        "const result = a * b + c;",
+        {"sign_fused=momentum", "momentum_fused=momentum", "step_fused=True"},
+    ),
+    "an fma is a product and a sum": (
+        "const result = sumToOdd(a * b, c);",
+        "const result = fround(a * b) + c;",
+        {"sign_fused=momentum", "momentum_fused=gradient", "decay_fused=True", "step_fused=True"},
+    ),
+    "rounding to odd goes the wrong way": (
+        "error > 0 === sum > 0 ? 1n : -1n",
+        "error > 0 === sum > 0 ? -1n : 1n",
+        {"sign_fused=momentum", "momentum_fused=momentum", "step_fused=True"},
+    ),
+    "subnormal inputs are not flushed": (
+        "load: flushed,",
+        "load: (x) => x,",
+        {"subnormals=flush", "subnormals=flush-before-rounding"},
+    ),
+    "subnormal sums are not flushed": (
+        "const sum = (a, b) => flushed(a + b);",
+        "const sum = (a, b) => a + b;",
+        {"subnormals=flush", "subnormals=flush-before-rounding"},
+    ),
+    "subnormal products are not flushed": (
+        "return Math.abs(exact) < limit ? zeroLike(exact) : exact;",
+        "return exact;",
+        {"subnormals=flush", "subnormals=flush-before-rounding"},
+    ),
+    "subnormal scalars are not flushed": (
+        "scalar: (x) => (Math.abs(x) < limit ? zeroLike(x) : fround(x)),",
+        "scalar: fround,",
+        {"subnormals=flush", "subnormals=flush-before-rounding"},
+    ),
+    "a flushed number loses its sign": (
+        "(value < 0 || Object.is(value, -0) ? -0 : 0);",
+        "(value !== value ? -0 : 0);",
+        {"subnormals=flush", "subnormals=flush-before-rounding"},
+    ),
+    "tininess is seen before rounding": (
+        "flush: SMALLEST_NORMAL * (1 - 2 ** -25),",
+        "flush: SMALLEST_NORMAL,",
+        {"subnormals=flush"},
+    ),
+    "the complement is always formed in binary64": (
+        "? ops.complement(scalar)",
+        "? ops.scalar(1 - beta)",
+        {"sign_complement=compute", "momentum_complement=compute"},
+    ),
+    "ηλ is always formed in binary64": (
+        "? ops.scalarProduct(lr, weight)",
+        "? ops.scalar(scalars.lr * scalars.weight_decay)",
+        {"decay=product, decay_scalar=compute", "decay=factor, decay_scalar=compute"},
+    ),
+    "the sign of NaN is 0": (
+        'semantics.nan_sign === "zero" ? 0 : NaN',
+        "0",
+        {"the reference", "zero_sign=kept"},
+    ),
+    "the sign of -0 is -0": (
+        'semantics.zero_sign === "kept" ? c : 0',
+        "c",
+        {"the reference", "nan_sign=zero"},
+    ),
+    "bfloat16 is cut off": (
+        "0x7fff + ((pattern >>> 16) & 1)",
+        "0",
+        {"precision=storage", "momentum_precision=storage"},
+    ),
+    "ties go away from even": (
+        "0x7fff + ((pattern >>> 16) & 1)",
+        "0x8000",
+        {"precision=storage", "momentum_precision=storage"},
+    ),
+    "a sum in float64 is rounded to float32": (
+        "    add: (a, b) => a + b,",
+        "    add: (a, b) => fround(a + b),",
+        {EXCESS},
+    ),
+    "products are not rounded": (
+        "multiply: (a, b) => held.round(product(a, b)),",
+        "multiply: product,",
+        {"the reference"},
+    ),
+    "λ = 0 is never skipped": (
+        "scalars.weight_decay === 0",
+        "false",
+        {"decay_skipped_at_zero=True"},
+    ),
+}
+"""What is written otherwise in the script, and some of the choices that this has to be told in."""
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, int]]:
+    """What is told of each wrong script, all in one process."""
+    scripts = [replaced(LION_STEP, old, new) for old, new, _ in WRONG.values()]
+    answers = judged(scripts, in_node, tmp_path_factory.mktemp("wrong"), every=6)
+    return {name: counts for name, (_, counts) in zip(WRONG, answers, strict=True)}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_wrong_script_is_told(name: str, found: dict[str, dict[str, int]]) -> None:
+    *_, choices = WRONG[name]
+    assert choices <= {told.split(": ")[1] for told in found[name]}
