@@ -1,0 +1,197 @@
+"""The canaries of the pages: what a reader may change changes the table, and what it says is so."""
+
+from __future__ import annotations
+
+import json
+import re
+from html import unescape
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tests.site.engines import CANARY, LION_STEP, in_browser, replaced
+from tests.site.steps import NAMES, Batch, expected
+
+EXPLANATIONS = Path(__file__).parents[2] / "docs" / "explanation"
+
+ELEMENT = re.compile(r'<div class="canary"[^>]*>(.*?)</div>', re.DOTALL)
+
+SHOWN = (
+    '<div class="canary" data-theta="1" data-m="1.0000001" data-g="-9.000001" data-lr="0.5" '
+    'data-beta1="0.9" data-beta2="0.99" data-weight-decay="0" '
+    'data-differs="sign_fused=momentum; zero_sign=kept; nan_sign=zero">a sentence</div>'
+)
+
+# A reader's hand: fields are filled in one after another; what the page shows then is kept.
+HAND = """
+function seen(place) {
+  const text = (node) => (node ? node.textContent : "");
+  const rows = [...place.querySelectorAll("tbody tr")].map((row) => {
+    const bits = [...row.querySelectorAll("code")].map(text);
+    const name = row.querySelector("th").firstChild.data;
+    return { name, bits, marked: row.querySelector(".canary-differs") !== null };
+  });
+  const errors = [...place.querySelectorAll(".canary-error")].map(text).filter((x) => x);
+  const unlabelled = [...place.querySelectorAll("input, select")].filter((x) => !x.labels.length);
+  const sentence = text(place.querySelector(".canary-sentence"));
+  return { sentence, rows, errors, unlabelled: unlabelled.length };
+}
+
+function filled(place, name, value) {
+  const field = place.querySelector(`[id$="-${name}"]`);
+  field.value = value;
+  field.dispatchEvent(new Event(field.tagName === "SELECT" ? "change" : "input"));
+  return seen(place);
+}
+
+function used(markup, script, changes) {
+  document.body.insertAdjacentHTML("beforeend", `<main>${markup}</main>`);
+  const main = document.body.lastElementChild;
+  (0, eval)(script);
+  const place = main.querySelector(".canary");
+  const states = [seen(place), ...changes.map(([name, value]) => filled(place, name, value))];
+  main.remove();
+  return states;
+}
+"""
+
+CHANGES = [
+    ("theta", "2"),
+    ("theta", "0x40400000"),
+    ("m", "one"),
+    ("m", "1.0000001"),
+    ("beta1", "1"),
+    ("beta1", "0.5"),
+    ("choice", "zero_sign=kept"),
+    ("theta", "-0"),
+    ("m", "-0"),
+    ("g", "-0.0"),
+    ("choice", "nan_sign=zero"),
+    ("g", "nan"),
+]
+REFUSED = {
+    ("m", "one"): "m = one is not legal; legal: a number such as 0.5, or bits such as 0x3f000000",
+    ("beta1", "1"): "β1 = 1 is not legal; legal: a number in [0, 1), or its bits such as 0x3f000000",
+}
+
+WRONG = {
+    "what is typed is not taken": (
+        'input.addEventListener("input", () => take() && show());',
+        "",
+    ),
+    "the choice is not taken": ('select.addEventListener("change", show);', ""),
+    "zeros of opposite sign are one": (
+        "!Object.is(row.reference.value, row.port.value)",
+        "!(row.reference.value === row.port.value || Number.isNaN(row.reference.value))",
+    ),
+    "nothing is marked": ("if (row.differs) {", "if (false) {"),
+    "a bad value is not told": ("error.textContent = `", "error.title = `"),
+    "a bad value empties the table": (
+        "take() && show()",
+        "take() ? show() : box.replaceChildren()",
+    ),
+    "an error stays when it is corrected": ('error.textContent = "";', ""),
+    "bits are read as a decimal": ("if (/^0x/i.test(text)) {", "if (false) {"),
+    "1 is a legal β": ("x >= 0 && x < 1", "x >= 0 && x <= 1"),
+    "fields have no names": ('element("label", { for: input.id }', 'element("label", {}'),
+}
+
+
+def states(folder: Path, scripts: list[str]) -> list[Any]:
+    """What each script's canary showed, at first and after each change, in one browser."""
+    calls = ", ".join(
+        f"used({json.dumps(SHOWN)}, {json.dumps(script)}, {json.dumps(CHANGES)})"
+        for script in scripts
+    )
+    program = f"{LION_STEP}\n{HAND}\naddEventListener('load', () => answer([{calls}]));"
+    found = in_browser(_for_html(program), folder)
+    assert isinstance(found, list), found
+    return found
+
+
+def faults(shown: list[Any]) -> list[str]:
+    """What is wrong in what a canary showed, against lion_ref's bits."""
+    given = {"theta": "1", "m": "1.0000001", "g": "-9.000001", "beta1": "0.9"}
+    given["choice"] = "sign_fused=momentum"
+    found = []
+    for change, state in zip([None, *CHANGES], shown, strict=True):
+        if change is not None and change not in REFUSED:
+            given[change[0]] = change[1]
+        told = [REFUSED[change]] if change in REFUSED else []
+        wanted = _expected_rows(given)
+        bits = {row["name"]: row["bits"] for row in state["rows"]}
+        marked = {row["name"]: row["marked"] for row in state["rows"]}
+        differ = {name: len(set(pair)) == 2 for name, pair in bits.items()}
+        if state["errors"] != told:
+            found.append(f"{change}: the errors are {state['errors']}")
+        if state["unlabelled"]:
+            found.append("a field has no label")
+        if {name: bits.get(name, [])[0:1] for name in NAMES} != wanted["reference"]:
+            found.append(f"{change}: the reference is {bits}")
+        if {name: bits.get(name, [])[-1:] for name in wanted["port"]} != wanted["port"]:
+            found.append(f"{change}: the port is {bits}")
+        if marked != differ:
+            found.append(f"{change}: {marked} is marked")
+    return found
+
+
+def _expected_rows(given: dict[str, str]) -> dict[str, dict[str, list[str]]]:
+    """The bits of each row of the reference, and of those of the port that lion_ref has."""
+    arrays = [_number(given[name]) for name in ("theta", "m", "g")]
+    scalars = {"lr": 0.5, "beta1": float(given["beta1"]), "beta2": 0.99, "weight_decay": 0.0}
+    batch = Batch("float32", scalars, (arrays[0], arrays[1], arrays[2]))
+    (reference,), (port,) = (expected(batch, choice) for choice in ("", given["choice"]))
+    *operations, _, _ = reference.split()
+    return {
+        "reference": {name: [x] for name, x in zip(NAMES, operations, strict=True)},
+        "port": {name: [x] for name, x in zip(("c", "θ'", "m'"), port.split(), strict=True)},
+    }
+
+
+def _number(text: str) -> Any:
+    if text.startswith("0x"):
+        return np.array([int(text, 16)], np.uint32).view(np.float32)
+    return np.array([float(text)], np.float32)
+
+
+def _for_html(program: str) -> str:
+    """The program inside a <script>: an end tag in a string would end it."""
+    return program.replace("</", "<\\/")
+
+
+def test_what_a_reader_changes_changes_the_table_and_a_wrong_script_is_told(
+    tmp_path: Path,
+) -> None:
+    wrong = [replaced(CANARY, old, new) for old, new in WRONG.values()]
+    right, *others = states(tmp_path, [CANARY, *wrong])
+    assert faults(right) == []
+    assert right[0]["sentence"] == (
+        "c is 0 in the reference and -1.1920932e-8 in the port (c = fma(β1, m, (1-β1)·g)): the "
+        "port steps, the reference does not. θ' is 1 in the reference and 1.5 in the port."
+    )
+    unseen = [name for name, shown in zip(WRONG, others, strict=True) if not faults(shown)]
+    assert unseen == []
+
+
+def canaries_of(page: Path) -> list[tuple[str, str]]:
+    """Each canary's markup, and the sentence that stands in it for readers without JavaScript."""
+    markdown = page.read_text(encoding="utf-8")
+    return [
+        (found.group(0), " ".join(unescape(found.group(1)).split()))
+        for found in ELEMENT.finditer(markdown)
+    ]
+
+
+def test_what_stands_in_a_canary_without_javascript_is_what_it_says_with_it(
+    tmp_path: Path,
+) -> None:
+    pages = sorted(EXPLANATIONS.glob("*.md"))
+    found = [each for page in pages for each in canaries_of(page)]
+    program = f"{LION_STEP}\n{HAND}\nconst SCRIPT = {json.dumps(CANARY)};"
+    calls = ", ".join(f"used({json.dumps(markup)}, SCRIPT, [])" for markup, _ in found)
+    program += f"addEventListener('load', () => answer([{calls}]));"
+    shown = in_browser(_for_html(program), tmp_path)
+    assert isinstance(shown, list), shown
+    assert [state[0]["sentence"] for state in shown] == [sentence for _, sentence in found]
+    assert not any(state[0]["errors"] for state in shown)
