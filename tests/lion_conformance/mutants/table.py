@@ -49,6 +49,7 @@ rejected have a cause. *cases* is how many it took until the first rejection; a 
 [tests/lion_conformance/mutants](../../tests/lion_conformance/mutants), and `make test` judges them
 all. This page is written by
 
+<!-- not run: it judges them all, which takes minutes -->
 ```console
 $ python -m tests.lion_conformance.mutants.table
 ```
