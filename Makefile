@@ -38,7 +38,7 @@ else
 endif
 
 PYTEST  := $(PY) -m pytest
-SOURCES := $(wildcard lion_ref adapters conformance tests benchmarks examples hatch_build.py)
+SOURCES := $(wildcard lion_ref adapters conformance tests benchmarks examples docs hatch_build.py)
 KERNEL  := $(wildcard adapters/lion_cpu/kernel/*.h adapters/lion_cpu/kernel/*.cpp hatch_build.py)
 INSTALL := $(PY) -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) -c constraints.txt
 
@@ -115,10 +115,10 @@ mypy: $(DEV_READY) ## the types alone
 docs: $(DEV_READY) ## run the examples in docstrings and every code block of the pages
 	$(PYTEST) --ignore-glob='*/ports/published/[!_]*' --doctest-modules $(wildcard lion_ref adapters conformance) tests/repo/test_pages.py $(ARGS)
 
-# Material warns that mkdocs itself may change one day: that is for those who choose a generator.
+# Without that, Material advertises another generator.
 site: export NO_MKDOCS_2_WARNING = true
-site: $(DEV_READY) ## build the site into build/site; a link or an anchor that leads nowhere is an error
-	$(PY) -m mkdocs build --strict --quiet --site-dir build/site $(ARGS)
+site: $(DEV_READY) ## build the site into build/site; a link that leads nowhere is an error
+	$(PY) -m mkdocs build --strict --site-dir build/site $(ARGS)
 	@echo "built: build/site/index.html"
 
 wheel: $(DEV_READY) ## build into dist/ and test the wheel that was built

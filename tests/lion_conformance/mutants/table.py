@@ -46,7 +46,7 @@ that it refuses.
 *said to be wrong* is what `verify` prints first, `Report.cause`; {named} of the {rejected} that are
 rejected have a cause. *cases* is how many it took until the first rejection; a case has up to
 262,145 elements. The ports are in
-[tests/lion_conformance/mutants](../../tests/lion_conformance/mutants), and `make test` judges them
+`tests/lion_conformance/mutants`, and `make test` judges them
 all. This page is written by
 
 <!-- not run: it judges them all, which takes minutes -->
