@@ -107,7 +107,7 @@ def tolerance() -> Figure:
 def accepted_set() -> Figure:
     """One element whose c straddles 0: its interval, the signs in it, the θ' that they give."""
     scalars = {"lr": 0.5, "beta1": 0.9, "beta2": 0.99, "weight_decay": 0.0}
-    theta, m, g = (np.array([x], np.float32) for x in (1.0, 1.0000001, -9.000001))
+    theta, m, g = (np.array([x], np.float32) for x in (1.0, 0.1, -0.9))
     problem = problem_of([theta, m, g], Hyperparameters(**scalars))
     c = bounds.interpolation(problem, scalars["beta1"], flushing=False)
     low, high = c.low[0], c.high[0]
