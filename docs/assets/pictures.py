@@ -123,13 +123,13 @@ def accepted_set() -> Figure:
 
     ends = {s: bounds.parameter(problem, s, flushing=False)[0] for s in signs}
     _number_line(below, (0.2, 1.8), [ends[s].low[0] for s in sorted(signs, reverse=True)], "θ'")
+    names = {-1: "u = -1", 0: "u = 0", 1: "u = +1"}
     for s, interval in ends.items():
         below.plot([interval.low[0], interval.high[0]], [0, 0], "o-", color=BLUE, markersize=9)
-        words = {-1: "u = -1", 0: "u = 0", 1: "u = +1"}[s]
-        below.annotate(words, (interval.low[0], 0), (0, 12), textcoords="offset points", ha="center")
+        below.text(interval.low[0], 0.3, names[s], ha="center")
     for x in (0.75, 1.25):
         below.plot([x], [0], "x", color=RED, markersize=9)
-        below.annotate("refused", (x, 0), (0, 12), textcoords="offset points", ha="center", color=RED)
+        below.text(x, 0.3, "refused", ha="center", color=RED)
     return figure
 
 

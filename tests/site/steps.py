@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
 import lion_ref
-from lion_ref import STORAGE_DTYPES, Semantics
+from lion_conformance.cases.case import Case
+from lion_ref import Semantics
 from lion_ref.arithmetic import Array, bits, round_to
 from lion_ref.dialects import Dialect
 from lion_ref.hyperparameters import Hyperparameters
@@ -23,15 +23,6 @@ _QUIET = {2: "7fc0", 4: "7fc00000", 8: "7ff8000000000000"}
 _FLOAT32 = np.dtype(np.float32)
 
 
-@dataclass(frozen=True)
-class Batch:
-    """Elements that share four scalars; all three arrays of one dtype."""
-
-    dtype: str
-    scalars: dict[str, float]
-    arrays: tuple[Array, Array, Array]
-
-
 def hexadecimal(array: Array) -> list[str]:
     """Bit patterns; of a NaN always the same one, since any NaN equals any NaN."""
     with np.errstate(invalid="ignore"):  # a signalling bfloat16 NaN raises the flag in isnan
@@ -44,29 +35,30 @@ def hexadecimal(array: Array) -> list[str]:
 def semantics_of(choice: str) -> Semantics:
     """A choice as it is written on a page: fields and values, with commas between them."""
     pairs = (pair.split("=") for pair in choice.split(", "))
-    return Semantics(**{name: True if value == "True" else value for name, value in pairs})
+    chosen: dict[str, Any] = {name: value == "True" or value for name, value in pairs}
+    return Semantics(**chosen)
 
 
-def expected(batch: Batch, choice: str) -> list[str]:
+def expected(case: Case, choice: str) -> list[str]:
     """The bits of each element: of all operations for the reference, whose choice is ""; else of c.
 
     Then those of θ' and m' as they are stored.
     """
     if not choice:
-        found = operations(*batch.arrays, **batch.scalars)
-        return _joined(*found, *lion_ref.step(*batch.arrays, **batch.scalars))
+        found = operations(*case.arrays, **case.scalars)
+        return _joined(*found, *lion_ref.step(*case.arrays, **case.scalars))
     if choice == EXCESS:
         with np.errstate(invalid="ignore"):  # a signalling NaN raises the flag in a cast
-            wide = [x.astype(np.float64) for x in batch.arrays]
-        c = operations(*wide, **batch.scalars).c
-        stored = (round_to(x, _FLOAT32) for x in lion_ref.step(*wide, **batch.scalars))
+            wide = [x.astype(np.float64) for x in case.arrays]
+        c = operations(*wide, **case.scalars).c
+        stored = (round_to(x, _FLOAT32) for x in lion_ref.step(*wide, **case.scalars))
         return _joined(c, *stored)
     semantics = semantics_of(choice)
-    dtype = STORAGE_DTYPES[batch.dtype]
+    dtype = case.param.dtype
     parts = Dialect(semantics, _FLOAT32, dtype, dtype)
     with np.errstate(all="ignore"):
-        c = parts.interpolated(Hyperparameters.checked(**batch.scalars), *batch.arrays)
-    return _joined(c, *lion_ref.step(*batch.arrays, **batch.scalars, semantics=semantics))
+        c = parts.interpolated(Hyperparameters.checked(**case.scalars), *case.arrays)
+    return _joined(c, *lion_ref.step(*case.arrays, **case.scalars, semantics=semantics))
 
 
 def _joined(*columns: Array) -> list[str]:

@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from lion_conformance.cases.case import Case
 from tests.site.engines import CANARY, LION_STEP, in_browser, replaced
-from tests.site.steps import NAMES, Batch, expected
+from tests.site.steps import NAMES, expected
 
 EXPLANATIONS = Path(__file__).parents[2] / "docs" / "explanation"
 
@@ -72,7 +73,10 @@ CHANGES = [
 ]
 REFUSED = {
     ("m", "one"): "m = one is not legal; legal: a number such as 0.5, or bits such as 0x3f000000",
-    ("beta1", "1"): "β1 = 1 is not legal; legal: a number in [0, 1), or its bits such as 0x3f000000",
+    (
+        "beta1",
+        "1",
+    ): "β1 = 1 is not legal; legal: a number in [0, 1), or its bits such as 0x3f000000",
 }
 
 WRONG = {
@@ -138,10 +142,10 @@ def faults(shown: list[Any]) -> list[str]:
 
 def _expected_rows(given: dict[str, str]) -> dict[str, dict[str, list[str]]]:
     """The bits of each row of the reference, and of those of the port that lion_ref has."""
-    arrays = [_number(given[name]) for name in ("theta", "m", "g")]
-    scalars = {"lr": 0.5, "beta1": float(given["beta1"]), "beta2": 0.99, "weight_decay": 0.0}
-    batch = Batch("float32", scalars, (arrays[0], arrays[1], arrays[2]))
-    (reference,), (port,) = (expected(batch, choice) for choice in ("", given["choice"]))
+    arrays = (_number(given["theta"]), _number(given["m"]), _number(given["g"]))
+    beta1 = float(given["beta1"])
+    case = Case(*arrays, lr=0.5, beta1=beta1, beta2=0.99, weight_decay=0.0)
+    (reference,), (port,) = (expected(case, choice) for choice in ("", given["choice"]))
     *operations, _, _ = reference.split()
     return {
         "reference": {name: [x] for name, x in zip(NAMES, operations, strict=True)},
@@ -188,6 +192,7 @@ def test_what_stands_in_a_canary_without_javascript_is_what_it_says_with_it(
 ) -> None:
     pages = sorted(EXPLANATIONS.glob("*.md"))
     found = [each for page in pages for each in canaries_of(page)]
+    assert len(found) > 1
     program = f"{LION_STEP}\n{HAND}\nconst SCRIPT = {json.dumps(CANARY)};"
     calls = ", ".join(f"used({json.dumps(markup)}, SCRIPT, [])" for markup, _ in found)
     program += f"addEventListener('load', () => answer([{calls}]));"

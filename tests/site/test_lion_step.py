@@ -11,30 +11,40 @@ from typing import Any
 import numpy as np
 import pytest
 
+from lion_conformance.cases.case import Case
 from lion_conformance.diagnosis import canaries
+from lion_ref.arithmetic import Array
 from tests.adversarial import elements, hyperparameters
 from tests.site.engines import ENGINES, LION_STEP, Engine, in_node, replaced
-from tests.site.steps import EXCESS, NAMES, Batch, expected, hexadecimal, semantics_of
+from tests.site.steps import EXCESS, NAMES, expected, hexadecimal, semantics_of
 
 pytestmark = pytest.mark.clause("C5", "C16", "C17", "C18", "C19", "C20", "C21", "C22")
 
-SETS = {"float32": 90, "bfloat16": 30}
+SETS = {"float32": 60, "bfloat16": 20}
 """Draws of four scalars, and for each of them..."""
 SIZE = 40
 """...so many elements."""
 
-TIE = Batch(
-    "float32",
-    {"lr": 1 - 2.0**-23, "beta1": 1 - 2.0**-23, "beta2": 1 - 2.0**-23, "weight_decay": 2.0**-47},
-    (np.float32([2**24 + 2]), np.float32([1 + 2.0**-23]), np.float32([2**47 + 2**24])),
+
+def f32(value: float) -> Array:
+    return np.array([value], np.float32)
+
+
+BELOW_ONE = 1 - 2.0**-23
+TIE = Case(
+    *(f32(2**24 + 2), f32(1 + 2.0**-23), f32(2**47 + 2**24)),
+    lr=BELOW_ONE,
+    beta1=BELOW_ONE,
+    beta2=BELOW_ONE,
+    weight_decay=2.0**-47,
 )
 """Fused, a product just short of half an ulp: in double that is lost, and the sum becomes a tie."""
 
 COUNT = """
-function differing(batches, told) {
+function differing(cases, told) {
   const { step, FORMATS } = globalThis.lionStep;
   const counts = {};
-  for (const { dtype, names, choices, scalars, theta, m, g, expected } of batches) {
+  for (const { dtype, names, choices, scalars, theta, m, g, expected } of cases) {
     const read = FORMATS[dtype].value;
     const [lr, beta1, beta2, weight_decay] = scalars.map(FORMATS.float64.value);
     const inputs = { lr, beta1, beta2, weight_decay, dtype };
@@ -54,7 +64,7 @@ function differing(batches, told) {
 }
 answer(SCRIPTS.map(([script, told]) => {
   (0, eval)(script);
-  return [Object.entries(globalThis.lionStep.CHOICES), differing(BATCHES, told)];
+  return [Object.entries(globalThis.lionStep.CHOICES), differing(CASES, told)];
 }));
 """
 """For each script its choices with their words, and in how many elements what is not lion_ref's.
@@ -70,45 +80,48 @@ def offered() -> list[str]:
     return re.findall(r'^ {4}"([^"]+)":', table, re.MULTILINE)
 
 
-def asked_of(batch: Batch) -> list[str]:
-    """The reference, and every choice that has a meaning in the batch's dtype."""
-    return ["", *(name for name in offered() if batch.dtype == "float32" or name != EXCESS)]
+def asked_of(case: Case) -> list[str]:
+    """The reference, and every choice that has a meaning in its dtype."""
+    left_out = [] if case.param.dtype == np.float32 else [EXCESS]
+    return ["", *(name for name in offered() if name not in left_out)]
 
 
 @lru_cache(maxsize=1)
-def batches() -> list[Batch]:
+def cases() -> list[Case]:
     """Adversarial elements, and the canaries of every choice."""
     rng = np.random.default_rng(20)
     drawn = [TIE]
     for dtype, count in SETS.items():
-        drawn += [Batch(dtype, dict(x.scalars), x.arrays) for x in canaries.cases(dtype)]
+        drawn += canaries.cases(dtype)
         for _ in range(count):
             scalars = hyperparameters(rng)
             betas = {name: scalars[name] for name in ("beta1", "beta2")}
-            arrays = elements(rng, (dtype, dtype, dtype), SIZE, **betas)
-            drawn.append(Batch(dtype, scalars, arrays))
+            theta, m, g = elements(rng, (dtype, dtype, dtype), SIZE, **betas)
+            drawn.append(Case(theta, m, g, **scalars))
     return drawn
 
 
 @lru_cache(maxsize=1)
-def asked() -> list[dict[str, Any]]:
-    """The batches as JSON has them, and what lion_ref gives."""
+def questions() -> list[dict[str, Any]]:
+    """The cases as JSON has them, and what lion_ref gives."""
     everything = []
-    for batch in batches():
-        theta, m, g = map(hexadecimal, batch.arrays)
-        scalars, choices = hexadecimal(np.array(list(batch.scalars.values()))), asked_of(batch)
-        wanted = {choice: expected(batch, choice) for choice in choices}
-        what = {"dtype": batch.dtype, "names": NAMES, "choices": choices, "expected": wanted}
-        everything.append(what | {"scalars": scalars, "theta": theta, "m": m, "g": g})
+    for case in cases():
+        asked: dict[str, Any] = {"dtype": case.param.dtype.name, "names": NAMES}
+        asked["theta"], asked["m"], asked["g"] = map(hexadecimal, case.arrays)
+        asked["scalars"] = hexadecimal(np.array([*case.scalars.values()]))
+        asked["choices"] = asked_of(case)
+        asked["expected"] = {choice: expected(case, choice) for choice in asked["choices"]}
+        everything.append(asked)
     return everything
 
 
 def judged(
     scripts: list[tuple[str, list[str] | None]], engine: Engine, folder: Path, every: int
 ) -> list[Any]:
-    """What COUNT answers, by one in so many of the batches."""
-    given = f"const SCRIPTS = {json.dumps(scripts)};\nconst BATCHES = {json.dumps(asked()[::every])};"
-    answer = engine(f"{given}\n{COUNT}", folder)
+    """What COUNT answers, by one in so many of the cases."""
+    given = {"SCRIPTS": scripts, "CASES": questions()[::every]}
+    constants = [f"const {name} = {json.dumps(value)};\n" for name, value in given.items()]
+    answer = engine("".join(constants) + COUNT, folder)
     assert isinstance(answer, list), answer
     return answer
 
