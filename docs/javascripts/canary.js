@@ -277,7 +277,9 @@
     form.addEventListener("submit", (event) => event.preventDefault());
 
     show();
-    place.replaceChildren(form, sentence, box);
+    const hint = element("p", { class: "canary-hint" });
+    hint.textContent = `Any number may be changed: a decimal, ${example(FORMATS[dtype])}, inf or nan.`;
+    place.replaceChildren(form, hint, sentence, box);
   }
 
   const start = () => document.querySelectorAll(".canary").forEach(canary);

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from functools import lru_cache
 from typing import Any, Final
 
 import numpy as np
@@ -13,6 +15,7 @@ from lion_ref.arithmetic import Array, bits, round_to
 from lion_ref.dialects import Dialect
 from lion_ref.hyperparameters import Hyperparameters
 from lion_ref.update import operations
+from tests.site.engines import LION_STEP
 
 NAMES: Final = ("a", "b", "c", "u", "d", "s", "e", "θ'", "x", "y", "m'")
 
@@ -30,6 +33,13 @@ def hexadecimal(array: Array) -> list[str]:
     width, quiet = array.dtype.itemsize * 2, _QUIET[array.dtype.itemsize]
     pairs = zip(bits(array).tolist(), unknown.tolist(), strict=True)
     return [quiet if is_nan else f"{pattern:0{width}x}" for pattern, is_nan in pairs]
+
+
+@lru_cache(maxsize=1)
+def offered() -> list[str]:
+    """Every choice that a page may offer, read from the script."""
+    table = LION_STEP.split("const CHOICES = {")[1].split("\n  };")[0]
+    return re.findall(r'^ {4}"([^"]+)":', table, re.MULTILINE)
 
 
 def semantics_of(choice: str) -> Semantics:

@@ -9,14 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 from lion_conformance.cases.case import Case
 from tests.site.engines import CANARY, LION_STEP, in_browser, replaced
-from tests.site.steps import NAMES, expected
+from tests.site.steps import NAMES, expected, offered
 
-EXPLANATIONS = Path(__file__).parents[2] / "docs" / "explanation"
+PAGES = sorted((Path(__file__).parents[2] / "docs" / "explanation").glob("*.md"))
 
 ELEMENT = re.compile(r'<div class="canary"[^>]*>(.*?)</div>', re.DOTALL)
+
+DIFFERS = re.compile(r'data-differs="([^"]*)"')
 
 SHOWN = (
     '<div class="canary" data-theta="1" data-m="1.0000001" data-g="-9.000001" data-lr="0.5" '
@@ -104,12 +107,19 @@ WRONG = {
 
 def states(folder: Path, scripts: list[str]) -> list[Any]:
     """What each script's canary showed, at first and after each change, in one browser."""
-    calls = ", ".join(
+    calls = [
         f"used({json.dumps(SHOWN)}, {json.dumps(script)}, {json.dumps(CHANGES)})"
         for script in scripts
-    )
-    program = f"{LION_STEP}\n{HAND}\naddEventListener('load', () => answer([{calls}]));"
-    found = in_browser(_for_html(program), folder)
+    ]
+    return asked(", ".join(calls), folder)
+
+
+def asked(calls: str, folder: Path) -> list[Any]:
+    """What a reader sees after each of the calls of `used`, in one browser."""
+    program = f"{LION_STEP}\n{HAND}\nconst SCRIPT = {json.dumps(CANARY)};\n"
+    program += f"addEventListener('load', () => answer([{calls}]));"
+    # An end tag in a string would end the script.
+    found = in_browser(program.replace("</", "<\\/"), folder)
     assert isinstance(found, list), found
     return found
 
@@ -159,11 +169,6 @@ def _number(text: str) -> Any:
     return np.array([float(text)], np.float32)
 
 
-def _for_html(program: str) -> str:
-    """The program inside a <script>: an end tag in a string would end it."""
-    return program.replace("</", "<\\/")
-
-
 def test_what_a_reader_changes_changes_the_table_and_a_wrong_script_is_told(
     tmp_path: Path,
 ) -> None:
@@ -178,6 +183,65 @@ def test_what_a_reader_changes_changes_the_table_and_a_wrong_script_is_told(
     assert unseen == []
 
 
+SENTENCES = {
+    (("lr", "0"),): (
+        "c is 0 in the reference and -1.1920932e-8 in the port (c = fma(β1, m, (1-β1)·g)): the "
+        "port steps, the reference does not. θ' has the same bits all the same."
+    ),
+    (("g", "1"),): "No bit differs here in the port (c = fma(β1, m, (1-β1)·g)).",
+    (("g", "-0.3"),): (
+        "c is 0.8700001 in the reference and 0.87000006 in the port (c = fma(β1, m, (1-β1)·g)). "
+        "θ' and m' have the same bits all the same."
+    ),
+    (("m", "inf"), ("g", "1"), ("choice", "sign_interpolation=lerp-from-momentum")): (
+        "c is inf in the reference and NaN in the port (c = m + (1-β1)·(g-m)): NaN reaches θ' in "
+        "the port alone. θ' is 0.5 in the reference and NaN in the port."
+    ),
+    (("m", "inf"), ("g", "1"), ("choice", "momentum_interpolation=lerp-from-momentum")): (
+        "m' is inf in the reference and NaN in the port (m' = m + (1-β2)·(g-m))."
+    ),
+}
+"""What is said after fields were filled in; the pages have the other kinds of sentences."""
+
+
+def test_what_is_seen_is_said_in_a_sentence(tmp_path: Path) -> None:
+    choices = "sign_fused=momentum; sign_interpolation=lerp-from-momentum; "
+    choices += "momentum_interpolation=lerp-from-momentum"
+    markup = re.sub('data-differs=".*?"', f'data-differs="{choices}"', SHOWN)
+    calls = [f"used({json.dumps(markup)}, SCRIPT, {json.dumps(x)})" for x in SENTENCES]
+    shown = asked(", ".join(calls), tmp_path)
+    assert [states[-1]["sentence"] for states in shown] == list(SENTENCES.values())
+
+
+REFUSALS = [
+    ("lr", "-1", "η = -1 is not legal; legal: a finite number ≥ 0, finite also in float32, or"),
+    ("lr", "1e300", "η = 1e300 is not legal; legal: a finite number ≥ 0, finite also in float"),
+    ("weight_decay", "", "λ = nothing is not legal; legal: a finite number ≥ 0"),
+    ("beta2", "nan", "β2 = nan is not legal; legal: a number in [0, 1)"),
+    ("g", "0x3f80", "g = 0x3f80 is not legal; legal: a number such as 0.5, or bits such as 0x"),
+]
+
+
+@pytest.fixture(scope="module")
+def refusals(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
+    """What is told of each value, in one browser."""
+    calls = [f"used({json.dumps(SHOWN)}, SCRIPT, {json.dumps([x[:2]])})" for x in REFUSALS]
+    shown = asked(", ".join(calls), tmp_path_factory.mktemp("refusals"))
+    pairs = zip(REFUSALS, shown, strict=True)
+    return {f"{field}={value}": states[-1]["errors"] for (field, value, _), states in pairs}
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    REFUSALS,
+)
+def test_a_value_that_is_not_legal_is_told_beside_its_field(
+    field: str, value: str, message: str, refusals: dict[str, list[str]]
+) -> None:
+    (told,) = refusals[f"{field}={value}"]
+    assert told.startswith(message)
+
+
 def canaries_of(page: Path) -> list[tuple[str, str]]:
     """Each canary's markup, and the sentence that stands in it for readers without JavaScript."""
     markdown = page.read_text(encoding="utf-8")
@@ -190,13 +254,13 @@ def canaries_of(page: Path) -> list[tuple[str, str]]:
 def test_what_stands_in_a_canary_without_javascript_is_what_it_says_with_it(
     tmp_path: Path,
 ) -> None:
-    pages = sorted(EXPLANATIONS.glob("*.md"))
-    found = [each for page in pages for each in canaries_of(page)]
-    assert len(found) > 1
-    program = f"{LION_STEP}\n{HAND}\nconst SCRIPT = {json.dumps(CANARY)};"
-    calls = ", ".join(f"used({json.dumps(markup)}, SCRIPT, [])" for markup, _ in found)
-    program += f"addEventListener('load', () => answer([{calls}]));"
-    shown = in_browser(_for_html(program), tmp_path)
-    assert isinstance(shown, list), shown
+    found = [each for page in PAGES for each in canaries_of(page)]
+    calls = [f"used({json.dumps(markup)}, SCRIPT, [])" for markup, _ in found]
+    shown = asked(", ".join(calls), tmp_path)
     assert [state[0]["sentence"] for state in shown] == [sentence for _, sentence in found]
     assert not any(state[0]["errors"] for state in shown)
+
+
+def test_the_pages_offer_every_choice_there_is_and_no_other() -> None:
+    lists = [x for page in PAGES for x in DIFFERS.findall(page.read_text(encoding="utf-8"))]
+    assert {choice.strip() for each in lists for choice in each.split(";")} == set(offered())

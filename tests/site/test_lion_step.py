@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from lion_conformance.diagnosis import canaries
 from lion_ref.arithmetic import Array
 from tests.adversarial import elements, hyperparameters
 from tests.site.engines import ENGINES, LION_STEP, Engine, in_node, replaced
-from tests.site.steps import EXCESS, NAMES, expected, hexadecimal, semantics_of
+from tests.site.steps import EXCESS, NAMES, expected, hexadecimal, offered, semantics_of
 
 pytestmark = pytest.mark.clause("C5", "C16", "C17", "C18", "C19", "C20", "C21", "C22")
 
@@ -71,13 +70,6 @@ answer(SCRIPTS.map(([script, told]) => {
 
 A script comes with the choices to ask it for, the reference as ""; null is all of them.
 """
-
-
-@lru_cache(maxsize=1)
-def offered() -> list[str]:
-    """Every choice that a page may offer, read from the script."""
-    table = LION_STEP.split("const CHOICES = {")[1].split("\n  };")[0]
-    return re.findall(r'^ {4}"([^"]+)":', table, re.MULTILINE)
 
 
 def asked_of(case: Case) -> list[str]:
