@@ -27,6 +27,9 @@ SHOWN = (
     'data-differs="sign_fused=momentum; zero_sign=kept; nan_sign=zero">a sentence</div>'
 )
 
+SYMBOLS = {"theta": "θ", "m": "m", "g": "g", "lr": "η", "beta1": "β1", "beta2": "β2"}
+SYMBOLS |= {"weight-decay": "λ"}
+
 # A reader's hand: fields are filled in one after another; what the page shows then is kept.
 HAND = """
 function seen(place) {
@@ -76,10 +79,9 @@ CHANGES = [
 ]
 REFUSED = {
     ("m", "one"): "m = one is not legal; legal: a number such as 0.5, or bits such as 0x3f000000",
-    (
-        "beta1",
-        "1",
-    ): "β1 = 1 is not legal; legal: a number in [0, 1), or its bits such as 0x3f000000",
+    ("beta1", "1"): (
+        "β1 = 1 is not legal; legal: a number in [0, 1), or its bits such as 0x3f000000"
+    ),
 }
 
 WRONG = {
@@ -210,7 +212,7 @@ def test_what_is_seen_is_said_in_a_sentence(tmp_path: Path) -> None:
     markup = re.sub('data-differs=".*?"', f'data-differs="{choices}"', SHOWN)
     calls = [f"used({json.dumps(markup)}, SCRIPT, {json.dumps(x)})" for x in SENTENCES]
     shown = asked(", ".join(calls), tmp_path)
-    assert [states[-1]["sentence"] for states in shown] == list(SENTENCES.values())
+    assert [seen[-1]["sentence"] for seen in shown] == list(SENTENCES.values())
 
 
 REFUSALS = [
@@ -228,13 +230,10 @@ def refusals(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
     calls = [f"used({json.dumps(SHOWN)}, SCRIPT, {json.dumps([x[:2]])})" for x in REFUSALS]
     shown = asked(", ".join(calls), tmp_path_factory.mktemp("refusals"))
     pairs = zip(REFUSALS, shown, strict=True)
-    return {f"{field}={value}": states[-1]["errors"] for (field, value, _), states in pairs}
+    return {f"{field}={value}": seen[-1]["errors"] for (field, value, _), seen in pairs}
 
 
-@pytest.mark.parametrize(
-    ("field", "value", "message"),
-    REFUSALS,
-)
+@pytest.mark.parametrize(("field", "value", "message"), REFUSALS)
 def test_a_value_that_is_not_legal_is_told_beside_its_field(
     field: str, value: str, message: str, refusals: dict[str, list[str]]
 ) -> None:
@@ -243,12 +242,18 @@ def test_a_value_that_is_not_legal_is_told_beside_its_field(
 
 
 def canaries_of(page: Path) -> list[tuple[str, str]]:
-    """Each canary's markup, and the sentence that stands in it for readers without JavaScript."""
-    markdown = page.read_text(encoding="utf-8")
+    """Each canary's markup, and the text that stands in it for readers without JavaScript."""
     return [
-        (found.group(0), " ".join(unescape(found.group(1)).split()))
-        for found in ELEMENT.finditer(markdown)
+        (found[0], unescape(found[1]))
+        for found in ELEMENT.finditer(page.read_text(encoding="utf-8"))
     ]
+
+
+def inputs_of(markup: str) -> str:
+    """The inputs of a canary in words."""
+    given = dict(re.findall(r'data-([\w-]+)="([^"]*)"', markup))
+    dtype = f" in {given['dtype']}" if "dtype" in given else ""
+    return ", ".join(f"{symbol} = {given[name]}" for name, symbol in SYMBOLS.items()) + dtype
 
 
 def test_what_stands_in_a_canary_without_javascript_is_what_it_says_with_it(
@@ -257,8 +262,12 @@ def test_what_stands_in_a_canary_without_javascript_is_what_it_says_with_it(
     found = [each for page in PAGES for each in canaries_of(page)]
     calls = [f"used({json.dumps(markup)}, SCRIPT, [])" for markup, _ in found]
     shown = asked(", ".join(calls), tmp_path)
-    assert [state[0]["sentence"] for state in shown] == [sentence for _, sentence in found]
-    assert not any(state[0]["errors"] for state in shown)
+    said = [
+        f"With {inputs_of(x)}: {seen[0]['sentence']}"
+        for (x, _), seen in zip(found, shown, strict=True)
+    ]
+    assert [text for _, text in found] == said
+    assert not any(seen[0]["errors"] for seen in shown)
 
 
 def test_the_pages_offer_every_choice_there_is_and_no_other() -> None:
