@@ -237,7 +237,8 @@
       if (isTrue("step_fused")) {
         return note(name, `fma(-η, ${amountName}, ${baseName})`, ops.fma(-lr, amount, base));
       }
-      const e = note("e", `η ⊗ ${amountName}`, ops.multiply(lr, amount));
+      const kind = amountName === "u" ? "own" : undefined; // in C5 the decay is in it
+      const e = note("e", `η ⊗ ${amountName}`, ops.multiply(lr, amount), kind);
       return note(name, `${baseName} ⊖ e`, ops.subtract(base, e));
     };
     if (isTrue("decay_skipped_at_zero") && scalars.weight_decay === 0) {
@@ -261,7 +262,7 @@
         ? ops.complement(product)
         : ops.scalar(1 - scalars.lr * scalars.weight_decay);
       if (isTrue("decay_fused")) {
-        const e = note("e", "η ⊗ u", ops.multiply(lr, u));
+        const e = note("e", "η ⊗ u", ops.multiply(lr, u), "own");
         return note("θ'", "fma(1-ηλ, θ, -e)", ops.fma(factor, theta, -e));
       }
       const decayed = note("d", "(1-ηλ) ⊗ θ", ops.multiply(factor, theta), "own");
@@ -278,7 +279,7 @@
       return note(name, `${baseName} ⊖ d`, ops.subtract(base, d), kind);
     };
     if (semantics.decay_order === "step-first") {
-      const e = note("e", "η ⊗ u", ops.multiply(lr, u));
+      const e = note("e", "η ⊗ u", ops.multiply(lr, u), "own");
       const stepped = note("s", "θ ⊖ e", ops.subtract(theta, e), "own");
       return lessDecay("θ'", stepped, "s");
     }
