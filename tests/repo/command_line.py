@@ -23,8 +23,9 @@ INTRODUCTION: Final = """\
 
 <!-- Written by `python -m tests.repo.command_line`; an edit by hand is lost at the next run. -->
 
-`lion-conformance` comes with `lion-ref[conformance]`. Every command exits with 0 if all is as declared, 1
-if something fell short, and 2 if something could not run; [verdicts](verdicts.md) has the words.
+`lion-conformance` comes with `lion-ref[conformance]`. Every command exits with 0 if all is as
+declared, 1 if something fell short, and 2 if something could not run; [verdicts](verdicts.md) has
+the words.
 """
 
 
