@@ -104,7 +104,7 @@ def test_the_momentum_has_the_name_and_the_dtype_of_the_table(library: str) -> N
 
 
 # η is 1/2 when the optimizer is made and 1/4 at the step, λ is 1/8: all of it is exact.
-SHRINKS = [
+SHRINKS: list[tuple[str, dict[str, Any], float]] = [
     (name, {}, 1 / 32)
     for name in ("lion-pytorch", "timm", "pytorch_optimizer", "torch-optimi", "bitsandbytes")
 ] + [
