@@ -28,7 +28,8 @@ SPARSE = (
     torch.sparse_bsc,
 )
 
-# What no Lion keeps beside its momentum, and other optimizers of torch.optim do.
+# What no Lion keeps beside its exp_avg, and other optimizers of torch.optim do; and where
+# bitsandbytes keeps all of its state, Lion's momentum too, which would be lost without a word.
 _FOREIGN_STATE = (
     "exp_avg_sq",
     "exp_inf",
@@ -38,6 +39,8 @@ _FOREIGN_STATE = (
     "sum",
     "prev",
     "ax",
+    "state1",
+    "__bnb_optimizer_quant_state__",
 )
 
 # Options of other Lions that make another update of it, and the values that do not.
