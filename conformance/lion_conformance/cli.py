@@ -47,7 +47,7 @@ AS_DECLARED, FELL_SHORT, NOT_RUN = 0, 1, 2
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; 0: all as declared, 1: something fell short, 2: something could not run."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    parsed = _parser().parse_args(words)
+    parsed = command_parser().parse_args(words)
     try:
         if "action" in parsed:  # prints its own findings
             return int(parsed.action(parsed))
@@ -201,7 +201,8 @@ def _reproduce(reports: Sequence[Report], parsed: argparse.Namespace) -> None:
         print(f"to reproduce: python {shlex.quote(str(path))}")
 
 
-def _parser() -> argparse.ArgumentParser:
+def command_parser() -> argparse.ArgumentParser:
+    """Every command and its options."""
     parser = argparse.ArgumentParser(
         prog="lion-conformance",
         description="Judge ports of the Lion optimizer against lion_ref, bit for bit.",
