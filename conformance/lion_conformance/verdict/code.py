@@ -20,7 +20,6 @@ class Code(StrEnum):
     MOMENTUM_UPDATED_TWICE = "momentum-updated-twice"
     GRADIENT_LEFT_OUT = "gradient-left-out"
     MOMENTUM_LEFT_OUT = "momentum-left-out"
-    MOMENTUM_AND_GRADIENT_SWAPPED = "momentum-and-gradient-swapped"
     INPUT_NEGATED = "input-negated"
     SIGN_OR_SIZE_LOST = "sign-or-size-lost"
     GRADIENT_SCALED = "gradient-scaled"

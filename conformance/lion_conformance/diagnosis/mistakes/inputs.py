@@ -95,7 +95,7 @@ def alterations() -> Iterator[Alteration]:
             yield arrays(words.format(symbol), code, clause, BOTH, {name: _changed(name, change)})
     yield arrays(
         "m and g are swapped",
-        Code.MOMENTUM_AND_GRADIENT_SWAPPED,
+        Code.WRONG_COMPLEMENT,
         "C5",
         BOTH,
         {"momentum": lambda case: wide(case.grad), "grad": lambda case: wide(case.momentum)},

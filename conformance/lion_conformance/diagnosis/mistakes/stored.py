@@ -85,7 +85,7 @@ def _stores() -> Iterator[tuple[str, Code, str, Store]]:
         lambda x, old, case: np.where(np.isfinite(round_to(x, old.dtype)), x, old),
     )
     yield (
-        "subnormals of {}'s dtype are stored as 0",
+        "a subnormal {} is stored as 0",
         Code.SUBNORMALS_LOST,
         "C6",
         lambda x, old, case: without_subnormals(round_to(x, old.dtype)),
