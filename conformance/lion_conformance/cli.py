@@ -23,6 +23,7 @@ from lion_conformance.report import (
     as_json,
     as_markdown,
     as_survey,
+    as_svg,
     as_text,
     reproduction,
 )
@@ -166,6 +167,7 @@ def _write(reports: Sequence[Report], parsed: argparse.Namespace) -> bool:
         ("--json", parsed.json, as_json.dumps),
         ("--markdown", parsed.markdown, parsed.as_markdown),
         ("--html", parsed.html, as_html.render),
+        ("--svg", parsed.svg, as_svg.render),
     )
     complete = True
     for option, path, render in formats:
@@ -333,6 +335,9 @@ def _common_arguments() -> argparse.ArgumentParser:
     common.add_argument("--seed", type=int, default=0, help="the same seed gives the same cases")
     for name in ("json", "markdown", "html"):
         common.add_argument(f"--{name}", type=Path, metavar="FILE", help=f"write a {name} report")
+    common.add_argument(
+        "--svg", type=Path, metavar="FILE", help="write the table as a picture, light and dark"
+    )
     common.add_argument(
         "--reproduction",
         type=Path,
