@@ -267,7 +267,7 @@ def words(report: Report, check: Check) -> str:
     lines = [", ".join([f"{port_name(report)}: {check.value}", *report.verdicts])]
     for one in said(report):
         if not one.ok:
-            lines += [f"{one.label}: {one.what}", *(f"    {x}" for x in one.more)]
+            lines += [f"{one.label}: {one.what}", *(f"    {x}" for x in one.lines)]
     first = shown_first(report)
     if first is not None:
         lines += shown.lines(first[1])
