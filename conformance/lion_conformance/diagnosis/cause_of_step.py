@@ -85,7 +85,7 @@ def cause_of_semantics(semantics: Semantics, dtype: str) -> Cause:
     return Cause(
         Kind.MISTAKE,
         code,
-        "; ".join(words),
+        "; ".join(words) or semantics.describe(),
         clause,
         evidence=(f"it {sentence(semantics)}",),
     )
