@@ -84,7 +84,8 @@ def _indented(lines: str, indent: str) -> str:
 
 def printed(page: str) -> str:
     """What a page says is printed first."""
-    return next(x for x in _BLOCK.findall(page) if x.startswith("rejected  "))
+    blocks: list[str] = _BLOCK.findall(page)
+    return next(x for x in blocks if x.startswith("rejected  "))
 
 
 def port_of(name: str, dtype: str, program: str) -> Port:
