@@ -16,7 +16,7 @@ from lion_conformance.report.table import meaning
 from lion_conformance.verdict.cause import Cause
 from lion_ref import Semantics
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 SCHEMA = "lion-report.schema.json"
 
 

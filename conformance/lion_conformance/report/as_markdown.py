@@ -65,7 +65,7 @@ def _port(report: Findings) -> Iterator[str]:
     for one in said(report):
         label = f"{port_name(report)}, {', '.join(one.parts)}"
         yield f"- **{one.label}** {_escaped(label)}: {_escaped(one.what)}"
-        yield from (f"  - {_escaped(text)}" for text in one.more)
+        yield from (f"  - {_escaped(text)}" for text in one.lines)
     yield ""
     first = shown_first(report)
     if first is not None:

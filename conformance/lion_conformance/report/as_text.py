@@ -98,7 +98,7 @@ def _of_port(report: Findings, told: list[Said]) -> Iterator[_Line]:
     for one in told:
         style = "green" if one.ok else "bold red"
         yield _Line(one.line(report), INDENT, style)
-        yield from (_Line(f"{INDENT}{text}", "  ") for text in one.more)
+        yield from (_Line(f"{INDENT}{text}", "  ") for text in one.lines)
     first = shown_first(report)
     if first is not None:
         dtype, found = first
