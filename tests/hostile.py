@@ -72,16 +72,16 @@ def damaged(draw: st.DrawFn, document: Any, values: st.SearchStrategy[Any] = VAL
         owner, key = draw(st.sampled_from(places))
         match draw(st.sampled_from(("replace", "replace", "remove", "move", "add"))):
             case "replace":
-                owner[key] = draw(values)
+                owner[key] = copy.deepcopy(draw(values))  # the next change may be inside it
             case "remove":
                 del owner[key]
             case "move":
                 other, name = draw(st.sampled_from(places))
                 owner[key] = copy.deepcopy(other[name])
             case "add" if isinstance(owner, list):
-                owner.insert(key, draw(values))
+                owner.insert(key, copy.deepcopy(draw(values)))
             case "add":
-                owner[draw(st.sampled_from(WORDS))] = draw(values)
+                owner[draw(st.sampled_from(WORDS))] = copy.deepcopy(draw(values))
     return found
 
 
@@ -122,6 +122,7 @@ def said(
     *,
     errors: tuple[type[Exception], ...] = (ValueError, TypeError),
     words: tuple[str, ...] = ("legal",),
+    longest: int = 2_000,
 ) -> str:
     """What a door refused, which has to be one line of its own words; "" if it took what it got.
 
@@ -136,5 +137,5 @@ def said(
     assert not Path(BETRAYED).exists(), "input was run as code"
     assert not text or any(word in text for word in words), text
     assert "\n" not in text, text
-    assert len(text) < 2_000, text[:200]
+    assert len(text) < longest, text[:200]
     return text
