@@ -198,10 +198,17 @@ def _check_writable(group: Group, name: str, tensor: Tensor) -> None:
         )
 
 
-def check_form(state_dict: Any) -> None:
+_STATE_DICT = "a state dict, {'state': {key: {...}}, 'param_groups': [{'params': [key, ...], ...}]}"
+
+
+def check_is_dict(state_dict: Any) -> None:
+    """TypeError unless it is one, which torch takes for granted before anything looks inside."""
+    _check_type("the state dict", state_dict, dict, _STATE_DICT)
+
+
+def check_form(state_dict: dict[str, Any]) -> None:
     """TypeError or ValueError unless this has the parts of a state dict, of the types they have."""
-    legal = "a state dict, {'state': {key: {...}}, 'param_groups': [{'params': [key, ...], ...}]}"
-    _check_type("the state dict", state_dict, dict, legal)
+    legal = _STATE_DICT
     for name in ("state", "param_groups"):
         if name not in state_dict:
             raise ValueError(f"the state dict has no {name!r}; legal: {legal}")

@@ -13,6 +13,7 @@ from lion_torch.checks import (
     check_distinct,
     check_form,
     check_group,
+    check_is_dict,
     check_is_lion,
     check_momenta,
 )
@@ -140,8 +141,7 @@ class Lion(Optimizer):
                 that make another update of Lion.
         """
 
-        if not isinstance(state_dict, dict):  # torch copies it before its hooks
-            check_form(state_dict)
+        check_is_dict(state_dict)
         loaded: dict[str, Any] = {}
 
         def completed(_: Optimizer, given: dict[str, Any]) -> dict[str, Any]:

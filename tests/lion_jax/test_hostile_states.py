@@ -54,7 +54,7 @@ def test_a_damaged_state_is_converted_or_refused_in_words(state: Any) -> None:
 
 def test_the_fuzz_finds_what_takes_a_count_for_granted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("lion_jax.state._is_integer", lambda _: True)
-    with pytest.raises((Exception, ExceptionGroup)):  # noqa: PT011  (one of many, or some of them)
+    with pytest.raises((Exception, ExceptionGroup)):
         test_a_damaged_state_is_converted_or_refused_in_words()
 
 

@@ -35,9 +35,8 @@ WORDS = ("legal", "loaded state dict", "does not support", "cannot be `True` tog
 
 def optimizer() -> Lion:
     params = [torch.ones(2, requires_grad=True), torch.ones(2, requires_grad=True)]
-    return Lion(
-        [{"params": params[:1]}, {"params": params[1:], "lr": 0.5}], momentum_dtype="float32"
-    )
+    groups: list[dict[str, Any]] = [{"params": params[:1]}, {"params": params[1:], "lr": 0.5}]
+    return Lion(groups, momentum_dtype="float32")
 
 
 def stepped() -> dict[str, Any]:
@@ -84,7 +83,7 @@ def test_the_fuzz_finds_what_takes_a_dict_s_parts_for_granted(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("lion_torch.optimizer.check_form", lambda _: None)
-    with pytest.raises((Exception, ExceptionGroup)):  # noqa: PT011  (one of many, or some of them)
+    with pytest.raises((Exception, ExceptionGroup)):
         test_a_damaged_state_is_loaded_or_refused_in_words()
 
 
