@@ -140,7 +140,8 @@ def test_a_build_for_gpus_is_not_downloaded() -> None:
     assert release.too_large('{"install": []}') == []
 
 
-def test_doctests_that_fail_are_a_failure(tmp_path: Path) -> None:
+def test_doctests_that_fail_are_a_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")  # they take seconds to import
     python = Path(sys.executable)
     (tmp_path / "good.py").write_text('""">>> 1 + 1\n2\n"""')
     (tmp_path / "bad.py").write_text('""">>> 1 + 1\n3\n"""')
