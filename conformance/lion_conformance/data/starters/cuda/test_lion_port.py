@@ -4,9 +4,8 @@ import shutil
 import subprocess
 from pathlib import Path
 
-import pytest
-
 import lion_conformance
+import pytest
 from lion_conformance.ports.pipe import Program
 
 HERE = Path(__file__).parent

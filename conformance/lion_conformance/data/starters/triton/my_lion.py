@@ -10,12 +10,11 @@ import os
 from dataclasses import replace
 from typing import Any
 
+import lion_conformance
 import numpy as np
 import torch
 import triton
 import triton.language as tl
-
-import lion_conformance
 
 Array = np.ndarray[Any, Any]
 
