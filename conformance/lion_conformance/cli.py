@@ -149,8 +149,10 @@ def _diagnose(parsed: argparse.Namespace) -> int:
 
 
 def _export_vectors(parsed: argparse.Namespace) -> int:
-    export = bundle.export if parsed.zip else vectors.export
-    for path in export(parsed.folder, parsed.size):
+    if parsed.zip and parsed.size != vectors.SIZE:
+        raise ValueError(f"--size {parsed.size} is not legal with --zip; legal: {vectors.SIZE}")
+    written = [bundle.export(parsed.folder)] if parsed.zip else None
+    for path in written or vectors.export(parsed.folder, parsed.size):
         print(f"written: {path}")
     return AS_DECLARED
 

@@ -12,7 +12,7 @@ from pathlib import Path
 COMMANDS = {
     "python": "",
     "pytest": "-m pytest -p no:cacheprovider",
-    "lion-conformance": "-c 'import sys; from lion_conformance.guard import main; sys.exit(main())'",
+    "lion-conformance": "-c 'import lion_conformance.guard as x; raise SystemExit(x.main())'",
 }
 FENCE = re.compile(r"```console\n(.*?)```", re.DOTALL)
 

@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 import yaml
 
-import lion_conformance
 import lion_ref
 from lion_conformance import starters
 from lion_conformance.cli import main
@@ -103,9 +102,9 @@ def test_a_starter_passes_with_each_command_of_its_page(language: str, begun: Be
     env |= {"TRITON_INTERPRET": "1"} if language == "triton" and not has_gpu() else {}
     test = next(name for name in starters.FILES[language] if name.startswith("test_"))
     for command in dict.fromkeys([*page, f"pytest {test}"]):
-        if "verify" in command and "TRITON_INTERPRET" in env:
-            command += " --max-examples 5"  # as the page says
-        done = shell(command, folder, env)
+        interpreted = "verify" in command and "TRITON_INTERPRET" in env
+        options = " --max-examples 5" if interpreted else ""  # as the page says
+        done = shell(f"{command}{options}", folder, env)
         assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
 
 
@@ -116,9 +115,9 @@ def test_without_a_gpu_a_kernel_is_not_run_and_says_why(
     if has_gpu():
         pytest.skip("there is a GPU")
     folder, env = begun(language)
-    page = commands(folder / starters.READ_ME)
-    for command in (x for x in page if "pytest" not in x):
-        done = shell(command, folder, env)
+    *before, last = (x for x in commands(folder / starters.READ_ME) if "pytest" not in x)
+    assert all(shell(x, folder, env).returncode == 0 for x in before)
+    done = shell(last, folder, env)
     assert done.returncode == 2, done.stdout + done.stderr
     assert f" not run: {reason}" in done.stdout
     tested = shell("pytest -rs", folder, env)
@@ -205,12 +204,10 @@ def test_nothing_is_overwritten_and_nothing_half_written(
 
 
 def test_all_that_is_in_the_way_is_named(tmp_path: Path) -> None:
-    starters.write("python", tmp_path)
-    with pytest.raises(ValueError, match=r"it has lion_port\.c, LION\.md; legal"):
-        (tmp_path / "other").mkdir()
-        (tmp_path / "other" / "lion_port.c").touch()
-        (tmp_path / "other" / "LION.md").touch()
-        starters.write("c", tmp_path / "other")
+    starters.write("c", tmp_path)
+    (tmp_path / "test_lion_port.py").unlink()
+    with pytest.raises(ValueError, match=r"it has lion_port\.c, \.github/.*yml, LION\.md; legal"):
+        starters.write("c", tmp_path)
 
 
 def test_what_was_written_before_a_file_refuses_is_removed(
@@ -234,7 +231,7 @@ def test_the_starters_are_in_the_package_and_in_their_list() -> None:
 
 def checked(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     """What a checker says of a folder, to whose modules the packages are known."""
-    checkout = [Path(x.__file__).parents[1] for x in (lion_ref, lion_conformance)]
+    checkout = [starters.HOME.parents[2], Path(lion_ref.__file__).parents[1]]
     return subprocess.run(
         [sys.executable, "-m", *words, "."],
         cwd=folder,

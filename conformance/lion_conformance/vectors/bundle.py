@@ -7,7 +7,6 @@ of them is a matter of the library, and all bear the date at which the format be
 from __future__ import annotations
 
 import importlib.metadata
-import tempfile
 import zipfile
 from pathlib import Path
 from typing import Final
@@ -18,17 +17,17 @@ from lion_conformance.vectors import document
 PAGE: Final = document.DATA / "vectors-README.md"
 
 
-def export(folder: Path, size: int = document.SIZE) -> list[Path]:
-    """Write lion-vectors-VERSION.zip into a folder; the path written.
+def export(folder: Path) -> Path:
+    """Write lion-vectors-VERSION.zip into a folder; its path. The vectors are those of the package.
 
     Raises:
-        ValueError: a size that is not legal, a folder that cannot be made.
+        ValueError: a folder that cannot be made.
         OSError: an archive that cannot be written.
     """
     name = f"lion-vectors-{lion_ref.__version__}"
     members = {"README.md": PAGE.read_bytes(), "LICENSE": _license()}
-    with tempfile.TemporaryDirectory() as scratch:
-        members |= {x.name: x.read_bytes() for x in document.export(Path(scratch), size)}
+    for file in (document.VECTORS, document.SCHEMA, document.ANSWERS_SCHEMA):
+        members[file] = (document.DATA / file).read_bytes()
     document.make(folder)
     path = folder / f"{name}.zip"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
@@ -36,7 +35,7 @@ def export(folder: Path, size: int = document.SIZE) -> list[Path]:
             info = zipfile.ZipInfo(f"{name}/{member}")  # dated 1980-01-01, midnight
             info.create_system, info.external_attr = 3, 0o100644 << 16
             archive.writestr(info, data)
-    return [path]
+    return path
 
 
 def _license() -> bytes:

@@ -23,7 +23,7 @@ def step(
 
     Computed in float32, in float64 for float64 parameters; every line is one rounding.
     """
-    real = np.float64 if param.dtype == np.float64 else np.float32
+    real: Any = np.float64 if param.dtype == np.float64 else np.float32
     theta, m, g = (x.astype(real) for x in (param, momentum, grad))
     # 1 - beta is formed in double precision; then each scalar is rounded once.
     eta, decay = real(lr), real(weight_decay)
