@@ -44,7 +44,7 @@ class Lion(Optimizer):
         betas: (β1, β2), each in [0, 1).
         weight_decay: λ, finite and >= 0; decoupled, and scaled by η; a float or such a tensor.
         maximize: step with -g in place of g.
-        foreach: True for torch._foreach_* operations over all tensors of a group, False for one
+        foreach: True for `torch._foreach_*` operations over all tensors of a group, False for one
             tensor at a time; None lets fused decide.
         capturable: keep lr and weight_decay tensors on the device, as a CUDA graph needs.
         differentiable: let autograd see the step.
@@ -54,13 +54,15 @@ class Lion(Optimizer):
             each parameter's own. A float32 momentum beside bfloat16 parameters keeps what bfloat16
             rounds away.
 
-    Each parameter's state is its momentum m, `exp_avg`, of the parameter's shape; zeros at first.
+    Each parameter's state is its momentum m, under `exp_avg`, of the parameter's shape; zeros at
+    first.
 
     Raises:
         TypeError: a dtype that is not legal, a value that is no real number.
         ValueError: a value outside its range, by the constructor or by the step that meets it.
         RuntimeError: options that exclude each other, sparse gradients, expanded parameters.
-        A step that is refused has changed nothing.
+
+    A step that is refused has changed nothing.
 
     Source: Chen et al., "Symbolic Discovery of Optimization Algorithms", arXiv 2302.06675.
 

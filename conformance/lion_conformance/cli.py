@@ -24,6 +24,7 @@ from lion_conformance.report import (
     as_json,
     as_markdown,
     as_survey,
+    as_svg,
     as_text,
     reproduction,
 )
@@ -48,7 +49,7 @@ AS_DECLARED, FELL_SHORT, NOT_RUN = 0, 1, 2
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; 0: all as declared, 1: something fell short, 2: something could not run."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    parsed = _parser().parse_args(words)
+    parsed = command_parser().parse_args(words)
     try:
         if "action" in parsed:  # prints its own findings
             return int(parsed.action(parsed))
@@ -175,6 +176,7 @@ def _write(reports: Sequence[Report], parsed: argparse.Namespace) -> bool:
         ("--json", parsed.json, as_json.dumps),
         ("--markdown", parsed.markdown, parsed.as_markdown),
         ("--html", parsed.html, as_html.render),
+        ("--svg", parsed.svg, as_svg.render),
     )
     complete = True
     for option, path, render in formats:
@@ -208,7 +210,8 @@ def _reproduce(reports: Sequence[Report], parsed: argparse.Namespace) -> None:
         print(f"to reproduce: python {shlex.quote(str(path))}")
 
 
-def _parser() -> argparse.ArgumentParser:
+def command_parser() -> argparse.ArgumentParser:
+    """Every command and its options."""
     parser = argparse.ArgumentParser(
         prog="lion-conformance",
         description="Judge ports of the Lion optimizer against lion_ref, bit for bit.",
@@ -348,6 +351,9 @@ def _common_arguments() -> argparse.ArgumentParser:
     common.add_argument("--seed", type=int, default=0, help="the same seed gives the same cases")
     for name in ("json", "markdown", "html"):
         common.add_argument(f"--{name}", type=Path, metavar="FILE", help=f"write a {name} report")
+    common.add_argument(
+        "--svg", type=Path, metavar="FILE", help="write the table as a picture, light and dark"
+    )
     common.add_argument(
         "--reproduction",
         type=Path,

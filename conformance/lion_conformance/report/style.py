@@ -74,7 +74,7 @@ def _variables(colours: dict[str, str]) -> str:
     return " ".join(f"--{name}: {value};" for name, value in colours.items())
 
 
-_COLOURS: Final = f"""
+COLOURS: Final = f"""
 :root {{ color-scheme: light dark; {_variables(LIGHT)} }}
 @media (prefers-color-scheme: dark) {{ :root {{ {_variables(DARK)} }} }}
 """
@@ -159,4 +159,4 @@ svg .filled { fill: currentColor; fill-opacity: .45; }
   * { print-color-adjust: exact; } .said, tr { break-inside: avoid; }
   details { break-inside: avoid; } .scroll { overflow: visible; } }
 """
-SHEET: Final = _COLOURS + _RULES
+SHEET: Final = COLOURS + _RULES
