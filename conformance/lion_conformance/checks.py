@@ -230,7 +230,7 @@ class Checklist:
     def shortfall(self, dtype: str, check: Check) -> Report | None:
         """None if the check holds; else a report on it alone, with its own counterexample.
 
-        Of a dtype that is `not_taken` there is nothing to hold.
+        Of a dtype that is `not_judged` there is nothing to hold.
         """
         if check is Check.TAPE:
             return self._tape_shortfall()
@@ -243,8 +243,10 @@ class Checklist:
             return self._report(judged.short_of(None, judged.result.counterexample))
         return None
 
-    def not_taken(self, dtype: str) -> str:
-        """Why there is nothing to judge in a dtype that nobody named: the port's words."""
+    def not_judged(self, dtype: str) -> str:
+        """Why there is nothing to judge: the port's words for here, or for a dtype unasked for."""
+        if self.port.unavailable:
+            return f"not run: {self.port.unavailable}"
         result = self._of(dtype).result
         if result.verdict is not Verdict.NOT_TAKEN:
             return ""

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from lion_conformance import github, starters
 from lion_conformance.diagnosis.search import diagnosis
 from lion_conformance.ports.backends import BACKENDS
 from lion_conformance.ports.by_name import find
@@ -31,6 +32,7 @@ from lion_conformance.report import (
 from lion_conformance.report.origin import Origin
 from lion_conformance.report.report import Report
 from lion_conformance.runner import Options, judge_backends, run
+from lion_conformance.vectors import bundle
 from lion_conformance.vectors import document as vectors
 from lion_conformance.verdict.known_answers import check, summary
 from lion_conformance.verdict.sentences import headline
@@ -59,9 +61,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         ]
     except (ValueError, TypeError, OSError, ImportError, PortError) as error:
         print(f"lion-conformance: {error}", file=sys.stderr)
+        if "github" in parsed and parsed.github:
+            github.tell_not_run(str(error))
         return NOT_RUN
     as_text.show(reports)  # first: the verdict stands, whatever becomes of the files
     written = _write(reports, parsed)
+    if parsed.github:
+        written = github.tell(reports, parsed.as_markdown) and written
     if parsed.reproduces or parsed.reproduction:
         _reproduce(reports, parsed)
     outcome = int(parsed.status(reports))
@@ -155,7 +161,10 @@ def _explain(parsed: argparse.Namespace) -> int:
 
 
 def _export_vectors(parsed: argparse.Namespace) -> int:
-    for path in vectors.export(parsed.folder, parsed.size):
+    if parsed.zip and parsed.size != vectors.SIZE:
+        raise ValueError(f"--size {parsed.size} is not legal with --zip; legal: {vectors.SIZE}")
+    written = [bundle.export(parsed.folder)] if parsed.zip else None
+    for path in written or vectors.export(parsed.folder, parsed.size):
         print(f"written: {path}")
     return AS_DECLARED
 
@@ -222,6 +231,7 @@ def command_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     common = _common_arguments()
 
+    starters.add_command(commands)
     runs = commands.add_parser(
         "run", parents=[common], help="judge the adapters of every framework that is installed"
     )
@@ -325,6 +335,11 @@ def _add_vectors(commands: Any) -> None:
         metavar="N",
         help="drawn cases a group, special ones aside (default: %(default)s)",
     )
+    exports.add_argument(
+        "--zip",
+        action="store_true",
+        help="as one archive, with a page for readers without Python, and the license",
+    )
     exports.set_defaults(action=_export_vectors)
 
     checks = actions.add_parser("check", help="judge a port's answers to the vectors")
@@ -362,6 +377,12 @@ def _common_arguments() -> argparse.ArgumentParser:
         metavar="FILE",
         help="where a failure goes as a program of its own (default: beside the reports, else in "
         f"{DEFAULT_FOLDER})",
+    )
+    common.add_argument(
+        "--github",
+        action="store_true",
+        help="in a workflow of GitHub Actions: annotate what fell short, write the job's summary "
+        "and the outputs `verdict` and `cause`",
     )
     common.set_defaults(as_markdown=as_markdown.render, status=status, reproduces=True)
     return common

@@ -98,6 +98,7 @@ class Program:
             declared=greeting.declared,
             triples=tuple(greeting.triples),
             declines=tuple(greeting.declines),
+            unavailable=greeting.unavailable,
         )
 
     def ask(self, arrays: Sequence[Array], scalars: Sequence[float]) -> list[Array]:
@@ -162,6 +163,7 @@ class _Greeting:
         self.triples: list[Triple] = []
         self.declared: Semantics | None = None
         self.declines: list[Refusal] = []
+        self.unavailable = ""
         self._said: set[str] = set()
         for line in rest:
             try:
@@ -185,8 +187,11 @@ class _Greeting:
             self.declared = parse_semantics(value)
         elif key == "declines":
             self.declines.append(parse_refusal(value))
+        elif key == "unavailable":
+            self.unavailable = parse_reason(value)
         else:
-            raise ValueError(f"legal: name, dtypes, semantics, declines, ready; {ELSEWHERE}")
+            legal = "name, dtypes, semantics, declines, unavailable, ready"
+            raise ValueError(f"legal: {legal}; {ELSEWHERE}")
 
     def _add(self, *names: str) -> None:
         if len(names) != 3:
@@ -210,6 +215,18 @@ def parse_refusal(text: str) -> Refusal:
     if len(numbers) not in (1, 2):
         raise ValueError("legal: a scalar's name, the least value that is refused, the greatest")
     return Refusal(argument, float(numbers[0]), float(numbers[-1]))
+
+
+def parse_reason(text: str) -> str:
+    """Why a program cannot be judged where it is.
+
+    >>> parse_reason(" no GPU ")
+    'no GPU'
+    """
+    reason = text.strip()
+    if not reason or not reason.isprintable():
+        raise ValueError("legal: the reason, in printable characters")
+    return reason
 
 
 def parse_semantics(text: str) -> Semantics:

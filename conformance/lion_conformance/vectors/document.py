@@ -72,12 +72,7 @@ def export(folder: Path, size: int = SIZE) -> list[Path]:
     """
     if type(size) is not int or size < 1:
         raise ValueError(f"size={size!r} is not legal; legal: an integer >= 1")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ValueError(
-            f"folder={str(folder)!r} is not legal: {error.strerror}; legal: one that can be made"
-        ) from error
+    make(folder)
     path = folder / VECTORS
     path.write_text(dumps(build(size)), encoding="utf-8")
     written = [path]
@@ -86,6 +81,16 @@ def export(folder: Path, size: int = SIZE) -> list[Path]:
             shutil.copyfile(DATA / name, folder / name)
         written.append(folder / name)
     return written
+
+
+def make(folder: Path) -> None:
+    """Make a folder that is not there; ValueError in one line if it cannot be made."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ValueError(
+            f"folder={str(folder)!r} is not legal: {error.strerror}; legal: one that can be made"
+        ) from error
 
 
 def load(path: Path, wanted: str) -> dict[str, Any]:
