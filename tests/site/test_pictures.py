@@ -44,3 +44,14 @@ def test_a_picture_holds_no_date_and_fetches_nothing(name: str) -> None:
     svg = (ASSETS / name).read_text(encoding="utf-8")
     assert "<dc:date>" not in svg
     assert not re.search(r"(?:href|src)=\"(?:https?:)?//", svg)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [("-1.3e-07", "-1.4e-07"), ("refused", "accepted"), ("#3b82c4", "#3b82c5")]
+)
+def test_another_picture_is_told(old: str, new: str) -> None:
+    svg = (ASSETS / "accepted-set.svg").read_text(encoding="utf-8")
+    assert old in svg
+    assert shape(svg.replace(old, new)) != shape(svg)
+    moved = re.sub(r'(<use [^>]*x=")(\d+)', lambda found: f"{found[1]}{int(found[2]) + 1}", svg)
+    assert shape(moved) != shape(svg)
