@@ -105,9 +105,7 @@ def test_the_momentum_has_the_name_and_the_dtype_of_the_table(library: str) -> N
 
 # η is 1/2 when the optimizer is made and 1/4 at the step, λ is 1/8: all of it is exact.
 SHRINKS: list[tuple[str, dict[str, Any], float]] = [
-    (name, {}, 1 / 32)
-    for name in ("lion-pytorch", "timm", "pytorch_optimizer", "torch-optimi", "bitsandbytes")
-] + [
+    *((name, {}, 1 / 32) for name in ON_TORCH),
     ("lion-pytorch", {"decoupled_weight_decay": True}, 1 / 16),
     ("torch-optimi", {"decouple_lr": True}, 1 / 16),
     ("torch-optimi", {"decouple_lr": True, "max_lr": 1.0}, 1 / 32),
