@@ -38,12 +38,12 @@ else
 endif
 
 PYTEST  := $(PY) -m pytest
-SOURCES := $(wildcard lion_ref adapters conformance tests benchmarks examples docs hatch_build.py)
+SOURCES := $(wildcard lion_ref adapters conformance tests benchmarks examples docs hatch_build.py release.py)
 KERNEL  := $(wildcard adapters/lion_cpu/kernel/*.h adapters/lion_cpu/kernel/*.cpp hatch_build.py)
 INSTALL := $(PY) -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help conform conform-thorough ports test slow gpu coverage bench lint format mypy docs site wheel wheels clean
+.PHONY: help conform conform-thorough ports test slow gpu coverage bench lint format mypy docs site wheel wheels dist release clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' Makefile
@@ -137,6 +137,17 @@ endif
 	@for platform in $$($(PY) -c 'import hatch_build; print(*hatch_build.PLATFORMS)'); do \
 	  LION_REF_PLATFORM=$$platform $(PY) -m build --no-isolation --wheel --outdir dist . || exit; done
 	LION_DIST=dist $(PYTEST) tests/lion_cpu/test_platforms.py $(ARGS)
+
+# The wheel is this machine's: what goes to an index are those of `make wheels`.
+dist: $(DEV_READY) ## build the sdist, this machine's wheel and SHA256SUMS into dist/, and check them
+	rm -rf dist
+	$(PY) -m build --no-isolation --outdir dist .
+	$(PY) -m twine check --strict dist/*
+	$(PY) -m check_wheel_contents dist/*.whl
+	$(PY) release.py --sums dist
+
+release: $(DEV_READY) ## go through the checklist of a release: versions, dist, every extra on every Python
+	$(PY) release.py $(ARGS)
 
 # The CPU kernel beside its sources is the environment's: what is installed from here loads it.
 clean: ## remove what was built or cached; the environment stays

@@ -9,7 +9,14 @@ from torch._compile import _disable_dynamo
 from torch.optim import Optimizer
 
 from lion_torch import amp
-from lion_torch.checks import check_distinct, check_group, check_is_lion, check_momenta
+from lion_torch.checks import (
+    check_distinct,
+    check_form,
+    check_group,
+    check_is_dict,
+    check_is_lion,
+    check_momenta,
+)
 from lion_torch.kernel import choose, skips_on_device
 from lion_torch.state import filled, settle, take_momenta
 from lion_torch.work import plan, triples
@@ -136,9 +143,11 @@ class Lion(Optimizer):
                 that make another update of Lion.
         """
 
+        check_is_dict(state_dict)
         loaded: dict[str, Any] = {}
 
         def completed(_: Optimizer, given: dict[str, Any]) -> dict[str, Any]:
+            check_form(given)
             check_is_lion(given["param_groups"], given["state"])
             groups = filled(given["param_groups"], self.param_groups, self.defaults)
             # Before anything is loaded: a refused dict changes nothing. torch compares the lengths.

@@ -26,6 +26,7 @@ from lion_conformance.report import (
     as_survey,
     as_svg,
     as_text,
+    explanation,
     reproduction,
 )
 from lion_conformance.report.origin import Origin
@@ -136,7 +137,8 @@ def _diagnose(parsed: argparse.Namespace) -> int:
     found = diagnosis(port, dtypes=dtypes)
     cause = None if found.semantics is not None else verify(port, dtypes=dtypes).cause
     if cause is not None:
-        for line in (cause.line(), *(f"    {x}" for x in cause.evidence)):
+        more = (*cause.evidence, explanation.how_to_learn_more(cause.code))
+        for line in (cause.line(), *(f"    {x}" for x in more)):
             print(line)
     what, more = headline(found.sentence)
     print(what)
@@ -147,6 +149,15 @@ def _diagnose(parsed: argparse.Namespace) -> int:
     if found.undetermined:
         print(f"undetermined, no input showed a difference: {', '.join(found.undetermined)}")
     return FELL_SHORT if found.semantics is None else AS_DECLARED
+
+
+def _explain(parsed: argparse.Namespace) -> int:
+    """Show the page of a cause, or list them all."""
+    if parsed.code is None:
+        print(explanation.listed())
+    else:
+        explanation.show(explanation.code_named(parsed.code))
+    return AS_DECLARED
 
 
 def _export_vectors(parsed: argparse.Namespace) -> int:
@@ -298,6 +309,12 @@ def command_parser() -> argparse.ArgumentParser:
         "--dtype", action="append", metavar="DTYPE", help="as for verify; repeatable"
     )
     diagnoses.set_defaults(action=_diagnose)
+
+    explains = commands.add_parser("explain", help="what a cause means, and how to mend it")
+    explains.add_argument(
+        "code", metavar="CODE", nargs="?", help="as a report names it; all are listed if left out"
+    )
+    explains.set_defaults(action=_explain)
     _add_vectors(commands)
     return parser
 

@@ -128,6 +128,8 @@ def test_a_failure_is_the_counterexample_and_no_traceback_and_named_in_junit_s_f
     result.stdout.fnmatch_lines(
         [
             "ports:unmoved_momentum: momentum on the fixed cases, float32",
+            "rejected: the momentum is not updated: m' = m (SPEC C1)",
+            "    more: lion-conformance explain not-updated",
             "m': 1 of 1 elements lie outside the accepted set",
             "*m'  x + y     float32  0x3f800000 *1.0  *0x00000000 *0.0 ≠",
             "found by: pytest --lion-port ports:unmoved_momentum --lion-dtype float32 *2 *0",
@@ -203,6 +205,7 @@ def test_a_subclass_has_a_test_for_each_check(project: pytest.Pytester) -> None:
             "test_mine.py::TestMine::test_bits_as_declared?float32? SKIPPED*",
             "test_mine.py::TestMade::test_momentum_on_the_fixed_cases?float32? PASSED*",
             "test_mine.py::TestMade::test_bits_as_declared?float32? FAILED*",
+            "    more: lion-conformance explain not-updated",
             "m': 1 of 1 elements lie outside the accepted set",
             "the bits are not those declared: canonical",
             "*ports.unmoved_momentum declares no semantics*",

@@ -31,6 +31,9 @@ from lion_ref.arithmetic import Array
 from lion_ref.dtypes import check_dtypes
 
 GREETING: Final = "lion-pipe 1"
+LONGEST_REASON: Final = 500
+"""Characters of what is said of a line, which may be long itself."""
+
 TIMEOUT: Final = 60.0
 TIMEOUT_AFTER_A_HANG: Final = 2.0
 """Once a program has hung, reducing its counterexample asks it again, but not that patiently."""
@@ -166,7 +169,8 @@ class _Greeting:
             try:
                 self._hear(*line.partition(" ")[::2])
             except (TypeError, ValueError) as error:
-                raise running.failed(f"greeted with {line[:80]!r}: {error}") from error
+                words = str(error)[:LONGEST_REASON]
+                raise running.failed(f"greeted with {line[:80]!r}: {words}") from error
         if not self.triples:
             raise running.failed("named no dtypes; legal: a line 'dtypes θ m g' for each triple")
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from lion_conformance.cases.case import ORDINARY_IN_WORDS
+from lion_conformance.report.as_markdown import escaped
 from lion_conformance.report.findings import DtypeResult, Findings
 from lion_conformance.verdict.sentences import headline, in_words
 from lion_conformance.verdict.verdict import Verdict
@@ -59,7 +60,9 @@ def render(reports: Sequence[Findings]) -> str:
     lines += ["## What a move means", "", *_moves(judged)]
     for port in dict.fromkeys(report.port for report in judged):
         lines += [f"## {port}", "", *_library([x for x in judged if x.port == port]), ""]
-    missing = [f"- {r.port} ({r.door}): not run, {r.not_run}" for r in reports if r.not_run]
+    missing = [
+        f"- {r.port} ({r.door}): not run, {escaped(r.not_run)}" for r in reports if r.not_run
+    ]
     lines += [*missing, *([""] if missing else [])]
     return "\n".join([*lines, *_made_with(reports)]) + "\n"
 
@@ -240,7 +243,7 @@ def _special(doors: Sequence[Findings]) -> Iterator[str]:
         in_words(r.refusals) for report in doors for r in report.results if r.refusals
     ):
         what, more = headline(f"It {text}")
-        yield "; ".join([what, *more]) + "."
+        yield escaped("; ".join([what, *more])) + "."
 
 
 def _where(doors: Sequence[Findings], holds: Callable[[DtypeResult], bool]) -> str:
@@ -272,8 +275,10 @@ def _sentences(report: Findings) -> Iterator[str]:
         shared.setdefault((outcome(result), _sentence(result)), []).append(result.dtype)
     for (mark, sentence), dtypes in shared.items():
         what, more = headline(sentence)
-        yield f"- {report.door}, {', '.join(dtypes)}: {mark} {what}" + ("" if more else ".")
-        yield from (f"  - {text}" for text in more)
+        yield f"- {report.door}, {', '.join(dtypes)}: {mark} {escaped(what)}" + (
+            "" if more else "."
+        )
+        yield from (f"  - {escaped(text)}" for text in more)
 
 
 def _sentence(result: DtypeResult) -> str:

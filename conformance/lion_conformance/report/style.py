@@ -125,6 +125,7 @@ summary { cursor: pointer; padding: .55rem .9rem; font-weight: 600; border-radiu
 details details summary { font-weight: 400; }
 pre { overflow-x: auto; background: var(--code); border: 1px solid var(--rule);
   border-radius: .4rem; padding: .75rem; font-size: .82rem; line-height: 1.45; }
+pre.page { white-space: pre-wrap; }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .1rem 1rem; font-size: .9rem; }
 dt { color: var(--soft); } dd { margin: 0; overflow-wrap: anywhere; }
 figure { margin: .75rem 0; } figcaption { color: var(--soft); font-size: .9rem; max-width: 44rem; }
