@@ -382,7 +382,7 @@ def _common_arguments() -> argparse.ArgumentParser:
         "--github",
         action="store_true",
         help="in a workflow of GitHub Actions: annotate what fell short, write the job's summary "
-        "and the outputs `verdict` and `cause`",
+        "and the outputs `verdict`, `cause` and `code`",
     )
     common.set_defaults(as_markdown=as_markdown.render, status=status, reproduces=True)
     return common
