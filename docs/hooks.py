@@ -22,6 +22,7 @@ ELSEWHERE: Final = {
     "SPEC.md": "reference/spec.md",
     "CHANGELOG.md": "changelog.md",
     "CONTRIBUTING.md": "contributing.md",
+    "SECURITY.md": "security.md",
     "ARCHITECTURE.md": "explanation/architecture.md",
 }
 """The pages outside docs/, and where they are in the site."""

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 GREY, BLUE, RED = "#7a8088", "#3b82c4", "#d9534f"
 
-STYLE = {
+STYLE: dict[Any, Any] = {
     "svg.hashsalt": "lion-ref",
     "svg.fonttype": "none",
     "font.family": "sans-serif",
@@ -43,7 +43,7 @@ STYLE = {
     "axes.spines.right": False,
 }
 
-USUAL = {"lr": 1e-4, "beta1": 0.9, "beta2": 0.99, "weight_decay": 0.05}
+USUAL: dict[str, Any] = {"lr": 1e-4, "beta1": 0.9, "beta2": 0.99, "weight_decay": 0.05}
 """What people train with."""
 
 RIGHT = Semantics(decay="factor", sign_fused="gradient", momentum_fused="gradient")

@@ -27,7 +27,7 @@ text { font: 12px system-ui, -apple-system, "Segoe UI", Roboto, sans-serif; fill
 
 def render(reports: Sequence[Findings]) -> str:
     """The picture: a row for every port and door, a column for every dtype."""
-    table = [(*heads(report)[:2], *row(report)) for report in reports]
+    table: list[tuple[str | Cell, ...]] = [(*heads(x)[:2], *row(x)) for x in reports]
     names = [name for name in COLUMNS if name != "device"]
     widths = [
         _width([name, *(_words(line[column]) for line in table)])

@@ -15,6 +15,7 @@ from lion_conformance.report import as_annotations
 from lion_conformance.report.findings import DtypeResult
 from lion_conformance.report.origin import Origin
 from lion_conformance.verdict.cause import Cause, Kind
+from lion_conformance.verdict.code import Code
 
 COMMAND = re.compile(r"::(\w+) ((?:\w+=[^:,\r\n]*,?)*)::([^\r\n]*)\n")
 ESCAPED = {"%0A": "\n", "%0D": "\r", "%3A": ":", "%2C": ",", "%25": "%"}
@@ -59,7 +60,9 @@ def read(text: str) -> list[tuple[str, dict[str, str], str]]:
 
 def rejected(port: str = "my_lion.step", sentence: str = "the decay is left out") -> Report:
     """A report as of a port that is wrong."""
-    cause = Cause(Kind.MISTAKE, sentence, "C10", evidence=("put right, it is right",))
+    cause = Cause(
+        Kind.MISTAKE, sentence, Code.DECAY_LEFT_OUT, "C10", evidence=("put right, it is right",)
+    )
     wrong = DtypeResult("float32", Verdict.REJECTED, False, 1, 1, 0.0, 0.0, cause=cause)
     return Report(port, "step(...)", "cpu", None, (wrong,), 0, 1, {})
 
