@@ -139,11 +139,12 @@ endif
 	LION_DIST=dist $(PYTEST) tests/lion_cpu/test_platforms.py $(ARGS)
 
 # The wheel is this machine's: what goes to an index are those of `make wheels`.
-dist: $(DEV_READY) ## build the sdist, this machine's wheel and SHA256SUMS into dist/, and check them
+dist: $(DEV_READY) ## build the sdist, this machine's wheel and the vectors into dist/, and check them
 	rm -rf dist
 	$(PY) -m build --no-isolation --outdir dist .
 	$(PY) -m twine check --strict dist/*
 	$(PY) -m check_wheel_contents dist/*.whl
+	$(CONFORMANCE) vectors export dist --zip
 	$(PY) release.py --sums dist
 
 release: $(DEV_READY) ## go through the checklist of a release: versions, dist, every extra on every Python

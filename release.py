@@ -89,6 +89,9 @@ def version_faults(root: Path = ROOT) -> Iterator[str]:
     date = found(r"^## \[[^\]]+\] - (\d{4}-\d\d-\d\d)$", changes)
     if heading == version and dated != date:
         yield f"CITATION.cff is dated {dated!r}, CHANGELOG.md {date!r}; legal: the same date"
+    for page in sorted(root.glob("docs/how-to/*.md")):
+        asked = re.findall(r"(?:lion-ref@|rev: )v(\S+)", page.read_text(encoding="utf-8"))
+        yield from (f"{page.name} asks for v{x}; legal: v{version}" for x in asked if x != version)
     in_code = found(r"^SPEC_VERSION = (\d+)$", text("lion_ref/__init__.py", root))
     in_spec = found(r"\A# SPEC: .*\n\nVersion (\d+)\. ", text("SPEC.md", root))
     if in_code != in_spec or not in_code:
@@ -101,9 +104,9 @@ def file_faults(names: Iterable[str], version: str) -> Iterator[str]:
     """What is in a folder of distributions that is none of this version, and what is missing."""
     listed = [name for name in names if name != SUMS]
     for name in listed:
-        if not re.match(rf"lion_ref-{re.escape(version)}(-|\.tar\.gz$)", name):
+        if not re.match(rf"lion[_-](ref|vectors)-{re.escape(version)}(-|\.tar\.gz$|\.zip$)", name):
             yield f"{name} is not of version {version}"
-    for suffix in (".tar.gz", ".whl"):
+    for suffix in (".tar.gz", ".whl", ".zip"):
         if not any(name.endswith(suffix) for name in listed):
             yield f"there is no {suffix} file"
 

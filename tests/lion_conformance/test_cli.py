@@ -141,7 +141,10 @@ def test_verify_exits_with_0_for_a_right_port(capsys: pytest.CaptureFixture[str]
             ["verify", "no_such_module:step"],
             "importing no_such_module failed with ModuleNotFoundError",
         ),
-        (["verify", "lion_ref:__version__"], "port='0.1.0' is not legal; legal: a callable step"),
+        (
+            ["verify", "lion_ref:__version__"],
+            f"port={lion_ref.__version__!r} is not legal; legal: a callable step",
+        ),
         (
             ["verify", "lion_ref:step", "--max-examples", "0"],
             "max_examples=0 is not legal; legal: an integer >= 1",

@@ -19,7 +19,10 @@ from tests.repo.wheels import ROOT
 
 pytestmark = pytest.mark.clause("C32")
 
-FILES = ("lion_ref/__init__.py", "CHANGELOG.md", "CITATION.cff", "SPEC.md")
+FILES = (
+    *("lion_ref/__init__.py", "CHANGELOG.md", "CITATION.cff", "SPEC.md"),
+    "docs/how-to/add-it-to-ci.md",
+)
 DATE = "2026-11-28"
 
 
@@ -27,7 +30,7 @@ DATE = "2026-11-28"
 def released(tmp_path: Path) -> Path:
     """The files that a release has a version in, as they are on its day."""
     for name in FILES:
-        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, tmp_path / name)
     change(tmp_path / "CHANGELOG.md", "## [Unreleased]", f"## [{__version__}] - {DATE}")
     change(tmp_path / "CITATION.cff", "license:", f'date-released: "{DATE}"\nlicense:')
@@ -67,6 +70,12 @@ def test_what_is_released_has_one_version(released: Path) -> None:
             f"CITATION.cff has version '0.0.9'; legal: '{__version__}'",
         ),
         (
+            "docs/how-to/add-it-to-ci.md",
+            f"lion-ref@v{__version__}",
+            "lion-ref@v0.0.9",
+            f"add-it-to-ci.md asks for v0.0.9; legal: v{__version__}",
+        ),
+        (
             "SPEC.md",
             f"Version {SPEC_VERSION}.",
             "Version 7.",
@@ -87,14 +96,17 @@ def test_another_version_somewhere_is_found(
     assert fault in "; ".join(release.version_faults(released))
 
 
-GOOD = (f"lion_ref-{__version__}.tar.gz", f"lion_ref-{__version__}-py3-none-any.whl")
+GOOD = (
+    *(f"lion_ref-{__version__}.tar.gz", f"lion_ref-{__version__}-py3-none-any.whl"),
+    f"lion-vectors-{__version__}.zip",
+)
 
 
 @pytest.mark.parametrize(
     ("names", "faults"),
     [
         ((*GOOD, "SHA256SUMS"), []),
-        (GOOD[:1], ["there is no .whl file"]),
+        (GOOD[:1], ["there is no .whl file", "there is no .zip file"]),
         (
             (*GOOD, "lion_ref-0.0.9.tar.gz"),
             [f"lion_ref-0.0.9.tar.gz is not of version {__version__}"],

@@ -17,7 +17,7 @@ from lion_conformance.ports.hexadecimal import decode, encode, malformed
 from lion_conformance.ports.pipe import Program, parse_refusal, parse_semantics
 from lion_conformance.ports.protocol import run_once
 from lion_conformance.ports.transcript import Form, Heard
-from tests.hostile import FRAGMENTS, WORDS, damaged_bytes, examples, said
+from tests.hostile import CODE, FRAGMENTS, WORDS, damaged_bytes, examples, said
 from tests.lion_conformance.ports.piped import SCALARS
 
 pytestmark = pytest.mark.clause("C29")
@@ -86,6 +86,16 @@ def test_a_program_that_says_anything_is_judged_or_named(
 ) -> None:
     greeting = greeting if which else GREETING + b"ready\n"
     said(lambda: _spoken(greeting, answer), errors=(PortError,), words=("the program ",))
+
+
+def test_a_greeting_that_is_evaluated_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lion_conformance.ports.pipe.parse_semantics", eval)
+    with pytest.raises(AssertionError, match="input was run as code"):
+        said(
+            lambda: _spoken(b"lion-pipe 1\nsemantics " + CODE[0].encode() + b"\nready\n", b""),
+            errors=(PortError,),
+            words=("the program ",),
+        )
 
 
 @examples(300)
