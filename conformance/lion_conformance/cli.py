@@ -302,6 +302,13 @@ def command_parser() -> argparse.ArgumentParser:
         help="of a callable, judge all triples of several dtypes too, as far as it takes them",
     )
     verifies.set_defaults(command=_verify)
+    for parser_that_holds in (runs, verifies):  # in a survey, a difference is a finding
+        parser_that_holds.add_argument(
+            "--github",
+            action="store_true",
+            help="in a workflow of GitHub Actions: annotate what fell short, write the job's "
+            "summary and the outputs `verdict`, `cause` and `code`",
+        )
 
     diagnoses = commands.add_parser("diagnose", help="say which semantics a port's bits have")
     diagnoses.add_argument("port", metavar="MODULE:CALLABLE")
@@ -378,13 +385,9 @@ def _common_arguments() -> argparse.ArgumentParser:
         help="where a failure goes as a program of its own (default: beside the reports, else in "
         f"{DEFAULT_FOLDER})",
     )
-    common.add_argument(
-        "--github",
-        action="store_true",
-        help="in a workflow of GitHub Actions: annotate what fell short, write the job's summary "
-        "and the outputs `verdict` and `cause`",
+    common.set_defaults(
+        as_markdown=as_markdown.render, status=status, reproduces=True, github=False
     )
-    common.set_defaults(as_markdown=as_markdown.render, status=status, reproduces=True)
     return common
 
 

@@ -23,14 +23,13 @@ def tell(reports: Sequence[Report], render: Callable[[Sequence[Report]], str]) -
     """Tell what was found, with the summary as `render` makes it; False if a file refused it."""
     root = Path(os.environ.get(WORKSPACE) or Path.cwd())
     print(as_annotations.render(reports, root), end="")
-    cause = next((report.cause for report in reports if report.cause), None)
-    return _append(render(reports), _verdict(reports), "" if cause is None else cause.line())
+    return _append(render(reports), _verdict(reports), *_cause(reports))
 
 
 def tell_not_run(why: str) -> bool:
     """Tell why nothing was judged; False if a file refused it."""
     print(as_annotations.not_run("lion-conformance", why), end="")
-    return _append(f"# Lion conformance\n\nnot run: {why}\n", Verdict.NOT_RUN.value, "")
+    return _append(f"# Lion conformance\n\nnot run: {why}\n", Verdict.NOT_RUN.value)
 
 
 def _verdict(reports: Sequence[Report]) -> str:
@@ -44,9 +43,17 @@ def _verdict(reports: Sequence[Report]) -> str:
     return max(judged, key=lambda verdict: verdict.rank).value
 
 
-def _append(summary: str, verdict: str, cause: str) -> bool:
+def _cause(reports: Sequence[Report]) -> tuple[str, str]:
+    """The first that is named: its sentence, and its code; empty where nothing is."""
+    cause = next((report.cause for report in reports if report.cause), None)
+    return ("", "") if cause is None else (cause.line(), cause.code.value)
+
+
+def _append(summary: str, verdict: str, cause: str = "", code: str = "") -> bool:
     """Append to the files that the workflow names; True if each that it names took it."""
-    outputs = "".join(_output(*pair) for pair in (("verdict", verdict), ("cause", cause)))
+    outputs = "".join(
+        _output(*pair) for pair in (("verdict", verdict), ("cause", cause), ("code", code))
+    )
     complete = True
     for variable, text in ((SUMMARY, f"{summary}\n"), (OUTPUT, outputs)):
         path = os.environ.get(variable)

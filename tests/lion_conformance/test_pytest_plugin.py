@@ -95,6 +95,18 @@ def test_each_fault_fails_its_own_checks(
     assert {check.value for check in passes} <= {n for n, word in found.items() if word == "PASSED"}
 
 
+def test_a_port_that_cannot_be_judged_here_is_skipped_with_its_reason(
+    project: pytest.Pytester,
+) -> None:
+    ports = project.path / "ports.py"
+    absent = "\nimport dataclasses\nabsent = dataclasses.replace(declared, unavailable='no GPU')\n"
+    ports.write_text(ports.read_text() + absent)
+    result = judged(project, "absent", "-rs")
+    assert result.ret == 0
+    assert result.parseoutcomes() == {"skipped": len(Check)}
+    result.stdout.fnmatch_lines([f"SKIPPED [[]{len(Check)}] *: not run: no GPU"])
+
+
 def check_junit(path: Path) -> None:
     cases = list(ET.parse(path).getroot().iter("testcase"))
     failed = {

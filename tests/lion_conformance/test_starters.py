@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -10,12 +11,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 
 import lion_ref
-from lion_conformance import starters
+from lion_conformance import PortError, Verdict, starters, verify
 from lion_conformance.cli import main
+from lion_conformance.ports.pipe import Program
 from tests.lion_conformance.installed import commands, environment, shell
 
 NEEDS = {"c": "cc", "javascript": "node", "triton": "triton", "cuda": "nvcc"}
@@ -134,6 +137,66 @@ def test_on_a_gpu_a_kernel_passes(language: str, begun: Begun) -> None:
     for command in commands(folder / starters.READ_ME):
         done = shell(command, folder, env)
         assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
+
+
+# The CUDA starter on a CPU: what its kernel and the program around it do, not what nvcc makes of it
+
+STAND_IN = Path(__file__).with_name("stand_in")
+LAUNCH = re.compile(r"(\w+)<<<(\w+), (\w+)>>>\(")
+
+
+def on_a_cpu(source: str, folder: Path) -> list[str]:
+    """A CUDA program, compiled for the CPU with a stand-in for CUDA's runtime."""
+    if shutil.which("c++") is None:
+        pytest.skip("c++ is not installed")
+    program = folder / "on_a_cpu"
+    program.with_suffix(".cpp").write_text(LAUNCH.sub(r"launch(\2, \3, \1, ", source))
+    options = ["-std=c++17", "-O2", "-ffp-contract=off", f"-I{STAND_IN}", "-o", str(program)]
+    subprocess.run(["c++", *options, f"{program}.cpp"], check=True)
+    return [str(program)]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "cause"),
+    [
+        ("", "", None),
+        ("if (i >= count) return;", "if (i + 1 >= count) return;", "nothing is updated in the la"),
+        ("h.beta1 * m[i]", "h.beta2 * m[i]", "β2 is used for β1"),
+        # In the program around the kernel: g is read where m lies.
+        ("device + 2 * count)", "device + count)", ""),
+    ],
+)
+def test_the_cuda_starter_is_lion_on_a_cpu(
+    old: str, new: str, cause: str | None, tmp_path: Path
+) -> None:
+    source = (starters.HOME / "cuda" / "lion_port.cu").read_text(encoding="utf-8")
+    assert old == "" or source.count(old) == 1
+    with Program(on_a_cpu(source.replace(old, new) if old else source, tmp_path)) as program:
+        report = verify(program.port, max_examples=1)
+    assert report.verdict is (Verdict.BIT_EXACT if cause is None else Verdict.REJECTED)
+    assert (report.cause.sentence if report.cause else "").startswith(cause or "")
+
+
+@pytest.mark.parametrize(("options", "fused"), [(["--fmad=false"], False), ([], True)])
+def test_nvcc_fuses_nothing_with_the_option_of_the_page(
+    options: list[str], fused: bool, tmp_path: Path
+) -> None:
+    if shutil.which("nvcc") is None:
+        pytest.skip("nvcc is not installed")
+    starters.write("cuda", tmp_path)
+    told = next(x for x in commands(tmp_path / starters.READ_ME) if x.startswith("nvcc"))
+    assert "--fmad=false" in told
+    command = ["nvcc", "-O2", *options, "-ptx", "lion_port.cu", "-o", "port.ptx"]
+    subprocess.run(command, cwd=tmp_path, check=True)
+    assert (" fma.rn.f32" in (tmp_path / "port.ptx").read_text().replace("\t", " ")) == fused
+
+
+def test_a_gpu_that_fails_is_said(tmp_path: Path) -> None:
+    source = (starters.HOME / "cuda" / "lion_port.cu").read_text(encoding="utf-8")
+    many = np.ones(2_000_000, np.float32)
+    with Program(on_a_cpu(source, tmp_path)) as program, pytest.raises(PortError) as raised:
+        program.ask((many, many, many), (0.1, 0.9, 0.99, 0.0))
+    assert "out of memory" in str(raised.value)
 
 
 # With a wrong line

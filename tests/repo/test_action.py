@@ -183,7 +183,7 @@ def test_a_right_port_passes_with_its_report(job: Job) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     assert "::" not in done.stdout
     assert "bit-exact** lion_ref.update.step, float32, float16" in job.read("GITHUB_STEP_SUMMARY")
-    assert job.outputs() == {"verdict": "bit-exact", "cause": ""}
+    assert job.outputs() == {"verdict": "bit-exact", "cause": "", "code": ""}
     assert job.kept() == {"report.html", "report.json"}
 
 
@@ -196,7 +196,7 @@ def test_a_wrong_port_fails_with_an_annotation_and_all_that_tells_why(job: Job) 
     assert f"::{cause}" in done.stdout
     assert cause in job.read("GITHUB_STEP_SUMMARY")
     assert "One counterexample" in job.read("GITHUB_STEP_SUMMARY")
-    assert job.outputs() == {"verdict": "rejected", "cause": cause}
+    assert job.outputs() == {"verdict": "rejected", "cause": cause, "code": "betas-swapped"}
     assert job.kept() == {"report.html", "report.json", "reproduce-mine-step.py"}
 
 
@@ -221,7 +221,7 @@ def test_what_cannot_be_judged_is_a_warning_and_status_2(
     assert done.returncode == 2, done.stdout + done.stderr
     assert f"::warning title=lion-conformance%3A not run::{why}" in done.stdout
     assert job.read("GITHUB_STEP_SUMMARY").startswith(f"# Lion conformance\n\nnot run: {why}")
-    assert job.outputs() == {"verdict": "not run", "cause": ""}
+    assert job.outputs() == {"verdict": "not run", "cause": "", "code": ""}
     assert {x.name for x in job.folder.iterdir()} - {"__pycache__"} == {"mine.py"}
 
 

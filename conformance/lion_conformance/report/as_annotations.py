@@ -34,7 +34,7 @@ def _lines(report: Findings, root: Path, *, judged: bool) -> Iterator[str]:
     for one in said(report):
         if not one.ok:
             title = f"{one.label}: {port_name(report)}, {', '.join(one.parts)}"
-            yield _command("error", {**place, "title": title}, "\n".join([one.what, *one.more]))
+            yield _command("error", {**place, "title": title}, "\n".join([one.what, *one.lines]))
 
 
 def _place(report: Findings, root: Path) -> dict[str, str]:

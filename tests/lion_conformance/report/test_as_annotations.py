@@ -61,7 +61,7 @@ def read(text: str) -> list[tuple[str, dict[str, str], str]]:
 def rejected(port: str = "my_lion.step", sentence: str = "the decay is left out") -> Report:
     """A report as of a port that is wrong."""
     cause = Cause(
-        Kind.MISTAKE, sentence, Code.DECAY_LEFT_OUT, "C10", evidence=("put right, it is right",)
+        Kind.MISTAKE, Code.DECAY_LEFT_OUT, sentence, "C10", evidence=("put right, it is right",)
     )
     wrong = DtypeResult("float32", Verdict.REJECTED, False, 1, 1, 0.0, 0.0, cause=cause)
     return Report(port, "step(...)", "cpu", None, (wrong,), 0, 1, {})
@@ -81,7 +81,7 @@ def still(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_what_falls_short_is_an_error_with_its_cause() -> None:
     assert as_annotations.render([rejected()], Path()) == (
         "::error title=rejected%3A my_lion.step%2C float32::the decay is left out (SPEC C10)%0A"
-        "put right, it is right\n"
+        "put right, it is right%0Amore: lion-conformance explain decay-left-out\n"
     )
 
 

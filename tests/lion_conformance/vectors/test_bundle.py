@@ -81,6 +81,12 @@ def test_the_page_names_the_keys_that_there_are() -> None:
     assert all(kind in page for kind in ("`steps`", "`canary`", "`trajectory`", "`long`"))
 
 
+def test_the_page_names_what_an_answer_has_to_have() -> None:
+    page = bundle.PAGE.read_text(encoding="utf-8")
+    schema = json.loads((document.DATA / document.ANSWERS_SCHEMA).read_text(encoding="utf-8"))
+    assert [key for key in schema["required"] if f'"{key}": ' not in page] == []
+
+
 def is_nan(text: str, dtype: str) -> bool:
     """As the page says it."""
     infinity = {"float16": 0x7C00, "bfloat16": 0x7F80, "float32": 0x7F800000}
