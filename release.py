@@ -43,6 +43,10 @@ HUGE = ("nvidia-", "cuda-")
 """What begins so comes with a framework's build for GPUs: gigabytes that no doctest needs."""
 
 
+SHOWN = 8
+"""So many faults of one kind are told."""
+
+
 @dataclass(frozen=True, slots=True)
 class Result:
     """What became of one thing to check."""
@@ -226,7 +230,8 @@ def doctests(python: Path, packages: Sequence[str], folder: Path) -> Result:
 def of_faults(faults: Iterable[str]) -> Result:
     """A failure for whatever was found."""
     listed = list(faults)
-    return Result("failed", "; ".join(listed)) if listed else OK
+    more = f"; and {len(listed) - SHOWN} more" if len(listed) > SHOWN else ""
+    return Result("failed", "; ".join(listed[:SHOWN]) + more) if listed else OK
 
 
 def built(variables: Sequence[str]) -> Result:

@@ -187,6 +187,12 @@ def test_what_was_not_run_does_not_count_as_done(words: tuple[str, str], status:
     assert release.status([Result(word) for word in words]) == status
 
 
+def test_many_faults_are_counted() -> None:
+    assert release.of_faults([]) is OK
+    assert release.of_faults("abcdefgh") == Result("failed", "a; b; c; d; e; f; g; h")
+    assert release.of_faults("abcdefghij").why.endswith("; h; and 2 more")
+
+
 def test_the_citation_says_what_the_package_is() -> None:
     """CITATION.cff, by the parts that the Citation File Format 1.2.0 requires."""
     cited = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
