@@ -6,9 +6,10 @@ import importlib.util
 import queue
 import sys
 from collections.abc import Callable, Iterator
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 import torch
@@ -29,6 +30,8 @@ from lion_ref.arithmetic import same_bits
 pytestmark = pytest.mark.clause("C16")
 
 FLOATS = (("float32",) * 3,)
+INSTALLED = {"optax", "keras", "keras-torch", "keras-jax"}
+"""The families whose libraries the environment has."""
 
 
 class StandIn(torch.optim.Optimizer):
@@ -167,18 +170,27 @@ def test_the_momentum_that_is_given_is_the_one_that_steps() -> None:
     assert momentum.tolist() == [0.0] * 3
 
 
+STANDING_IN = """
+lion_pytorch lion_pytorch.foreach pytorch_optimizer optimi bitsandbytes adv_optm dadaptation
+timm timm.optim timm.optim.lion llmfoundry llmfoundry.optim llmfoundry.optim.lion flashoptim
+zeta zeta.optim zeta.optim.decoupled_lion deepspeed deepspeed.ops deepspeed.ops.lion cpuinfo
+composer tf_keras
+"""
+
+
 @pytest.fixture
 def stand_ins(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Modules in place of the libraries, whose Lions are the stand-in."""
-    names = "lion_pytorch lion_pytorch.foreach pytorch_optimizer optimi bitsandbytes adv_optm"
-    submodules = ("timm.optim.lion", "timm.optim", "timm")
-    made = {name: ModuleType(name) for name in (*names.split(), *submodules)}
+    lions = {"DecoupledLionW": OverFirst, "DAdaptLion": Adapting, "DeepSpeedCPULion": Wide}
+    lions |= dict.fromkeys(("Lion", "FlashLion"), StandIn)
+    made = {name: ModuleType(name) for name in STANDING_IN.split()}
     for module in made.values():
-        module.Lion = StandIn  # type: ignore[attr-defined]
-    made["lion_pytorch"].foreach = made["lion_pytorch.foreach"]  # type: ignore[attr-defined]
-    made["bitsandbytes"].optim = ModuleType("optim")  # type: ignore[attr-defined]
-    made["bitsandbytes"].optim.Lion32bit = InState1
-    made["adv_optm"].Lion_adv = StandIn  # type: ignore[attr-defined]
+        vars(module).update(lions)
+    vars(made["cpuinfo"])["get_cpu_info"] = dict
+    vars(made["tf_keras"])["optimizers"] = SimpleNamespace(Lion=OfKeras2)
+    vars(made["lion_pytorch"])["foreach"] = made["lion_pytorch.foreach"]
+    vars(made["bitsandbytes"])["optim"] = SimpleNamespace(Lion32bit=InState1)
+    vars(made["adv_optm"])["Lion_adv"] = StandIn
     made |= mlx_of_numpy()
     for name, module in made.items():
         module.__spec__ = importlib.util.spec_from_loader(name, None)
@@ -222,21 +234,54 @@ class OfTrees:
         return moved
 
 
-class InState1(StandIn):
-    """Its momentum is float32 and has bitsandbytes's name."""
+class Wide(StandIn):
+    """Its momentum is float32, whatever its parameters are, as DeepSpeed's is."""
+
+    key = "exp_avg"
 
     def move(self, param: Any, group: Any) -> None:
         state, (beta1, beta2) = self.state[param], group["betas"]
         assert state["step"] == 0
-        m, grad = state["state1"], param.grad.float()
+        m, grad = state[self.key], param.grad.float()
         wide = param.float().mul_(1 - group["lr"] * group["weight_decay"])
         u = m.mul(beta1).add_(grad.mul(1 - beta1)).sign_()
         param.copy_(wide.sub_(u.mul_(group["lr"])))
         m.mul_(beta2).add_(grad.mul(1 - beta2))
 
 
+class InState1(Wide):
+    """The same, under bitsandbytes's name."""
+
+    key = "state1"
+
+
+class OverFirst(StandIn):
+    """Its decay is λ·η/η₀, as LLM Foundry's."""
+
+    def move(self, param: Any, group: Any) -> None:
+        decay = group["weight_decay"] * group["lr"] / group["initial_lr"]
+        super().move(param, {**group, "weight_decay": decay / group["lr"]})
+
+
+class Adapting(StandIn):
+    """Its step is η·d, and its d another after each."""
+
+    def move(self, param: Any, group: Any) -> None:
+        assert "s" in self.state[param]
+        super().move(param, {**group, "lr": group["lr"] * group["d"]})
+        group["d"] *= 2
+
+
+class OfKeras2(keras.optimizers.Lion):
+    """Keras 3's, with the public name that its momenta had in Keras 2."""
+
+    @property
+    def momentums(self) -> list[Any]:
+        return [x.value for x in self.variables if "momentum" in x.name]
+
+
 @pytest.mark.usefixtures("stand_ins")
-@pytest.mark.parametrize("name", sorted(FAMILIES.keys() - {"optax", "keras"}))
+@pytest.mark.parametrize("name", sorted(FAMILIES.keys() - INSTALLED))
 def test_each_family_opens_its_doors(name: str) -> None:
     ports = load(family(name))
     for port in ports:
