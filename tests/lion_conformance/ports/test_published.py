@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import queue
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from types import ModuleType, SimpleNamespace
@@ -343,6 +345,33 @@ def test_a_library_that_is_installed_has_the_bits_that_the_survey_found(
         assert not has_bits(port, Semantics(**kept)), choice
 
 
+@pytest.mark.parametrize("backend", ["torch", "jax"])
+def test_keras_steps_lion_on_another_backend_in_a_process_of_its_own(backend: str) -> None:
+    program = f"""
+import numpy as np
+import lion_ref
+from lion_conformance.ports.backends import load
+from lion_conformance.ports.protocol import run_once
+from lion_conformance.ports.published import family
+for port in load(family("keras-{backend}")):
+    for triple in port.triples:
+        arrays = [np.ones(5).astype(lion_ref.STORAGE_DTYPES[dtype]) for dtype in triple]
+        scalars = dict(lr=0.5, beta1=0.5, beta2=0.5, weight_decay=0.25)
+        expected = lion_ref.step(*arrays, **scalars)
+        for got, wanted in zip(run_once(port, *arrays, **scalars), expected, strict=True):
+            assert got.dtype == wanted.dtype
+            assert got.tolist() == wanted.tolist()
+"""
+    (setting,) = family(f"keras-{backend}").environment
+    subprocess.run([sys.executable, "-c", program], env=os.environ | dict([setting]), check=True)
+
+
+@pytest.mark.parametrize("name", ["keras-torch", "keras-jax"])
+def test_keras_on_another_backend_than_asked_for_is_not_run(name: str) -> None:
+    with pytest.raises(NotRunnable, match="Keras runs on tensorflow here; set KERAS_BACKEND="):
+        load(family(name))
+
+
 BEYOND = {
     ("lion-pytorch", "step(), foreach"),
     ("pytorch_optimizer", "step()"),
@@ -352,6 +381,11 @@ BEYOND = {
     ("timm", "step()"),
     ("timm", "step(), foreach"),
     ("adv_optm", "step(), stochastic_rounding=False"),
+    ("llm-foundry", "step(), given η·λ"),
+    ("zetascale", "step(), given η·λ"),
+    ("flashoptim", "step(), fused=False"),
+    ("dadaptation", "step(), d held at 1"),
+    ("deepspeed", "step()"),
     ("optax", "tx.update, jit"),
 }
 """What docs/explanation/diagnosis.md says no semantics can explain, and why."""
