@@ -175,8 +175,8 @@ def test_the_momentum_that_is_given_is_the_one_that_steps() -> None:
 STANDING_IN = """
 lion_pytorch lion_pytorch.foreach pytorch_optimizer optimi bitsandbytes adv_optm dadaptation
 timm timm.optim timm.optim.lion llmfoundry llmfoundry.optim llmfoundry.optim.lion flashoptim
-zeta zeta.optim zeta.optim.decoupled_lion deepspeed deepspeed.ops deepspeed.ops.lion cpuinfo
-composer tf_keras
+zeta zeta.optim zeta.optim.decoupled_lion deepspeed deepspeed.ops deepspeed.ops.lion
+deepspeed.ops.op_builder cpuinfo composer tf_keras
 """
 
 
@@ -189,6 +189,7 @@ def stand_ins(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for module in made.values():
         vars(module).update(lions)
     vars(made["cpuinfo"])["get_cpu_info"] = dict
+    vars(made["deepspeed.ops.op_builder"])["CPULionBuilder"] = Builder
     vars(made["tf_keras"])["optimizers"] = SimpleNamespace(Lion=OfKeras2)
     vars(made["lion_pytorch"])["foreach"] = made["lion_pytorch.foreach"]
     vars(made["bitsandbytes"])["optim"] = SimpleNamespace(Lion32bit=InState1)
@@ -274,6 +275,16 @@ class Adapting(StandIn):
         group["d"] *= 2
 
 
+class Builder:
+    """Compiles DeepSpeed's kernel, unless there is no compiler."""
+
+    fails = False
+
+    def load(self, *, verbose: bool) -> None:
+        if self.fails:
+            raise RuntimeError("c++: command\nnot found")
+
+
 class OfKeras2(keras.optimizers.Lion):
     """Keras 3's, with the public name that its momenta had in Keras 2."""
 
@@ -296,6 +307,13 @@ def test_each_family_opens_its_doors(name: str) -> None:
                 assert got.tolist() == wanted.tolist()
     assert len({port.door for port in ports}) == len(ports)
     assert all(port.declared is None for port in ports)
+
+
+@pytest.mark.usefixtures("stand_ins")
+def test_a_kernel_that_does_not_compile_is_not_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Builder, "fails", True)
+    with pytest.raises(NotRunnable, match="kernel was not compiled: c\\+\\+: command not found"):
+        load(family("deepspeed"))
 
 
 @pytest.mark.parametrize("name", FAMILIES)

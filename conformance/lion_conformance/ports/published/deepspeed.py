@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import logging
+import os
+import sys
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import cpuinfo
 import torch
 from deepspeed.ops.lion import DeepSpeedCPULion
+from deepspeed.ops.op_builder import CPULionBuilder
 
-from lion_conformance.ports.backends import only_cpu
+from lion_conformance.ports.backends import NotRunnable, only_cpu
 from lion_conformance.ports.protocol import Port, Triple
 from lion_conformance.ports.published.through_torch import alike, torch_port
 
@@ -25,6 +29,7 @@ def ports(device: str) -> list[Port]:
     # Each optimizer asks anew what processor this is, which takes a second, and warns of it.
     cpuinfo.get_cpu_info = cache(cpuinfo.get_cpu_info)
     logging.getLogger("DeepSpeed").setLevel(logging.ERROR)
+    _compile()
 
     def counted(_: torch.nn.Parameter) -> dict[str, Any]:
         return {"step": 0}
@@ -41,3 +46,13 @@ def ports(device: str) -> list[Port]:
             fp32_optimizer_states=False,
         ),
     ]
+
+
+def _compile() -> None:
+    scripts = str(Path(sys.executable).parent)  # where pip puts ninja
+    os.environ["PATH"] = os.pathsep.join([scripts, os.environ.get("PATH", os.defpath)])
+    try:
+        CPULionBuilder().load(verbose=False)
+    except Exception as error:  # whatever a compiler, or the lack of one, leads to
+        first = " ".join(str(error).split())[:200]
+        raise NotRunnable(f"DeepSpeed's kernel was not compiled: {first}") from error
