@@ -11,7 +11,15 @@ from typing import Final
 from lion_conformance.cases.case import ORDINARY_IN_WORDS
 from lion_conformance.ports.published.known import MISTAKES, NOT_JUDGED
 from lion_conformance.report.findings import DtypeResult, Findings
-from lion_conformance.report.survey_answers import HALVES, answers, form, in_half, outcome
+from lion_conformance.report.survey_answers import (
+    HALVES,
+    answers,
+    causes,
+    form,
+    in_half,
+    in_short,
+    outcome,
+)
 from lion_conformance.verdict.sentences import headline, in_words
 from lion_conformance.verdict.verdict import Verdict
 from lion_ref import STORAGE_DTYPES, Semantics
@@ -48,6 +56,10 @@ numbers. Nor is it one that an element's last bit depends on where it stands in 
 computes the end of an array with other instructions than the rest, and knows it (its pull request
 197018). A mistake is what changes a run. Each page has a program that needs the library alone."""
 
+MAY_MOVE: Final = """\
+- May η and λ stay as they are when a run moves? Yes, but for the libraries whose sentence says what
+  to give; the bits stay only between those that share them: [more](#what-a-move-means)."""
+
 FLAGS: Final = ("avx2", "fma", "avx512f", "asimd")
 MOVED: Final = ("float32", "bfloat16")
 """The dtypes for which it is said what a move means."""
@@ -62,7 +74,17 @@ def render(reports: Sequence[Findings]) -> str:
     ports = list(dict.fromkeys(report.port for report in judged))
     rows = answers(judged)
     lines = [INTRODUCTION.format(date=datetime.now(UTC).date().isoformat())]
-    lines += ["## Is it Lion?", "", *_table(next(rows), rows), "", LEGEND, ""]
+    lines += [
+        "## Is it Lion?",
+        "",
+        *in_short(judged),
+        MAY_MOVE,
+        "",
+        *_table(next(rows), rows),
+        "",
+        LEGEND,
+        "",
+    ]
     lines += ["## What a move means", "", *_moves(judged)]
     lines += ["## What is wrong", "", ROUNDINGS, "", *_mistakes(ports), ""]
     lines += ["## Not judged", "", *_not_judged(reports), ""]
@@ -176,7 +198,8 @@ def _alike(forms: dict[str, Semantics | None]) -> Iterator[str]:
     if alike:
         yield f"- The same bits, at ordinary hyperparameters: {'; '.join(alike)}."
     if len(groups) > 1:
-        yield "- Between others the last bits differ, and with them every number after some steps."
+        others = "the others" if alike else "any two"
+        yield f"- Between {others} last bits differ, and after some steps every number does."
 
 
 def _move(one: DtypeResult | None, other: DtypeResult | None) -> str:
@@ -239,6 +262,8 @@ def _special(doors: Sequence[Findings]) -> Iterator[str]:
     ):
         if named:
             yield f"{words}: {named}."
+    for report in doors:
+        yield from (f"`{report.door}`: {text}." for text in causes(report))
     if all(form(r) == Semantics() for report in doors for r in report.results):
         yield "It gives the reference's bits."
     for text in dict.fromkeys(

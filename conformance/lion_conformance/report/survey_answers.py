@@ -35,21 +35,51 @@ def _version(report: Findings) -> str:
 def _different(report: Findings) -> str:
     """What a user has to know of a library, in a sentence; what is wrong comes first."""
     wrong = [x for x in MISTAKES if report.port in x.families]
-    parts = [f"**wrong:** [{x.sentence}](reproductions/{x.page}.md)" for x in wrong]
+    links = (f"[{x.sentence}](reproductions/{x.page}.md)" for x in wrong)
+    parts = [f"**wrong:** {', '.join(links)}"] if wrong else []
     parts += [NOTES[report.port]] if report.port in NOTES else []
+    parts += [] if wrong else list(causes(report))
     by_dtype = {result.dtype: result for result in report.results}
-    named = {x.cause.sentence: None for x in report.results if x.cause and not wrong}
-    parts += [f"**wrong:** {text}" for text in named]
     found = form(by_dtype.get("float32")) or next(filter(None, map(form, report.results)), None)
     if found is not None:
         parts += shortly(found)
     halves = in_half([by_dtype[x] for x in HALVES if x in by_dtype])
     if halves not in ("–", "?"):
-        parts.append(f"in 16 bits {halves}")
+        parts.append(f"in 16 bits: {halves}")
     wide = form(by_dtype.get("float64"))
     if wide is not None and wide.scalars == "float32" and not wrong:
         parts.append("in float64 its scalars are rounded to float32")
-    return "; ".join(parts) + "." if parts else "nothing"
+    return "; ".join(parts) + "." if parts else "nothing."
+
+
+def causes(report: Findings) -> Iterator[str]:
+    """What is wrong by the judge's own words, with the dtypes that share it."""
+    shared: dict[str, list[str]] = {}
+    for result in report.results:
+        if result.cause is not None:
+            shared.setdefault(result.cause.line(), []).append(result.dtype)
+    for text, dtypes in shared.items():
+        yield f"in {', '.join(dtypes)} {text}"
+
+
+def in_short(judged: Sequence[Findings]) -> Iterator[str]:
+    """How many are Lion, and which are not, in the dtypes that most train in."""
+    first = {x.port: x for x in reversed(judged)}
+    for dtype in ANSWERED[:2]:
+        taken = {p: r for p, x in first.items() for r in x.results if r.dtype == dtype}
+        # In the order of the table.
+        ports = [port for port in dict.fromkeys(x.port for x in judged) if port in taken]
+        other = [port for port in ports if not _is_lion(taken[port])]
+        told = f"; not {', '.join(other)}" if other else ""
+        yield f"- In {dtype} {len(ports) - len(other)} of {len(ports)} are Lion up to rounding{told}."
+
+
+def _is_lion(result: DtypeResult) -> bool:
+    """Whether it is Lion at ordinary hyperparameters at least."""
+    if result.verdict is not Verdict.REJECTED and result.semantics is None:
+        return True
+    found = form(result)
+    return found is not None and not found.is_other_algorithm
 
 
 def shortly(found: Semantics) -> list[str]:
