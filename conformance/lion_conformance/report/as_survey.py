@@ -97,14 +97,9 @@ def render(reports: Sequence[Findings]) -> str:
 
 def _mistakes(ports: Sequence[str]) -> Iterator[str]:
     rows = (
-        (
-            ", ".join(x for x in mistake.families if x in ports),
-            mistake.sentence,
-            f"[{page}]({page})",
-        )
-        for mistake in MISTAKES
-        if not set(ports).isdisjoint(mistake.families)
-        for page in [f"reproductions/{mistake.page}.md"]
+        (", ".join(found), x.sentence, f"[{x.page}](reproductions/{x.page}.md)")
+        for x in MISTAKES
+        if (found := [port for port in x.families if port in ports])
     )
     return _table(("library", "what happens", "seen in"), rows)
 

@@ -70,8 +70,9 @@ def in_short(judged: Sequence[Findings]) -> Iterator[str]:
         # In the order of the table.
         ports = [port for port in dict.fromkeys(x.port for x in judged) if port in taken]
         other = [port for port in ports if not _is_lion(taken[port])]
+        share = f"{len(ports) - len(other)} of {len(ports)}"
         told = f"; not {', '.join(other)}" if other else ""
-        yield f"- In {dtype} {len(ports) - len(other)} of {len(ports)} are Lion up to rounding{told}."
+        yield f"- In {dtype} {share} are Lion up to rounding{told}."
 
 
 def _is_lion(result: DtypeResult) -> bool:
