@@ -23,6 +23,7 @@ from lion_conformance.ports.protocol import Port, run_once
 from lion_conformance.ports.published import FAMILIES, family
 from lion_conformance.ports.published.through_torch import torch_port
 from lion_conformance.report import as_survey
+from lion_conformance.report.survey_answers import outcome
 from lion_conformance.runner import Options, judge_backend
 from lion_conformance.verdict.verdict import Verdict
 from lion_conformance.verify import verify
@@ -155,7 +156,7 @@ def test_another_algorithm_is_named_and_rejected() -> None:
     assert report.sentence.endswith("another algorithm")
     assert report.cause is not None
     assert report.cause.line() == "the decay is not scaled by η: λ·θ, not η·λ·θ (SPEC C10)"
-    assert [as_survey.outcome(x) for x in report.results] == ["✗"]
+    assert [outcome(x) for x in report.results] == ["✗"]
 
 
 def test_a_door_that_does_not_set_the_momentum_is_caught() -> None:
