@@ -41,13 +41,12 @@ else
 endif
 
 PYTEST  := $(PY) -m pytest
-SOURCES := $(wildcard lion_ref adapters conformance tests benchmarks examples hatch_build.py)
+SOURCES := $(wildcard lion_ref adapters conformance tests benchmarks examples docs hatch_build.py release.py)
 KERNEL  := $(wildcard adapters/lion_cpu/kernel/*.h adapters/lion_cpu/kernel/*.cpp hatch_build.py)
-DOCS    := $(wildcard *.md docs/*.md docs/*/*.md docs/*/*/*.md)
 INSTALL := $(PY) -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help conform conform-thorough ports test slow gpu coverage bench lint format mypy docs wheel wheels clean
+.PHONY: help conform conform-thorough ports test slow gpu coverage bench lint format mypy docs site wheel wheels dist release clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' Makefile
@@ -86,7 +85,7 @@ endif
 	$(CONFORMANCE) ports --markdown docs/ports.md $(ARGS)
 
 test: $(DEV_READY) ## run the tests that need neither a GPU nor patience
-	$(PYTEST) -m "not gpu and not slow" $(XDIST) $(ARGS)
+	$(PYTEST) -m "not gpu and not slow and not pages" $(XDIST) $(ARGS)
 
 slow: $(DEV_READY) ## run the wide tests: millions of elements, whole exponent ranges
 	$(PYTEST) -m "slow and not gpu" $(ARGS)
@@ -95,7 +94,7 @@ gpu: $(DEV_READY) ## run the tests that need a GPU
 	$(PYTEST) -m gpu $(ARGS)
 
 coverage: $(DEV_READY) ## run the tests and list the lines and branches they leave out
-	$(PYTEST) -m "not gpu and not slow" $(XDIST) --cov --cov-report=term --cov-report=html:build/coverage $(ARGS)
+	$(PYTEST) -m "not gpu and not slow and not pages" $(XDIST) --cov --cov-report=term --cov-report=html:build/coverage $(ARGS)
 
 bench: $(DEV_READY) ## run the benchmarks of the adapters, in turn
 	@scripts="$(sort $(wildcard benchmarks/*_step.py))"; \
@@ -116,8 +115,14 @@ mypy: $(DEV_READY) ## the types alone
 
 # The documentation is the Markdown and the docstrings: what can go wrong in it is an example that
 # no longer runs and a link that leads nowhere. Other projects' Lions need not be installed.
-docs: $(DEV_READY) ## run the examples in docstrings and Markdown, follow the links
-	$(PYTEST) --ignore-glob='*/ports/published/[!_]*' --doctest-modules --doctest-glob='*.md' $(wildcard lion_ref adapters conformance) $(DOCS) tests/repo/test_links.py $(ARGS)
+docs: $(DEV_READY) ## run the examples in docstrings and every code block of the pages
+	$(PYTEST) --ignore-glob='*/ports/published/[!_]*' --doctest-modules $(wildcard lion_ref adapters conformance) tests/repo/test_pages.py $(ARGS)
+
+# Without that, Material advertises another generator.
+site: export NO_MKDOCS_2_WARNING = true
+site: $(DEV_READY) ## build the site into build/site; a link that leads nowhere is an error
+	$(PY) -m mkdocs build --strict --site-dir build/site $(ARGS)
+	@echo "built: build/site/index.html"
 
 wheel: $(DEV_READY) ## build into dist/ and test the wheel that was built
 	rm -rf dist
@@ -135,6 +140,18 @@ endif
 	@for platform in $$($(PY) -c 'import hatch_build; print(*hatch_build.PLATFORMS)'); do \
 	  LION_REF_PLATFORM=$$platform $(PY) -m build --no-isolation --wheel --outdir dist . || exit; done
 	LION_DIST=dist $(PYTEST) tests/lion_cpu/test_platforms.py $(ARGS)
+
+# The wheel is this machine's: what goes to an index are those of `make wheels`.
+dist: $(DEV_READY) ## build the sdist, this machine's wheel and the vectors into dist/, and check them
+	rm -rf dist
+	$(PY) -m build --no-isolation --outdir dist .
+	$(PY) -m twine check --strict dist/*
+	$(PY) -m check_wheel_contents dist/*.whl
+	$(CONFORMANCE) vectors export dist --zip
+	$(PY) release.py --sums dist
+
+release: $(DEV_READY) ## go through the checklist of a release: versions, dist, every extra on every Python
+	$(PY) release.py $(ARGS)
 
 # The CPU kernel beside its sources is the environment's: what is installed from here loads it.
 clean: ## remove what was built or cached; the environment stays

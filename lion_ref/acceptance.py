@@ -98,12 +98,19 @@ def accepts(
     sign that c may have under rounding; for m' one interval. Nothing here is a tolerance to tune.
 
     Args:
-        param, momentum, grad: what the port was given; dtypes and shapes as for `step`.
-        new_param, new_momentum: what it returned; dtypes and shape of param and momentum.
-        lr, beta1, beta2, weight_decay: as for `step`.
+        param: θ that the port was given; dtypes and shapes as for `step`.
+        momentum: m, likewise.
+        grad: g, likewise.
+        new_param: θ' that it returned; the dtype and shape of param.
+        new_momentum: m', likewise of momentum.
+        lr: η, as for `step`.
+        beta1: β1, likewise.
+        beta2: β2, likewise.
+        weight_decay: λ, likewise.
 
     Raises:
-        TypeError, ValueError: as `step`, and where a result's dtype or shape is not its input's.
+        TypeError: as `step`, and where a result's dtype is not its input's.
+        ValueError: as `step`, and where a result's shape is not its input's.
 
     Source: Chen et al., "Symbolic Discovery of Optimization Algorithms", arXiv 2302.06675; the
     acceptance of a set of results follows from sign's jump.

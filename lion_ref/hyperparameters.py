@@ -18,6 +18,22 @@ from lion_ref.dtypes import compute_dtype
 NON_NEGATIVE = "a finite number >= 0"
 UNIT_INTERVAL = "a number in [0, 1)"
 
+LONGEST_VALUE = 500
+"""Characters of a value that an error shows."""
+
+
+def shown(value: object) -> str:
+    """A value as an error shows it: as Python writes it, but in one line and not endlessly.
+
+    >>> shown(np.eye(2)), len(shown("x" * 1000))
+    ('array([[1., 0.], [0., 1.]])', 501)
+    """
+    try:
+        text = " ".join(repr(value).split())
+    except ValueError:  # an integer of more digits than Python writes
+        return f"<{type(value).__name__}>"
+    return text if len(text) <= LONGEST_VALUE else f"{text[:LONGEST_VALUE]}…"
+
 
 def real_number(name: str, value: object, legal: str) -> float:
     """value as binary64; TypeError that names the argument if it is no real number.
@@ -33,7 +49,8 @@ def real_number(name: str, value: object, legal: str) -> float:
     is_other = isinstance(value, (bool, np.bool_, np.timedelta64))
     if is_other or not (is_bfloat16 or isinstance(value, numbers.Real)):
         raise TypeError(
-            f"{name}={value!r} is not legal: it is of type {type(value).__name__}; legal: {legal}"
+            f"{name}={shown(value)} is not legal: it is of type {type(value).__name__}; "
+            f"legal: {legal}"
         )
     try:
         return float(value)  # type: ignore[arg-type]  # narrowed above, beyond mypy's reach
@@ -42,7 +59,7 @@ def real_number(name: str, value: object, legal: str) -> float:
 
 
 def _illegal(name: str, value: object, legal: str) -> ValueError:
-    return ValueError(f"{name}={value!r} is not legal; legal: {legal}")
+    return ValueError(f"{name}={shown(value)} is not legal; legal: {legal}")
 
 
 def non_negative(name: str, value: object) -> float:

@@ -15,6 +15,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 from lion_jax.checks import as_array, check_as_stored, is_abstract, naming
 from lion_jax.scalars import is_traced
 from lion_ref.dtypes import check_dtypes
+from lion_ref.hyperparameters import shown
 
 LionState = optax.ScaleByLionState
 """NamedTuple of `count`, a 0-d int32, and `mu`, a tree like the parameters'."""
@@ -135,7 +136,9 @@ def _count(count: Any, *, made: bool = False) -> Any:
 
 
 def _illegal(count: Any) -> str:
-    return f"state.count={count!r} is not legal; legal: an integer >= 0, in int32, without axes"
+    return (
+        f"state.count={shown(count)} is not legal; legal: an integer >= 0, in int32, without axes"
+    )
 
 
 def _is_integer(x: Any) -> bool:

@@ -10,7 +10,7 @@ from torch._subclasses.fake_tensor import FakeTensor
 
 from lion_ref.checks import check_shapes
 from lion_ref.dtypes import LEGAL_DTYPES, STORAGE_DTYPES
-from lion_ref.hyperparameters import rounded_floats
+from lion_ref.hyperparameters import rounded_floats, shown
 from lion_torch.layout import elements_may_share_memory, local
 from lion_torch.scalars import compute_dtype, dtype_name, read_values
 
@@ -28,7 +28,8 @@ SPARSE = (
     torch.sparse_bsc,
 )
 
-# What no Lion keeps beside its momentum, and other optimizers of torch.optim do.
+# What no Lion keeps beside its exp_avg, and other optimizers of torch.optim do; and where
+# bitsandbytes keeps all of its state, Lion's momentum too, which would be lost without a word.
 _FOREIGN_STATE = (
     "exp_avg_sq",
     "exp_inf",
@@ -38,6 +39,8 @@ _FOREIGN_STATE = (
     "sum",
     "prev",
     "ax",
+    "state1",
+    "__bnb_optimizer_quant_state__",
 )
 
 # Options of other Lions that make another update of it, and the values that do not.
@@ -63,10 +66,10 @@ def check_group(group: Group, *, wait: bool = True) -> None:
     """
     for name in FLAGS:
         if not isinstance(group[name], bool):
-            raise TypeError(f"{name}={group[name]!r} is not legal; legal: True, False")
+            raise TypeError(f"{name}={shown(group[name])} is not legal; legal: True, False")
     for name in CHOICES:
         if not (group[name] is None or isinstance(group[name], bool)):
-            raise TypeError(f"{name}={group[name]!r} is not legal; legal: None, True, False")
+            raise TypeError(f"{name}={shown(group[name])} is not legal; legal: None, True, False")
     chosen = _chosen_dtype(group)
     if group["fused"] and group["differentiable"]:
         raise RuntimeError("`fused` does not support `differentiable`")
@@ -93,7 +96,7 @@ def _chosen_dtype(group: Group) -> torch.dtype | None:
     if chosen is None:
         return None
     if not isinstance(chosen, (str, torch.dtype)) or dtype_name(chosen) not in STORAGE_DTYPES:
-        raise TypeError(f"momentum_dtype={chosen!r} is not legal; legal: None, {LEGAL_DTYPES}")
+        raise TypeError(f"momentum_dtype={shown(chosen)} is not legal; legal: None, {LEGAL_DTYPES}")
     dtype: torch.dtype = getattr(torch, dtype_name(chosen))
     return dtype
 
@@ -198,19 +201,51 @@ def _check_writable(group: Group, name: str, tensor: Tensor) -> None:
         )
 
 
+_STATE_DICT = "a state dict, {'state': {key: {...}}, 'param_groups': [{'params': [key, ...], ...}]}"
+
+
+def check_is_dict(state_dict: Any) -> None:
+    """TypeError unless it is one, which torch takes for granted before anything looks inside."""
+    _check_type("the state dict", state_dict, dict, _STATE_DICT)
+
+
+def check_form(state_dict: dict[str, Any]) -> None:
+    """TypeError or ValueError unless this has the parts of a state dict, of the types they have."""
+    legal = _STATE_DICT
+    for name in ("state", "param_groups"):
+        if name not in state_dict:
+            raise ValueError(f"the state dict has no {name!r}; legal: {legal}")
+    _check_type("the state dict's 'state'", state_dict["state"], dict, legal)
+    _check_type("the state dict's 'param_groups'", state_dict["param_groups"], list, legal)
+    seen: set[Any] = set()
+    for group in state_dict["param_groups"]:
+        _check_type("a group of the state dict", group, dict, legal)
+        _check_type("a group's 'params' in the state dict", group.get("params"), list, legal)
+        for key in group["params"]:
+            _check_type("a key in a group's 'params'", key, (int, str), legal)
+            if key in seen:
+                raise ValueError(f"the state dict lists parameter {shown(key)} twice; legal: once")
+            seen.add(key)
+
+
+def _check_type(name: str, value: object, kind: type | tuple[type, ...], legal: str) -> None:
+    if not isinstance(value, kind):
+        raise TypeError(f"{name} is of type {type(value).__name__}; legal: {legal}")
+
+
 def check_momenta(keys: list[Any], params: list[Tensor], state: dict[Any, Any]) -> None:
     """Refuse what cannot be a parameter's momentum; keys are those of the parameters in state."""
     for key, param in zip(keys, params, strict=False):
         entry = state.get(key, {})
         if not isinstance(entry, dict):
             raise TypeError(
-                f"the state dict's state of parameter {key!r} is of type {type(entry).__name__}; "
-                "legal: a dict"
+                f"the state dict's state of parameter {shown(key)} is of type "
+                f"{type(entry).__name__}; legal: a dict"
             )
         if "exp_avg" not in entry:
             continue
         momentum = entry["exp_avg"]
-        name = f"the state dict's exp_avg of parameter {key!r}"
+        name = f"the state dict's exp_avg of parameter {shown(key)}"
         if not isinstance(momentum, Tensor):
             raise TypeError(f"{name} is of type {type(momentum).__name__}; legal: a Tensor")
         if momentum.layout is not torch.strided or not momentum.is_floating_point():
@@ -243,6 +278,6 @@ def check_is_lion(param_groups: list[Group], state: dict[Any, Any]) -> None:
             if name in group and group[name] not in legal:
                 listed = ", ".join(map(repr, legal))
                 raise ValueError(
-                    f"the state dict has {name}={group[name]!r}, which is another update than "
+                    f"the state dict has {name}={shown(group[name])}, which is another update than "
                     f"Lion's; legal: {listed}"
                 )

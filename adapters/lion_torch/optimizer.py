@@ -9,7 +9,14 @@ from torch._compile import _disable_dynamo
 from torch.optim import Optimizer
 
 from lion_torch import amp
-from lion_torch.checks import check_distinct, check_group, check_is_lion, check_momenta
+from lion_torch.checks import (
+    check_distinct,
+    check_form,
+    check_group,
+    check_is_dict,
+    check_is_lion,
+    check_momenta,
+)
 from lion_torch.kernel import choose, skips_on_device
 from lion_torch.state import filled, settle, take_momenta
 from lion_torch.work import plan, triples
@@ -44,7 +51,7 @@ class Lion(Optimizer):
         betas: (β1, β2), each in [0, 1).
         weight_decay: λ, finite and >= 0; decoupled, and scaled by η; a float or such a tensor.
         maximize: step with -g in place of g.
-        foreach: True for torch._foreach_* operations over all tensors of a group, False for one
+        foreach: True for `torch._foreach_*` operations over all tensors of a group, False for one
             tensor at a time; None lets fused decide.
         capturable: keep lr and weight_decay tensors on the device, as a CUDA graph needs.
         differentiable: let autograd see the step.
@@ -54,13 +61,15 @@ class Lion(Optimizer):
             each parameter's own. A float32 momentum beside bfloat16 parameters keeps what bfloat16
             rounds away.
 
-    Each parameter's state is its momentum m, `exp_avg`, of the parameter's shape; zeros at first.
+    Each parameter's state is its momentum m, under `exp_avg`, of the parameter's shape; zeros at
+    first.
 
     Raises:
         TypeError: a dtype that is not legal, a value that is no real number.
         ValueError: a value outside its range, by the constructor or by the step that meets it.
         RuntimeError: options that exclude each other, sparse gradients, expanded parameters.
-        A step that is refused has changed nothing.
+
+    A step that is refused has changed nothing.
 
     Source: Chen et al., "Symbolic Discovery of Optimization Algorithms", arXiv 2302.06675.
 
@@ -134,9 +143,11 @@ class Lion(Optimizer):
                 that make another update of Lion.
         """
 
+        check_is_dict(state_dict)
         loaded: dict[str, Any] = {}
 
         def completed(_: Optimizer, given: dict[str, Any]) -> dict[str, Any]:
+            check_form(given)
             check_is_lion(given["param_groups"], given["state"])
             groups = filled(given["param_groups"], self.param_groups, self.defaults)
             # Before anything is loaded: a refused dict changes nothing. torch compares the lengths.

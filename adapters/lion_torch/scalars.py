@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from lion_ref.dtypes import check_dtypes
-from lion_ref.hyperparameters import Hyperparameters, rounded_floats
+from lion_ref.hyperparameters import Hyperparameters, rounded_floats, shown
 
 Group = dict[str, Any]
 
@@ -64,7 +64,7 @@ def read_values(group: Group, *, wait: bool) -> Hyperparameters:
 
     betas = group["betas"]
     if not (isinstance(betas, (tuple, list)) and len(betas) == 2):
-        raise ValueError(f"betas={betas!r} is not legal; legal: two numbers in [0, 1)")
+        raise ValueError(f"betas={shown(betas)} is not legal; legal: two numbers in [0, 1)")
     return Hyperparameters.checked(
         lr=read(group["lr"]),
         beta1=betas[0],

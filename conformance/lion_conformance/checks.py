@@ -14,6 +14,7 @@ from typing import Any
 from lion_conformance.cases.case import Case
 from lion_conformance.cases.feed import feed_random, fixed, swept
 from lion_conformance.cases.fixed import ordinary_case
+from lion_conformance.diagnosis.cause import named, named_at_once
 from lion_conformance.diagnosis.explain import explained
 from lion_conformance.ports.dtypes import Asked, Dtypes, asked_for
 from lion_conformance.ports.protocol import (
@@ -36,6 +37,7 @@ from lion_conformance.runs.all import affordable, judge_runs
 from lion_conformance.runs.other_process import judge_elsewhere, why_not
 from lion_conformance.runs.shortest_run import refused_alone, smallest
 from lion_conformance.runs.tape import TapeResult
+from lion_conformance.verdict.cause import Cause, Kind
 from lion_conformance.verdict.failure import Failure, RunFailure
 from lion_conformance.verdict.tally import Tally
 from lion_conformance.verdict.verdict import Verdict
@@ -83,6 +85,7 @@ class _Judged:
     def __init__(self, asked: Asked, dtype: str, *, max_examples: int, seed: int) -> None:
         self.failures: dict[Check, Failure | RunFailure[Any]] = {}
         self.unasked: dict[Check, str] = {}
+        self._cause: Cause | None = None
         self._tally = tally = Tally(asked.port.declared)
         triples = self._taken(asked, dtype)
         port = self._port = asked.without(tally.not_taken)
@@ -103,10 +106,23 @@ class _Judged:
         result = result_of(port, dtype, tally)
         result = explained(port, [result], max_examples=max_examples, seed=seed)[0]
         self.result = with_refusals(result, port.declared)
+        self._cause = _cause(port, result, tally)
         if tally.undeclared:
             self.failures.setdefault(Check.ANSWERS, refused_alone(port, tally))
         if tally.broken is not None:
             self.failures[Check.DECLARED] = tally.broken
+
+    def short_of(
+        self, failure: Failure | RunFailure[Any] | None, found: Counterexample | None
+    ) -> DtypeResult:
+        """The result as it is told where a check fails: with the cause, if it is this failure's.
+
+        What a single step computes wrongly is wrong in every check.
+        """
+        cause = self._cause
+        if cause and cause.kind not in (Kind.MISTAKE, Kind.PLACE):
+            cause = cause if failure is self._tally.failure else None
+        return replace(self.result, as_promised=False, counterexample=found, cause=cause)
 
     def _taken(self, asked: Asked, dtype: str) -> list[Triple]:
         """The triples with this θ that the port takes, of those that nobody named."""
@@ -214,7 +230,7 @@ class Checklist:
     def shortfall(self, dtype: str, check: Check) -> Report | None:
         """None if the check holds; else a report on it alone, with its own counterexample.
 
-        Of a dtype that is `not_taken` there is nothing to hold.
+        Of a dtype that is `not_judged` there is nothing to hold.
         """
         if check is Check.TAPE:
             return self._tape_shortfall()
@@ -222,13 +238,15 @@ class Checklist:
         failure = judged.failures.get(check)
         if failure is not None:
             found = Counterexample.of(smallest(self.port, failure))
-            return self._report(replace(judged.result, as_promised=False, counterexample=found))
+            return self._report(judged.short_of(failure, found))
         if check in judged.unasked or (check is Check.SEMANTICS and _no_lion(judged.result)):
-            return self._report(replace(judged.result, as_promised=False))
+            return self._report(judged.short_of(None, judged.result.counterexample))
         return None
 
-    def not_taken(self, dtype: str) -> str:
-        """Why there is nothing to judge in a dtype that nobody named: the port's words."""
+    def not_judged(self, dtype: str) -> str:
+        """Why there is nothing to judge: the port's words for here, or for a dtype unasked for."""
+        if self.port.unavailable:
+            return f"not run: {self.port.unavailable}"
         result = self._of(dtype).result
         if result.verdict is not Verdict.NOT_TAKEN:
             return ""
@@ -254,6 +272,12 @@ class Checklist:
         return report_on(self.port, results, origin=self._origin, **self._budget)
 
 
+def _cause(port: Port, result: DtypeResult, tally: Tally) -> Cause | None:
+    """What is wrong with the first case that is rejected, if that has a name."""
+    tallies = {result.dtype: tally}
+    return named(port, named_at_once(port, [result], tallies), tallies)[0].cause
+
+
 def _no_lion(result: DtypeResult) -> bool:
     """Whether the port is rejected and is no rounding of Lion, whatever else it may be."""
     found = result.counterexample
@@ -267,7 +291,7 @@ def words(report: Report, check: Check) -> str:
     lines = [", ".join([f"{port_name(report)}: {check.value}", *report.verdicts])]
     for one in said(report):
         if not one.ok:
-            lines += [f"{one.label}: {one.what}", *(f"    {x}" for x in one.more)]
+            lines += [f"{one.label}: {one.what}", *(f"    {x}" for x in one.lines)]
     first = shown_first(report)
     if first is not None:
         lines += shown.lines(first[1])

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from lion_conformance import github, starters
 from lion_conformance.diagnosis.search import diagnosis
 from lion_conformance.ports.backends import BACKENDS
 from lion_conformance.ports.by_name import find
@@ -23,12 +24,15 @@ from lion_conformance.report import (
     as_json,
     as_markdown,
     as_survey,
+    as_svg,
     as_text,
+    explanation,
     reproduction,
 )
 from lion_conformance.report.origin import Origin
 from lion_conformance.report.report import Report
 from lion_conformance.runner import Options, judge_backends, run
+from lion_conformance.vectors import bundle
 from lion_conformance.vectors import document as vectors
 from lion_conformance.verdict.known_answers import check, summary
 from lion_conformance.verdict.sentences import headline
@@ -46,7 +50,7 @@ AS_DECLARED, FELL_SHORT, NOT_RUN = 0, 1, 2
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; 0: all as declared, 1: something fell short, 2: something could not run."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    parsed = _parser().parse_args(words)
+    parsed = command_parser().parse_args(words)
     try:
         if "action" in parsed:  # prints its own findings
             return int(parsed.action(parsed))
@@ -57,9 +61,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         ]
     except (ValueError, TypeError, OSError, ImportError, PortError) as error:
         print(f"lion-conformance: {error}", file=sys.stderr)
+        if "github" in parsed and parsed.github:
+            github.tell_not_run(str(error))
         return NOT_RUN
     as_text.show(reports)  # first: the verdict stands, whatever becomes of the files
     written = _write(reports, parsed)
+    if parsed.github:
+        written = github.tell(reports, parsed.as_markdown) and written
     if parsed.reproduces or parsed.reproduction:
         _reproduce(reports, parsed)
     outcome = int(parsed.status(reports))
@@ -129,7 +137,8 @@ def _diagnose(parsed: argparse.Namespace) -> int:
     found = diagnosis(port, dtypes=dtypes)
     cause = None if found.semantics is not None else verify(port, dtypes=dtypes).cause
     if cause is not None:
-        for line in (cause.line(), *(f"    {x}" for x in cause.evidence)):
+        more = (*cause.evidence, explanation.how_to_learn_more(cause.code))
+        for line in (cause.line(), *(f"    {x}" for x in more)):
             print(line)
     what, more = headline(found.sentence)
     print(what)
@@ -142,8 +151,20 @@ def _diagnose(parsed: argparse.Namespace) -> int:
     return FELL_SHORT if found.semantics is None else AS_DECLARED
 
 
+def _explain(parsed: argparse.Namespace) -> int:
+    """Show the page of a cause, or list them all."""
+    if parsed.code is None:
+        print(explanation.listed())
+    else:
+        explanation.show(explanation.code_named(parsed.code))
+    return AS_DECLARED
+
+
 def _export_vectors(parsed: argparse.Namespace) -> int:
-    for path in vectors.export(parsed.folder, parsed.size):
+    if parsed.zip and parsed.size != vectors.SIZE:
+        raise ValueError(f"--size {parsed.size} is not legal with --zip; legal: {vectors.SIZE}")
+    written = [bundle.export(parsed.folder)] if parsed.zip else None
+    for path in written or vectors.export(parsed.folder, parsed.size):
         print(f"written: {path}")
     return AS_DECLARED
 
@@ -166,6 +187,7 @@ def _write(reports: Sequence[Report], parsed: argparse.Namespace) -> bool:
         ("--json", parsed.json, as_json.dumps),
         ("--markdown", parsed.markdown, parsed.as_markdown),
         ("--html", parsed.html, as_html.render),
+        ("--svg", parsed.svg, as_svg.render),
     )
     complete = True
     for option, path, render in formats:
@@ -199,7 +221,8 @@ def _reproduce(reports: Sequence[Report], parsed: argparse.Namespace) -> None:
         print(f"to reproduce: python {shlex.quote(str(path))}")
 
 
-def _parser() -> argparse.ArgumentParser:
+def command_parser() -> argparse.ArgumentParser:
+    """Every command and its options."""
     parser = argparse.ArgumentParser(
         prog="lion-conformance",
         description="Judge ports of the Lion optimizer against lion_ref, bit for bit.",
@@ -208,6 +231,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     common = _common_arguments()
 
+    starters.add_command(commands)
     runs = commands.add_parser(
         "run", parents=[common], help="judge the adapters of every framework that is installed"
     )
@@ -278,6 +302,13 @@ def _parser() -> argparse.ArgumentParser:
         help="of a callable, judge all triples of several dtypes too, as far as it takes them",
     )
     verifies.set_defaults(command=_verify)
+    for parser_that_holds in (runs, verifies):  # in a survey, a difference is a finding
+        parser_that_holds.add_argument(
+            "--github",
+            action="store_true",
+            help="in a workflow of GitHub Actions: annotate what fell short, write the job's "
+            "summary and the outputs `verdict`, `cause` and `code`",
+        )
 
     diagnoses = commands.add_parser("diagnose", help="say which semantics a port's bits have")
     diagnoses.add_argument("port", metavar="MODULE:CALLABLE")
@@ -285,6 +316,12 @@ def _parser() -> argparse.ArgumentParser:
         "--dtype", action="append", metavar="DTYPE", help="as for verify; repeatable"
     )
     diagnoses.set_defaults(action=_diagnose)
+
+    explains = commands.add_parser("explain", help="what a cause means, and how to mend it")
+    explains.add_argument(
+        "code", metavar="CODE", nargs="?", help="as a report names it; all are listed if left out"
+    )
+    explains.set_defaults(action=_explain)
     _add_vectors(commands)
     return parser
 
@@ -304,6 +341,11 @@ def _add_vectors(commands: Any) -> None:
         default=vectors.SIZE,
         metavar="N",
         help="drawn cases a group, special ones aside (default: %(default)s)",
+    )
+    exports.add_argument(
+        "--zip",
+        action="store_true",
+        help="as one archive, with a page for readers without Python, and the license",
     )
     exports.set_defaults(action=_export_vectors)
 
@@ -334,13 +376,18 @@ def _common_arguments() -> argparse.ArgumentParser:
     for name in ("json", "markdown", "html"):
         common.add_argument(f"--{name}", type=Path, metavar="FILE", help=f"write a {name} report")
     common.add_argument(
+        "--svg", type=Path, metavar="FILE", help="write the table as a picture, light and dark"
+    )
+    common.add_argument(
         "--reproduction",
         type=Path,
         metavar="FILE",
         help="where a failure goes as a program of its own (default: beside the reports, else in "
         f"{DEFAULT_FOLDER})",
     )
-    common.set_defaults(as_markdown=as_markdown.render, status=status, reproduces=True)
+    common.set_defaults(
+        as_markdown=as_markdown.render, status=status, reproduces=True, github=False
+    )
     return common
 
 

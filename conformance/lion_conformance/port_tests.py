@@ -75,9 +75,9 @@ def _hold(checklist: Checklist, dtype: str, check: Check) -> None:
     if check not in checklist.checks(dtype):
         reason = "declares no semantics" if check is Check.DECLARED else "is not float32 alone"
         pytest.skip(f"{checklist.port.name} {reason}")
-    untaken = checklist.not_taken(dtype)
-    if untaken:
-        pytest.skip(untaken)
+    unjudged = checklist.not_judged(dtype)
+    if unjudged:
+        pytest.skip(unjudged)
     fail_with(checklist.shortfall(dtype, check), check)
 
 

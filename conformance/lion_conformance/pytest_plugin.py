@@ -172,9 +172,9 @@ class LionCheck(pytest.Item):
         """Fail with the counterexample, if there is one."""
         from lion_conformance.port_tests import fail_with
 
-        untaken = self._checklist.not_taken(self._dtype)
-        if untaken:
-            pytest.skip(untaken)
+        unjudged = self._checklist.not_judged(self._dtype)
+        if unjudged:
+            pytest.skip(unjudged)
         fail_with(self._checklist.shortfall(self._dtype, self._check), self._check)
 
     def reportinfo(self) -> tuple[str, None, str]:

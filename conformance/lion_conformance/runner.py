@@ -22,7 +22,6 @@ from lion_conformance.cases.pace import Pace
 from lion_conformance.ports.backends import BACKENDS, Backend, NotRunnable, backend, load
 from lion_conformance.ports.dtypes import asked_for, check_names, spelled, takes_some
 from lion_conformance.ports.protocol import Port, Triple
-from lion_conformance.report.findings import versions
 from lion_conformance.report.origin import Origin
 from lion_conformance.report.report import Report
 from lion_conformance.report.table import TAPE, in_short
@@ -30,7 +29,7 @@ from lion_conformance.runs import tape
 from lion_conformance.runs.other_process import FreshProcess
 from lion_conformance.timetable import Hours, Timetable
 from lion_conformance.verdict.verdict import Verdict
-from lion_conformance.verify import MAX_EXAMPLES, Progress, Told, check_budget, judge
+from lion_conformance.verify import MAX_EXAMPLES, Progress, Told, check_budget, judge, not_run
 from lion_ref import STORAGE_DTYPES, Semantics
 
 Events = Callable[["Event"], None]
@@ -299,14 +298,5 @@ def _known(report: Report, dtype: str) -> Semantics | None:
 
 
 def _not_run(name: str, options: Options, why: str, *, door: str = "–") -> Report:
-    return Report(
-        port=name,
-        door=door,
-        device=options.device,
-        declared=None,
-        results=(),
-        seed=options.seed,
-        max_examples=options.max_examples,
-        versions=versions(),
-        not_run=why,
-    )
+    budget = {"max_examples": options.max_examples, "seed": options.seed}
+    return not_run(name, why, door, options.device, **budget)

@@ -110,6 +110,8 @@ def judge(
     check_budget(max_examples, seed)
     _check_options(explain, progress)
     budget = {"max_examples": max_examples, "seed": seed}
+    if given.unavailable:
+        return not_run(given.name, given.unavailable, given.door, given.device, **budget)
 
     def tallied() -> dict[str, Tally]:
         tallies = {}
@@ -189,6 +191,21 @@ def report_on(
         versions=versions(),
         not_offered=tuple(not_offered(port)),
         origin=origin,
+    )
+
+
+def not_run(name: str, why: str, door: str, device: str, *, max_examples: int, seed: int) -> Report:
+    """The report on a port of which nothing could be judged."""
+    return Report(
+        port=name,
+        door=door,
+        device=device,
+        declared=None,
+        results=(),
+        seed=seed,
+        max_examples=max_examples,
+        versions=versions(),
+        not_run=why,
     )
 
 

@@ -40,7 +40,9 @@ THOROUGH = ["--thorough"]
 def test_run_judges_the_reference_and_exits_with_0(
     budget: list[str], recorded: str | None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    paths = {name: tmp_path / "deep" / f"report.{name}" for name in ("json", "markdown", "html")}
+    paths = {
+        name: tmp_path / "deep" / f"report.{name}" for name in ("json", "markdown", "html", "svg")
+    }
     files = [text for name, path in paths.items() for text in (f"--{name}", str(path))]
     assert main(["run", "--backend", "numpy", *THOROUGH, *budget, *files]) == 0
     printed = capsys.readouterr()
@@ -54,12 +56,13 @@ def test_run_judges_the_reference_and_exits_with_0(
     assert document["reports"][0]["dtypes"][0]["verdict"] == "bit-exact"
     assert "- **bit-exact** lion_ref.oracle" in paths["markdown"].read_text()
     assert 'class="said exact"' in paths["html"].read_text()
+    assert "✓ bit-exact" in paths["svg"].read_text()
 
 
 def test_what_there_was_no_time_for_is_said_in_every_format(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    paths = {name: tmp_path / f"report.{name}" for name in ("json", "markdown", "html")}
+    paths = {name: tmp_path / f"report.{name}" for name in ("json", "markdown", "html", "svg")}
     files = [text for name, path in paths.items() for text in (f"--{name}", str(path))]
     brief = ["--seconds", "0.01", "--dtype", "float16"]
     assert main(["run", "--backend", "numpy", *brief, *files]) == 0
@@ -70,6 +73,7 @@ def test_what_there_was_no_time_for_is_said_in_every_format(
     assert found["triples"][0] == "float16"
     assert f"there was time for 1% {said}" in paths["markdown"].read_text()
     assert f"; 1% {said}" in paths["html"].read_text()
+    assert f"there was time for 1% {said}" in paths["svg"].read_text()
 
 
 def test_verify_exits_with_1_and_shows_a_counterexample(
@@ -137,7 +141,10 @@ def test_verify_exits_with_0_for_a_right_port(capsys: pytest.CaptureFixture[str]
             ["verify", "no_such_module:step"],
             "importing no_such_module failed with ModuleNotFoundError",
         ),
-        (["verify", "lion_ref:__version__"], "port='0.1.0' is not legal; legal: a callable step"),
+        (
+            ["verify", "lion_ref:__version__"],
+            f"port={lion_ref.__version__!r} is not legal; legal: a callable step",
+        ),
         (
             ["verify", "lion_ref:step", "--max-examples", "0"],
             "max_examples=0 is not legal; legal: an integer >= 1",

@@ -95,6 +95,18 @@ def test_each_fault_fails_its_own_checks(
     assert {check.value for check in passes} <= {n for n, word in found.items() if word == "PASSED"}
 
 
+def test_a_port_that_cannot_be_judged_here_is_skipped_with_its_reason(
+    project: pytest.Pytester,
+) -> None:
+    ports = project.path / "ports.py"
+    absent = "\nimport dataclasses\nabsent = dataclasses.replace(declared, unavailable='no GPU')\n"
+    ports.write_text(ports.read_text() + absent)
+    result = judged(project, "absent", "-rs")
+    assert result.ret == 0
+    assert result.parseoutcomes() == {"skipped": len(Check)}
+    result.stdout.fnmatch_lines([f"SKIPPED [[]{len(Check)}] *: not run: no GPU"])
+
+
 def check_junit(path: Path) -> None:
     cases = list(ET.parse(path).getroot().iter("testcase"))
     failed = {
@@ -116,6 +128,8 @@ def test_a_failure_is_the_counterexample_and_no_traceback_and_named_in_junit_s_f
     result.stdout.fnmatch_lines(
         [
             "ports:unmoved_momentum: momentum on the fixed cases, float32",
+            "rejected: the momentum is not updated: m' = m (SPEC C1)",
+            "    more: lion-conformance explain not-updated",
             "m': 1 of 1 elements lie outside the accepted set",
             "*m'  x + y     float32  0x3f800000 *1.0  *0x00000000 *0.0 ≠",
             "found by: pytest --lion-port ports:unmoved_momentum --lion-dtype float32 *2 *0",
@@ -191,6 +205,7 @@ def test_a_subclass_has_a_test_for_each_check(project: pytest.Pytester) -> None:
             "test_mine.py::TestMine::test_bits_as_declared?float32? SKIPPED*",
             "test_mine.py::TestMade::test_momentum_on_the_fixed_cases?float32? PASSED*",
             "test_mine.py::TestMade::test_bits_as_declared?float32? FAILED*",
+            "    more: lion-conformance explain not-updated",
             "m': 1 of 1 elements lie outside the accepted set",
             "the bits are not those declared: canonical",
             "*ports.unmoved_momentum declares no semantics*",

@@ -37,6 +37,19 @@ def test_the_reference_is_bit_exact_in_every_dtype() -> None:
     assert report.counterexample is None
 
 
+def test_a_port_that_cannot_be_judged_here_is_not_run_and_never_opened() -> None:
+    def opened(*_: Any, **__: Any) -> Any:
+        raise AssertionError("there is no GPU")
+
+    port = Port("mine", opened, device="cuda", unavailable="no GPU")
+    report = verify(port, max_examples=3, seed=4)
+    assert report.words(report.verdict) == "not run: no GPU"
+    assert (report.ok, report.fell_short, report.results) == (False, False, ())
+    assert (report.device, report.max_examples, report.seed) == ("cuda", 3, 4)
+    with pytest.raises(ValueError, match="dtype='float8' is not legal"):
+        verify(port, dtypes=["float8"])
+
+
 def test_wrong_ports_are_rejected(wrong: Step) -> None:
     report = verify(wrong, dtypes=["float32"], explain=False)
     assert report.verdict is Verdict.REJECTED

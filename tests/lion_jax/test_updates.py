@@ -36,7 +36,7 @@ from tests.lion_jax.test_contexts import unfenced
 from tests.lion_jax.test_lowered import uses
 
 HALF = pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
-DOCUMENTATION = Path(__file__).parents[2] / "docs" / "lion_jax.md"
+DOCUMENTATION = Path(__file__).parents[2] / "docs/reference/lion_jax.md"
 DECLARED = lion_jax.declared_semantics(update_dtype="params")
 
 

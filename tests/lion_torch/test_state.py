@@ -164,6 +164,17 @@ def test_another_optimizer_s_dict_is_refused(name: str) -> None:
     assert not optimizer.state
 
 
+@pytest.mark.parametrize("packed", [True, False])
+def test_a_momentum_under_bitsandbytes_name_is_refused(packed: bool) -> None:
+    """It would be left out, and the run would go on from a momentum of zeros."""
+    (param,) = params = start(torch.float32)[:1]
+    theirs = Lion(params, **OPTIONS).state_dict()
+    entry: dict[str, Any] = {"state1": torch.zeros_like(param)}
+    theirs["state"] = {0: {"step": 1, "__bnb_optimizer_quant_state__": entry} if packed else entry}
+    with pytest.raises(ValueError, match="in its state, so it is another optimizer's"):
+        Lion(params).load_state_dict(theirs)
+
+
 @pytest.mark.clause("C14")
 @pytest.mark.parametrize(
     ("momentum", "error", "message"),

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.chart import CHART, draw
 from benchmarks.results import RESULTS, Report, add_save_option, command_line, in_rounds, ratio
 from benchmarks.shapes import SETS
 
@@ -72,3 +73,22 @@ def test_ratios_are_of_the_same_round() -> None:
 def test_the_large_set_is_gpt2s_small_model() -> None:
     shapes = SETS["124M, 148 tensors"]
     assert (len(shapes), sum(map(math.prod, shapes))) == (148, 124_439_808)
+
+
+def test_the_chart_is_what_the_saved_results_give(tmp_path: Path) -> None:
+    draw(tmp_path / "chart.svg")
+    drawn = (tmp_path / "chart.svg").read_text(encoding="utf-8")
+    assert drawn == CHART.read_text(encoding="utf-8"), "python benchmarks/chart.py"
+
+
+def test_another_result_gives_another_chart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for file in RESULTS.glob("*_step.md"):
+        text = file.read_text(encoding="utf-8").replace("10.02", "11.02")
+        (tmp_path / file.name).write_text(text, encoding="utf-8")
+    monkeypatch.setattr("benchmarks.chart.RESULTS", tmp_path)
+    draw(tmp_path / "chart.svg")
+    drawn = (tmp_path / "chart.svg").read_text(encoding="utf-8")
+    assert drawn != CHART.read_text(encoding="utf-8")
+    assert "11 ms" in drawn

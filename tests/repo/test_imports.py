@@ -67,7 +67,6 @@ BAD = {
 
 PUBLISHED = "conformance/lion_conformance/ports/published/"
 """Whose files may name a module in a string: one that is imported without its packages."""
-"""It has to import a module of timm's without the package around it."""
 
 TOLD_SHORT = ("lion_ref/dtypes.py", "conformance/lion_conformance/new_room.py")
 

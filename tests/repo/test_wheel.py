@@ -240,6 +240,20 @@ def test_it_imports_with_numpy_alone(installed: list[Path], package: str) -> Non
     assert Path(ran.stdout.strip()).is_relative_to(installed[0])
 
 
+def test_the_installed_judge_explains_every_cause(installed: list[Path]) -> None:
+    """From pages of its own: there is no checkout beside it."""
+    program = (
+        "from lion_conformance.report.explanation import explanation, listed\n"
+        "from lion_conformance.verdict.code import Code\n"
+        "print(listed(), *map(explanation, Code), sep='\\n')\n"
+    )
+    ran = run_isolated(installed, program)
+    assert ran.returncode == 0, ran.stderr
+    pages = ROOT / "docs" / "reference" / "causes"
+    titles = {x.read_text(encoding="utf-8").splitlines()[0] for x in pages.glob("*-*.md")}
+    assert {title.removeprefix("# ") for title in titles} <= set(ran.stdout.splitlines())
+
+
 def test_the_installed_reference_takes_a_step(installed: list[Path]) -> None:
     program = (
         "import numpy as np, lion_ref\n"

@@ -26,6 +26,7 @@ from lion_conformance.diagnosis.single_step import semantics_of_a_step
 from lion_conformance.ports.layouts import like
 from lion_conformance.ports.protocol import Port, PortError, answering, run_once
 from lion_conformance.verdict.cause import Cause, Kind
+from lion_conformance.verdict.code import Code
 from lion_conformance.verdict.failure import Failure
 from lion_ref import CANONICAL
 from lion_ref.acceptance import judge
@@ -52,6 +53,11 @@ def cause_of_calls(port: Port, failure: Failure) -> Cause | None:
 def same(one: Pair, other: Pair) -> bool:
     """The same bits."""
     return all(all_same_bits(a, b) for a, b in zip(one, other, strict=True))
+
+
+def _of_calls(words: str) -> Cause:
+    """Of a cause that begins, or comes again, at some calls."""
+    return Cause(Kind.RUN, Code.SOME_STEPS_WRONG, words, "C12")
 
 
 def as_turn(case: Case) -> Turn:
@@ -134,7 +140,7 @@ class _Calls:
             return None
         for which in kept_between_calls((self.failure.passed or self.case).scalars):
             if all(x.fits(which.make(self.reference)) for x in made):
-                return Cause(Kind.RUN, which.sentence, "C12")
+                return Cause(Kind.RUN, which.code, which.sentence, "C12")
         if self._once_right and all(x.wrong == list(range(len(x.cases))) for x in made):
             return self._from_some_call_on(made)
         return None
@@ -147,12 +153,14 @@ class _Calls:
         pairs = [pair for x in made for pair in zip(x.cases, x.got, strict=True)]
         for change in self._changes():
             if all(self._is(change, case, got) for case, got in pairs):
-                return Cause(Kind.RUN, f"from some call on, {change.words}", "C12")
-        return Cause(Kind.RUN, "right in the first calls, wrong from some call on", "C12")
+                return _of_calls(f"from some call on, {change.words}")
+        return _of_calls("right in the first calls, wrong from some call on")
 
     def _changes(self) -> Iterator[Change]:
         yield from changes()
-        yield Change("the elements come in reversed order", reversed_in_place)
+        yield Change(
+            "the elements come in reversed order", Code.SOME_STEPS_WRONG, reversed_in_place
+        )
 
     def _is(self, change: Change, case: Case, got: Pair) -> bool:
         return same(change.act(self.session, as_turn(case)), got)
@@ -166,7 +174,7 @@ class _Calls:
             if same(got, before) or same(before, right) or not same(got, right):
                 return None
         words = "results are still being written when the call has returned"
-        return Cause(Kind.CONTRACT, words, "C12")
+        return Cause(Kind.CONTRACT, Code.STILL_BEING_WRITTEN, words, "C12")
 
     def _known_by_array(self) -> Cause | None:
         """Whether new numbers in an array that it knows are not read."""
@@ -187,7 +195,7 @@ class _Calls:
                 )
             if not found[0] and all(found[1:]):
                 words = f"a {name} is known by its array: new numbers in it are not read"
-                return Cause(Kind.RUN, words, "C12")
+                return Cause(Kind.RUN, Code.KNOWN_BY_ARRAY, words, "C12")
         return None
 
     def _step(self, case: Case, given: Sequence[Array]) -> Pair:
@@ -217,8 +225,8 @@ class _Calls:
         every = "every other call" if period == 2 else f"every {ordinal(period)} call"
         for change in self._changes():
             if all(self._is(change, self.case, answers[t]) for t in wrong):
-                return Cause(Kind.RUN, f"{every}, {change.words}", "C12")
-        return Cause(Kind.RUN, f"{every} is wrong", "C12")
+                return _of_calls(f"{every}, {change.words}")
+        return _of_calls(f"{every} is wrong")
 
     def _at_first(self, answers: Sequence[Pair]) -> Cause | None:
         """Wrong at the first calls of all, right by now."""
@@ -229,9 +237,9 @@ class _Calls:
             first = "the first call" if self.failure.passed is None else "one call"
             for change in self._changes():
                 if self._is(change, self.case, got):
-                    return Cause(Kind.RUN, f"{first} alone is wrong: {change.words}", "C12")
-            return Cause(Kind.RUN, f"{first} alone is wrong", "C12")
-        return Cause(Kind.RUN, "wrong at the first calls of all, right later", "C12")
+                    return _of_calls(f"{first} alone is wrong: {change.words}")
+            return _of_calls(f"{first} alone is wrong")
+        return _of_calls("wrong at the first calls of all, right later")
 
     def _counted(self, answers: Sequence[Pair]) -> Cause | None:
         """What the count of calls decides: the first two, and those of now."""
@@ -242,7 +250,7 @@ class _Calls:
             if same(got, made(1)) and same(again, made(2)):
                 now = number(answers[0])
                 if all(same(x, made(now + t)) for t, x in enumerate(answers)):
-                    return Cause(Kind.RUN, words, "C12")
+                    return Cause(Kind.RUN, Code.HIDDEN_SCHEDULE, words, "C12")
         return None
 
     def _by_count(self) -> Iterator[tuple[str, Callable[[int], Pair], Callable[[Pair], int]]]:
@@ -297,4 +305,4 @@ class _Calls:
         words = "the same inputs give other bits at another call"
         if most <= VALUES:
             words += ", by chance or by a rule not found"
-        return Cause(Kind.CHANCE, words, "C12")
+        return Cause(Kind.CHANCE, Code.OTHER_AT_ANOTHER_CALL, words, "C12")

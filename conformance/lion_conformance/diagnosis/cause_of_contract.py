@@ -9,68 +9,108 @@ from typing import Final
 from lion_conformance.ports.protocol import ChangedAnswerError
 from lion_conformance.runs.trajectory import Trajectory
 from lion_conformance.verdict.cause import Cause, Kind
+from lion_conformance.verdict.code import Code
 from lion_conformance.verdict.failure import Failure, RunFailure
 from lion_conformance.verdict.sentences import shortened
 
 _GREEK: Final = {"param": "θ", "momentum": "m", "grad": "g", "params": "θ", "momenta": "m"}
 
-_WORDS: Final[Sequence[tuple[str, str, str]]] = (
-    (r"the port changed its input (\w+)", "it writes to its input {0}", "C14"),
-    (r"the port changed the list of gradients", "it writes to the list of gradients", "C14"),
-    (r"the port changed a result", "it changes results that it has returned", "C12"),
-    (r"the session changed arrays", "it changes arrays that read() has returned", "C30"),
-    (r"the session shows another state", "read() shows another state the second time", "C30"),
+_WORDS: Final[Sequence[tuple[str, str, Code, str]]] = (
+    (
+        r"the port changed its input (\w+)",
+        "it writes to its input {0}",
+        Code.INPUT_WRITTEN,
+        "C14",
+    ),
+    (
+        r"the port changed the list of gradients",
+        "it writes to the list of gradients",
+        Code.INPUT_WRITTEN,
+        "C14",
+    ),
+    (
+        r"the port changed a result",
+        "it changes results that it has returned",
+        Code.SHARED_BUFFER,
+        "C12",
+    ),
+    (
+        r"the session changed arrays",
+        "it changes arrays that read() has returned",
+        Code.SHARED_BUFFER,
+        "C30",
+    ),
+    (
+        r"the session shows another state",
+        "read() shows another state the second time",
+        Code.READING_MATTERS,
+        "C30",
+    ),
     (
         r"the session does not start with",
         "a session does not start with the θ and m that it is given",
+        Code.CONTRACT_BROKEN,
         "C30",
     ),
     (
         r"the port returned (param|momentum) in memory that",
         "it returns {0:new} in memory that an input or the other result lies in",
+        Code.RESULT_IN_INPUT,
         "C14",
     ),
     (
         r"the port returned (param|momentum) as (\S+); legal: ([^,]+)",
         "it returns {0:new} as {1}, though {0:old} is {2}",
+        Code.WRONG_RESULT_TYPE,
         "C2",
     ),
     (
         r"the port returned (param|momentum) with shape (\(.*?\)); legal: (\(.*?\))",
         "it returns {0:new} with shape {1}, though {0:old} has shape {2}",
+        Code.WRONG_RESULT_TYPE,
         "C12",
     ),
     (
         r"the port changed its thread: .*round to nearest",
         "it leaves its thread rounding otherwise than to nearest",
+        Code.THREAD_ENVIRONMENT_CHANGED,
         "C15",
     ),
     (
         r"the port changed its thread: .*subnormal",
         "it leaves its thread flushing subnormals",
+        Code.THREAD_ENVIRONMENT_CHANGED,
         "C15",
     ),
     (
         r"the port changed its thread",
         "it leaves its thread in another floating-point environment",
+        Code.THREAD_ENVIRONMENT_CHANGED,
         "C15",
     ),
-    (r"the port took (.+); legal: it raises", "it takes {0}, which is to be refused", "C13"),
+    (
+        r"the port took (.+); legal: it raises",
+        "it takes {0}, which is to be refused",
+        Code.NOT_REFUSED,
+        "C13",
+    ),
     (
         r"read\(\) returned (params|momenta)(\[\d+\]) as (.+); legal: (.+)",
         "read() returns {0}{1} as {2} instead of {3}",
+        Code.WRONG_RESULT_TYPE,
         "C30",
     ),
     (
         r"restoring in a fresh process failed",
         "what was saved cannot be restored in another process",
+        Code.NOT_RESTORED_ELSEWHERE,
         "C30",
     ),
-    (r"the port raised (.+)", "it raises {0}", ""),
-    (r"(?:the port|the session) ([^;]+)", "it {0}", ""),
-    (r"([^;]+)", "{0}", "C30"),
-)  # fmt: skip
-"""How a message begins, what is said of it, and the clause; the first that fits."""
+    (r"the port raised (.+)", "it raises {0}", Code.RAISES, ""),
+    (r"(?:the port|the session) ([^;]+)", "it {0}", Code.CONTRACT_BROKEN, ""),
+    (r"([^;]+)", "{0}", Code.CONTRACT_BROKEN, "C30"),
+)
+"""How a message begins, what is said of it, the code and the clause; the first that fits."""
 
 
 class _Word(str):
@@ -97,11 +137,12 @@ def cause_of_contract(failure: Failure | RunFailure[Trajectory]) -> Cause | None
     if last.error is None or isinstance(last.error, ChangedAnswerError):
         return None
     message = " ".join(str(last.error).split())
-    for begins, words, clause in _WORDS:
+    for begins, words, code, clause in _WORDS:
         found = re.match(begins, message)
         if found:
             said = words.format(*map(_Word, found.groups()))
-            return Cause(Kind.CONTRACT, shortened(said), clause, evidence=_where(failure))
+            where = _where(failure)
+            return Cause(Kind.CONTRACT, code, shortened(said), clause, evidence=where)
     return None
 
 

@@ -39,8 +39,7 @@ def cause_of_run(port: Port, dtype: str, failure: RunFailure[Trajectory]) -> Cau
         return _cause(found)
     if error is not None:
         return cause_of_contract(failure)
-    weaker = without_which(inquiry) if semantics is not None else None
-    return None if weaker is None else Cause(Kind.RUN, *weaker)
+    return without_which(inquiry) if semantics is not None else None
 
 
 def cause_of_first_step(port: Port, failure: Failure) -> Cause | None:
@@ -65,4 +64,4 @@ def cause_of_first_step(port: Port, failure: Failure) -> Cause | None:
 
 def _cause(found: Alternative) -> Cause:
     seen = "the failing run and fresh ones have the bits of a reference of which this is said"
-    return Cause(Kind.RUN, shortened(found.sentence), found.clause, evidence=(seen,))
+    return Cause(Kind.RUN, found.code, shortened(found.sentence), found.clause, evidence=(seen,))

@@ -27,6 +27,7 @@ from lion_conformance.diagnosis.regions.rule import Region
 from lion_conformance.ports.layouts import like
 from lion_conformance.ports.protocol import Port, PortError, Triple, run_once
 from lion_conformance.verdict.cause import Cause, Kind
+from lion_conformance.verdict.code import Code
 from lion_conformance.verdict.failure import Failure
 from lion_conformance.verdict.sentences import sentence
 from lion_ref import CANONICAL, Semantics
@@ -70,18 +71,20 @@ def cause_of_step(port: Port, dtype: str, failure: Failure, base: Semantics) -> 
 
 def cause_of_semantics(semantics: Semantics, dtype: str) -> Cause:
     """What is wrong with a port whose semantics is another algorithm than Lion (SPEC C16)."""
-    words, clause = [], "C10"
-    if semantics.decay in ("unscaled", "coupled"):
-        words.append(_OTHER_DECAYS[semantics.decay])
-    elif semantics.decay == "factor" and semantics.decay_order == "step-first":
-        words.append(_OTHER_DECAYS["step-first"])
+    other: str = semantics.decay
+    if other == "factor" and semantics.decay_order == "step-first":
+        other = "step-first"
+    words, code, clause = [], Code.SCALARS_ROUNDED, "C4"
+    if other in _OTHER_DECAYS:
+        code, said = _OTHER_DECAYS[other]
+        words, clause = [said], "C10"
     if semantics.scalars == "storage":
-        clause = clause if words else "C4"
         words.append(f"η, λ and β are rounded to {dtype}")
         if semantics.precision != "compute":
             words.append("every operation of c and θ' is, too")
     return Cause(
         Kind.MISTAKE,
+        code,
         "; ".join(words) or semantics.describe(),
         clause,
         evidence=(f"it {sentence(semantics)}",),
@@ -89,9 +92,9 @@ def cause_of_semantics(semantics: Semantics, dtype: str) -> Cause:
 
 
 _OTHER_DECAYS: Final = {
-    "unscaled": "the decay is not scaled by η: λ·θ, not η·λ·θ",
-    "coupled": "the decay is coupled: λ·θ is added to the gradient",
-    "step-first": "the decay is of the moved θ: (θ - η·u)·(1-ηλ)",
+    "unscaled": (Code.DECAY_NOT_SCALED, "the decay is not scaled by η: λ·θ, not η·λ·θ"),
+    "coupled": (Code.DECAY_COUPLED, "the decay is coupled: λ·θ is added to the gradient"),
+    "step-first": (Code.DECAY_AFTER_STEP, "the decay is of the moved θ: (θ - η·u)·(1-ηλ)"),
 }
 
 
@@ -182,12 +185,23 @@ def _in_places(
     what = _what_happens(port, triples, failure, region, base)
     return Cause(
         Kind.PLACE if what is None else Kind.MISTAKE,
+        _CODES[region.about],
         f"wrong {region.sentence}" if what is None else f"{what.words} {region.sentence}",
         "C12" if what is None and region.about in _PLACES else what.clause if what else "C5",
         rule=region.rule,
         evidence=(f"elsewhere it {sentence(base)}",),
     )
 
+
+_CODES: Final = {
+    "element": Code.WRONG_AT_POSITIONS,
+    "shape": Code.WRONG_IN_SHAPES,
+    "layout": Code.WRONG_IN_LAYOUTS,
+    "value": Code.WRONG_FOR_VALUES,
+    "scalars": Code.WRONG_FOR_SCALARS,
+    "dtype": Code.WRONG_IN_DTYPES,
+}
+"""Where it is wrong leads to the line of code, whatever it is that happens there."""
 
 _PLACES: Final = ("element", "shape", "layout")
 """What an element's bits may not depend on (SPEC C12)."""
@@ -303,4 +317,11 @@ def _told(found: Mistaken, where: str, seen: Sequence[Evidence]) -> Cause:
         evidence.append(f"so it does in all of {elements:,} elements compared")
     if not all(found.fits(x) for x in seen if not ordinary(x.case)):
         evidence.append(f"with {ORDINARY_IN_WORDS}")
-    return Cause(Kind.MISTAKE, found.words + where, found.clause, where.strip(), tuple(evidence))
+    return Cause(
+        Kind.MISTAKE,
+        found.code,
+        found.words + where,
+        found.clause,
+        where.strip(),
+        tuple(evidence),
+    )

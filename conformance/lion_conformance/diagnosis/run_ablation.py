@@ -16,14 +16,16 @@ from lion_conformance.ports.protocol import PortError
 from lion_conformance.ports.state import State
 from lion_conformance.runs.events import Event, Freeze, Merge, Refuse, Restore, Split, Step, Thaw
 from lion_conformance.runs.trajectory import Trajectory
+from lion_conformance.verdict.cause import Cause, Kind
+from lion_conformance.verdict.code import Code
 from lion_ref.arithmetic import Array
 
 TOGETHER: Final = ({Freeze, Thaw}, {Split, Merge})
 """Events of which one alone cannot be left out."""
 
 
-def without_which(inquiry: Inquiry) -> tuple[str, str] | None:
-    """What can be said of the run at all, confirmed with and without it, and the clause."""
+def without_which(inquiry: Inquiry) -> Cause | None:
+    """What can be said of the run at all, confirmed with and without it."""
     failed = inquiry.failed
     if failed.at is None:
         return _unread(inquiry)
@@ -33,11 +35,12 @@ def without_which(inquiry: Inquiry) -> tuple[str, str] | None:
     if isinstance(event, Refuse):
         told = inquiry.judged(twin(failed.run, 0))
         same = told.at is not None and isinstance(told.run.events[told.at], Refuse)
-        return ("a refused step changes the state", "C14") if same else None
+        words = "a refused step changes the state"
+        return Cause(Kind.RUN, Code.REFUSED_STEP_CHANGES_STATE, words, "C14") if same else None
     return _after_an_event(inquiry) or _by_an_event(inquiry, event) or _from_a_step(inquiry)
 
 
-def _by_an_event(inquiry: Inquiry, event: Event) -> tuple[str, str] | None:
+def _by_an_event(inquiry: Inquiry, event: Event) -> Cause | None:
     """The event itself, behind which all was right before."""
     if isinstance(event, Step) or type(event) not in NAMES:
         return None
@@ -45,10 +48,11 @@ def _by_an_event(inquiry: Inquiry, event: Event) -> tuple[str, str] | None:
     judged = [inquiry.judged(twin(run, seed)) for seed in (0, 1)]
     if not all(x.at is not None and type(x.run.events[x.at]) is type(event) for x in judged):
         return None
-    return f"{_wrong_arrays(judged)} wrong {_said({type(event)})}", "C30"
+    words = f"{_wrong_arrays(judged)} wrong {_said({type(event)})}"
+    return _of_run(Code.WRONG_AFTER_EVENT, words)
 
 
-def _after_an_event(inquiry: Inquiry) -> tuple[str, str] | None:
+def _after_an_event(inquiry: Inquiry) -> Cause | None:
     """Events each of which the failure needs."""
     failed = inquiry.failed
     run = failed.run.until(failed.at or 0)
@@ -67,7 +71,7 @@ def _after_an_event(inquiry: Inquiry) -> tuple[str, str] | None:
     words = [_said(kinds) for kinds in needed]
     if not words or len(words) > 2:
         return None
-    return f"{what} wrong {' and '.join(words)}", "C30"
+    return _of_run(Code.WRONG_AFTER_EVENT, f"{what} wrong {' and '.join(words)}")
 
 
 def _kinds(run: Trajectory) -> Iterator[set[type[Event]]]:
@@ -153,7 +157,7 @@ def _wrong_arrays(judged: Sequence[Judged]) -> str:
     return f"{' and '.join(names)} are" if len(names) > 1 else f"{names[0] if names else 'it'} is"
 
 
-def _from_a_step(inquiry: Inquiry) -> tuple[str, str] | None:
+def _from_a_step(inquiry: Inquiry) -> Cause | None:
     """From which step of a session on, or at which, if it is steps alone."""
     if not all(isinstance(x, Step) for x in inquiry.run.events):
         return None
@@ -170,14 +174,20 @@ def _from_a_step(inquiry: Inquiry) -> tuple[str, str] | None:
         steps == list(range(first, len(x.got) + 1)) for steps, x in zip(found, twins, strict=True)
     )
     if first == 1:
-        return (
-            (f"{what} wrong in a list of several tensors", "C12") if _alone_right(inquiry) else None
-        )
+        words = f"{what} wrong in a list of several tensors"
+        alone = _alone_right(inquiry)
+        return Cause(Kind.RUN, Code.TENSORS_MIXED_UP, words, "C12") if alone else None
     if every:
-        return f"{what} wrong from the {ordinal(first)} step of a session on", "C30"
-    if all(steps == [first] for steps in found):
-        return f"{what} wrong at the {ordinal(first)} step of a session", "C30"
-    return f"{what} wrong at some steps, the {ordinal(first)} of a session the first", "C30"
+        words = f"from the {ordinal(first)} step of a session on"
+    elif all(steps == [first] for steps in found):
+        words = f"at the {ordinal(first)} step of a session"
+    else:
+        words = f"at some steps, the {ordinal(first)} of a session the first"
+    return _of_run(Code.SOME_STEPS_WRONG, f"{what} wrong {words}")
+
+
+def _of_run(code: Code, words: str) -> Cause:
+    return Cause(Kind.RUN, code, words, "C30")
 
 
 def _alone_right(inquiry: Inquiry) -> bool:
@@ -207,22 +217,24 @@ def wrong_steps(judged: Judged, reference: Reference) -> list[int]:
     return found
 
 
-def _unread(inquiry: Inquiry) -> tuple[str, str] | None:
+def _unread(inquiry: Inquiry) -> Cause | None:
     """In which way the run has to be made to be wrong."""
     runs = inquiry.others if inquiry.failed.at is not None else [inquiry.failed, *inquiry.others]
     if any(x.at is not None for x in runs):
         return None
     if any(isinstance(x, Restore) and x.fresh for x in inquiry.run.events):
-        return "a run goes on otherwise when it is restored in another process", "C30"
+        words = "a run goes on otherwise when it is restored in another process"
+        return _of_run(Code.NOT_RESTORED_ELSEWHERE, words)
     if all(_wrong_if_made(PLAINLY, x) for x in runs):
         without = [_left_out(x.run, {Restore}) for x in runs]
         for run in without:
             if run is None or any(inquiry.judged(run).at is not None for _ in range(2)):
-                return PLAINLY.words, "C30"
-        return "what was saved is other when it is restored a second time", "C30"
+                return _of_run(PLAINLY.code, PLAINLY.words)
+        words = "what was saved is other when it is restored a second time"
+        return _of_run(Code.SAVED_STATE_CHANGES, words)
     for way in WAYS:
         if all(_wrong_if_made(way, x) and not _wrong_if_made(PLAINLY, x) for x in runs):
-            return way.words, "C30"
+            return _of_run(way.code, way.words)
     return None
 
 

@@ -13,6 +13,7 @@ from lion_conformance.runs.events import Restore, Step
 from lion_conformance.runs.rerun import otherwise
 from lion_conformance.runs.session import OpenSession
 from lion_conformance.runs.trajectory import Trajectory
+from lion_conformance.verdict.code import Code
 from lion_ref.arithmetic import Array
 
 
@@ -21,6 +22,7 @@ class Way:
     """One way, and what is said of a port that is wrong in it."""
 
     words: str
+    code: Code
     make: Callable[[Port, Trajectory], list[State]]
     """What is read, at the end or now and then."""
 
@@ -129,13 +131,39 @@ def _anew(port: Port, run: Trajectory) -> list[State]:
     return states
 
 
-PLAINLY: Final = Way("a run is other when it is made a second time", _made)
+PLAINLY: Final = Way(
+    "a run is other when it is made a second time", Code.OTHER_AT_ANOTHER_CALL, _made
+)
 
 WAYS: Final = (
-    Way("wrong if read() is not called after each step", partial(_made, read=False)),
-    Way("wrong when two sessions are interleaved", partial(_made, beside=True)),
-    Way("wrong if gradients lie in the same memory at each step", partial(_made, one_memory=True)),
-    Way("a session that was saved goes on otherwise", partial(_made, goes_on=True)),
-    Way("what was saved is other when it is restored after the session went on", _late),
-    Way("a session goes on otherwise than one that begins with its θ and m", _anew),
+    Way(
+        "wrong if read() is not called after each step",
+        Code.READING_MATTERS,
+        partial(_made, read=False),
+    ),
+    Way(
+        "wrong when two sessions are interleaved",
+        Code.SESSIONS_SHARE_STATE,
+        partial(_made, beside=True),
+    ),
+    Way(
+        "wrong if gradients lie in the same memory at each step",
+        Code.KNOWN_BY_ARRAY,
+        partial(_made, one_memory=True),
+    ),
+    Way(
+        "a session that was saved goes on otherwise",
+        Code.SAVING_CHANGES_SESSION,
+        partial(_made, goes_on=True),
+    ),
+    Way(
+        "what was saved is other when it is restored after the session went on",
+        Code.SAVED_STATE_CHANGES,
+        _late,
+    ),
+    Way(
+        "a session goes on otherwise than one that begins with its θ and m",
+        Code.HIDDEN_STATE,
+        _anew,
+    ),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -30,5 +31,7 @@ def semantics_of(named: Mapping[str, Any]) -> Semantics:
     """
     for name in named:
         if name not in choices():
-            raise ValueError(f"choice {name!r} is not legal; legal: {', '.join(choices())}")
+            raise ValueError(
+                f"choice {reprlib.repr(name)} is not legal; legal: {', '.join(choices())}"
+            )
     return Semantics(**named)

@@ -31,6 +31,9 @@ from lion_ref.arithmetic import Array
 from lion_ref.dtypes import check_dtypes
 
 GREETING: Final = "lion-pipe 1"
+LONGEST_REASON: Final = 500
+"""Characters of what is said of a line, which may be long itself."""
+
 TIMEOUT: Final = 60.0
 TIMEOUT_AFTER_A_HANG: Final = 2.0
 """Once a program has hung, reducing its counterexample asks it again, but not that patiently."""
@@ -95,6 +98,7 @@ class Program:
             declared=greeting.declared,
             triples=tuple(greeting.triples),
             declines=tuple(greeting.declines),
+            unavailable=greeting.unavailable,
         )
 
     def ask(self, arrays: Sequence[Array], scalars: Sequence[float]) -> list[Array]:
@@ -159,12 +163,14 @@ class _Greeting:
         self.triples: list[Triple] = []
         self.declared: Semantics | None = None
         self.declines: list[Refusal] = []
+        self.unavailable = ""
         self._said: set[str] = set()
         for line in rest:
             try:
                 self._hear(*line.partition(" ")[::2])
             except (TypeError, ValueError) as error:
-                raise running.failed(f"greeted with {line[:80]!r}: {error}") from error
+                words = str(error)[:LONGEST_REASON]
+                raise running.failed(f"greeted with {line[:80]!r}: {words}") from error
         if not self.triples:
             raise running.failed("named no dtypes; legal: a line 'dtypes θ m g' for each triple")
 
@@ -181,8 +187,11 @@ class _Greeting:
             self.declared = parse_semantics(value)
         elif key == "declines":
             self.declines.append(parse_refusal(value))
+        elif key == "unavailable":
+            self.unavailable = parse_reason(value)
         else:
-            raise ValueError(f"legal: name, dtypes, semantics, declines, ready; {ELSEWHERE}")
+            legal = "name, dtypes, semantics, declines, unavailable, ready"
+            raise ValueError(f"legal: {legal}; {ELSEWHERE}")
 
     def _add(self, *names: str) -> None:
         if len(names) != 3:
@@ -206,6 +215,18 @@ def parse_refusal(text: str) -> Refusal:
     if len(numbers) not in (1, 2):
         raise ValueError("legal: a scalar's name, the least value that is refused, the greatest")
     return Refusal(argument, float(numbers[0]), float(numbers[-1]))
+
+
+def parse_reason(text: str) -> str:
+    """Why a program cannot be judged where it is.
+
+    >>> parse_reason(" no GPU ")
+    'no GPU'
+    """
+    reason = text.strip()
+    if not reason or not reason.isprintable():
+        raise ValueError("legal: the reason, in printable characters")
+    return reason
 
 
 def parse_semantics(text: str) -> Semantics:

@@ -16,7 +16,8 @@ class Refusal:
     Args:
         argument: "lr", "weight_decay", "beta1" or "beta2"; "" for scalars that are refused
             together, though the port takes each of them beside others.
-        least, greatest: the smallest and the largest value that was refused.
+        least: the smallest value that was refused.
+        greatest: the largest value that was refused.
         cases: how many cases it was seen in.
         words: what the port raised, for one of them.
 

@@ -14,9 +14,9 @@ from lion_conformance.report.reproduction import SHOWN, reproduction
 from lion_conformance.report.shown import remarks
 from lion_conformance.report.table import meaning
 from lion_conformance.verdict.cause import Cause
-from lion_ref import Semantics
+from lion_ref import SPEC_VERSION, Semantics
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 SCHEMA = "lion-report.schema.json"
 
 
@@ -25,6 +25,7 @@ def dumps(reports: Sequence[Findings]) -> str:
     document = {
         "format": "lion-report",
         "schema_version": SCHEMA_VERSION,
+        "spec_version": SPEC_VERSION,
         "ok": not any(report.fell_short or report.not_run for report in reports),
         "reports": [as_dict(report) for report in reports],
     }

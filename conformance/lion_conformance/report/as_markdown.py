@@ -31,14 +31,15 @@ def render(reports: Sequence[Findings]) -> str:
         lines += [*_matrix(reports), ""]
     for report in reports:
         lines += _port(report)
-    lines += [*(f"- {_escaped(note)}" for note in notes(reports)), "", totals(reports) + ".", ""]
+    lines += [*(f"- {escaped(note)}" for note in notes(reports)), "", totals(reports) + ".", ""]
     in_words = [line for report in reports for line in _cells(report)]
     if in_words:
         lines += _folded("Each dtype in words", in_words)
     for report in reports:
         lines += _reproduction(report)
     if reports:
-        listed = ", ".join(f"{name} {version}" for name, version in reports[0].versions.items())
+        known = reports[0].versions.items()
+        listed = escaped(", ".join(f"{name} {version}" for name, version in known))
         lines.append(f"Seed {reports[0].seed}, {reports[0].max_examples} cases a dtype. {listed}.")
     return "\n".join(lines) + "\n"
 
@@ -48,24 +49,24 @@ def _matrix(reports: Sequence[Findings]) -> Iterator[str]:
     yield "|" + "---|" * len(COLUMNS)
     for report in reports:
         cells = [cell.text + ("" if cell.ok else " **(!)**") for cell in row(report)]
-        yield "| " + " | ".join([*map(_escaped, heads(report)), *cells]) + " |"
+        yield "| " + " | ".join([*map(escaped, heads(report)), *cells]) + " |"
 
 
-def _escaped(text: str) -> str:
+def escaped(text: str) -> str:
     """A name as text: whatever Markdown or HTML would make of its characters."""
     return re.sub(r"([\\`*|\[])", r"\\\1", html.escape(text, quote=False))
 
 
 def _folded(title: str, lines: Sequence[str]) -> list[str]:
-    return [f"<details><summary>{_escaped(title)}</summary>", "", *lines, "", "</details>", ""]
+    return [f"<details><summary>{escaped(title)}</summary>", "", *lines, "", "</details>", ""]
 
 
 def _port(report: Findings) -> Iterator[str]:
     """A line for each verdict, then one counterexample."""
     for one in said(report):
         label = f"{port_name(report)}, {', '.join(one.parts)}"
-        yield f"- **{one.label}** {_escaped(label)}: {_escaped(one.what)}"
-        yield from (f"  - {_escaped(text)}" for text in one.more)
+        yield f"- **{one.label}** {escaped(label)}: {escaped(one.what)}"
+        yield from (f"  - {escaped(text)}" for text in one.lines)
     yield ""
     first = shown_first(report)
     if first is not None:
@@ -73,10 +74,10 @@ def _port(report: Findings) -> Iterator[str]:
 
 
 def _counterexample(dtype: str, found: Counterexample) -> Iterator[str]:
-    yield from (f"One counterexample, in {dtype}: {_escaped(found.why)}", "")
+    yield from (f"One counterexample, in {dtype}: {escaped(found.why)}", "")
     if found.run:
         yield from ("```text", *found.run, "```", "")
-    yield from (f"{_escaped(shown.settings(found))}", "")
+    yield from (f"{escaped(shown.settings(found))}", "")
     table = shown.rows(found)
     heads = ["", "", "dtype", "reference", ""]
     heads += ["the port", ""] if found.got else []
@@ -99,16 +100,16 @@ def _both(value: Value | None) -> tuple[str, str]:
 
 def _cells(report: Findings) -> Iterator[str]:
     for result in report.results:
-        label = _escaped(f"{port_name(report)}, {result.dtype}")
+        label = escaped(f"{port_name(report)}, {result.dtype}")
         what, more = headline(meaning(report, result))
-        yield f"- **{label}**: {report.words(result.verdict)}. {_escaped(what)}."
-        yield from (f"  - {_escaped(text)}" for text in more)
+        yield f"- **{label}**: {report.words(result.verdict)}. {escaped(what)}."
+        yield from (f"  - {escaped(text)}" for text in more)
         reasons = ", ".join(f"{count:,} {reason}" for reason, count in result.reasons.items())
         if reasons:
             yield f"  - results that differ: {reasons}"
-        yield from (f"  - {_escaped(line)}" for line in [*result.example, *refused(result)])
+        yield from (f"  - {escaped(line)}" for line in [*result.example, *refused(result)])
         if result.cause is not None:
-            yield from (f"  - {_escaped(line)}" for line in result.cause.evidence)
+            yield from (f"  - {escaped(line)}" for line in result.cause.evidence)
         if result.width is not None:
             yield from (f"  - {line}" for line in width_in_words(result.width))
 

@@ -10,6 +10,7 @@ from typing import Final
 
 from lion_conformance.cases.case import ORDINARY_IN_WORDS
 from lion_conformance.ports.published.known import MISTAKES, NOT_JUDGED
+from lion_conformance.report.as_markdown import escaped
 from lion_conformance.report.findings import DtypeResult, Findings
 from lion_conformance.report.survey_answers import (
     HALVES,
@@ -106,7 +107,7 @@ def _mistakes(ports: Sequence[str]) -> Iterator[str]:
 
 def _not_judged(reports: Sequence[Findings]) -> Iterator[str]:
     """What was not installed here, then what is known not to be judged."""
-    missing = [(r.port, "–", "–", f"{r.door}: {r.not_run}") for r in reports if r.not_run]
+    missing = [(r.port, "–", "–", f"{r.door}: {escaped(r.not_run)}") for r in reports if r.not_run]
     known = [(x.name, x.version, x.month, x.why) for x in NOT_JUDGED]
     return _table(("package", "version", "of", "why"), iter([*missing, *known]))
 
@@ -265,7 +266,7 @@ def _special(doors: Sequence[Findings]) -> Iterator[str]:
         in_words(r.refusals) for report in doors for r in report.results if r.refusals
     ):
         what, more = headline(f"It {text}")
-        yield "; ".join([what, *more]) + "."
+        yield escaped("; ".join([what, *more])) + "."
 
 
 def _where(doors: Sequence[Findings], holds: Callable[[DtypeResult], bool]) -> str:
@@ -297,8 +298,10 @@ def _sentences(report: Findings) -> Iterator[str]:
         shared.setdefault((outcome(result), _sentence(result)), []).append(result.dtype)
     for (mark, sentence), dtypes in shared.items():
         what, more = headline(sentence)
-        yield f"- {report.door}, {', '.join(dtypes)}: {mark} {what}" + ("" if more else ".")
-        yield from (f"  - {text}" for text in more)
+        yield f"- {report.door}, {', '.join(dtypes)}: {mark} {escaped(what)}" + (
+            "" if more else "."
+        )
+        yield from (f"  - {escaped(text)}" for text in more)
 
 
 def _sentence(result: DtypeResult) -> str:

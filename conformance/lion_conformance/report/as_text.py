@@ -16,6 +16,7 @@ from lion_conformance.report.findings import Findings
 from lion_conformance.report.table import COLUMNS, HEADS, Cell, heads, notes, row, totals
 from lion_conformance.report.told import Said, said, shown_first
 from lion_conformance.verdict.verdict import Verdict
+from lion_ref import SPEC_VERSION
 
 _MARKS = {
     Verdict.BIT_EXACT: "=",
@@ -80,7 +81,7 @@ def _lines(reports: Sequence[Findings]) -> Iterator[_Line]:
         yield from _of_port(report, told)
     yield from (_Line(note, "  ") for note in notes(reports))
     yield _Line()
-    yield _Line(f"{totals(reports)}.")
+    yield _Line(f"{totals(reports)}; by SPEC.md of version {SPEC_VERSION}.")
     if any(report.results for report in reports):
         more = "Every dtype, its counts and counterexamples in full: --html FILE, or --json FILE."
         yield _Line(more, style="dim")
@@ -98,7 +99,7 @@ def _of_port(report: Findings, told: list[Said]) -> Iterator[_Line]:
     for one in told:
         style = "green" if one.ok else "bold red"
         yield _Line(one.line(report), INDENT, style)
-        yield from (_Line(f"{INDENT}{text}", "  ") for text in one.more)
+        yield from (_Line(f"{INDENT}{text}", "  ") for text in one.lines)
     first = shown_first(report)
     if first is not None:
         dtype, found = first

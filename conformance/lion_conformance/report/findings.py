@@ -14,10 +14,9 @@ from lion_conformance.verdict.accepted_set import Width
 from lion_conformance.verdict.cause import Cause
 from lion_conformance.verdict.differences import Difference
 from lion_conformance.verdict.verdict import Verdict
-from lion_ref import Semantics
+from lion_ref import SPEC_VERSION, Semantics, __version__
 
 PACKAGES = (
-    "lion-ref",
     "numpy",
     "ml_dtypes",
     "torch",
@@ -48,8 +47,13 @@ PACKAGES = (
 
 
 def versions() -> dict[str, str]:
-    """The versions of what is installed, Python and the platform first."""
-    found = {"python": platform.python_version(), "platform": platform.platform(terse=True)}
+    """The versions of what is installed, Python, the platform and the reference first."""
+    found = {
+        "python": platform.python_version(),
+        "platform": platform.platform(terse=True),
+        "lion-ref": __version__,  # of the code that judges, installed or not
+        "SPEC.md": str(SPEC_VERSION),
+    }
     for package in PACKAGES:
         try:
             found[package] = importlib.metadata.version(package)

@@ -6,9 +6,11 @@ from html import escape
 
 from lion_conformance.report import shown
 from lion_conformance.report.counterexample import Counterexample, Value
+from lion_conformance.report.explanation import explanation
 from lion_conformance.report.findings import Findings
 from lion_conformance.report.style import CLASSES, MARKS
 from lion_conformance.report.told import Said, said, shown_first
+from lion_conformance.verdict.code import Code
 
 
 def verdicts(report: Findings) -> str:
@@ -31,7 +33,16 @@ def _verdict(one: Said) -> str:
         f'<div class="said {CLASSES[one.verdict]}"><p class="label">{MARKS[one.verdict]} '
         f"{escape(one.label)}</p><p>{escape(with_capital(one.what))}</p>"
         + (f"<ul>{more}</ul>" if more else "")
+        + (_explained(one.code) if one.code else "")
         + f'<p class="parts">{escape(", ".join(one.parts))}</p></div>'
+    )
+
+
+def _explained(code: Code) -> str:
+    """The page of a cause, folded: it is read without the network, and without this package."""
+    return (
+        f"<details><summary>More of {escape(code)}</summary>"
+        f'<pre class="page" tabindex="0">{escape(explanation(code))}</pre></details>'
     )
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import operator
 import shlex
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 UNKNOWN = "object"
@@ -40,6 +42,20 @@ class Origin:
             return cls()
         return cls("import", f"{module}:{path}") if found is port else cls()
 
+    def place(self) -> tuple[Path, int] | None:
+        """The file of what was imported, and the line where it begins; None where none is known.
+
+        Of an object that has no source, such as a `Port`, it is the first line of its module.
+        """
+        if self.kind != "import":
+            return None
+        module_name, _, path = self.name.partition(":")
+        try:
+            module = importlib.import_module(module_name)
+            return _source(operator.attrgetter(path)(module)) or _source(module)
+        except Exception:  # noqa: BLE001 - somebody else's object may raise anything
+            return None
+
     def load_port(self, port: str, door: str, device: str) -> str:
         """Python: a function load_port() that gives the port, or a place to put it."""
         if self.kind == "import":
@@ -64,6 +80,16 @@ class Origin:
 
     def _starting(self) -> list[str]:
         return [f"return PipedProgram({shlex.split(self.name)!r}, timeout={self.timeout!r})"]
+
+
+def _source(thing: Any) -> tuple[Path, int] | None:
+    """Where the source of a module, class or function begins; None of anything else."""
+    try:
+        source = inspect.unwrap(thing)
+        file, (_, line) = inspect.getsourcefile(source), inspect.getsourcelines(source)
+    except (OSError, TypeError, ValueError):
+        return None
+    return None if file is None else (Path(file), max(line, 1))
 
 
 def _choosing(module: str, port: str, door: str, device: str) -> list[str]:

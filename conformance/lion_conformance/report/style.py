@@ -74,7 +74,7 @@ def _variables(colours: dict[str, str]) -> str:
     return " ".join(f"--{name}: {value};" for name, value in colours.items())
 
 
-_COLOURS: Final = f"""
+COLOURS: Final = f"""
 :root {{ color-scheme: light dark; {_variables(LIGHT)} }}
 @media (prefers-color-scheme: dark) {{ :root {{ {_variables(DARK)} }} }}
 """
@@ -125,6 +125,7 @@ summary { cursor: pointer; padding: .55rem .9rem; font-weight: 600; border-radiu
 details details summary { font-weight: 400; }
 pre { overflow-x: auto; background: var(--code); border: 1px solid var(--rule);
   border-radius: .4rem; padding: .75rem; font-size: .82rem; line-height: 1.45; }
+pre.page { white-space: pre-wrap; }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .1rem 1rem; font-size: .9rem; }
 dt { color: var(--soft); } dd { margin: 0; overflow-wrap: anywhere; }
 figure { margin: .75rem 0; } figcaption { color: var(--soft); font-size: .9rem; max-width: 44rem; }
@@ -159,4 +160,4 @@ svg .filled { fill: currentColor; fill-opacity: .45; }
   * { print-color-adjust: exact; } .said, tr { break-inside: avoid; }
   details { break-inside: avoid; } .scroll { overflow: visible; } }
 """
-SHEET: Final = _COLOURS + _RULES
+SHEET: Final = COLOURS + _RULES

@@ -5,12 +5,14 @@ Dtypes of which the same is to be said are named together.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lion_conformance.report.counterexample import Counterexample
+from lion_conformance.report.explanation import how_to_learn_more
 from lion_conformance.report.findings import DtypeResult, Findings
 from lion_conformance.report.table import TAPE, meaning, short
 from lion_conformance.runs.tape import TapeResult
+from lion_conformance.verdict.code import Code
 from lion_conformance.verdict.sentences import headline, in_words, sentence
 from lion_conformance.verdict.verdict import Verdict
 from lion_ref import CANONICAL
@@ -30,8 +32,15 @@ class Said:
     """What is wrong, or what the port equals; one line."""
     more: tuple[str, ...]
     """What goes on from there, a line each."""
+    code: Code | None = None
+    """That of the cause, if one was found."""
     parts: tuple[str, ...] = ()
     """The dtypes, and the recorded run."""
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """What goes on, and how to learn more."""
+        return self.more if self.code is None else (*self.more, how_to_learn_more(self.code))
 
     def line(self, report: Findings) -> str:
         """Everything in one line, without what goes on."""
@@ -52,9 +61,7 @@ def said(report: Findings) -> list[Said]:
         found.setdefault(_of_dtype(report, result), []).append(result.dtype)
     if report.tape is not None:
         found.setdefault(_of_tape(report, report.tape), []).append(TAPE)
-    grouped = [
-        Said(x.verdict, x.label, x.ok, x.what, x.more, tuple(parts)) for x, parts in found.items()
-    ]
+    grouped = [replace(x, parts=tuple(parts)) for x, parts in found.items()]
     return sorted(grouped, key=lambda x: (x.ok, -x.verdict.rank if x.ok else 0))
 
 
@@ -72,7 +79,8 @@ def _of_dtype(report: Findings, result: DtypeResult) -> Said:
     label = short(report, result.verdict)
     if not result.as_promised and result.verdict is not Verdict.REJECTED:
         label, what = "falls short", f"{label}, but {what}"
-    return Said(result.verdict, label, result.as_promised, what, more)
+    code = None if result.cause is None else result.cause.code
+    return Said(result.verdict, label, result.as_promised, what, more, code)
 
 
 def _reason(report: Findings, result: DtypeResult) -> tuple[str, tuple[str, ...]]:

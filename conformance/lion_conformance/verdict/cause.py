@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+from lion_conformance.verdict.code import Code
+
 
 class Kind(Enum):
     """What a cause speaks of."""
@@ -25,11 +27,13 @@ class Kind(Enum):
 class Cause:
     """What is wrong, in words that were confirmed on fresh cases.
 
-    >>> Cause(Kind.MISTAKE, "β1 and β2 are swapped", "C5").line()
+    >>> Cause(Kind.MISTAKE, Code.BETAS_SWAPPED, "β1 and β2 are swapped", "C5").line()
     'β1 and β2 are swapped (SPEC C5)'
     """
 
     kind: Kind
+    code: Code
+    """The mistake in general, which has a page: `lion-conformance explain CODE`."""
     sentence: str
     """What is wrong, in at most 120 characters, without the clause and without a full stop."""
     clause: str = ""

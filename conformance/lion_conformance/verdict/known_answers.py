@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -20,7 +21,7 @@ from lion_ref.arithmetic import Array, all_same_bits
 
 Results = list[tuple[Case, tuple[Array, Array]]]
 
-KEYS: Final = ("format", "version", "port", "dtypes", "semantics", "answers")
+KEYS: Final = ("format", "version", "spec_version", "port", "dtypes", "semantics", "answers")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,9 @@ def check(vectors: dict[str, Any], answers: dict[str, Any]) -> list[GroupResult]
     known = {group["id"] for group in vectors["groups"]}
     for name, lines in given.items():
         if name not in known:
-            raise ValueError(f"answers: there is no group {name!r} in the vectors")
+            raise ValueError(
+                f"answers: there is no group {name[:80]!r} in the vectors; legal: theirs"
+            )
         if not (isinstance(lines, list) and all(isinstance(x, str) for x in lines)):
             raise ValueError(f"answers: group {name!r} is not legal; legal: a list of lines")
     wanted = [g for g in vectors["groups"] if tuple(g["dtypes"].values()) in triples]
@@ -65,7 +68,9 @@ def check(vectors: dict[str, Any], answers: dict[str, Any]) -> list[GroupResult]
 def _declared(answers: dict[str, Any]) -> Semantics | None:
     for key in answers:
         if key not in KEYS:
-            raise ValueError(f"{key!r} is not legal in answers; legal: {', '.join(KEYS)}")
+            raise ValueError(
+                f"{reprlib.repr(key)} is not legal in answers; legal: {', '.join(KEYS)}"
+            )
     fields = answers.get("semantics")
     if fields is None:
         return None
@@ -82,13 +87,13 @@ def _triples(answers: dict[str, Any]) -> set[tuple[str, ...]]:
     given = answers.get("dtypes")
     if given is None:
         return set(legal_triples())
-    triples: set[tuple[str, ...]]
-    triples = {tuple(x) for x in given} if isinstance(given, list) else set()
-    if not triples or not triples <= set(legal_triples()):
+    legal = [list(triple) for triple in legal_triples()]
+    if not isinstance(given, list) or not given or any(triple not in legal for triple in given):
+        shown = reprlib.repr(given)  # whatever depth or length it has
         raise ValueError(
-            f'"dtypes"={given!r} is not legal; legal: a list of triples [θ, m, g] of dtypes'
+            f'"dtypes"={shown} is not legal; legal: a list of triples [θ, m, g] of dtypes'
         )
-    return triples
+    return {tuple(triple) for triple in given}
 
 
 def _judged(
@@ -123,8 +128,8 @@ def _results(group: dict[str, Any], lines: list[str]) -> Results:
     dtypes = [STORAGE_DTYPES[group["dtypes"][name]] for name in NAMES]
     for index, line in enumerate(lines):
         if "\n" in line:
-            raise ValueError(f"line {index + 1} is {line!r}; legal: one answer a string")
-    text = "".join(f"{line}\n" for line in lines).encode()
+            raise ValueError(f"line {index + 1} is {line[:80]!r}; legal: one answer a string")
+    text = "".join(f"{line}\n" for line in lines).encode("utf-8", "backslashreplace")
     if group["kind"] != "trajectory":
         count = len(group["cases"])
         columns = [

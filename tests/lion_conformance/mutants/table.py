@@ -40,15 +40,16 @@ BEFORE: Final = """# Wrong ports, and what the judge says
 and in every triple of dtypes with the θ that is named. {rejected} are rejected. {exact} are no
 mistakes but other roundings that have a name, and are told by it. {accepted} are roundings of Lion
 that no row of [SPEC C16](../../SPEC.md) has: each of their elements is one that some row gives,
-so C23 accepts it. {refusing} is right wherever it answers, and falls short for the legal scalars that
-it refuses.
+so C23 accepts it. {refusing} is right wherever it answers, and falls short for the legal scalars
+that it refuses.
 
 *said to be wrong* is what `verify` prints first, `Report.cause`; {named} of the {rejected} that are
 rejected have a cause. *cases* is how many it took until the first rejection; a case has up to
 262,145 elements. The ports are in
-[tests/lion_conformance/mutants](../../tests/lion_conformance/mutants), and `make test` judges them
+`tests/lion_conformance/mutants`, and `make test` judges them
 all. This page is written by
 
+<!-- not run: it judges them all, which takes minutes -->
 ```console
 $ python -m tests.lion_conformance.mutants.table
 ```

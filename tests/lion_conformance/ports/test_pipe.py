@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import lion_ref
-from lion_conformance import verify
+from lion_conformance import PortError, verify
 from lion_conformance.cli import main
 from lion_conformance.ports.hexadecimal import MalformedLine, decode, encode
 from lion_conformance.ports.pipe import Program, parse_semantics
@@ -111,6 +111,25 @@ def test_what_a_program_declares_is_held() -> None:
     assert (port.name, port.declared) == ("my port", Semantics(subnormals="flush"))
     assert port.triples == (("float32",) * 3,)
     assert parse_semantics("canonical") == CANONICAL
+
+
+def test_a_program_that_cannot_be_judged_here_is_not_run_and_says_why(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    greeting = f"lion-pipe 1\nname mine\n{F32}\nunavailable no GPU: driver 1 < 2\nready"
+    (tmp_path / "mine.py").write_text(program("", greeting=greeting)[3], encoding="utf-8")
+    assert main(["verify", "--exec", f"{sys.executable} -S {tmp_path / 'mine.py'}"]) == 2
+    assert "mine (pipe) not run: no GPU: driver 1 < 2" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("reason", ["", " ", " a\tb"])
+def test_a_reason_that_says_nothing_is_refused(reason: str) -> None:
+    greeting = f"lion-pipe 1\n{F32}\nunavailable{reason}\nready"
+    with (
+        pytest.raises(PortError, match="legal: the reason, in printable characters"),
+        Program(program(ANSWER, greeting=greeting)),
+    ):
+        pass
 
 
 @pytest.mark.parametrize(

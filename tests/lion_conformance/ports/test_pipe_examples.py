@@ -1,4 +1,4 @@
-"""The complete ports in C and in JavaScript, through the pipe; a wrong variant of each is told."""
+"""The starters in C and in JavaScript, through the pipe; a wrong variant of each is told."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from lion_conformance.diagnosis import canaries, probes
 from lion_conformance.ports.hexadecimal import decode, encode
 from lion_conformance.ports.pipe import Program
 from lion_conformance.ports.protocol import run_once
+from lion_conformance.starters import HOME
 from lion_ref.arithmetic import all_same_bits
 
 pytestmark = pytest.mark.clause("C29")
 
-EXAMPLES = Path(__file__).parents[3] / "examples" / "ports"
 QUICK = 1
 """The fixed cases tell these; lines of bits are slow to carry."""
 
@@ -47,8 +47,8 @@ def in_node(tmp_path: Path, source: str) -> list[str]:
     return [node, str(tmp_path / "lion_port.mjs")]
 
 
-C = (EXAMPLES / "lion_port.c").read_text(encoding="utf-8")
-JAVASCRIPT = (EXAMPLES / "lion_port.mjs").read_text(encoding="utf-8")
+C = (HOME / "c" / "lion_port.c").read_text(encoding="utf-8")
+JAVASCRIPT = (HOME / "javascript" / "lion_port.mjs").read_text(encoding="utf-8")
 
 
 def replaced(source: str, old: str, new: str) -> str:

@@ -19,7 +19,7 @@ import pytest
 
 import lion_ref
 from lion_conformance import Report, Verdict, from_callable, verify
-from lion_conformance.report import as_html, as_json, as_markdown, as_text
+from lion_conformance.report import as_html, as_json, as_markdown, as_svg, as_text
 from lion_conformance.report.as_json import SCHEMA
 from lion_conformance.report.style import CLASSES, DARK, LIGHT, MARKS
 from lion_conformance.runner import Options, judge_port
@@ -93,6 +93,7 @@ def test_what_falls_short_is_marked_in_words(reports: dict[str, Report]) -> None
         (as_text.render, "(!)"),
         (as_markdown.render, "**(!)**"),
         (as_html.render, "(falls short)"),
+        (as_svg.render, "(!)"),
     ):
         assert mark not in render(kept)
         assert mark in render(broken)

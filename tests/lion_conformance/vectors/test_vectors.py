@@ -70,7 +70,8 @@ def answers(how: Semantics = CANONICAL, /, **more: Any) -> dict[str, Any]:
     """A whole file of answers in float32."""
     return {
         "format": "lion-answers",
-        "version": 4,
+        "version": 5,
+        "spec_version": 1,
         "dtypes": [F32],
         "answers": {group: list(lines) for group, lines in of_float32(how).items()},
     } | more
@@ -283,8 +284,12 @@ def _is_nan(line: str) -> bool:
             '"semantics" is not legal; legal: an object {choice: value}',
         ),
         ({"semantics": {"subnormals": "drop"}}, 2, "subnormals='drop' is not legal; legal: 'keep'"),
-        ({"version": 1}, 2, 'legal: a JSON object with "format": "lion-answers", "version": 4'),
-        ({"colour": 1}, 2, "'colour' is not legal in answers; legal: format, version, port"),
+        ({"version": 1}, 2, 'legal: a JSON object with "format": "lion-answers", "version": 5'),
+        (
+            {"colour": 1},
+            2,
+            "'colour' is not legal in answers; legal: format, version, spec_version, port",
+        ),
     ],
 )
 def test_the_exit_status_and_the_message(

@@ -12,6 +12,7 @@ import numpy as np
 from lion_conformance.diagnosis.alternatives.alternative import Alternative
 from lion_conformance.diagnosis.alternatives.places import EVERYWHERE, Where
 from lion_conformance.diagnosis.alternatives.session import Otherwise, Pair, Session, Turn
+from lion_conformance.verdict.code import Code
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +123,7 @@ def absences(ages: Sequence[int], where: Sequence[Where] = (EVERYWHERE,)) -> Ite
                     which = f": {place.words}" if place.words else ""
                     yield Alternative(
                         f"{who.words}{late} {fate.words}{which}",
+                        Code.ABSENT_TENSOR_CHANGED,
                         partial(Absent, fate, who, place, age),
                     )
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from lion_conformance.diagnosis.alternatives.places import EVERYWHERE, When, Where, from_step
 from lion_conformance.diagnosis.alternatives.session import Otherwise, Pair, Session, Turn
 from lion_conformance.diagnosis.alternatives.steps import Change
+from lion_conformance.verdict.code import Code
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +16,7 @@ class Alternative:
     """A right session with one thing otherwise."""
 
     sentence: str
+    code: Code
     make: Callable[[], Otherwise]
     """Each has memory of its own, which its sessions share."""
     clause: str = "C30"
@@ -35,17 +37,21 @@ class InSteps(Otherwise):
 
 def in_steps(change: Change, when: When, where: Where = EVERYWHERE) -> Alternative:
     """The change, for some steps and tensors."""
+    left_out = change.done and where.words
     return Alternative(
-        said(change, when, where), lambda: InSteps(change, when, where),
+        said(change, when, where),
+        Code.TENSORS_LEFT_OUT if left_out else change.code,
+        lambda: InSteps(change, when, where),
         "C30" if when.words else "C12",
-    )  # fmt: skip
+    )
 
 
 def said(change: Change, when: When, where: Where) -> str:
     """The sentence.
 
     >>> from lion_conformance.diagnosis.alternatives.places import at_step, from_step
-    >>> left_out = Change("nothing is updated", lambda session, turn: ..., done="updated")
+    >>> code = Code.SOME_STEPS_WRONG
+    >>> left_out = Change("nothing is updated", code, lambda *_: ..., done="updated")
     >>> said(left_out, at_step(2), EVERYWHERE)
     'the second step is left out'
     >>> said(left_out, from_step(2), Where("the last of several tensors", lambda *_: True))

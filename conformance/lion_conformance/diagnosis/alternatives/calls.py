@@ -12,6 +12,7 @@ import numpy as np
 from lion_conformance.diagnosis.alternatives.session import Pair, Reference, Turn
 from lion_conformance.diagnosis.alternatives.steps import GREEK
 from lion_conformance.ports.protocol import ScalarArguments
+from lion_conformance.verdict.code import Code
 
 
 class Calls:
@@ -30,6 +31,7 @@ class OfCalls:
     """Something kept from call to call."""
 
     sentence: str
+    code: Code
     make: Callable[[Reference], Calls]
 
 
@@ -43,33 +45,43 @@ def kept_between_calls(first: ScalarArguments) -> Iterator[OfCalls]:
         yield OfCalls(
             f"from the second call on, the {which} of the call before "
             f"{'is' if len(names) == 1 else 'are'} used",
+            Code.STALE_SCALARS,
             partial(ScalarsBefore, names),
         )
         yield OfCalls(
             f"{which} of the first call of each shape "
             f"{'is' if len(names) == 1 else 'are'} used for all",
+            Code.STALE_SCALARS,
             partial(ScalarsOfTheShape, names),
         )
         values: dict[str, float] = {name: first[name] for name in names}  # type: ignore[literal-required]
         given = " and ".join(f"{GREEK[name]} = {value:g}" for name, value in values.items())
         yield OfCalls(
             f"{given} {'is' if len(names) == 1 else 'are'} used, whatever is given",
+            Code.STALE_SCALARS,
             partial(Constant, values),
         )
     for tolerance in (1e-9, 1e-5):
         yield OfCalls(
             "the scalars of an earlier call are used where those given are close to them",
+            Code.STALE_SCALARS,
             partial(Near, tolerance),
         )
     yield OfCalls(
         "the momentum given is ignored for the m' of the call before of its shape",
+        Code.CACHED_RESULTS,
         MomentumByShape,
     )
-    yield OfCalls("results are cached by shape", ResultByShape)
-    yield OfCalls("θ' is cached by θ and g: m and the scalars are forgotten", ResultByContent)
+    yield OfCalls("results are cached by shape", Code.CACHED_RESULTS, ResultByShape)
+    yield OfCalls(
+        "θ' is cached by θ and g: m and the scalars are forgotten",
+        Code.CACHED_RESULTS,
+        ResultByContent,
+    )
     for name, word in (("grad", "gradient"), ("momentum", "momentum")):
         yield OfCalls(
             f"from the second call on, the {word} of the call before is used",
+            Code.STALE_ARRAY,
             partial(ArrayBefore, name),
         )
 

@@ -14,6 +14,7 @@ from lion_conformance.diagnosis.alternatives.lists import swap
 from lion_conformance.diagnosis.alternatives.session import Otherwise, Session
 from lion_conformance.diagnosis.alternatives.steps import narrowed
 from lion_conformance.ports.state import recast
+from lion_conformance.verdict.code import Code
 from lion_ref.arithmetic import Array
 
 OCCASIONS: Final = {
@@ -36,6 +37,7 @@ class Effect:
     """What an event does to a session beside what it should."""
 
     words: str
+    code: Code
     act: Callable[[Session, Sequence[int]], None]
     """On some of its tensors."""
     parts: frozenset[str] = frozenset()
@@ -74,37 +76,50 @@ def after_event(event: str, age: int = 0) -> Iterator[Alternative]:
     momenta = "its momenta become" if event == "save" else "the momenta become"
     for effect in effects("its momentum becomes" if its_own else momenta, plural=not its_own):
         said = OCCASIONS[event] + effect.words
+        code = Code.SAVING_CHANGES_SESSION if event == "save" else effect.code
         if its_own:
-            yield Alternative(said, partial(After, event, effect, its_own=True))
+            yield Alternative(said, code, partial(After, event, effect, its_own=True))
             for least in range(2, age + 1) if event == "thaw" else ():
                 yield Alternative(
                     f"when a tensor is thawed after {least} steps or more, {effect.words}",
+                    code,
                     partial(After, event, effect, its_own=True, least=least),
                 )
         else:
-            yield Alternative(said, partial(After, event, effect, its_own=False))
+            yield Alternative(said, code, partial(After, event, effect, its_own=False))
 
 
 def effects(momenta: str, *, plural: bool) -> Iterator[Effect]:
     """All of them; plural: on all tensors."""
     thetas = "the parameters are" if plural else "θ is"
     ms = "the momenta are" if plural else "m is"
-    yield Effect(f"{momenta} zeros", partial(_each, "momenta", np.zeros_like))
+    lost, rounded, altered = Code.MOMENTUM_LOST, Code.STATE_ROUNDED, Code.STATE_ALTERED
+    yield Effect(f"{momenta} zeros", lost, partial(_each, "momenta", np.zeros_like))
     for dtype in NARROW:
         rounding = partial(_round, dtype)
-        yield Effect(f"{ms} rounded to {dtype}", partial(_each, "momenta", rounding))
-        yield Effect(f"{thetas} rounded to {dtype}", partial(_each, "params", rounding))
-    yield Effect(f"{ms} in the dtype of θ", _like_params)
-    yield Effect(f"{momenta} 0 where not finite", partial(_each, "momenta", _made_finite))
-    yield Effect(f"{thetas} made 0 where not finite", partial(_each, "params", _made_finite))
-    yield Effect(f"{ms} those of the session's beginning", _begun)
-    yield Effect(f"{ms} negated", partial(_each, "momenta", lambda x: -x))
-    yield Effect("momenta of two tensors of one shape change places", lambda s, _: swap(s))
-    yield Effect("β1 and β2 are 0.9 and 0.99 again", _defaults)
-    yield Effect("the schedule starts over", partial(_place, 0, 0))
-    yield Effect("the schedule is a step behind", partial(_place, 1, -1))
-    yield Effect("the schedule is a step ahead", partial(_place, 1, 1))
-    yield Effect("frozen tensors are thawed", lambda s, _: s.kept.frozen.clear())
+        yield Effect(f"{ms} rounded to {dtype}", rounded, partial(_each, "momenta", rounding))
+        yield Effect(f"{thetas} rounded to {dtype}", rounded, partial(_each, "params", rounding))
+    yield Effect(f"{ms} in the dtype of θ", rounded, _like_params)
+    for words, which in ((f"{momenta} 0", "momenta"), (f"{thetas} made 0", "params")):
+        effect = partial(_each, which, _made_finite)
+        yield Effect(f"{words} where not finite", altered, effect)
+    yield Effect(f"{ms} those of the session's beginning", lost, _begun)
+    yield Effect(f"{ms} negated", altered, partial(_each, "momenta", lambda x: -x))
+    yield Effect(
+        "momenta of two tensors of one shape change places",
+        Code.TENSORS_MIXED_UP,
+        lambda s, _: swap(s),
+    )
+    yield Effect("β1 and β2 are 0.9 and 0.99 again", Code.BETAS_LOST, _defaults)
+    for words, place in (
+        ("starts over", partial(_place, 0, 0)),
+        ("is a step behind", partial(_place, 1, -1)),
+        ("is a step ahead", partial(_place, 1, 1)),
+    ):
+        yield Effect(f"the schedule {words}", Code.SCHEDULE_MISCOUNTED, place)
+    yield Effect(
+        "frozen tensors are thawed", Code.FROZEN_FORGOTTEN, lambda s, _: s.kept.frozen.clear()
+    )
 
 
 def _each(
@@ -153,14 +168,17 @@ def cuts() -> Iterator[Alternative]:
         ("both halves start with the first rows of m", _rows_of_the_first),
         ("the momentum of a matrix is cut by columns", _by_columns),
     ):
-        yield Alternative(f"when a tensor is cut in two, {words}", partial(Cut, "split", how))
+        said = f"when a tensor is cut in two, {words}"
+        yield Alternative(said, Code.CUT_MOMENTUM_WRONG, partial(Cut, "split", how))
     for words, how in (
         ("the second comes first", partial(_joined_backwards, ("params", "momenta"))),
         ("the second's momentum comes first", partial(_joined_backwards, ("momenta",))),
         ("the second's momentum becomes zeros", _second_joined_anew),
     ):
-        yield Alternative(f"when two tensors are joined, {words}", partial(Cut, "merge", how))
-    yield Alternative("frozen tensors are known by their place, which a split changes", ByPlace)
+        said = f"when two tensors are joined, {words}"
+        yield Alternative(said, Code.CUT_MOMENTUM_WRONG, partial(Cut, "merge", how))
+    words = "frozen tensors are known by their place, which a split changes"
+    yield Alternative(words, Code.FROZEN_FORGOTTEN, ByPlace)
 
 
 class Cut(Otherwise):
@@ -243,18 +261,17 @@ class ByPlace(Otherwise):
 
 def casts() -> Iterator[Alternative]:
     """What giving the momenta another dtype may do otherwise."""
+    given = "when the momenta get another dtype"
     for dtype in NARROW:
-        yield Alternative(
-            f"when the momenta get another dtype, they are rounded to {dtype} first",
-            partial(Cast, partial(_by_way_of, dtype), frozen_alone=False),
-        )
-        yield Alternative(
-            f"when the momenta get another dtype, that of a frozen tensor is rounded to {dtype} "
-            "first",
-            partial(Cast, partial(_by_way_of, dtype), frozen_alone=True),
-        )
+        for words, frozen_alone in (("they are", False), ("that of a frozen tensor is", True)):
+            yield Alternative(
+                f"{given}, {words} rounded to {dtype} first",
+                Code.STATE_ROUNDED,
+                partial(Cast, partial(_by_way_of, dtype), frozen_alone=frozen_alone),
+            )
     yield Alternative(
-        "when the momenta get another dtype, they are truncated instead of rounded",
+        f"{given}, they are truncated instead of rounded",
+        Code.STATE_ROUNDED,
         partial(Cast, _truncated, frozen_alone=False),
     )
 

@@ -12,6 +12,7 @@ import numpy as np
 from lion_conformance.diagnosis.alternatives.alternative import Alternative
 from lion_conformance.diagnosis.alternatives.session import Grads, Otherwise, Pair, Session, Turn
 from lion_conformance.ports.state import recast
+from lion_conformance.verdict.code import Code
 from lion_ref.arithmetic import Array
 
 
@@ -21,26 +22,34 @@ def hidden(dtype: str, momentum: str) -> Iterator[Alternative]:
         if dtype not in (wide, "float64") and not (wide == "float64" and dtype != "float32"):
             yield Alternative(
                 f"θ is kept in {wide} between steps and shown in {dtype}",
+                Code.HIDDEN_STATE,
                 partial(KeptWider, wide, "param"),
             )
         if momentum not in (wide, "float64") and wide == "float32":
             yield Alternative(
                 f"m is kept in {wide} between steps and shown in {momentum}",
+                Code.HIDDEN_STATE,
                 partial(KeptWider, wide, "momentum"),
             )
     yield from stale()
     for tolerance in (1e-5, 1e-9):
         yield Alternative(
             "η and λ are those of the step before where they are close to them",
+            Code.STALE_SCALARS,
             partial(NearlyTheSame, tolerance),
         )
-    yield Alternative("what rounding m' lost is added in the next step", Compensated)
+    words = "what rounding m' lost is added in the next step"
+    yield Alternative(words, Code.HIDDEN_STATE, Compensated)
 
 
 def stale() -> Iterator[Alternative]:
     """A reading that is a step late."""
-    yield Alternative("read() shows the parameters of the step before", partial(Stale, "params"))
-    yield Alternative("read() shows the momenta of the step before", partial(Stale, "momenta"))
+    for words, which in (("parameters", "params"), ("momenta", "momenta")):
+        yield Alternative(
+            f"read() shows the {words} of the step before",
+            Code.READING_MATTERS,
+            partial(Stale, which),
+        )
 
 
 class KeptWider(Otherwise):
@@ -117,6 +126,7 @@ def known_by_place() -> Iterator[Alternative]:
     for which, words in (("param", "a θ"), ("momentum", "a momentum")):
         yield Alternative(
             f"{words} is known by its array: new numbers in it are not read",
+            Code.KNOWN_BY_ARRAY,
             partial(KnownByPlace, which),
         )
 

@@ -17,24 +17,36 @@ from lion_conformance.diagnosis.alternatives.session import (
 )
 from lion_conformance.diagnosis.alternatives.steps import alike
 from lion_conformance.ports.state import recast
+from lion_conformance.verdict.code import Code
 
 
 def lists() -> Iterator[Alternative]:
     """All of them."""
-    yield Alternative("tensors of one shape share a momentum", SharedByShape, "C12")
-    yield Alternative("gradients of two tensors of one shape change places", Mirrored, "C12")
-    yield Alternative("tensors of one shape take each other's gradients in turn", Turned, "C12")
-    yield Alternative("tensors of one shape all take the gradient of the first", OfTheFirst, "C12")
-    yield Alternative("of several scalars, all take the gradient of the first", OfScalars, "C12")
-    yield Alternative("momenta of two tensors of one shape change places", MomentaSwapped, "C12")
+    for words, make, clause in (
+        ("tensors of one shape share a momentum", SharedByShape, "C12"),
+        ("gradients of two tensors of one shape change places", Mirrored, "C12"),
+        ("tensors of one shape take each other's gradients in turn", Turned, "C12"),
+        ("tensors of one shape all take the gradient of the first", OfTheFirst, "C12"),
+        ("of several scalars, all take the gradient of the first", OfScalars, "C12"),
+        ("momenta of two tensors of one shape change places", MomentaSwapped, "C12"),
+        (
+            "gradients are counted without the missing ones, where shapes agree",
+            GradientsCounted,
+            "C30",
+        ),
+        (
+            "momenta are counted without tensors that have no gradient, where shapes agree",
+            MomentaCounted,
+            "C30",
+        ),
+    ):
+        yield Alternative(words, Code.TENSORS_MIXED_UP, make, clause)
     yield Alternative(
-        "gradients are counted without the missing ones, where shapes agree", GradientsCounted
+        "all gradients are rounded to the dtype of the first",
+        Code.ROUNDED_IN_BETWEEN,
+        DtypeOfTheFirst,
+        "C2",
     )
-    yield Alternative(
-        "momenta are counted without tensors that have no gradient, where shapes agree",
-        MomentaCounted,
-    )
-    yield Alternative("all gradients are rounded to the dtype of the first", DtypeOfTheFirst, "C2")
 
 
 class SharedByShape(Otherwise):

@@ -9,13 +9,25 @@ import numpy as np
 
 from lion_conformance.diagnosis.alternatives.alternative import Alternative
 from lion_conformance.diagnosis.alternatives.session import Grads, Otherwise, Session
+from lion_conformance.verdict.code import Code
 
 
 def restores() -> Iterator[Alternative]:
     """All of them."""
-    yield Alternative("after a restore, the tenth tensor comes second: sorted as text", AsText)
-    yield Alternative("the momenta of as many tensors are saved as were opened", AsManyAsOpened)
-    yield Alternative("the first step after a restore is left out", FirstLeftOut)
+    for words, code, make in (
+        (
+            "after a restore, the tenth tensor comes second: sorted as text",
+            Code.TENSORS_MIXED_UP,
+            AsText,
+        ),
+        (
+            "the momenta of as many tensors are saved as were opened",
+            Code.MOMENTUM_LOST,
+            AsManyAsOpened,
+        ),
+        ("the first step after a restore is left out", Code.SOME_STEPS_WRONG, FirstLeftOut),
+    ):
+        yield Alternative(words, code, make)
 
 
 class AsText(Otherwise):

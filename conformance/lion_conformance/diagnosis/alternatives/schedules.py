@@ -10,17 +10,23 @@ import numpy as np
 
 from lion_conformance.diagnosis.alternatives.alternative import Alternative
 from lion_conformance.diagnosis.alternatives.session import Otherwise, Session
+from lion_conformance.verdict.code import Code
 
 
 def schedules() -> Iterator[Alternative]:
     """All of them."""
-    yield Alternative("the schedule is not advanced by a step without gradients", Waits)
-    yield Alternative("the schedule is a step ahead", partial(Places, 1, over=False))
-    yield Alternative("the schedule is a step behind", partial(Places, -1, over=False))
-    yield Alternative("the schedule starts over at its end", partial(Places, 0, over=True))
-    yield Alternative("the schedule is advanced by steps that have their own η", CountsAll)
-    yield Alternative("a schedule's η and λ are rounded to float32", InFloat32)
-    yield Alternative("a tensor frozen twice is thawed by the second thawing alone", Counted)
+    for words, make in (
+        ("the schedule is not advanced by a step without gradients", Waits),
+        ("the schedule is a step ahead", partial(Places, 1, over=False)),
+        ("the schedule is a step behind", partial(Places, -1, over=False)),
+        ("the schedule starts over at its end", partial(Places, 0, over=True)),
+        ("the schedule is advanced by steps that have their own η", CountsAll),
+    ):
+        yield Alternative(words, Code.SCHEDULE_MISCOUNTED, make)
+    words = "a schedule's η and λ are rounded to float32"
+    yield Alternative(words, Code.SCALARS_ROUNDED, InFloat32)
+    words = "a tensor frozen twice is thawed by the second thawing alone"
+    yield Alternative(words, Code.FROZEN_FORGOTTEN, Counted)
 
 
 class Waits(Otherwise):

@@ -5,12 +5,15 @@ from __future__ import annotations
 import pickle
 from collections.abc import Iterator, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from lion_conformance.diagnosis.alternatives.alternative import Alternative
 from lion_conformance.diagnosis.alternatives.events import after_event
 from lion_conformance.diagnosis.alternatives.session import Grads, Otherwise, Pair, Session, Turn
+from lion_conformance.verdict.code import Code
 from lion_ref.arithmetic import Array
+
+_SAVED: Final = Code.SAVED_STATE_CHANGES
 
 
 def sharing(*, restores: bool) -> Iterator[Alternative]:
@@ -25,24 +28,41 @@ def sharing(*, restores: bool) -> Iterator[Alternative]:
         (("rates", "place"), "sessions share their schedule: that of the session opened last"),
         (("params", "momenta"), "sessions share θ and m: those of the session opened last"),
     ):
-        yield Alternative(words, partial(Shared, names))
-    yield Alternative("sessions whose tensors have the same shapes are one session", OneSession)
-    yield Alternative("a gradient is known by its array: new numbers in it are not read", Known)
+        yield Alternative(words, Code.SESSIONS_SHARE_STATE, partial(Shared, names))
+    yield Alternative(
+        "sessions whose tensors have the same shapes are one session",
+        Code.SESSIONS_SHARE_STATE,
+        OneSession,
+    )
+    yield Alternative(
+        "a gradient is known by its array: new numbers in it are not read",
+        Code.KNOWN_BY_ARRAY,
+        Known,
+    )
     if restores:
         yield from after_event("save")
-        yield Alternative("what was saved goes on changing with the session", ByReference)
-        yield Alternative("all sessions save into one place, and restore what is there", OneFile)
-        yield Alternative("a restored session has the betas of the session opened last", LastBetas)
+        for words, code, make in (
+            ("what was saved goes on changing with the session", _SAVED, ByReference),
+            ("all sessions save into one place, and restore what is there", _SAVED, OneFile),
+            (
+                "a restored session has the betas of the session opened last",
+                Code.SESSIONS_SHARE_STATE,
+                LastBetas,
+            ),
+        ):
+            yield Alternative(words, code, make)
 
 
 def _late() -> Iterator[Alternative]:
     made = "steps are made only when the state is read"
-    yield Alternative(f"{made}, of several the last alone", partial(Waiting, "last alone"))
-    yield Alternative(f"{made}, all with η of the last", partial(Waiting, "last rate"))
-    yield Alternative(
-        f"{made}, from gradients that have changed by then", partial(Waiting, "late gradients")
-    )
-    yield Alternative("read() shows an old state where several steps were made since", OldState)
+    for words, how in (
+        ("of several the last alone", "last alone"),
+        ("all with η of the last", "last rate"),
+        ("from gradients that have changed by then", "late gradients"),
+    ):
+        yield Alternative(f"{made}, {words}", Code.READING_MATTERS, partial(Waiting, how))
+    words = "read() shows an old state where several steps were made since"
+    yield Alternative(words, Code.READING_MATTERS, OldState)
 
 
 class Waiting(Otherwise):

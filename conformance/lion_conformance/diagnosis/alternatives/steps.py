@@ -11,6 +11,7 @@ import numpy as np
 
 from lion_conformance.diagnosis.alternatives.session import Pair, Session, Turn
 from lion_conformance.ports.state import recast
+from lion_conformance.verdict.code import Code
 from lion_ref.arithmetic import Array
 
 Act = Callable[[Session, Turn], Pair]
@@ -22,6 +23,7 @@ class Change:
 
     words: str
     """As a sentence: `η is halved`."""
+    code: Code
     act: Act
     between: bool = False
     """Whether the words say that it is from the second step on."""
@@ -36,28 +38,32 @@ PARTS: Final = {0.5: "halved", 0.1: "divided by ten", 2.0: "doubled", 10.0: "ten
 
 def changes() -> Iterator[Change]:
     """All of them, the plainest first."""
-    yield Change("nothing is updated", _left_out, done="updated")
-    yield Change("θ is not updated", _param_kept, done="updated in θ")
-    yield Change("m is not updated", _momentum_kept, done="updated in m")
+    yield Change("nothing is updated", Code.SOME_STEPS_WRONG, _left_out, done="updated")
+    yield Change("θ is not updated", Code.SOME_STEPS_WRONG, _param_kept, done="updated in θ")
+    yield Change("m is not updated", Code.SOME_STEPS_WRONG, _momentum_kept, done="updated in m")
     for name in ("lr", "weight_decay"):
         yield from _scalars(name)
     yield from _betas()
     yield from _momenta()
     yield from _gradients()
-    yield Change("the update is made twice", _twice)
+    yield Change("the update is made twice", Code.SOME_STEPS_WRONG, _twice)
     yield from _stored()
 
 
 def _scalars(name: str) -> Iterator[Change]:
     greek = GREEK[name]
-    yield Change(f"the {greek} of the step before is used", partial(_remembered, name, "scalars"))
-    yield Change(
-        f"the {greek} of the first step is used", partial(_remembered, name, "first scalars")
-    )
+    for which, words in (("scalars", "the step before"), ("first scalars", "the first step")):
+        yield Change(
+            f"the {greek} of {words} is used",
+            Code.STALE_SCALARS,
+            partial(_remembered, name, which),
+        )
     for factor, words in PARTS.items():
-        yield Change(f"{greek} is {words}", partial(_multiplied, name, factor))
+        yield Change(
+            f"{greek} is {words}", Code.HIDDEN_SCHEDULE, partial(_multiplied, name, factor)
+        )
     nought = "there is no decay" if name == "weight_decay" else "η is 0"
-    yield Change(nought, partial(_multiplied, name, 0.0))
+    yield Change(nought, Code.HIDDEN_SCHEDULE, partial(_multiplied, name, 0.0))
 
 
 def _betas() -> Iterator[Change]:
@@ -67,38 +73,58 @@ def _betas() -> Iterator[Change]:
         ({"beta2": "beta1"}, "β1 is used for both"),
         swapped,
     ):
-        yield Change(words, partial(_betas_from, taken))
-    yield Change("β1 = 0.9 and β2 = 0.99 are used", partial(_with, {"beta1": 0.9, "beta2": 0.99}))
+        yield Change(words, Code.BETAS_LOST, partial(_betas_from, taken))
+    yield Change(
+        "β1 = 0.9 and β2 = 0.99 are used",
+        Code.BETAS_LOST,
+        partial(_with, {"beta1": 0.9, "beta2": 0.99}),
+    )
 
 
 def _momenta() -> Iterator[Change]:
-    yield Change("the momentum begins anew with zeros", _from_zeros)
+    yield Change("the momentum begins anew with zeros", Code.MOMENTUM_LOST, _from_zeros)
     yield Change(
         "each step starts from the momentum of the session's beginning",
+        Code.MOMENTUM_LOST,
         partial(_kept_momentum, "begun"),
         between=True,
     )
-    yield Change("the momentum of the step before is used", partial(_kept_momentum, "momenta"))
+    yield Change(
+        "the momentum of the step before is used",
+        Code.STALE_ARRAY,
+        partial(_kept_momentum, "momenta"),
+    )
     for dtype in ("float16", "bfloat16", "float32"):
         yield Change(
-            f"m is kept in {dtype} between steps", partial(_from_rounded, dtype), between=True
+            f"m is kept in {dtype} between steps",
+            Code.STATE_ROUNDED,
+            partial(_from_rounded, dtype),
+            between=True,
         )
-    yield Change("the momentum of another tensor of its shape is used", _momentum_of_alike)
+    words = "the momentum of another tensor of its shape is used"
+    yield Change(words, Code.TENSORS_MIXED_UP, _momentum_of_alike)
 
 
 def _gradients() -> Iterator[Change]:
-    yield Change("the gradients of the steps before are added", _added_up, between=True)
-    yield Change("the gradient of the step before is added", _added, between=True)
-    yield Change("the gradient of the step before is used", partial(_old_gradient, "grads"))
-    yield Change("the gradient of the first step is used", partial(_old_gradient, "first grads"))
-    yield Change("the gradient is taken for zeros", _no_gradient)
-    yield Change("the gradient is negated", _negated)
+    added = Code.GRADIENTS_ACCUMULATE
+    yield Change("the gradients of the steps before are added", added, _added_up, between=True)
+    yield Change("the gradient of the step before is added", added, _added, between=True)
+    for which, words in (("grads", "the step before"), ("first grads", "the first step")):
+        yield Change(
+            f"the gradient of {words} is used", Code.STALE_ARRAY, partial(_old_gradient, which)
+        )
+    yield Change("the gradient is taken for zeros", Code.SOME_STEPS_WRONG, _no_gradient)
+    yield Change("the gradient is negated", Code.SOME_STEPS_WRONG, _negated)
 
 
 def _stored() -> Iterator[Change]:
     for dtype in ("float16", "bfloat16", "float32"):
-        yield Change(f"m' is rounded to {dtype}", partial(_result_rounded, dtype, (False, True)))
-        yield Change(f"θ' is rounded to {dtype}", partial(_result_rounded, dtype, (True, False)))
+        for name, which in (("m'", (False, True)), ("θ'", (True, False))):
+            yield Change(
+                f"{name} is rounded to {dtype}",
+                Code.STATE_ROUNDED,
+                partial(_result_rounded, dtype, which),
+            )
 
 
 def _left_out(session: Session, turn: Turn) -> Pair:

@@ -18,6 +18,7 @@ from typing import Self
 import numpy as np
 
 from lion_conformance.cases.case import Case
+from lion_conformance.verdict.code import Code
 from lion_ref import CANONICAL, STORAGE_DTYPES, Semantics
 from lion_ref.arithmetic import Array, round_to
 from lion_ref.dialects import Dialect
@@ -58,6 +59,7 @@ class Alteration:
 
     words: str
     """What is wrong, where it is made in every part that it can be made in."""
+    code: Code
     clause: str
     parts: tuple[Formula, ...]
     sees: Callable[[Case, Kept], Case] | None = None

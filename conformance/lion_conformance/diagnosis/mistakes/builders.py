@@ -10,6 +10,7 @@ import numpy as np
 
 from lion_conformance.cases.case import Case
 from lion_conformance.diagnosis.mistakes.altered import Alteration, Formula, Kept
+from lion_conformance.verdict.code import Code
 from lion_ref.arithmetic import Array, round_to
 from lion_ref.dtypes import compute_dtype
 
@@ -25,6 +26,7 @@ Change = Callable[[Array], Array]
 
 def scalars(
     words: str,
+    code: Code,
     clause: str,
     parts: tuple[Formula, ...],
     changes: dict[str, Callable[[Case], float]],
@@ -36,11 +38,12 @@ def scalars(
         new: dict[str, Any] = {name: change(case) for name, change in changes.items()}
         return replace(case, **new)
 
-    return Alteration(words, clause, parts, sees=sees, alone=alone or {})
+    return Alteration(words, code, clause, parts, sees=sees, alone=alone or {})
 
 
 def arrays(
     words: str,
+    code: Code,
     clause: str,
     parts: tuple[Formula, ...],
     changes: dict[str, Callable[[Case], Array]],
@@ -58,22 +61,25 @@ def arrays(
             new[name] = round_to(made, old.dtype if held else wide(old).dtype)
         return replace(case, **new)
 
-    return Alteration(words, clause, parts, sees=sees, alone=alone or {}, whole=whole)
+    return Alteration(words, code, clause, parts, sees=sees, alone=alone or {}, whole=whole)
 
 
-def signs(words: str, clause: str, sign: Callable[[Array, Array, Case], Array]) -> Alteration:
+def signs(
+    words: str, code: Code, clause: str, sign: Callable[[Array, Array, Case], Array]
+) -> Alteration:
     """Another u."""
-    return Alteration(words, clause, (SIGN,), sign=sign)
+    return Alteration(words, code, clause, (SIGN,), sign=sign)
 
 
 def stores(
     words: str,
+    code: Code,
     clause: str,
     part: Formula,
     store: Callable[[Array, Array, Case], Array],
 ) -> Alteration:
     """Another way to store θ' or m'."""
-    return Alteration(words, clause, (part,), stores=store)
+    return Alteration(words, code, clause, (part,), stores=store)
 
 
 def wide(x: Array) -> Array:

@@ -26,6 +26,7 @@ from lion_conformance.diagnosis.search import (
     simplicity,
 )
 from lion_conformance.ports.protocol import Triple
+from lion_conformance.verdict.code import Code
 from lion_ref import CANONICAL, Semantics
 from lion_ref.arithmetic import Array, Mask, same_bits
 
@@ -78,6 +79,11 @@ class Mistaken:
         """What is wrong."""
         said = dict.fromkeys(x.said_of(parts) for x, parts in self.alterations)
         return "nothing is updated" if set(said) == UNCHANGED else "; ".join(said)
+
+    @property
+    def code(self) -> Code:
+        """The code of the first of them."""
+        return self.alterations[0][0].code
 
     @property
     def clause(self) -> str:

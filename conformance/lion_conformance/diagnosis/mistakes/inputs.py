@@ -23,18 +23,39 @@ from lion_conformance.diagnosis.mistakes.builders import (
     without_subnormals,
     zero_unless_finite,
 )
+from lion_conformance.verdict.code import Code
 from lion_ref.arithmetic import Array
 
-_CHANGES: tuple[tuple[str, str, Change], ...] = (
-    ("{} has the wrong sign", "C5", np.negative),
-    ("sign({0}) is used for {0}", "C5", lambda x: np.sign(wide(x))),
-    ("|{0}| is used for {0}", "C5", np.abs),
-    ("a NaN in {} is taken for 0", "C11", nan_to_zero),
-    ("a NaN in {} is taken for 0, and ±∞ for the largest number", "C11", finite),
-    ("±∞ in {} is taken for the largest number", "C11", clamped),
-    ("±∞ in {} is taken for 0", "C11", lambda x: np.where(np.isinf(x), x.dtype.type(0), x)),
-    ("what is not finite in {} is taken for 0", "C11", zero_unless_finite),
-    ("a subnormal {} is taken for 0", "C6", without_subnormals),
+_CHANGES: tuple[tuple[str, Code, str, Change], ...] = (
+    ("{} has the wrong sign", Code.INPUT_NEGATED, "C5", np.negative),
+    (
+        "sign({0}) is used for {0}",
+        Code.SIGN_OR_SIZE_LOST,
+        "C5",
+        lambda x: np.sign(wide(x)),
+    ),
+    ("|{0}| is used for {0}", Code.SIGN_OR_SIZE_LOST, "C5", np.abs),
+    ("a NaN in {} is taken for 0", Code.NON_FINITE_CLEANED, "C11", nan_to_zero),
+    (
+        "a NaN in {} is taken for 0, and ±∞ for the largest number",
+        Code.NON_FINITE_CLEANED,
+        "C11",
+        finite,
+    ),
+    ("±∞ in {} is taken for the largest number", Code.NON_FINITE_CLEANED, "C11", clamped),
+    (
+        "±∞ in {} is taken for 0",
+        Code.NON_FINITE_CLEANED,
+        "C11",
+        lambda x: np.where(np.isinf(x), x.dtype.type(0), x),
+    ),
+    (
+        "what is not finite in {} is taken for 0",
+        Code.NON_FINITE_CLEANED,
+        "C11",
+        zero_unless_finite,
+    ),
+    ("a subnormal {} is taken for 0", Code.SUBNORMALS_LOST, "C6", without_subnormals),
 )
 
 _MEANS: tuple[tuple[str, Change], ...] = (
@@ -46,19 +67,35 @@ _MEANS: tuple[tuple[str, Change], ...] = (
 
 def alterations() -> Iterator[Alteration]:
     """What c and m' may see in the place of m and g."""
-    yield Alteration("u is formed from the new momentum m'", "C8", (SIGN,), sees=_of_new_momentum)
-    yield Alteration("the momentum is updated twice", "C5", (MOMENTUM,), sees=_of_new_momentum)
-    for name, symbol, other in (("grad", "g", "m"), ("momentum", "m", "g")):
+    yield Alteration(
+        "u is formed from the new momentum m'",
+        Code.NEW_MOMENTUM_IN_SIGN,
+        "C8",
+        (SIGN,),
+        sees=_of_new_momentum,
+    )
+    yield Alteration(
+        "the momentum is updated twice",
+        Code.MOMENTUM_UPDATED_TWICE,
+        "C5",
+        (MOMENTUM,),
+        sees=_of_new_momentum,
+    )
+    for name, symbol, other, left in (
+        ("grad", "g", "m", Code.GRADIENT_LEFT_OUT),
+        ("momentum", "m", "g", Code.MOMENTUM_LEFT_OUT),
+    ):
         left_out = {
             SIGN: f"u = sign({other}): {symbol} is left out of c",
             MOMENTUM: f"{symbol} is left out of m'",
         }
         made = {name: _changed(name, np.zeros_like)}
-        yield arrays(f"{symbol} is left out", "C5", BOTH, made, left_out)
-        for words, clause, change in _CHANGES:
-            yield arrays(words.format(symbol), clause, BOTH, {name: _changed(name, change)})
+        yield arrays(f"{symbol} is left out", left, "C5", BOTH, made, left_out)
+        for words, code, clause, change in _CHANGES:
+            yield arrays(words.format(symbol), code, clause, BOTH, {name: _changed(name, change)})
     yield arrays(
         "m and g are swapped",
+        Code.WRONG_COMPLEMENT,
         "C5",
         BOTH,
         {"momentum": lambda case: wide(case.grad), "grad": lambda case: wide(case.momentum)},
@@ -66,12 +103,14 @@ def alterations() -> Iterator[Alteration]:
     )
     yield Alteration(
         "λ·θ is added to g in c, and not in m'",
+        Code.DECAY_IN_SIGN,
         "C10",
         (SIGN,),
         sees=lambda case, _: replace(case, grad=_with_decay(case)),
     )
     for words, mean in _MEANS:
-        yield arrays(words, "C12", BOTH, {"grad": _changed("grad", _of_axes(mean))}, whole=True)
+        made = {"grad": _changed("grad", _of_axes(mean))}
+        yield arrays(words, Code.GRADIENT_NORMALISED, "C12", BOTH, made, whole=True)
 
 
 def _of_new_momentum(case: Case, kept: Kept) -> Case:

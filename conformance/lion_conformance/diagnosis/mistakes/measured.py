@@ -25,6 +25,7 @@ from lion_conformance.diagnosis.mistakes.builders import (
     signs,
     stores,
 )
+from lion_conformance.verdict.code import Code
 from lion_ref.arithmetic import Array
 from lion_ref.rational import FORMATS
 
@@ -80,11 +81,13 @@ def in_momentum(seen: Sequence[Evidence]) -> Iterator[Alteration]:
         of_grad += _ratio(evidence, told, y, x == 0)
         of_old += _ratio(evidence, told, x, y == 0)
     for words, factor in _factors(whole):
-        yield stores(f"m' is multiplied by {words}", "C5", MOMENTUM, _times(factor))
+        text = f"m' is multiplied by {words}"
+        yield stores(text, Code.MOMENTUM_SCALED, "C5", MOMENTUM, _times(factor))
     for words, factor in _factors(of_grad):
         for held in (True, False):  # the product as a gradient, or as the operations take it
             changes = {"grad": _grad_times(factor)}
-            yield arrays(f"g is multiplied by {words}", "C5", BOTH, changes, held=held)
+            text = f"g is multiplied by {words}"
+            yield arrays(text, Code.GRADIENT_SCALED, "C5", BOTH, changes, held=held)
     yield from _other_beta2(of_old, of_grad)
     yield from _clipped(seen)
     yield from _of_norm(seen, of_grad)
@@ -109,12 +112,16 @@ def in_step(seen: Sequence[Evidence]) -> Iterator[Alteration]:
             sharp = np.asarray(unit, np.float64) < 2.0**-8 * case.lr * np.abs(decay)
             of_decay += _ratio(evidence, moved / case.lr - u, decay, certain & sharp, BLURRED)
     for words, factor in _factors(of_lr):
-        yield scalars(f"η is multiplied by {words}", "C1", (STEP,), {"lr": _scaled("lr", factor)})
-        yield Alteration(f"u is multiplied by {words}", "C7", (STEP,), sign=_u_times(factor))
+        rate = {"lr": _scaled("lr", factor)}
+        yield scalars(f"η is multiplied by {words}", Code.SCALAR_SCALED, "C1", (STEP,), rate)
+        u_times = _u_times(factor)
+        text = f"u is multiplied by {words}"
+        yield Alteration(text, Code.SIGN_REPLACED, "C7", (STEP,), sign=u_times)
     yield from _other("η", "lr", "C1", (STEP,), of_lr)
     for words, factor in _factors(of_decay):
         changes = {"weight_decay": _scaled("weight_decay", factor)}
-        yield scalars(f"λ is multiplied by {words}", "C10", (STEP,), changes)
+        text = f"λ is multiplied by {words}"
+        yield scalars(text, Code.DECAY_SCALED, "C10", (STEP,), changes)
     yield from _other("λ", "weight_decay", "C10", (STEP,), of_decay)
 
 
@@ -138,7 +145,7 @@ def in_sign(seen: Sequence[Evidence]) -> Iterator[Alteration]:
     if slope is None or np.mean(np.abs(np.array(slopes) / slope - 1) < NEAR) < 0.8:
         return
     for name, soft in _soft(slope):
-        yield signs(f"u is no sign: {name}", "C7", _of_c(soft))
+        yield signs(f"u is no sign: {name}", Code.SIGN_REPLACED, "C7", _of_c(soft))
 
 
 def _soft(slope: float) -> Iterator[tuple[str, Callable[[Array], Array]]]:
@@ -191,7 +198,8 @@ def _other(
     given = {getattr(x.case, name) for x in found}
     value = _one_number([replace(x, ratio=x.ratio * getattr(x.case, name)) for x in found])
     if value is not None and given != {value}:
-        yield scalars(f"{_said(value)} is used for {symbol}", clause, parts, {name: _number(value)})
+        text = f"{_said(value)} is used for {symbol}"
+        yield scalars(text, Code.SCALAR_FIXED, clause, parts, {name: _number(value)})
 
 
 def _other_beta2(of_old: Sequence[Measured], of_grad: Sequence[Measured]) -> Iterator[Alteration]:
@@ -206,7 +214,7 @@ def _other_beta2(of_old: Sequence[Measured], of_grad: Sequence[Measured]) -> Ite
     for symbol, found, made in (("β2", of_old, beside), ("1-β2", of_grad, before)):
         for words, factor in _factors(found):
             text = f"{symbol} is multiplied by {words}"
-            yield scalars(text, "C5", (MOMENTUM,), {"beta2": made(factor)})
+            yield scalars(text, Code.SCALAR_SCALED, "C5", (MOMENTUM,), {"beta2": made(factor)})
 
 
 def _clipped(seen: Sequence[Evidence]) -> Iterator[Alteration]:
@@ -223,7 +231,8 @@ def _clipped(seen: Sequence[Evidence]) -> Iterator[Alteration]:
             limits.append(Measured(evidence.telling, top, SHARP * _epsilon(evidence)))
     if (limit := _one_number(sorted(limits, key=lambda x: x.ratio)[-2:])) is not None:
         clip = {"grad": _between(-limit, limit)}
-        yield arrays(f"g is clipped to [-{_said(limit)}, {_said(limit)}]", "C5", BOTH, clip)
+        text = f"g is clipped to [-{_said(limit)}, {_said(limit)}]"
+        yield arrays(text, Code.GRADIENT_CLIPPED, "C5", BOTH, clip)
 
 
 def _of_norm(seen: Sequence[Evidence], found: Sequence[Measured]) -> Iterator[Alteration]:
@@ -236,10 +245,11 @@ def _of_norm(seen: Sequence[Evidence], found: Sequence[Measured]) -> Iterator[Al
         return
     if len(shorter) == len(found) and length == 1:
         divided = {"grad": _to_length(1.0, always=True)}
-        yield arrays("g is divided by its norm", "C12", BOTH, divided, whole=True)
+        text = "g is divided by its norm"
+        yield arrays(text, Code.GRADIENT_NORMALISED, "C12", BOTH, divided, whole=True)
     scaled = {"grad": _to_length(length, always=False)}
     words = f"g is scaled to a norm of {_said(length)} where it is longer"
-    yield arrays(words, "C12", BOTH, scaled, whole=True)
+    yield arrays(words, Code.GRADIENT_CLIPPED, "C12", BOTH, scaled, whole=True)
 
 
 def _norm(grad: Array) -> float:

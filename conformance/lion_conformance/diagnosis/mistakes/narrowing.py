@@ -19,6 +19,7 @@ from lion_conformance.diagnosis.mistakes.builders import (
     wide,
     without_last_bits,
 )
+from lion_conformance.verdict.code import Code
 from lion_ref import STORAGE_DTYPES
 from lion_ref.arithmetic import Array, round_to
 
@@ -53,21 +54,31 @@ def alterations() -> Iterator[Alteration]:
     """What may be held in another dtype than it should be."""
     for seen, like in (("grad", "momentum"), ("grad", "param"), ("momentum", "param")):
         words = f"{_SYMBOLS[seen]} is rounded to the dtype of {_SYMBOLS[like]}"
-        yield arrays(words, "C3", BOTH, {seen: _in_dtype_of(seen, like)}, held=False)
+        yield arrays(
+            words, Code.ROUNDED_IN_BETWEEN, "C3", BOTH, {seen: _in_dtype_of(seen, like)}, held=False
+        )
     for narrow in NARROW:
         yield from _scalars(narrow)
         for words, names, parts in _READ:
             reads = {name: _read_as(name, narrow) for name in names}
-            yield arrays(f"{words} read as {narrow}", "C3", parts, reads, held=False)
+            text = f"{words} read as {narrow}"
+            yield arrays(text, Code.ROUNDED_IN_BETWEEN, "C3", parts, reads, held=False)
     for places in (10, 7):
         for words, names, parts in _KEPT:
             kept = {name: _shortened(name, places) for name in names}
             text = f"{words} {places} bits of their fraction"
-            yield arrays(text, "C5", parts, kept, held=False)
+            yield arrays(text, Code.ROUNDED_IN_BETWEEN, "C5", parts, kept, held=False)
     for name in ("float32", "float16", "bfloat16", "float64"):
         words = f"all is computed in {name}" + (" and rounded once" if name == "float64" else "")
         alone = {part: f"{part.value} is computed in {name}" for part in Formula}
-        yield Alteration(words, "C3", tuple(Formula), within=name, alone=alone)
+        yield Alteration(
+            words,
+            Code.COMPUTED_IN_ANOTHER_DTYPE,
+            "C3",
+            tuple(Formula),
+            within=name,
+            alone=alone,
+        )
 
 
 def _scalars(narrow: str) -> Iterator[Alteration]:
@@ -83,7 +94,8 @@ def _scalars(narrow: str) -> Iterator[Alteration]:
         ("η and λ are", ("lr", "weight_decay")),
     ):
         text = f"{words} rounded to {narrow}"
-        yield scalars(text, "C4", (STEP,), {name: of(name) for name in names})
+        changes = {name: of(name) for name in names}
+        yield scalars(text, Code.SCALARS_ROUNDED, "C4", (STEP,), changes)
 
     def beta(name: str, made: Callable[[float, Rounded], Coefficient]) -> Callable[[Case], float]:
         return lambda case: made(getattr(case, name), rounded)
@@ -92,7 +104,7 @@ def _scalars(narrow: str) -> Iterator[Alteration]:
         text = words.format(narrow)
         alone = {SIGN: text.replace("β", "β1"), MOMENTUM: text.replace("β", "β2")}
         changes = {name: beta(name, made) for name in ("beta1", "beta2")}
-        yield scalars(text, "C4", BOTH, changes, alone)
+        yield scalars(text, Code.SCALARS_ROUNDED, "C4", BOTH, changes, alone)
 
 
 def _in_dtype_of(seen: str, like: str) -> Callable[[Case], Array]:

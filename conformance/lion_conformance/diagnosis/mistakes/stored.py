@@ -20,6 +20,7 @@ from lion_conformance.diagnosis.mistakes.builders import (
     without_subnormals,
     zero_unless_finite,
 )
+from lion_conformance.verdict.code import Code
 from lion_ref import STORAGE_DTYPES
 from lion_ref.arithmetic import Array, round_to
 
@@ -29,54 +30,85 @@ Store = Callable[[Array, Array, Case], Array]
 def alterations() -> Iterator[Alteration]:
     """What may be stored of a result."""
     for part in (STEP, MOMENTUM):
-        for words, clause, store in _stores():
-            yield stores(words.format(part.value), clause, part, store)
+        for words, code, clause, store in _stores():
+            yield stores(words.format(part.value), code, clause, part, store)
 
 
-def _stores() -> Iterator[tuple[str, str, Store]]:
-    yield "{} is truncated when it is stored, not rounded", "C9", _truncated
-    yield "{} is rounded away from zero when it is stored", "C9", _away
-    yield "{} is stored with ties away from zero, not to even", "C9", _ties_away
-    yield "{} saturates: the largest number is stored for ±∞", "C9", _saturated
+def _stores() -> Iterator[tuple[str, Code, str, Store]]:
+    yield (
+        "{} is truncated when it is stored, not rounded",
+        Code.STORE_NOT_TO_NEAREST,
+        "C9",
+        _truncated,
+    )
+    yield "{} is rounded away from zero when it is stored", Code.STORE_NOT_TO_NEAREST, "C9", _away
+    yield (
+        "{} is stored with ties away from zero, not to even",
+        Code.STORE_NOT_TO_NEAREST,
+        "C9",
+        _ties_away,
+    )
+    yield (
+        "{} saturates: the largest number is stored for ±∞",
+        Code.STORE_SATURATES,
+        "C9",
+        _saturated,
+    )
     yield (
         "the largest number is stored for ±∞ in {}",
+        Code.STORE_SATURATES,
         "C9",
         lambda x, old, case: clamped(round_to(x, old.dtype)),
     )
-    yield "a NaN in {} is stored as 0", "C11", lambda x, old, case: nan_to_zero(x)
+    yield (
+        "a NaN in {} is stored as 0",
+        Code.NON_FINITE_CLEANED,
+        "C11",
+        lambda x, old, case: nan_to_zero(x),
+    )
     yield (
         "a NaN in {} is stored as 0, and ±∞ as the largest number",
+        Code.NON_FINITE_CLEANED,
         "C11",
         lambda x, old, case: finite(round_to(x, old.dtype)),
     )
     yield (
         "what is not finite in {} is stored as 0",
+        Code.NON_FINITE_CLEANED,
         "C11",
         lambda x, old, case: zero_unless_finite(round_to(x, old.dtype)),
     )
     yield (
         "where {} is not finite, the old value is kept",
+        Code.NON_FINITE_CLEANED,
         "C11",
         lambda x, old, case: np.where(np.isfinite(round_to(x, old.dtype)), x, old),
     )
     yield (
-        "subnormals of {}'s dtype are stored as 0",
+        "a subnormal {} is stored as 0",
+        Code.SUBNORMALS_LOST,
         "C6",
         lambda x, old, case: without_subnormals(round_to(x, old.dtype)),
     )
     yield (
         "{} is rounded twice: by way of float32",
+        Code.STORED_TWICE,
         "C9",
         lambda x, old, case: x.astype(np.float32).astype(old.dtype),
     )
     for narrow in NARROW:
         for stored_first in (False, True):
-            yield f"{{}} passes through {narrow}", "C9", _through(narrow, stored_first)
+            yield (
+                f"{{}} passes through {narrow}",
+                Code.STORED_TWICE,
+                "C9",
+                _through(narrow, stored_first),
+            )
     for places in range(3, 9):
-        yield f"{{}} is rounded to {places} decimals", "C9", _decimals(places)
+        yield f"{{}} is rounded to {places} decimals", Code.BITS_LOST, "C9", _decimals(places)
     for count in range(1, 17):
         words = "last bit" if count == 1 else f"last {count} bits"
-        yield f"{{}} loses its {words}", "C9", _shorter(count)
+        yield f"{{}} loses its {words}", Code.BITS_LOST, "C9", _shorter(count)
 
 
 def _through(narrow: str, stored_first: bool) -> Store:
