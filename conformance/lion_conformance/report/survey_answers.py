@@ -53,11 +53,12 @@ def _different(report: Findings) -> str:
 
 
 def causes(report: Findings) -> Iterator[str]:
-    """What is wrong by the judge's own words, with the dtypes that share it."""
+    """What is wrong by the judge's own words, with its page and the dtypes that share it."""
     shared: dict[str, list[str]] = {}
     for result in report.results:
         if result.cause is not None:
-            shared.setdefault(result.cause.line(), []).append(result.dtype)
+            page = f"reference/causes/{result.cause.code.value}.md"
+            shared.setdefault(f"[{result.cause.line()}]({page})", []).append(result.dtype)
     for text, dtypes in shared.items():
         yield f"in {', '.join(dtypes)} {text}"
 

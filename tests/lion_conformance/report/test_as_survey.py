@@ -14,6 +14,7 @@ from lion_conformance.report import as_survey
 from lion_conformance.report.findings import DtypeResult
 from lion_conformance.report.report import Report
 from lion_conformance.verdict.cause import Cause, Kind
+from lion_conformance.verdict.code import Code
 from lion_conformance.verdict.sentences import sentence
 from lion_conformance.verdict.verdict import Verdict
 from lion_ref import Semantics
@@ -134,11 +135,12 @@ def test_what_is_wrong_comes_first_with_the_page_that_shows_it() -> None:
 
 def test_a_cause_is_told_where_no_mistake_is_known() -> None:
     report = reported("a", Verdict.REJECTED, None, "no semantics")
-    cause = Cause(Kind.MISTAKE, "β1 and β2 are swapped", "C5")
+    cause = Cause(Kind.MISTAKE, Code.BETAS_SWAPPED, "β1 and β2 are swapped", "C5")
     report = replace(report, results=(replace(report.results[0], cause=cause),))
     text = as_survey.render([report])
-    assert "| ✗? | – | – | – | in float32 β1 and β2 are swapped (SPEC C5). |" in text
-    assert "\n- `step()`: in float32 β1 and β2 are swapped (SPEC C5).\n" in text
+    told = "[β1 and β2 are swapped (SPEC C5)](reference/causes/betas-swapped.md)"
+    assert f"| ✗? | – | – | – | in float32 {told}. |" in text
+    assert f"\n- `step()`: in float32 {told}.\n" in text
 
 
 def test_what_is_not_judged_is_listed_with_the_reason() -> None:
