@@ -32,7 +32,10 @@ else
   PY := $(VENV)/bin/python
   ALL_READY := $(VENV)/.all-installed
   DEV_READY := $(VENV)/.dev-installed
-  PORTS := lion-pytorch pytorch_optimizer torch-optimi timm bitsandbytes adv_optm mlx mlx-cpu
+  PORTS := lion-pytorch pytorch_optimizer torch-optimi timm bitsandbytes adv_optm mlx mlx-cpu \
+    llm-foundry zetascale flashoptim dadaptation tf_keras \
+    deepspeed hjson py-cpuinfo ninja einops msgpack pydantic pydantic-core annotated-types \
+    typing-inspection tqdm
   ZIG := ziglang
   CONFORMANCE := $(VENV)/bin/lion-conformance
 endif

@@ -159,12 +159,18 @@ def _in_own_process(one: Backend, options: Options, events: Any) -> list[Report]
 
     spawn = multiprocessing.get_context("spawn")
     try:
-        with ProcessPoolExecutor(1, mp_context=spawn) as process:
+        with ProcessPoolExecutor(
+            1, mp_context=spawn, initializer=_set_environment, initargs=(one.environment,)
+        ) as process:
             reports = process.submit(judge_backend, one, options, events).result()
     except BrokenProcessPool:
         reports = [_not_run(one.name, options, "its process died while it was judged")]
     events.put(Event(one.name, "done"))
     return reports
+
+
+def _set_environment(variables: tuple[tuple[str, str], ...]) -> None:
+    os.environ.update(variables)
 
 
 def judge_backend(one: Backend, options: Options, events: queues.Queue[Any]) -> list[Report]:

@@ -65,8 +65,8 @@ BAD = {
 }
 """For each contract what breaks it: lines to be added to a file."""
 
-TIMM = "conformance/lion_conformance/ports/published/timm.py"
-"""It has to import a module of timm's without the package around it."""
+PUBLISHED = "conformance/lion_conformance/ports/published/"
+"""Whose files may name a module in a string: one that is imported without its packages."""
 
 TOLD_SHORT = ("lion_ref/dtypes.py", "conformance/lion_conformance/new_room.py")
 
@@ -149,10 +149,11 @@ def test_what_is_imported_from_elsewhere_has_a_contract() -> None:
 
 def test_no_module_is_imported_by_a_name_that_is_written_out() -> None:
     """Such an import would be none to import-linter."""
-    named = re.compile(r"(?:import_module|__import__)\(\s*f?[\"'](?!\{__)")
+    named = re.compile(r"(?:import_module|__import__|bare_import)\(\s*f?[\"'](?!\{__)")
     files = [p for shelf in ("lion_ref", *SHELVES[1:]) for p in (ROOT / shelf).rglob("*.py")]
     found = [x.relative_to(ROOT) for x in files if named.search(x.read_text(encoding="utf-8"))]
-    assert [x.as_posix() for x in found] == [TIMM]
+    assert [x for x in found if not x.as_posix().startswith(PUBLISHED)] == []
+    assert found  # timm's, at least
     assert named.search('importlib.import_module("torch")')
 
 

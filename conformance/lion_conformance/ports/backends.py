@@ -25,6 +25,8 @@ class Backend:
     """What `pip install` has to be given."""
     weight: int = 1
     """Its share of the time for all: about what all its cases and runs take beside the others'."""
+    environment: tuple[tuple[str, str], ...] = ()
+    """Variables of the process that judges it: what its framework reads as it is imported."""
 
 
 BACKENDS: Final = {

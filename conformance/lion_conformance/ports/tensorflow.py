@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Unpack
@@ -13,6 +12,7 @@ import tensorflow as tf
 import lion_tf
 from lion_conformance.ports.archive import pack, unpack
 from lion_conformance.ports.backends import NotRunnable
+from lion_conformance.ports.loops import Loops
 from lion_conformance.ports.offers import Offer
 from lion_conformance.ports.protocol import Betas, Port, Triple
 from lion_conformance.ports.sessions import ListSession
@@ -80,21 +80,6 @@ class TrainingLoop:
     def momenta(self) -> list[Any]:
         """The optimizer's own variables: the iterations and η come first."""
         return [x.value for x in self.optimizer.variables if "momentum" in x.name]
-
-
-class Loops:
-    """Training loops, which take long to build: each is used again once its session is gone."""
-
-    def __init__(self, build: Callable[..., Any]) -> None:
-        self._build = build
-        self._free: dict[tuple[Any, ...], list[Any]] = {}
-
-    def lend(self, session: object, *key: Any) -> Any:
-        """A loop for what identifies it, for this session alone."""
-        free = self._free.setdefault(key, [])
-        loop = free.pop() if free else self._build(*key)
-        weakref.finalize(session, free.append, loop).atexit = False
-        return loop
 
 
 _loops = Loops(TrainingLoop)

@@ -9,8 +9,18 @@ from pathlib import Path
 from typing import Final
 
 from lion_conformance.cases.case import ORDINARY_IN_WORDS
+from lion_conformance.ports.published.known import MISTAKES, NOT_JUDGED
 from lion_conformance.report.as_markdown import escaped
 from lion_conformance.report.findings import DtypeResult, Findings
+from lion_conformance.report.survey_answers import (
+    HALVES,
+    answers,
+    causes,
+    form,
+    in_half,
+    in_short,
+    outcome,
+)
 from lion_conformance.verdict.sentences import headline, in_words
 from lion_conformance.verdict.verdict import Verdict
 from lion_ref import STORAGE_DTYPES, Semantics
@@ -20,30 +30,38 @@ INTRODUCTION: Final = """\
 
 <!-- Written by `make ports`; an edit by hand is lost at the next run. -->
 
-What the Lions of other projects do to the last bit, as `lion-conformance ports` found it on {date}.
-Each is driven through its own public door, with its momenta set before the step, and declares
-nothing: its form was found from its bits alone ([how](explanation/diagnosis.md)). A library that
-differs is not wrong for it, unless it is named another algorithm; it differs from the others here,
-which is what a user sees who moves a run between frameworks. How to
-[add another](how-to/add-a-published-port.md).
+Which of the Lions that other projects publish is Lion, what each does differently, and what a move
+from one to another changes: found by `lion-conformance ports` on {date}, from the bits that
+each gives through its own public door ([how](explanation/diagnosis.md)).
 """
 
 LEGEND: Final = f"""\
-| mark | what it says |
+| mark | is it Lion? |
 |---|---|
-| ✓ | the bits of the reference, [SPEC.md](../SPEC.md) |
-| ≈ | Lion with roundings of its own, which are known to the last bit: see *Forms* |
-| ≈\\* | Lion; the form is known at ordinary hyperparameters, not at all that are legal |
-| ≈? | Lion with roundings of its own, for which no form is known |
-| ✗ | another algorithm, known to the last bit: roundings of Lion do not explain it |
-| ✗\\* | ordinarily of the form in the table below; at other hyperparameters not always Lion |
-| ✗? | not always Lion, and no form is known |
+| ✓ | yes, with the bits of the reference, [SPEC.md](../SPEC.md) |
+| ≈ | yes, with roundings of its own, known to the last bit: see [Forms](#forms) |
+| ≈\\* | yes; its roundings are known at ordinary hyperparameters, not at all that are legal |
+| ≈? | yes; its roundings are not known |
+| ✗ | no: another algorithm, which is known to the last bit |
+| ✗\\* | at ordinary hyperparameters, in the form that [Forms](#forms) tells; not at all others |
+| ✗? | not always, and its form is not known |
 | – | it does not take this dtype |
 
-*Ordinary* is with {ORDINARY_IN_WORDS}."""
+*Ordinary* is with {ORDINARY_IN_WORDS}. Scalars that are
+rounded to 16 bits make another algorithm: β2 = 0.99 is 0.988 then."""
+
+ROUNDINGS: Final = """\
+Another rounding is not a mistake: Lion's authors fix no order of operations, and a fused
+multiply-add or a decay that comes first differs by an *ulp*, the distance between neighbouring
+numbers. Nor is it one that an element's last bit depends on where it stands in its array: PyTorch
+computes the end of an array with other instructions than the rest, and knows it (its pull request
+197018). A mistake is what changes a run. Each page has a program that needs the library alone."""
+
+MAY_MOVE: Final = """\
+- May η and λ stay as they are when a run moves? Yes, but for the libraries whose sentence says what
+  to give; the bits stay only between those that share them: [more](#what-a-move-means)."""
 
 FLAGS: Final = ("avx2", "fma", "avx512f", "asimd")
-HALVES: Final = ("float16", "bfloat16")
 MOVED: Final = ("float32", "bfloat16")
 """The dtypes for which it is said what a move means."""
 CANONICAL_C, CANONICAL_M = "β1·m + (1-β1)·g", "β2·m + (1-β2)·g"
@@ -52,40 +70,46 @@ STANDS = "where it stands in its array"
 
 
 def render(reports: Sequence[Findings]) -> str:
-    """The page: verdicts, forms, what a move means, each library, then how it was made."""
+    """The page: the answer first, then mistakes, forms, each library, and how it was made."""
     judged = [report for report in reports if report.results]
+    ports = list(dict.fromkeys(report.port for report in judged))
+    rows = answers(judged)
     lines = [INTRODUCTION.format(date=datetime.now(UTC).date().isoformat())]
-    lines += ["## Verdicts", "", *_verdicts(judged), "", LEGEND, ""]
-    lines += ["## Forms", "", *_forms(judged), ""]
-    lines += ["## What a move means", "", *_moves(judged)]
-    for port in dict.fromkeys(report.port for report in judged):
-        lines += [f"## {port}", "", *_library([x for x in judged if x.port == port]), ""]
-    missing = [
-        f"- {r.port} ({r.door}): not run, {escaped(r.not_run)}" for r in reports if r.not_run
+    lines += [
+        "## Is it Lion?",
+        "",
+        *in_short(judged),
+        MAY_MOVE,
+        "",
+        *_table(next(rows), rows),
+        "",
+        LEGEND,
+        "",
     ]
-    lines += [*missing, *([""] if missing else [])]
+    lines += ["## What a move means", "", *_moves(judged)]
+    lines += ["## What is wrong", "", ROUNDINGS, "", *_mistakes(ports), ""]
+    lines += ["## Not judged", "", *_not_judged(reports), ""]
+    lines += ["## Doors", "", *_verdicts(judged), "", "## Forms", "", *_forms(judged), ""]
+    for port in ports:
+        lines += [f"## {port}", "", *_library([x for x in judged if x.port == port]), ""]
+    lines += ["How to [add another](how-to/add-a-published-port.md).", ""]
     return "\n".join([*lines, *_made_with(reports)]) + "\n"
 
 
-def outcome(result: DtypeResult) -> str:
-    """What became of one dtype, as a mark of the legend."""
-    if result.verdict is Verdict.NOT_TAKEN:
-        return "–"
-    if result.verdict is Verdict.BIT_EXACT:
-        return "✓"
-    if result.semantics is not None:
-        return "✗" if result.semantics.is_other_algorithm else "≈"
-    mark = "✗" if result.verdict is Verdict.REJECTED else "≈"
-    return mark + ("?" if result.ordinarily is None else "\\*")
+def _mistakes(ports: Sequence[str]) -> Iterator[str]:
+    rows = (
+        (", ".join(found), x.sentence, f"[{x.page}](reproductions/{x.page}.md)")
+        for x in MISTAKES
+        if (found := [port for port in x.families if port in ports])
+    )
+    return _table(("library", "what happens", "seen in"), rows)
 
 
-def form(result: DtypeResult | None) -> Semantics | None:
-    """The semantics that gives the bits, at ordinary hyperparameters at least."""
-    if result is None:
-        return None
-    if result.verdict is Verdict.BIT_EXACT:
-        return Semantics()
-    return result.semantics or result.ordinarily
+def _not_judged(reports: Sequence[Findings]) -> Iterator[str]:
+    """What was not installed here, then what is known not to be judged."""
+    missing = [(r.port, "–", "–", f"{r.door}: {escaped(r.not_run)}") for r in reports if r.not_run]
+    known = [(x.name, x.version, x.month, x.why) for x in NOT_JUDGED]
+    return _table(("package", "version", "of", "why"), iter([*missing, *known]))
 
 
 def _table(heads: Sequence[str], rows: Iterator[Sequence[str]]) -> Iterator[str]:
@@ -122,7 +146,7 @@ def _form_row(report: Findings) -> Sequence[str]:
     halves = [by_dtype[x] for x in HALVES if x in by_dtype]
     refused = dict.fromkeys(x for result in report.results for x in result.refusals)
     arguments = dict.fromkeys(x.argument or "some together" for x in refused)
-    return report.port, report.door, *words, _in_half(halves), ", ".join(arguments) or "nothing"
+    return report.port, report.door, *words, in_half(halves), ", ".join(arguments) or "nothing"
 
 
 def _formulas(found: Semantics) -> Iterator[str]:
@@ -139,42 +163,39 @@ def _formulas(found: Semantics) -> Iterator[str]:
 _BEGINNINGS: Final = ("c = ", "m' =", "θ' =")
 
 
-def _in_half(halves: Sequence[DtypeResult]) -> str:
-    """How the narrow dtypes are computed in: in float32, or each operation rounded."""
-    said = dict.fromkeys(_rounding(form(x)) for x in halves if x.verdict is not Verdict.NOT_TAKEN)
-    return " or ".join(said) or "–"
-
-
-def _rounding(found: Semantics | None) -> str:
-    if found is None:
-        return "?"
-    narrow = [found.precision != "compute", found.momentum_precision != "compute"]
-    if not any(narrow):
-        return "computed in float32, rounded once"
-    what = "each operation" if all(narrow) else "of c and θ'" if narrow[0] else "of m'"
-    rounded = what if all(narrow) else f"each operation {what}"
-    return f"{rounded} rounded" + (", scalars too" if found.scalars == "storage" else "")
-
-
 def _moves(judged: Sequence[Findings]) -> Iterator[str]:
-    """For each pair of libraries, by their first doors: the same bits, or what is other."""
+    """What to change, which libraries share their bits, and, folded, every pair of them."""
     first = {x.port: x for x in reversed(judged)}
     ports = list(dict.fromkeys(report.port for report in judged))
-    yield "From the library in the row to that in the column, each by its first door above:"
-    yield "**=** the same bits, **≈** other roundings alone, **✗** another algorithm on one side,"
-    yield "**?** a form that is not known. A \\* says: at ordinary hyperparameters."
-    yield ""
     for dtype in MOVED:
         found = {
             port: next((x for x in first[port].results if x.dtype == dtype), None) for port in ports
         }
         taken = [port for port in ports if found[port] is not None]
-        yield from (f"### In {dtype}", "")
+        forms = {port: form(found[port]) for port in taken}
+        yield from (f"### In {dtype}", "", *_advice(forms, dtype), *_alike(forms), "")
+        yield "<details><summary>Every pair of libraries</summary>"
+        yield ""
+        yield "From the library in the row to that in the column, each by its first door:"
+        yield "**=** the same bits, **≈** other roundings alone, **✗** another algorithm on one"
+        yield "side, **?** a form that is not known. A \\* says: at ordinary hyperparameters."
+        yield ""
         rows = ((a, *("·" if a == b else _move(found[a], found[b]) for b in taken)) for a in taken)
-        yield from _table(("from", *taken), rows)
-        yield ""
-        yield from _advice({port: form(found[port]) for port in taken}, dtype)
-        yield ""
+        yield from (*_table(("from", *taken), rows), "", "</details>", "")
+
+
+def _alike(forms: dict[str, Semantics | None]) -> Iterator[str]:
+    """The libraries that give the same bits as another."""
+    groups: dict[Semantics, list[str]] = {}
+    for port, found in forms.items():
+        if found is not None:
+            groups.setdefault(found, []).append(port)
+    alike = [", ".join(group) for group in groups.values() if len(group) > 1]
+    if alike:
+        yield f"- The same bits, at ordinary hyperparameters: {'; '.join(alike)}."
+    if len(groups) > 1:
+        others = "the others" if alike else "any two"
+        yield f"- Between {others} last bits differ, and after some steps every number does."
 
 
 def _move(one: DtypeResult | None, other: DtypeResult | None) -> str:
@@ -237,6 +258,8 @@ def _special(doors: Sequence[Findings]) -> Iterator[str]:
     ):
         if named:
             yield f"{words}: {named}."
+    for report in doors:
+        yield from (f"`{report.door}`: {text}." for text in causes(report))
     if all(form(r) == Semantics() for report in doors for r in report.results):
         yield "It gives the reference's bits."
     for text in dict.fromkeys(

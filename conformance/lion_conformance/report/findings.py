@@ -36,7 +36,13 @@ PACKAGES = (
     "timm",
     "bitsandbytes",
     "adv_optm",
+    "llm-foundry",
+    "zetascale",
+    "flashoptim",
+    "dadaptation",
+    "deepspeed",
     "mlx",
+    "tf_keras",
 )
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import queue
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 import torch
@@ -20,6 +23,7 @@ from lion_conformance.ports.protocol import Port, run_once
 from lion_conformance.ports.published import FAMILIES, family
 from lion_conformance.ports.published.through_torch import torch_port
 from lion_conformance.report import as_survey
+from lion_conformance.report.survey_answers import outcome
 from lion_conformance.runner import Options, judge_backend
 from lion_conformance.verdict.verdict import Verdict
 from lion_conformance.verify import verify
@@ -29,6 +33,8 @@ from lion_ref.arithmetic import same_bits
 pytestmark = pytest.mark.clause("C16")
 
 FLOATS = (("float32",) * 3,)
+INSTALLED = {"optax", "keras", "keras-torch", "keras-jax"}
+"""The families whose libraries the environment has."""
 
 
 class StandIn(torch.optim.Optimizer):
@@ -150,7 +156,7 @@ def test_another_algorithm_is_named_and_rejected() -> None:
     assert report.sentence.endswith("another algorithm")
     assert report.cause is not None
     assert report.cause.line() == "the decay is not scaled by η: λ·θ, not η·λ·θ (SPEC C10)"
-    assert [as_survey.outcome(x) for x in report.results] == ["✗"]
+    assert [outcome(x) for x in report.results] == ["✗"]
 
 
 def test_a_door_that_does_not_set_the_momentum_is_caught() -> None:
@@ -167,18 +173,28 @@ def test_the_momentum_that_is_given_is_the_one_that_steps() -> None:
     assert momentum.tolist() == [0.0] * 3
 
 
+STANDING_IN = """
+lion_pytorch lion_pytorch.foreach pytorch_optimizer optimi bitsandbytes adv_optm dadaptation
+timm timm.optim timm.optim.lion llmfoundry llmfoundry.optim llmfoundry.optim.lion flashoptim
+zeta zeta.optim zeta.optim.decoupled_lion deepspeed deepspeed.ops deepspeed.ops.lion
+deepspeed.ops.op_builder cpuinfo composer tf_keras
+"""
+
+
 @pytest.fixture
 def stand_ins(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Modules in place of the libraries, whose Lions are the stand-in."""
-    names = "lion_pytorch lion_pytorch.foreach pytorch_optimizer optimi bitsandbytes adv_optm"
-    submodules = ("timm.optim.lion", "timm.optim", "timm")
-    made = {name: ModuleType(name) for name in (*names.split(), *submodules)}
+    lions = {"DecoupledLionW": OverFirst, "DAdaptLion": Adapting, "DeepSpeedCPULion": Wide}
+    lions |= dict.fromkeys(("Lion", "FlashLion"), StandIn)
+    made = {name: ModuleType(name) for name in STANDING_IN.split()}
     for module in made.values():
-        module.Lion = StandIn  # type: ignore[attr-defined]
-    made["lion_pytorch"].foreach = made["lion_pytorch.foreach"]  # type: ignore[attr-defined]
-    made["bitsandbytes"].optim = ModuleType("optim")  # type: ignore[attr-defined]
-    made["bitsandbytes"].optim.Lion32bit = InState1
-    made["adv_optm"].Lion_adv = StandIn  # type: ignore[attr-defined]
+        vars(module).update(lions)
+    vars(made["cpuinfo"])["get_cpu_info"] = dict
+    vars(made["deepspeed.ops.op_builder"])["CPULionBuilder"] = Builder
+    vars(made["tf_keras"])["optimizers"] = SimpleNamespace(Lion=OfKeras2)
+    vars(made["lion_pytorch"])["foreach"] = made["lion_pytorch.foreach"]
+    vars(made["bitsandbytes"])["optim"] = SimpleNamespace(Lion32bit=InState1)
+    vars(made["adv_optm"])["Lion_adv"] = StandIn
     made |= mlx_of_numpy()
     for name, module in made.items():
         module.__spec__ = importlib.util.spec_from_loader(name, None)
@@ -222,21 +238,64 @@ class OfTrees:
         return moved
 
 
-class InState1(StandIn):
-    """Its momentum is float32 and has bitsandbytes's name."""
+class Wide(StandIn):
+    """Its momentum is float32, whatever its parameters are, as DeepSpeed's is."""
+
+    key = "exp_avg"
 
     def move(self, param: Any, group: Any) -> None:
         state, (beta1, beta2) = self.state[param], group["betas"]
         assert state["step"] == 0
-        m, grad = state["state1"], param.grad.float()
+        m, grad = state[self.key], param.grad.float()
         wide = param.float().mul_(1 - group["lr"] * group["weight_decay"])
         u = m.mul(beta1).add_(grad.mul(1 - beta1)).sign_()
         param.copy_(wide.sub_(u.mul_(group["lr"])))
         m.mul_(beta2).add_(grad.mul(1 - beta2))
 
 
+class InState1(Wide):
+    """The same, under bitsandbytes's name."""
+
+    key = "state1"
+
+
+class OverFirst(StandIn):
+    """Its decay is λ·η/η₀, as LLM Foundry's."""
+
+    def move(self, param: Any, group: Any) -> None:
+        decay = group["weight_decay"] * group["lr"] / group["initial_lr"]
+        super().move(param, {**group, "weight_decay": decay / group["lr"]})
+
+
+class Adapting(StandIn):
+    """Its step is η·d, and its d another after each."""
+
+    def move(self, param: Any, group: Any) -> None:
+        assert "s" in self.state[param]
+        super().move(param, {**group, "lr": group["lr"] * group["d"]})
+        group["d"] *= 2
+
+
+class Builder:
+    """Compiles DeepSpeed's kernel, unless there is no compiler."""
+
+    fails = False
+
+    def load(self, *, verbose: bool) -> None:
+        if self.fails:
+            raise RuntimeError("c++: command\nnot found")
+
+
+class OfKeras2(keras.optimizers.Lion):
+    """Keras 3's, with the public name that its momenta had in Keras 2."""
+
+    @property
+    def momentums(self) -> list[Any]:
+        return [x.value for x in self.variables if "momentum" in x.name]
+
+
 @pytest.mark.usefixtures("stand_ins")
-@pytest.mark.parametrize("name", sorted(FAMILIES.keys() - {"optax", "keras"}))
+@pytest.mark.parametrize("name", sorted(FAMILIES.keys() - INSTALLED))
 def test_each_family_opens_its_doors(name: str) -> None:
     ports = load(family(name))
     for port in ports:
@@ -249,6 +308,13 @@ def test_each_family_opens_its_doors(name: str) -> None:
                 assert got.tolist() == wanted.tolist()
     assert len({port.door for port in ports}) == len(ports)
     assert all(port.declared is None for port in ports)
+
+
+@pytest.mark.usefixtures("stand_ins")
+def test_a_kernel_that_does_not_compile_is_not_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Builder, "fails", True)
+    with pytest.raises(NotRunnable, match="kernel was not compiled: c\\+\\+: command not found"):
+        load(family("deepspeed"))
 
 
 @pytest.mark.parametrize("name", FAMILIES)
@@ -298,6 +364,33 @@ def test_a_library_that_is_installed_has_the_bits_that_the_survey_found(
         assert not has_bits(port, Semantics(**kept)), choice
 
 
+@pytest.mark.parametrize("backend", ["torch", "jax"])
+def test_keras_steps_lion_on_another_backend_in_a_process_of_its_own(backend: str) -> None:
+    program = f"""
+import numpy as np
+import lion_ref
+from lion_conformance.ports.backends import load
+from lion_conformance.ports.protocol import run_once
+from lion_conformance.ports.published import family
+for port in load(family("keras-{backend}")):
+    for triple in port.triples:
+        arrays = [np.ones(5).astype(lion_ref.STORAGE_DTYPES[dtype]) for dtype in triple]
+        scalars = dict(lr=0.5, beta1=0.5, beta2=0.5, weight_decay=0.25)
+        expected = lion_ref.step(*arrays, **scalars)
+        for got, wanted in zip(run_once(port, *arrays, **scalars), expected, strict=True):
+            assert got.dtype == wanted.dtype
+            assert got.tolist() == wanted.tolist()
+"""
+    (setting,) = family(f"keras-{backend}").environment
+    subprocess.run([sys.executable, "-c", program], env=os.environ | dict([setting]), check=True)
+
+
+@pytest.mark.parametrize("name", ["keras-torch", "keras-jax"])
+def test_keras_on_another_backend_than_asked_for_is_not_run(name: str) -> None:
+    with pytest.raises(NotRunnable, match="Keras runs on tensorflow here; set KERAS_BACKEND="):
+        load(family(name))
+
+
 BEYOND = {
     ("lion-pytorch", "step(), foreach"),
     ("pytorch_optimizer", "step()"),
@@ -307,6 +400,11 @@ BEYOND = {
     ("timm", "step()"),
     ("timm", "step(), foreach"),
     ("adv_optm", "step(), stochastic_rounding=False"),
+    ("llm-foundry", "step(), given η·λ"),
+    ("zetascale", "step(), given η·λ"),
+    ("flashoptim", "step(), fused=False"),
+    ("dadaptation", "step(), d held at 1"),
+    ("deepspeed", "step()"),
     ("optax", "tx.update, jit"),
 }
 """What docs/explanation/diagnosis.md says no semantics can explain, and why."""

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from lion_conformance.cli import main
+from lion_conformance.ports.published.known import MISTAKES, NOT_JUDGED, NOTES
 from lion_conformance.report import as_survey
 from lion_conformance.report.findings import DtypeResult
 from lion_conformance.report.report import Report
+from lion_conformance.verdict.cause import Cause, Kind
+from lion_conformance.verdict.code import Code
 from lion_conformance.verdict.sentences import sentence
 from lion_conformance.verdict.verdict import Verdict
 from lion_ref import Semantics
@@ -108,8 +112,42 @@ def test_the_page_says_what_became_of_each() -> None:
     assert "\n- step(), float32: ≈ equals the reference in which sign(NaN) = 0.\n" in text
     assert "\n- Another algorithm, by what is rounded or how θ decays: `step()` in float32." in text
     assert "- step(), float32: ≈? no semantics; they part at c." in text
-    assert "- f (–): not run, f is not installed; pip install f" in text
+    assert "| f | – | – | –: f is not installed; pip install f |" in text
+    assert "- In float32 4 of 6 are Lion up to rounding; not c, e.\n" in text
+    assert "- In bfloat16 0 of 0 are Lion up to rounding.\n" in text
     assert "25 random cases a dtype beside the fixed ones, seed 0" in text
+
+
+def test_what_is_wrong_comes_first_with_the_page_that_shows_it() -> None:
+    mistake, note = MISTAKES[0], NOTES["deepspeed"]
+    assert "deepspeed" in mistake.families
+    report = replace(
+        reported("deepspeed", Verdict.REJECTED, None, "no semantics"), versions={"deepspeed": "1.2"}
+    )
+    text = as_survey.render([report])
+    link = f"[{mistake.sentence}](reproductions/{mistake.page}.md)"
+    assert f"| [deepspeed](#deepspeed) 1.2 | ✗? | – | – | – | **wrong:** {link}, [" in text
+    assert f"; {note}." in text
+    assert f"| deepspeed | {mistake.sentence} | [deepspeed](reproductions/deepspeed.md) |" in text
+    others = {x.page for x in MISTAKES} - {mistake.page}
+    assert not any(f"reproductions/{page}.md" in text for page in others)
+
+
+def test_a_cause_is_told_where_no_mistake_is_known() -> None:
+    report = reported("a", Verdict.REJECTED, None, "no semantics")
+    cause = Cause(Kind.MISTAKE, Code.BETAS_SWAPPED, "β1 and β2 are swapped", "C5")
+    report = replace(report, results=(replace(report.results[0], cause=cause),))
+    text = as_survey.render([report])
+    told = "[β1 and β2 are swapped (SPEC C5)](reference/causes/betas-swapped.md)"
+    assert f"| ✗? | – | – | – | in float32 {told}. |" in text
+    assert f"\n- `step()`: in float32 {told}.\n" in text
+
+
+def test_what_is_not_judged_is_listed_with_the_reason() -> None:
+    text = as_survey.render([reported("a", Verdict.BIT_EXACT, None, "")])
+    listed = text.partition("## Not judged")[2].partition("## Doors")[0]
+    assert listed.count("\n| ") == 1 + len(NOT_JUDGED)
+    assert "| [a](#a) | ✓ | – | – | – | nothing. |" in text
 
 
 def test_a_form_is_told_by_its_parts() -> None:

@@ -29,9 +29,29 @@ FAMILIES: Final = {
             "bitsandbytes", f"{__name__}.bitsandbytes", ("torch", "bitsandbytes"), "bitsandbytes"
         ),
         Backend("adv_optm", f"{__name__}.adv_optm", ("torch", "adv_optm"), "adv_optm"),
+        Backend(
+            "llm-foundry",
+            f"{__name__}.llm_foundry",
+            ("torch", "llmfoundry"),
+            "--no-deps llm-foundry",
+        ),
+        Backend("zetascale", f"{__name__}.zetascale", ("torch", "zeta"), "--no-deps zetascale"),
+        Backend("flashoptim", f"{__name__}.flashoptim", ("torch", "flashoptim"), "flashoptim"),
+        Backend("dadaptation", f"{__name__}.dadaptation", ("torch", "dadaptation"), "dadaptation"),
+        Backend("deepspeed", f"{__name__}.deepspeed", ("torch", "deepspeed"), "deepspeed"),
         Backend("mlx", f"{__name__}.mlx", ("mlx",), "'mlx[cpu]'"),
         Backend("optax", f"{__name__}.optax", ("jax", "optax"), "optax"),
-        Backend("keras", f"{__name__}.keras", ("tensorflow", "keras"), "'lion-ref[tensorflow]'"),
+        *(
+            Backend(
+                f"keras-{backend}" if backend != "tensorflow" else "keras",
+                f"{__name__}.keras_{backend}",
+                (backend, "keras"),
+                f"keras {backend}",
+                environment=(("KERAS_BACKEND", backend),),
+            )
+            for backend in ("tensorflow", "torch", "jax")
+        ),
+        Backend("tf_keras", f"{__name__}.tf_keras", ("tensorflow", "tf_keras"), "tf_keras"),
     )
 }
 
@@ -42,7 +62,7 @@ def family(name: str) -> Backend:
     >>> family("lion")  # doctest: +ELLIPSIS
     Traceback (most recent call last):
         ...
-    ValueError: name='lion' is not legal; legal: lion-pytorch, ..., optax, keras
+    ValueError: name='lion' is not legal; legal: lion-pytorch, ..., keras-jax, tf_keras
     """
     if name not in FAMILIES:
         raise ValueError(f"name={name!r} is not legal; legal: {', '.join(FAMILIES)}")

@@ -31,9 +31,13 @@ def torch_port(
     triples: tuple[Triple, ...] = alike(),
     key: str = "exp_avg",
     rest: Callable[[torch.nn.Parameter], dict[str, Any]] = lambda _: {},
+    prepare: Callable[[dict[str, Any]], None] = lambda _: None,
     **options: Any,
 ) -> Port:
-    """An optimizer's `step()`; key, rest: see `OptimizerSession`; options for its constructor."""
+    """An optimizer's `step()`; `options` are for its constructor.
+
+    key, rest, prepare: see `OptimizerSession`.
+    """
     return Port(
         name=name,
         door=door,
@@ -43,6 +47,7 @@ def torch_port(
             device=device,
             key=key,
             rest=rest,
+            prepare=prepare,
         ),
         triples=triples,
         device=device,
@@ -54,6 +59,7 @@ class OptimizerSession(Session):
 
     lion: makes the optimizer from parameters and betas.
     key: where a parameter's state holds the momentum; rest: what else it holds from the start.
+    prepare: changes a parameter group before each step, once η and λ are set.
     """
 
     def __init__(
@@ -65,14 +71,22 @@ class OptimizerSession(Session):
         beta2: float,
         lion: Callable[..., torch.optim.Optimizer],
         device: str,
-        key: str,
-        rest: Callable[[torch.nn.Parameter], dict[str, Any]],
+        key: str = "exp_avg",
+        rest: Callable[[torch.nn.Parameter], dict[str, Any]] = lambda _: {},
+        prepare: Callable[[dict[str, Any]], None] = lambda _: None,
     ) -> None:
-        self._device, self._key = device, key
+        self._device, self._key, self._prepare = device, key, prepare
         self._params = [torch.nn.Parameter(to_torch(x, device)) for x in params]
         self._optimizer = lion(self._params, betas=(beta1, beta2))
+        self._begin([to_torch(x, device) for x in momenta], rest)
+
+    def _begin(
+        self,
+        momenta: list[torch.Tensor],
+        rest: Callable[[torch.nn.Parameter], dict[str, Any]],
+    ) -> None:
         for param, momentum in zip(self._params, momenta, strict=True):
-            self._optimizer.state[param].update({**rest(param), key: to_torch(momentum, device)})
+            self._optimizer.state[param].update({**rest(param), self._key: momentum})
 
     def step(self, grads: Sequence[Array], *, lr: float, weight_decay: float) -> None:
         """Set the group's options as a scheduler would, then step."""
@@ -80,11 +94,32 @@ class OptimizerSession(Session):
             param.grad = to_torch(grad, self._device)
         for group in self._optimizer.param_groups:
             group["lr"], group["weight_decay"] = lr, weight_decay
+            self._prepare(group)
         self._optimizer.step()
 
     def read(self) -> tuple[list[Array], list[Array]]:
         """Parameters and momenta."""
-        state = self._optimizer.state
-        return [to_numpy(p) for p in self._params], [
-            to_numpy(state[p][self._key]) for p in self._params
-        ]
+        return [to_numpy(p) for p in self._params], [to_numpy(m) for m in self._momenta()]
+
+    def _momenta(self) -> list[torch.Tensor]:
+        return [self._optimizer.state[p][self._key] for p in self._params]
+
+
+class SavedState(OptimizerSession):
+    """For optimizers whose momenta are objects of their own: tensors only once they are saved."""
+
+    def _begin(
+        self,
+        momenta: list[torch.Tensor],
+        rest: Callable[[torch.nn.Parameter], dict[str, Any]],
+    ) -> None:
+        saved = self._optimizer.state_dict()
+        saved["state"] = {
+            i: {**rest(param), self._key: momentum}
+            for i, (param, momentum) in enumerate(zip(self._params, momenta, strict=True))
+        }
+        self._optimizer.load_state_dict(saved)
+
+    def _momenta(self) -> list[torch.Tensor]:
+        state = self._optimizer.state_dict()["state"]
+        return [state[i][self._key] for i in range(len(self._params))]

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import importlib
-import sys
-from importlib.machinery import PathFinder
-from types import ModuleType
 from typing import Any
 
 from lion_conformance.ports.protocol import Port
+from lion_conformance.ports.published.bare import bare_import
 from lion_conformance.ports.published.through_torch import torch_port
 
 
@@ -18,16 +15,7 @@ def timm_lion() -> Any:
     Raises:
         ModuleNotFoundError: timm is not installed.
     """
-    if "timm" not in sys.modules:
-        for name in ("timm", "timm.optim"):
-            parent = sys.modules["timm"].__path__ if "." in name else None
-            spec = PathFinder.find_spec(name, parent)
-            if spec is None or spec.submodule_search_locations is None:
-                raise ModuleNotFoundError("No module named 'timm': pip install timm")
-            package = ModuleType(name)
-            package.__path__ = list(spec.submodule_search_locations)
-            sys.modules[name] = package
-    return importlib.import_module("timm.optim.lion").Lion
+    return bare_import("timm.optim.lion").Lion
 
 
 def ports(device: str) -> list[Port]:

@@ -1,60 +1,64 @@
-"""keras.optimizers.Lion on TensorFlow: eagerly, in tf.function, and under XLA."""
+"""What Keras's families on TensorFlow share: a session around an optimizer of Keras."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any, Unpack
 
-import keras
 import numpy as np
 import tensorflow as tf
 
-from lion_conformance.ports.backends import NotRunnable, only_cpu
-from lion_conformance.ports.protocol import Betas, Port, Session, Triple
-from lion_conformance.ports.tensorflow import DOORS, Loops
-from lion_ref import STORAGE_DTYPES
+from lion_conformance.ports.loops import Loops
+from lion_conformance.ports.protocol import UNIFORM, Betas, Port, Session
+from lion_conformance.ports.tensorflow import DOORS
 from lion_ref.arithmetic import Array
 
 Key = tuple[tuple[str, tuple[int, ...]], ...]
-
-TRIPLES: tuple[Triple, ...] = tuple((dtype, dtype, dtype) for dtype in STORAGE_DTYPES)
-"""Keras casts gradients to their variable's dtype, and makes momenta of it."""
+Momenta = Callable[[Any], list[Any]]
 
 
-def ports(device: str) -> list[Port]:
-    """One port for each way to run a train step."""
-    only_cpu("keras", device)
-    if keras.backend.backend() != "tensorflow":
-        raise NotRunnable(
-            f"Keras runs on {keras.backend.backend()} here; set KERAS_BACKEND=tensorflow"
-        )
+def tensorflow_ports(
+    name: str, lion: Callable[[], Any], momenta: Momenta, doors: Iterable[str] = tuple(DOORS)
+) -> list[Port]:
+    """One port for each way to run a train step.
+
+    lion: makes the optimizer; momenta: finds its momenta, as variables of TensorFlow.
+    """
     tf.get_logger().setLevel("ERROR")  # that retracing is expensive
     return [
         Port(
-            name="keras",
+            name=name,
             door=door,
-            open=partial(KerasSession, door=door),
-            triples=TRIPLES,
+            open=partial(KerasSession, lion=lion, momenta_of=momenta, door=door),
+            triples=UNIFORM,  # gradients are cast to their variable's dtype, and momenta made of it
             compiles=True,
         )
-        for door in DOORS
+        for door in doors
     ]
 
 
 class TrainingLoop:
-    """Variables, keras.optimizers.Lion and a train step for given shapes and dtypes; built once."""
+    """Variables, the optimizer and a train step for given shapes and dtypes; built once."""
 
-    def __init__(self, variables: Key, beta1: float, beta2: float, door: str) -> None:
+    def __init__(
+        self,
+        variables: Key,
+        beta1: float,
+        beta2: float,
+        door: str,
+        lion: Callable[[], Any],
+        momenta: Momenta,
+    ) -> None:
         self.variables = [tf.Variable(tf.zeros(shape, dtype)) for dtype, shape in variables]
         self.weight_decay = tf.Variable(0.0, dtype=tf.float32)
-        self.optimizer = keras.optimizers.Lion()
+        self.optimizer = lion()
         # Its constructor refuses β1 = 0, and a trace reads λ anew only from a variable: of float32,
-        # as keras.ops.cast makes of the number that a user gives.
+        # as Keras makes of the number that a user gives.
         self.optimizer.beta_1, self.optimizer.beta_2 = beta1, beta2
         self.optimizer.weight_decay = self.weight_decay
         self.optimizer.build(self.variables)
-        self.momenta = [x.value for x in self.optimizer.variables if "momentum" in x.name]
+        self.momenta = momenta(self.optimizer)
         self.train_step = DOORS[door](self._train_step)
 
     def _train_step(self, grads: list[Any]) -> None:
@@ -65,18 +69,22 @@ _loops = Loops(TrainingLoop)
 
 
 class KerasSession(Session):
-    """A custom training loop around keras.optimizers.Lion; loops are kept and used again."""
+    """A custom training loop around an optimizer of Keras; loops are kept and used again."""
 
     def __init__(
         self,
         params: Sequence[Array],
         momenta: Sequence[Array],
         *,
+        lion: Callable[[], Any],
+        momenta_of: Momenta,
         door: str,
         **betas: Unpack[Betas],
     ) -> None:
         key = tuple((x.dtype.name, x.shape) for x in params)
-        self._loop: TrainingLoop = _loops.lend(self, key, betas["beta1"], betas["beta2"], door)
+        self._loop: TrainingLoop = _loops.lend(
+            self, key, betas["beta1"], betas["beta2"], door, lion, momenta_of
+        )
         for variable, value in zip(
             [*self._loop.variables, *self._loop.momenta], [*params, *momenta], strict=True
         ):
