@@ -22,6 +22,7 @@ import pytest
 from packaging.requirements import Requirement
 
 from hatch_build import KERNEL
+from lion_conformance import starters
 from tests.repo.wheels import ROOT, read, run_isolated
 
 PACKAGES = frozenset(
@@ -82,6 +83,23 @@ GOOD_FILES = [
 
 def test_the_wheel_holds_the_declared_packages_and_nothing_else(wheel: Path) -> None:
     assert file_faults(wheel) == []
+
+
+def starter_faults(names: list[str]) -> list[str]:
+    """The files of starters that a wheel lacks, those in hidden folders too."""
+    home = "lion_conformance/data/starters"
+    wanted = [f"{home}/{x}/{name}" for x, files in starters.FILES.items() for name in files]
+    return [name for name in wanted if name not in names]
+
+
+def test_the_wheel_holds_every_starter(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+    assert starter_faults(names) == []
+    hidden = [name for name in names if "/.github/" in name]
+    assert starter_faults([name for name in names if name not in hidden]) == [
+        f"lion_conformance/data/starters/{x}/{starters.WORKFLOW}" for x in starters.FILES
+    ]
 
 
 def test_the_declared_packages_are_those_in_the_tree() -> None:
