@@ -33,9 +33,9 @@ else
   ALL_READY := $(VENV)/.all-installed
   DEV_READY := $(VENV)/.dev-installed
   PORTS := lion-pytorch pytorch_optimizer torch-optimi timm bitsandbytes adv_optm mlx mlx-cpu \
-    llm-foundry zetascale flashoptim dadaptation tf_keras \
-    deepspeed hjson py-cpuinfo ninja einops msgpack pydantic pydantic-core annotated-types \
-    typing-inspection tqdm
+    llm-foundry zetascale flashoptim dadaptation deepspeed tf_keras
+  # What flashoptim and deepspeed cannot be imported without, and brings no framework.
+  PORTS_NEED := triton einops hjson msgpack ninja psutil py-cpuinfo pydantic setuptools tqdm
   ZIG := ziglang
   CONFORMANCE := $(VENV)/bin/lion-conformance
 endif
@@ -81,6 +81,7 @@ conform-thorough: conform ## the same in all cases and runs, which takes ten min
 ports: $(ALL_READY) ## install other projects' Lions, judge them, write docs/ports.md
 ifdef PORTS
 	$(INSTALL) --no-deps $(PORTS)
+	$(INSTALL) $(PORTS_NEED)
 endif
 	$(CONFORMANCE) ports --markdown docs/ports.md $(ARGS)
 

@@ -53,10 +53,10 @@ def _different(report: Findings) -> str:
 
 
 def causes(report: Findings) -> Iterator[str]:
-    """What is wrong by the judge's own words, with its page and the dtypes that share it."""
+    """What is wrong where no form says it: the judge's words, its page, the dtypes that share it."""
     shared: dict[str, list[str]] = {}
     for result in report.results:
-        if result.cause is not None:
+        if result.cause is not None and result.semantics is None:
             page = f"reference/causes/{result.cause.code.value}.md"
             shared.setdefault(f"[{result.cause.line()}]({page})", []).append(result.dtype)
     for text, dtypes in shared.items():

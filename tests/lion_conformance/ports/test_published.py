@@ -8,6 +8,7 @@ import queue
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
@@ -18,13 +19,14 @@ import torch
 
 import lion_ref
 from lion_conformance.diagnosis import canaries, probes
-from lion_conformance.ports.backends import NotRunnable, load
+from lion_conformance.ports.backends import Backend, NotRunnable, load
 from lion_conformance.ports.protocol import Port, run_once
 from lion_conformance.ports.published import FAMILIES, family
+from lion_conformance.ports.published.bare import bare_import
 from lion_conformance.ports.published.through_torch import torch_port
 from lion_conformance.report import as_survey
 from lion_conformance.report.survey_answers import outcome
-from lion_conformance.runner import Options, judge_backend
+from lion_conformance.runner import Options, judge_backend, judge_backends
 from lion_conformance.verdict.verdict import Verdict
 from lion_conformance.verify import verify
 from lion_ref import CANONICAL, Semantics
@@ -389,6 +391,33 @@ for port in load(family("keras-{backend}")):
 def test_keras_on_another_backend_than_asked_for_is_not_run(name: str) -> None:
     with pytest.raises(NotRunnable, match="Keras runs on tensorflow here; set KERAS_BACKEND="):
         load(family(name))
+
+
+def test_a_family_is_judged_in_the_environment_that_it_asks_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = ["import os", "from lion_conformance.ports.backends import NotRunnable"]
+    lines += ["def ports(device):", "    raise NotRunnable(os.environ['READ_AT_IMPORT'])"]
+    (tmp_path / "reading.py").write_text("\n".join(lines), encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)  # processes that are spawned take it over
+    asking = Backend("reading", "reading", (), "", environment=(("READ_AT_IMPORT", "this"),))
+    (report,) = judge_backends([asking], Options(max_examples=1))
+    assert report.not_run == "this"
+    assert "READ_AT_IMPORT" not in os.environ
+
+
+def test_a_module_is_imported_without_the_packages_around_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inner = tmp_path / "breaking" / "inner"
+    inner.mkdir(parents=True)
+    for folder in (inner.parent, inner):
+        (folder / "__init__.py").write_text("raise ImportError", encoding="utf-8")
+    (inner / "wanted.py").write_text("value = 1", encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert bare_import("breaking.inner.wanted").value == 1
+    with pytest.raises(ModuleNotFoundError, match="No module named 'breaking.other'"):
+        bare_import("breaking.other.wanted")
 
 
 BEYOND = {
