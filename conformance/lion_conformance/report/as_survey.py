@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from lion_conformance.cases.case import ORDINARY_IN_WORDS
-from lion_conformance.ports.published.known import MISTAKES, NOT_JUDGED
+from lion_conformance.ports.published.known import MISTAKES, NOT_JUDGED, OVER_FIRST
 from lion_conformance.report.as_markdown import escaped
 from lion_conformance.report.findings import DtypeResult, Findings
 from lion_conformance.report.survey_answers import (
@@ -214,14 +214,18 @@ def _move(one: DtypeResult | None, other: DtypeResult | None) -> str:
 def _advice(forms: dict[str, Semantics | None], dtype: str) -> Iterator[str]:
     """What to change besides, where the decay is another."""
     decays = {port: found.decay for port, found in forms.items() if found is not None}
+    for port in OVER_FIRST:
+        if decays.pop(port, None) is not None:
+            yield f"- {port} decays by λ·η/η₀, η₀ the first η: there give η₀·λ, from there λ/η₀."
     for port, decay in decays.items():
         if decay == "unscaled":
             yield f"- {port} decays by λ alone: to go there, give it η·λ; from there, give λ/η."
         if decay == "coupled":
             yield f"- {port} adds λ·θ to the gradient: no λ elsewhere gives its steps."
     scaled = [port for port, decay in decays.items() if decay not in ("unscaled", "coupled")]
+    others = "others " if any(port in forms for port in OVER_FIRST) else ""
     if len(scaled) > 1:
-        yield f"- In {dtype} all scale the decay by η" + (
+        yield f"- In {dtype} all {others}scale the decay by η" + (
             ": η, β1, β2 and λ are carried over as they are."
             if len(scaled) == len(decays)
             else f" but those: among {', '.join(scaled)} λ is carried over as it is."

@@ -53,7 +53,7 @@ def _different(report: Findings) -> str:
 
 
 def causes(report: Findings) -> Iterator[str]:
-    """What is wrong where no form says it: the judge's words, its page, the dtypes that share it."""
+    """What is wrong where no form says it: the judge's words, their page, and the dtypes."""
     shared: dict[str, list[str]] = {}
     for result in report.results:
         if result.cause is not None and result.semantics is None:

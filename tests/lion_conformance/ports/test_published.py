@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 import queue
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
@@ -19,14 +16,13 @@ import torch
 
 import lion_ref
 from lion_conformance.diagnosis import canaries, probes
-from lion_conformance.ports.backends import Backend, NotRunnable, load
+from lion_conformance.ports.backends import NotRunnable, load
 from lion_conformance.ports.protocol import Port, run_once
 from lion_conformance.ports.published import FAMILIES, family
-from lion_conformance.ports.published.bare import bare_import
 from lion_conformance.ports.published.through_torch import torch_port
 from lion_conformance.report import as_survey
 from lion_conformance.report.survey_answers import outcome
-from lion_conformance.runner import Options, judge_backend, judge_backends
+from lion_conformance.runner import Options, judge_backend
 from lion_conformance.verdict.verdict import Verdict
 from lion_conformance.verify import verify
 from lion_ref import CANONICAL, Semantics
@@ -364,60 +360,6 @@ def test_a_library_that_is_installed_has_the_bits_that_the_survey_found(
         if choice == "decay":
             del kept["decay_scalar"]
         assert not has_bits(port, Semantics(**kept)), choice
-
-
-@pytest.mark.parametrize("backend", ["torch", "jax"])
-def test_keras_steps_lion_on_another_backend_in_a_process_of_its_own(backend: str) -> None:
-    program = f"""
-import numpy as np
-import lion_ref
-from lion_conformance.ports.backends import load
-from lion_conformance.ports.protocol import run_once
-from lion_conformance.ports.published import family
-for port in load(family("keras-{backend}")):
-    for triple in port.triples:
-        arrays = [np.ones(5).astype(lion_ref.STORAGE_DTYPES[dtype]) for dtype in triple]
-        scalars = dict(lr=0.5, beta1=0.5, beta2=0.5, weight_decay=0.25)
-        expected = lion_ref.step(*arrays, **scalars)
-        for got, wanted in zip(run_once(port, *arrays, **scalars), expected, strict=True):
-            assert got.dtype == wanted.dtype
-            assert got.tolist() == wanted.tolist()
-"""
-    (setting,) = family(f"keras-{backend}").environment
-    subprocess.run([sys.executable, "-c", program], env=os.environ | dict([setting]), check=True)
-
-
-@pytest.mark.parametrize("name", ["keras-torch", "keras-jax"])
-def test_keras_on_another_backend_than_asked_for_is_not_run(name: str) -> None:
-    with pytest.raises(NotRunnable, match="Keras runs on tensorflow here; set KERAS_BACKEND="):
-        load(family(name))
-
-
-def test_a_family_is_judged_in_the_environment_that_it_asks_for(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    lines = ["import os", "from lion_conformance.ports.backends import NotRunnable"]
-    lines += ["def ports(device):", "    raise NotRunnable(os.environ['READ_AT_IMPORT'])"]
-    (tmp_path / "reading.py").write_text("\n".join(lines), encoding="utf-8")
-    monkeypatch.syspath_prepend(tmp_path)  # processes that are spawned take it over
-    asking = Backend("reading", "reading", (), "", environment=(("READ_AT_IMPORT", "this"),))
-    (report,) = judge_backends([asking], Options(max_examples=1))
-    assert report.not_run == "this"
-    assert "READ_AT_IMPORT" not in os.environ
-
-
-def test_a_module_is_imported_without_the_packages_around_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    inner = tmp_path / "breaking" / "inner"
-    inner.mkdir(parents=True)
-    for folder in (inner.parent, inner):
-        (folder / "__init__.py").write_text("raise ImportError", encoding="utf-8")
-    (inner / "wanted.py").write_text("value = 1", encoding="utf-8")
-    monkeypatch.syspath_prepend(tmp_path)
-    assert bare_import("breaking.inner.wanted").value == 1
-    with pytest.raises(ModuleNotFoundError, match="No module named 'breaking.other'"):
-        bare_import("breaking.other.wanted")
 
 
 BEYOND = {

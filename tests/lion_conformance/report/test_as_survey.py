@@ -179,6 +179,13 @@ def test_a_move_is_the_same_bits_or_roundings_or_another_algorithm() -> None:
     )
 
 
+def test_a_decay_over_the_first_learning_rate_is_no_decay_to_carry_over() -> None:
+    reports = [reported(x, Verdict.BIT_EXACT, None, "") for x in ("a", "b", "llm-foundry")]
+    text = as_survey.render(reports)
+    assert "- llm-foundry decays by λ·η/η₀, η₀ the first η: there give η₀·λ, from" in text
+    assert "- In float32 all others scale the decay by η: η, β1, β2 and λ are carried" in text
+
+
 def test_the_processor_is_named_with_what_decides_fusing(tmp_path: Path) -> None:
     info = tmp_path / "cpuinfo"
     info.write_text("processor : 0\nflags\t\t: fpu fma sse avx2\n", encoding="utf-8")

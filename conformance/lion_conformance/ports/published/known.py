@@ -63,9 +63,11 @@ MISTAKES: Final = (
     ),
 )
 
+OVER_FIRST: Final = ("llm-foundry", "zetascale")
+"""The families whose decay is λ·η/η₀, where η₀ is the first η; they are judged given η₀·λ."""
+
 NOTES: Final = {
-    "llm-foundry": "decays by λ·η/η₀, where η₀ is the first η: give it η₀·λ for λ",
-    "zetascale": "decays by λ·η/η₀, where η₀ is the first η: give it η₀·λ for λ",
+    **dict.fromkeys(OVER_FIRST, "decays by λ·η/η₀, where η₀ is the first η: give it η₀·λ for λ"),
     "torch-optimi": "keeps what a rounding of θ lost and adds it back, in 16 bits",
     "dadaptation": "multiplies η by a d that it adapts (here held at 1)",
     "deepspeed": "its default β2 is 0.999, not 0.99",
