@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import copy
 import io
-import json
+import sys
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
-import jsonschema
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from lion_conformance.cli import main
-from lion_conformance.vectors import schema, sound
-from lion_conformance.vectors.document import DATA, FORMAT, SCHEMA, VECTORS, load
+from lion_conformance.vectors import sound
+from lion_conformance.vectors.document import DATA, FORMAT, VECTORS, load
 from lion_ref import SPEC_VERSION
 from tests.hostile import BETRAYED, as_json, damaged, damaged_bytes, examples
 
@@ -58,8 +57,6 @@ ANSWERS = {
         },
     },
 }
-SCHEMA_OF_VECTORS = json.loads((DATA / SCHEMA).read_text(encoding="utf-8"))
-VALIDATOR = jsonschema.Draft202012Validator(SCHEMA_OF_VECTORS)
 
 
 @pytest.fixture(autouse=True)
@@ -133,20 +130,37 @@ def test_many_damaged_files_end_in_words(vectors: Any, answers: Any, which: bool
     ends_in_words(as_json(vectors if which else SMALL), as_json(ANSWERS if which else answers))
 
 
-@examples(300)
-@given(damaged(SMALL))
-def test_what_is_held_to_the_schema_is_held_as_jsonschema_holds_it(vectors: Any) -> None:
-    """Where they differ, ours is the stricter: an integer is no 1.0, a line's end no part of it."""
-    try:
-        theirs = VALIDATOR.is_valid(vectors)
-    except OverflowError:  # a float that is no number, where an integer belongs
-        theirs = False
-    assert theirs or schema.fault(vectors, SCHEMA_OF_VECTORS)
+@pytest.mark.parametrize(
+    ("place", "value", "message"),
+    [
+        (
+            ("groups", 0, "cases", 0, "param"),
+            1,
+            "groups[0].cases[0].param is 1; legal: type string",
+        ),
+        (("size",), 10.0, "size is 10.0; legal: type integer"),
+        (("groups", 0, "kind"), "others", "groups[0].kind is 'others'; legal: const steps"),
+        (("groups",), [], "groups is a list of 0; legal: minItems 1"),
+    ],
+)
+def test_what_the_schema_forbids_is_said_with_its_place(
+    place: tuple[Any, ...], value: Any, message: str
+) -> None:
+    document = copy.deepcopy(SMALL)
+    part = document
+    for name in place[:-1]:
+        part = part[name]
+    part[place[-1]] = value
+    status, _, err = checked(as_json(document), as_json(ANSWERS))
+    assert status == 2
+    assert err == f"lion-conformance: vectors.json is damaged: {message}\n"
 
 
-def test_a_keyword_that_is_not_known_is_no_permission() -> None:
-    with pytest.raises(ValueError, match="keyword 'maxLength' is not known here"):
-        schema.fault("", {"maxLength": 1})
+def test_without_jsonschema_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "jsonschema", None)
+    status, _, err = checked(as_json(SMALL), as_json(ANSWERS))
+    assert status == 2
+    assert "jsonschema: pip install 'lion-ref[conformance]'" in err
 
 
 @pytest.mark.parametrize(
