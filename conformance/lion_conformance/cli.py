@@ -59,6 +59,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             replace(report, origin=replace(report.origin, command=command))
             for report in parsed.command(parsed)
         ]
+    except BrokenPipeError:  # nobody reads on: guard's
+        raise
     except (ValueError, TypeError, OSError, ImportError, PortError) as error:
         print(f"lion-conformance: {error}", file=sys.stderr)
         if "github" in parsed and parsed.github:

@@ -8,6 +8,7 @@ uses, and any other code is no verdict.
 from __future__ import annotations
 
 import gc
+import os
 import subprocess
 import sys
 from typing import Final
@@ -49,8 +50,12 @@ def _judge() -> int:
     gc.enable()
     try:
         status = cli.main()
+        sys.stdout.flush()
     except SystemExit as ended:  # --help, or arguments that are none
         status = ended.code if isinstance(ended.code, int) else NOT_RUN
+    except BrokenPipeError:  # who read it has read enough, as `| head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = NOT_RUN
     return SAID + status
 
 

@@ -69,3 +69,21 @@ def test_the_status_of_the_command_is_that_of_the_judge(
     ran = command(tmp_path, port, *arguments)
     assert ran.returncode == status, ran.stderr
     assert said in ran.stdout + ran.stderr
+
+
+def test_a_reader_that_leaves_early_is_no_end_of_the_process(tmp_path: Path) -> None:
+    """As `lion-conformance explain | head -1`, whose reader has gone before the rest is written."""
+    program = "import sys; from lion_conformance.guard import main; sys.exit(main())"
+    reading, writing = os.pipe()
+    os.close(reading)
+    ran = subprocess.run(
+        [sys.executable, "-c", program, "explain"],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    os.close(writing)
+    assert (ran.returncode, ran.stderr) == (2, "")

@@ -60,6 +60,7 @@ BAD = {
     "namespaces": {"adapters/lion_array_api/kernel.py": "import dask.array"},
     "pytest": {"conformance/lion_conformance/cli.py": "import pytest"},
     "hypothesis": {"conformance/lion_conformance/runs/tape.py": "import hypothesis"},
+    "jsonschema": {"conformance/lion_conformance/report/as_json.py": "import jsonschema"},
     "rich": {"conformance/lion_conformance/report/as_json.py": "import rich"},
     "sklearn": {"conformance/lion_conformance/runs/script.py": "import sklearn.datasets"},
 }

@@ -100,7 +100,7 @@ def test_a_link_that_leads_nowhere_is_refused(tmp_path: Path) -> None:
         f"INHERIT: {ROOT / 'mkdocs.yml'}\nplugins: []\nextra_css: []\nnav: [index.md]\n",
         encoding="utf-8",
     )
-    for name in ("SPEC.md", "CHANGELOG.md", "ARCHITECTURE.md", "CONTRIBUTING.md"):
+    for name in ("SPEC.md", "CHANGELOG.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md"):
         (tmp_path / name).write_text("# A page\n\n## A heading\n", encoding="utf-8")
     links = ["docs/gone.md", "SPEC.md#c99", "gone.py", "docs", "/SPEC.md", "#gone"]
     right = ["SPEC.md#a-heading", "mkdocs.yml", "#home", "https://example.org/gone"]

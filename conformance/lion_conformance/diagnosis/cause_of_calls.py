@@ -14,6 +14,7 @@ from lion_conformance.cases.case import Case
 from lion_conformance.diagnosis import call_sequences as sequences
 from lion_conformance.diagnosis.alternatives.calls import kept_between_calls
 from lion_conformance.diagnosis.alternatives.places import ordinal
+from lion_conformance.diagnosis.alternatives.schedules import WARM_UPS
 from lion_conformance.diagnosis.alternatives.session import (
     Otherwise,
     Pair,
@@ -255,7 +256,7 @@ class _Calls:
 
     def _by_count(self) -> Iterator[tuple[str, Callable[[int], Pair], Callable[[Pair], int]]]:
         """In words, the answer of the t-th call, and which call an answer is of."""
-        for calls in (10, 100, 1000, 10_000):
+        for calls in WARM_UPS:
             for name, greek in (("lr", "η"), ("weight_decay", "λ")):
                 yield (
                     f"{greek} grows over the first {calls:,} calls",

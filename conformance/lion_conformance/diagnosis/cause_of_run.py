@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from lion_conformance.diagnosis.alternatives.alternative import Alternative
 from lion_conformance.diagnosis.alternatives.hidden import stale
+from lion_conformance.diagnosis.alternatives.schedules import warm_ups
 from lion_conformance.diagnosis.cause_of_contract import cause_of_contract
 from lion_conformance.diagnosis.run_ablation import without_which, wrong_steps
 from lion_conformance.diagnosis.run_inquiry import Inquiry
@@ -56,7 +57,7 @@ def cause_of_first_step(port: Port, failure: Failure) -> Cause | None:
         if wrong_steps(inquiry.failed, inquiry.reference) == [1]:
             found = inquiry.answer()
         else:
-            found = next(filter(inquiry.confirms, stale()), None)
+            found = next(filter(inquiry.confirms, (*stale(), *warm_ups())), None)
     except PortError:
         return None
     return None if found is None else _cause(found)

@@ -19,7 +19,7 @@ from lion_conformance.diagnosis.alternatives.places import (
     wheres,
 )
 from lion_conformance.diagnosis.alternatives.restores import restores
-from lion_conformance.diagnosis.alternatives.schedules import schedules
+from lion_conformance.diagnosis.alternatives.schedules import schedules, warm_ups
 from lion_conformance.diagnosis.alternatives.session import (
     Otherwise,
     Reference,
@@ -159,6 +159,7 @@ class Inquiry:
         if self._several() or step.needs is not None:
             yield from lists()
         yield from self._of_schedules(before)
+        yield from warm_ups()
         yield from self._of_changes()
         yield from self._hidden()
         yield from self._of_earlier_events(before)

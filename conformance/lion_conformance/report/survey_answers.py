@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from lion_conformance.ports.published.known import MISTAKES, NOTES
+from lion_conformance.report.as_markdown import escaped
 from lion_conformance.report.findings import DtypeResult, Findings
 from lion_conformance.verdict.verdict import Verdict
 from lion_ref import Semantics
@@ -58,7 +59,7 @@ def causes(report: Findings) -> Iterator[str]:
     for result in report.results:
         if result.cause is not None and result.semantics is None:
             page = f"reference/causes/{result.cause.code.value}.md"
-            shared.setdefault(f"[{result.cause.line()}]({page})", []).append(result.dtype)
+            shared.setdefault(f"[{escaped(result.cause.line())}]({page})", []).append(result.dtype)
     for text, dtypes in shared.items():
         yield f"in {', '.join(dtypes)} {text}"
 

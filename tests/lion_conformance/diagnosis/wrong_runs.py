@@ -285,6 +285,16 @@ def decay_of_the_call_before() -> Port:
     return from_callable(Before())
 
 
+@said("η grows over the first 10 steps (SPEC C30)")
+def rate_warmed_up() -> Port:
+    class Warm(Counting):
+        def step(self, grads: Sequence[Any], *, lr: float, weight_decay: float) -> None:
+            part = min(1.0, (self.count + 1) / 10)
+            super().step(grads, lr=lr * part, weight_decay=weight_decay)
+
+    return rich.offering(Warm)
+
+
 @said("λ grows over the first 1,000 calls (SPEC C12)")
 def decay_warmed_up() -> Port:
     class Warm(_Calls):

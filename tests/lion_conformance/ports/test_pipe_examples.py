@@ -83,7 +83,9 @@ def test_the_command_line_judges_the_example_in_c_which_is_bit_exact(
 
 
 def test_the_dialogue_in_the_documentation_is_what_is_said(tmp_path: Path) -> None:
-    page = (Path(__file__).parents[3] / "docs" / "pipe.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[3] / "docs" / "reference" / "pipe.md").read_text(
+        encoding="utf-8"
+    )
     said = {
         arrow: [line[6:] for line in page.splitlines() if line.startswith(f"    {arrow} ")]
         for arrow in "→←"

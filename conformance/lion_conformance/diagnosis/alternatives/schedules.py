@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -27,6 +27,34 @@ def schedules() -> Iterator[Alternative]:
     yield Alternative(words, Code.SCALARS_ROUNDED, InFloat32)
     words = "a tensor frozen twice is thawed by the second thawing alone"
     yield Alternative(words, Code.FROZEN_FORGOTTEN, Counted)
+
+
+WARM_UPS: Final = (10, 100, 1000, 10_000)
+"""Steps, or calls, over which people let a rate grow."""
+
+
+def warm_ups() -> Iterator[Alternative]:
+    """η, or λ, that grows with the number of the step, whatever the caller's schedule."""
+    for steps in WARM_UPS:
+        for name, greek in (("lr", "η"), ("weight_decay", "λ")):
+            yield Alternative(
+                f"{greek} grows over the first {steps:,} steps",
+                Code.HIDDEN_SCHEDULE,
+                partial(WarmedUp, name, steps),
+            )
+
+
+class WarmedUp(Otherwise):
+    """A part of the scalar, as large as the share of the steps that have been."""
+
+    def __init__(self, name: str, steps: int) -> None:
+        self.name, self.over = name, steps
+
+    def step(self, session: Session, grads: Any, lr: float, weight_decay: float) -> None:
+        """A step with that part."""
+        scalars = {"lr": lr, "weight_decay": weight_decay}
+        scalars[self.name] *= min(1.0, (session.steps + 1) / self.over)
+        super().step(session, grads, **scalars)
 
 
 class Waits(Otherwise):
