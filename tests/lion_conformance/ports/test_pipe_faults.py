@@ -29,8 +29,7 @@ NUMBERS = "<8 hexadecimal digits> <8 hexadecimal digits>"
         ("lion-pipe 1\nready", "the program named no dtypes; legal: a line 'dtypes θ m g'"),
         (
             "lion-pipe 1\ncolour red\nready",
-            "with 'colour red': legal: name, dtypes, semantics, declines, unavailable, ready; "
-            "anything else ",
+            "with 'colour red': legal: name, dtypes, semantics, declines, unavailable, ready; ",
         ),
         (
             "lion-pipe 1\ndtypes float32\nready",
