@@ -25,6 +25,8 @@ def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     (tmp_path / "examples").symlink_to(ROOT / "examples")
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
+    if "keras" in sys.modules:
+        sys.modules["keras"].utils.clear_session()  # names are counted from the first again
     yield
     for name in set(sys.modules) - before:
         file = getattr(sys.modules[name], "__file__", None)
@@ -38,6 +40,7 @@ def run(path: Path) -> None:
 
 
 @pytest.mark.pages
+@pytest.mark.filterwarnings("default")  # as a reader's Python has them
 @pytest.mark.parametrize("name", PAGES)
 def test_the_blocks_of_a_page_run(
     name: str, record_property: Callable[[str, object], None]
