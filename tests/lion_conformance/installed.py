@@ -29,6 +29,8 @@ def environment(home: Path) -> dict[str, str]:
         "PATH": os.pathsep.join([str(home), os.environ["PATH"]]),
         "PYTHONPATH": os.pathsep.join(x for x in sys.path if x),
         "COLUMNS": "100",
+        # A file that is edited within a second and keeps its size would be the old one to Python.
+        "PYTHONDONTWRITEBYTECODE": "1",
     }
 
 

@@ -153,4 +153,6 @@ def _environment() -> dict[str, str]:
         "COLUMNS": "100",
         "NO_COLOR": "1",
         "TF_CPP_MIN_LOG_LEVEL": "3",
+        # A file that is edited within a second and keeps its size would be the old one to Python.
+        "PYTHONDONTWRITEBYTECODE": "1",
     }
