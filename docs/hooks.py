@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import posixpath
 import re
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -74,6 +75,7 @@ def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: 
     return CODE_OR_LINK.sub(moved, markdown)
 
 
+@cache
 def _elsewhere() -> dict[str, str]:
     measured = sorted((ROOT / MEASURED).glob("*.md"))
     return ELSEWHERE | {f"{MEASURED}/{file.name}": f"measured/{file.name}" for file in measured}

@@ -25,7 +25,9 @@ STANDS_STILL = RIGHT.replace("return lion_ref.step(*arrays, **scalars)", "return
 VERIFY = ["verify", "port:step", "--dtype", "float32", "--max-examples", "1"]
 
 
-def command(folder: Path, port: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+def command(
+    folder: Path, port: str, *arguments: str, stdout: int = subprocess.PIPE
+) -> subprocess.CompletedProcess[str]:
     """The command as it is installed, in a folder with a port."""
     (folder / "port.py").write_text(port)
     program = "import sys; from lion_conformance.guard import main; sys.exit(main())"
@@ -34,7 +36,8 @@ def command(folder: Path, port: str, *arguments: str) -> subprocess.CompletedPro
         [sys.executable, "-c", program, *arguments],
         cwd=folder,
         env=os.environ | paths,
-        capture_output=True,
+        stdout=stdout,
+        stderr=subprocess.PIPE,
         text=True,
         check=False,
     )
@@ -73,17 +76,8 @@ def test_the_status_of_the_command_is_that_of_the_judge(
 
 def test_a_reader_that_leaves_early_is_no_end_of_the_process(tmp_path: Path) -> None:
     """As `lion-conformance explain | head -1`, whose reader has gone before the rest is written."""
-    program = "import sys; from lion_conformance.guard import main; sys.exit(main())"
     reading, writing = os.pipe()
     os.close(reading)
-    ran = subprocess.run(
-        [sys.executable, "-c", program, "explain"],
-        cwd=tmp_path,
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
-        stdout=writing,
-        stderr=subprocess.PIPE,
-        text=True,
-        check=False,
-    )
+    ran = command(tmp_path, RIGHT, "explain", stdout=writing)
     os.close(writing)
     assert (ran.returncode, ran.stderr) == (2, "")

@@ -24,7 +24,7 @@ from sybil.evaluators.python import PythonEvaluator
 from sybil.parsers.abstract.doctest import DocTestStringParser
 from sybil.parsers.markdown.lexers import RawFencedCodeBlockLexer
 
-ROOT: Final = Path(__file__).parents[2]
+from tests.lion_conformance.installed import environment
 
 FLAGS: Final = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 SECONDS: Final = 120
@@ -60,11 +60,12 @@ def left_out(path: Path) -> list[str]:
 
 
 def _examples(document: Document) -> Iterator[Region]:
-    known = {block.start for block in BLOCKS(document)}
+    blocks = list(BLOCKS(document))
+    known = {block.start for block in blocks}
     for block in UNREADABLE(document):
         if block.start not in known:
             raise ValueError(f'{_place(document, block)}: "{block.lexemes["info"]}" opens a block')
-    for block in BLOCKS(document):
+    for block in blocks:
         if _reason(document, block):
             continue
         language, title, source = (block.lexemes[x] for x in ("language", "title", "source"))
@@ -144,15 +145,11 @@ def _type_in(example: Example) -> str | None:
 
 
 def _environment() -> dict[str, str]:
-    """A terminal of a hundred columns in which the project of this checkout is installed."""
-    paths = [ROOT, ROOT / "adapters", ROOT / "conformance"]
-    return {
-        **{k: v for k, v in os.environ.items() if k not in {"PYTHONPATH", "GITHUB_ACTIONS"}},
-        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
-        "PYTHONPATH": os.pathsep.join(map(str, paths)),
-        "COLUMNS": "100",
+    """A terminal in which this checkout is installed, with what else the environment has."""
+    inside = environment(Path.cwd() / ".commands")
+    scripts = str(Path(sys.executable).parent)
+    return inside | {
+        "PATH": os.pathsep.join([inside["PATH"], scripts]),
         "NO_COLOR": "1",
         "TF_CPP_MIN_LOG_LEVEL": "3",
-        # A file that is edited within a second and keeps its size would be the old one to Python.
-        "PYTHONDONTWRITEBYTECODE": "1",
     }

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from sybil.example import SybilFailure
 
-from tests.repo.pages import ROOT, left_out, page
-from tests.repo.test_links import documents
+from tests.repo.pages import left_out, page
+from tests.repo.test_links import ROOT, documents
 
 # The page of a starter is about the folder that it is written to: test_starters.py runs it there.
 PAGES = [
