@@ -1,9 +1,9 @@
 """C18's flush by comparisons and products alone, for arrays of any library (SPEC C33).
 
-`flushing` has every rule of C18 in NumPy, exact operands and all, for the reference. This is one rule
-in a few operations of whichever library the arrays are of, fast enough to train with, and it is
-what adapters step with where the processor keeps subnormals. Where the processor flushes as well,
-after rounding, it changes nothing.
+`flushing` has every rule of C18 in NumPy and in rationals, for the reference. This is one rule in a
+few operations of whichever library the arrays are of, fast enough to train with, and it is what
+adapters step with where the processor keeps subnormals. Where the processor flushes as well, after
+rounding, it changes nothing.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ class Flushed:
         """
         if dtype in ("float16", self._compute) or self._compute == "float32":
             return x
-        # From half of the last place below the smallest normal number on, results become that number.
+        # From half a last place below the smallest normal number on, results become that number.
         half = 2.0 ** -(FORMATS[dtype].precision + 1)
         return self._zeroed(x, x, _smallest(dtype) * (1 - half))
 

@@ -29,11 +29,11 @@ def check_subnormals(value: object) -> SubnormalsChoice:
 def cannot_keep(platform: str, reason: str) -> ValueError:
     """The refusal of "keep" where the platform flushes whatever it is asked.
 
-    >>> raise cannot_keep("JAX on a CPU", "XLA flushes them there, and has no option not to")
+    >>> raise cannot_keep("JAX on a CPU", "its compiler, XLA, flushes them")
     Traceback (most recent call last):
         ...
-    ValueError: subnormals='keep' is not legal for JAX on a CPU: XLA flushes them there, and has no \
-option not to; legal: 'native', 'flush'
+    ValueError: subnormals='keep' is not legal for JAX on a CPU: its compiler, XLA, flushes them; \
+legal: 'native', 'flush'
     """
     return ValueError(
         f"subnormals='keep' is not legal for {platform}: {reason}; legal: 'native', 'flush'"

@@ -171,9 +171,12 @@ def test_operations_that_flush_otherwise_are_found(
 def test_a_scalar_that_is_not_flushed_is_found(param: str) -> None:
     """η is subnormal, and λ so large that it would show."""
     triple, form = (param, param, param), FORMATS[param]
-    tiny = {"lr": 2.0 ** (form.min_exponent - 1), "weight_decay": 2.0 ** (form.max_exponent - 10)}
-    assert wrong(by_comparisons, triple, **tiny) == []
-    assert wrong(by_comparisons, triple, scalars_flushed=False, **tiny)
+    lr, weight_decay = 2.0 ** (form.min_exponent - 1), 2.0 ** (form.max_exponent - 10)
+    for flushed in (True, False):
+        found = wrong(
+            by_comparisons, triple, scalars_flushed=flushed, lr=lr, weight_decay=weight_decay
+        )
+        assert bool(found) is not flushed
 
 
 @pytest.mark.parametrize("lr", [2.0**-126 * (1 - 2.0**-25), 2.0**-126 * (1 - 0.75 * 2.0**-24)])
