@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from dataclasses import dataclass
 from typing import Any, Final, Literal, get_args
 
@@ -68,7 +69,11 @@ class Schedule:
             )
 
     def __call__(self, step: int) -> float:
-        """The number for the step after `step` steps."""
+        """The number for the step after `step` steps; TypeError unless that is a known integer.
+
+        A framework's array would have the formula formed in its own arithmetic, with other bits.
+        """
+        step = operator.index(step)
         if step < self.warmup:
             return self.first * (step + 1) / (self.warmup + 1)
         ratio = min((step - self.warmup) / self.steps, 1.0)

@@ -118,3 +118,14 @@ def test_counts_under_vmap_each_have_their_number() -> None:
         expected = reference(arrays, lr=lr(count), weight_decay=0.0)
         ours = np.asarray(params[i]), np.asarray(after.mu[i])
         assert not difference(ours, expected, arrays)
+
+
+@pytest.mark.clause("C35")
+def test_a_schedule_is_no_formula_for_others_to_trace() -> None:
+    """Called by optax.inject_hyperparams, or whoever traces a count, it would have float32's bits."""
+    lr = SCHEDULES["cosine"]
+    assert lr(jnp.int32(2)) == lr(2)  # type: ignore[arg-type]  # an array that is an integer
+    with pytest.raises(jax.errors.TracerIntegerConversionError):
+        jax.jit(lambda count: lr(count))(2)  # itself it cannot be referred to weakly
+    with pytest.raises(TypeError, match="cannot be interpreted as an integer|integer"):
+        lr(2.0)  # type: ignore[arg-type]  # what is refused
