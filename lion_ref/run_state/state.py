@@ -124,6 +124,23 @@ class Header:
         return next(x for x in self.groups if x.names is None or name in x.names)
 
 
+class Checkpoint(NamedTuple):
+    """A run as a framework's own checkpoint has it, on its way to a run state or from one.
+
+    What `save` takes, but for `semantics` and `versions`, of which such a file says nothing:
+    `save(path, **checkpoint._asdict())`.
+
+    Attributes:
+        tensors: θ and m by name, as NumPy's arrays, each read when it is asked for.
+        step: how many steps have been done.
+        groups: with the names of their parameters.
+    """
+
+    tensors: Mapping[str, Tensors]
+    step: int
+    groups: tuple[Group, ...]
+
+
 def _renamed(group: Group, names: tuple[str, ...]) -> Group:
     return Group(**{**{x.name: getattr(group, x.name) for x in fields(Group)}, "names": names})
 
