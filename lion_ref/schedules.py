@@ -31,10 +31,10 @@ class Schedule:
             cosine            last + (first - last) · sin²(π/2 · l), which is (1 + cos π(1 - l)) / 2
             exponential       last · (first / last)^l
 
-    At l = 1 it is `first` itself, and at l = 0 `last`. The numbers are binary64, and each is rounded
-    once to the compute dtype where a step takes it (SPEC C4). Sine and power are series of + - · /,
-    of which no machine has other bits. A framework's own schedule of the same name is formed in
-    float32, some of them by other formulas, and has other bits.
+    At l = 1 it is `first` itself, and at l = 0 `last`. The numbers are binary64, and each is
+    rounded once to the compute dtype where a step takes it (SPEC C4). Sine and power are series of
+    + - · /, of which no machine has other bits. A framework's own schedule of the same name is
+    formed in float32, some of them by other formulas, and has other bits.
 
     Args:
         name: "constant", "linear", "cosine" or "exponential".
@@ -115,8 +115,10 @@ class Schedule:
         """The numbers by which share is left, but for a last rounding beyond the ends."""
         if self.name == "exponential":
             return self.last * _power_of_two(_logarithm(self.first, self.last) * left)
-        share = left if self.name == "linear" else _sine(math.pi / 2 * left) ** 2
-        return self.last + (self.first - self.last) * share
+        if self.name == "cosine":
+            sine = _sine(math.pi / 2 * left)
+            left = sine * sine
+        return self.last + (self.first - self.last) * left
 
 
 def _sine(angle: Numbers) -> Any:

@@ -59,9 +59,10 @@ class Group:
         checked = Hyperparameters.checked(**{name: getattr(self, name) for name in NUMBERS})
         for name in NUMBERS:
             object.__setattr__(self, name, getattr(checked, name))
+        names: object = self.names
+        if isinstance(names, str):  # which is a sequence of strings, too
+            raise TypeError(f"names={shown(names)} is not legal; legal: a sequence of names")
         if self.names is not None:
-            if isinstance(self.names, str):
-                raise TypeError(f"names={shown(self.names)} is not legal; legal: several names")
             object.__setattr__(self, "names", tuple(self.names))
         for name in SCHEDULES:
             if not isinstance(getattr(self, name), Schedule | None):
@@ -102,12 +103,10 @@ class Header:
                 f"step={shown(self.step)} is not legal; legal: an integer in [0, 2**63)"
             )
         if not all(isinstance(group, Group) for group in self.groups):
-            raise TypeError(
-                f"groups={shown(self.groups)} is not legal; legal: each of them a Group"
-            )
+            raise TypeError(f"groups={shown(self.groups)} is not legal; legal: Groups alone")
         if not isinstance(self.semantics, Semantics):
             raise TypeError(f"semantics={shown(self.semantics)} is not legal; legal: a Semantics")
-        words = [*self.versions, *self.versions.values()]
+        words: list[object] = [*self.versions, *self.versions.values()]
         if not all(isinstance(word, str) and word.isprintable() for word in words):
             raise ValueError(
                 f"versions={shown(self.versions)} is not legal; legal: printable text by package"

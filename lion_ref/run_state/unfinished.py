@@ -58,10 +58,10 @@ class Unfinished:
         self._file: Opened | None = None
         self._made: os.stat_result | None = None
         placed: dict[str, tuple[str, tuple[int, ...]]] = {}
-        for name, (shape, *dtypes) in tensors.items():
+        for name, (shape, param, momentum) in tensors.items():
             check_name(name)
-            check_dtypes(*dtypes, dtypes[0])
-            for kind, dtype in zip(KINDS, dtypes, strict=True):
+            check_dtypes(param, momentum, param)
+            for kind, dtype in zip(KINDS, (param, momentum), strict=True):
                 placed[f"{kind}.{name}"] = dtype, tuple(map(index, shape))
         self._layout = laid_out(placed, written(header.of(tensors)))
 
@@ -141,11 +141,8 @@ class Unfinished:
     ) -> None:
         try:
             if kind is None:
-                for name in sorted(self._names - self._asked):
-                    raise ValueError(f"{shown(name)} has not been assigned; legal: all of the run")
+                forgotten = ", ".join(map(shown, sorted(self._names - self._asked)[:20]))
+                check(not forgotten, f"{forgotten} has not been assigned", "all of the run's are")
                 self.finish()
-        except BaseException:
-            self.discard()
-            raise
-        if kind is not None:
+        finally:
             self.discard()
