@@ -19,7 +19,8 @@ PAIRS = sorted({(param, momentum) for param, momentum, _ in legal_triples()})
 def bits(array: Any) -> bytes:
     """Shape, dtype and every bit."""
     found = np.asarray(array)
-    return f"{found.shape} {found.dtype.name} ".encode() + found.tobytes()
+    octets: bytes = found.tobytes()
+    return f"{found.shape} {found.dtype.name} ".encode() + octets
 
 
 def every_kind(dtype: str, shape: tuple[int, ...] = (9,)) -> np.ndarray[Any, Any]:
