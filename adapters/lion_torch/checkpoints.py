@@ -217,7 +217,7 @@ def _only_key(whose: str, keys: Sequence[str], content: Mapping[str, Any]) -> st
     if len(found) != 1:
         has = f"several: {', '.join(found)}" if found else f"none, but {shown(list(content)[:10])}"
         raise ValueError(
-            f"of the keys of a {whose} state dict it has {has}; legal: one of {', '.join(keys)}"
+            f"of the keys of the {whose} state dict it has {has}; legal: one of {', '.join(keys)}"
         )
     return found[0]
 
