@@ -214,18 +214,24 @@ class _Member:
         return torch.zeros_like(self.param, dtype=getattr(torch, dtype), requires_grad=False)
 
     def check(self) -> None:
-        """What a step would refuse, and tensors without numbers."""
+        """Refuse what a step would refuse, and what is no tensor of numbers by itself."""
         try:
             check_tensors(self.group, self.param, self.momentum, self.param)
             for tensor in self.tensors:
-                _check_numbers(tensor)
+                _check_whole(tensor)
         except (TypeError, ValueError, RuntimeError) as error:
             raise type(error)(f"{shown(self.name)}: {error}") from None
 
 
-def _check_numbers(tensor: Tensor) -> None:
+def _check_whole(tensor: Tensor) -> None:
+    """ValueError for what has no numbers, and for shards of which nobody says where they lie."""
     if local(tensor).is_meta or isinstance(tensor, FakeTensor):
         raise ValueError("a meta or fake tensor has no numbers; legal: one that has been made")
+    if getattr(tensor, "_fsdp_flattened", False):
+        raise ValueError(
+            "FullyShardedDataParallel has made it a piece of a flat parameter; legal: the "
+            "parameters of fully_shard"
+        )
 
 
 def _processes(optimizer: Lion) -> Processes:

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 import torch.distributed as dist
 from torch.distributed.device_mesh import init_device_mesh
-from torch.distributed.fsdp import fully_shard
+from torch.distributed.fsdp import FullyShardedDataParallel, fully_shard
 from torch.distributed.tensor import DTensor, Partial, Replicate, Shard, distribute_tensor
 from torch.distributed.tensor.placement_types import _StridedShard
 
@@ -303,6 +303,20 @@ def other_calls(path: Path) -> list[str]:
     return [] if said == wanted else [str(said)]
 
 
+def flat_parameters() -> list[str]:
+    """Those of torch's older class, which are pieces of one: each process has others."""
+    found = []
+    for original in (True, False):
+        model = FullyShardedDataParallel(
+            torch.nn.Linear(3, 2), use_orig_params=original, device_id=torch.device("cpu")
+        )
+        optimizer = Lion(model.parameters())
+        said = refusal(lambda m=model, o=optimizer: export_state(o, "no-file", model=m, step=0))  # type: ignore[misc]
+        if said is None or "has made it a piece of a flat parameter" not in said:
+            found.append(str(said))
+    return found
+
+
 def refusal(action: Callable[[], object]) -> str | None:
     try:
         action()
@@ -362,6 +376,7 @@ def work(folder: Path, world: str) -> dict[str, list[str]]:
         for rank in range(2):
             results[f"an error in {rank}"] = an_error_in_one(path, rank)
         results["other calls"] = other_calls(path)
+        results["flat parameters"] = flat_parameters()
     if world == "3" and not with_wrong_places(path):
         results["a check that can fail"] = ["found nothing where there is something"]
     if world == "4":

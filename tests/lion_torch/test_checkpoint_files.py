@@ -250,7 +250,7 @@ REFUSED: dict[str, tuple[Callable[[], dict[str, Any]], str]] = {
     ),
     "no model": (
         lambda: {"model": None},
-        r"of the keys of the model's state dict it has none, but \['optimizer', 'step'\]; legal: one",
+        r"of the keys of the model's state dict it has none, but \['optimizer', 'step'\]; ",
     ),
     "two models": (
         lambda: {"state_dict": {}},

@@ -82,6 +82,7 @@ def test_every_shard_of_a_mesh_of_two_dimensions_is_its_part(found: Found, how: 
 
 def test_shards_that_cannot_be_placed_are_refused(found: Found) -> None:
     assert all_find_nothing(found, "4", "refused placements")
+    assert all_find_nothing(found, "2", "flat parameters")
 
 
 @pytest.mark.parametrize("rank", range(2))
