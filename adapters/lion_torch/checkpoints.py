@@ -14,7 +14,7 @@ import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
-from zipfile import is_zipfile
+from zipfile import BadZipFile, is_zipfile
 
 import numpy as np
 import torch
@@ -168,7 +168,7 @@ def _loaded(path: Path) -> dict[str, Any]:
     # Not opened before it is known to be one: opening a pipe waits for who writes to it.
     regular = stat.S_ISREG(path.stat().st_mode)
     # torch.load goes by that name, and hands the file to another package.
-    if not regular or path.suffix == ".safetensors" or not is_zipfile(path):
+    if not regular or path.suffix == ".safetensors" or not _is_zipfile(path):
         raise ValueError(f"it is no whole file of torch.save's; legal: {_FORM}")
     try:
         with warnings.catch_warnings():
@@ -181,6 +181,13 @@ def _loaded(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise TypeError(f"it holds a {type_name(content)}; legal: {_FORM}")
     return content
+
+
+def _is_zipfile(path: Path) -> bool:
+    try:
+        return is_zipfile(path)
+    except BadZipFile:  # it says that it goes on in another file, for example
+        return False
 
 
 def _reason(error: Exception) -> str:

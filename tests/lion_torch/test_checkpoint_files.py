@@ -378,14 +378,17 @@ def test_code_in_a_file_is_not_run(
         assert (tmp_path / "ran").exists()
 
 
-def scripted(path: Path) -> None:
-    torch.jit.save(torch.jit.trace(torch.nn.Linear(1, 1), torch.ones(1)), path)
-
-
 def damaged(path: Path) -> None:
     """The pickle of the file is no pickle any more."""
     data = a_file(path).read_bytes()
     path.write_bytes(data.replace(b"ccollections\nOrderedDict", b"\xffcollections\nOrderedDict"))
+
+
+def continued_elsewhere(path: Path) -> None:
+    """The end of the archive says that it has two parts."""
+    data = bytearray(a_file(path).read_bytes())
+    data[data.rindex(b"PK\x06\x07") + 16] = 2
+    path.write_bytes(data)
 
 
 BROKEN: dict[str, tuple[str, Callable[[Path], object], str]] = {
@@ -395,6 +398,7 @@ BROKEN: dict[str, tuple[str, Callable[[Path], object], str]] = {
         r"no whole file of torch\.save's",
     ),
     "damaged": ("file.pt", damaged, r"torch\.load cannot read it: "),
+    "of several parts": ("file.pt", continued_elsewhere, "no whole file"),
     "empty": ("file.pt", Path.touch, "no whole file"),
     "a pipe": ("file.pt", os.mkfifo, "no whole file"),
     "a folder": ("file.pt", Path.mkdir, "no whole file"),
