@@ -37,7 +37,7 @@ SIGNATURE = {
     "lr_tensor": "constexpr",
     "weight_decay_tensor": "constexpr",
     "skip": "constexpr",
-    **dict.fromkeys(("THETA", "M", "G", "COMPUTE", "ALIGNED", "BLOCK"), "constexpr"),
+    **dict.fromkeys(("THETA", "M", "G", "COMPUTE", "ALIGNED", "BLOCK", "FLUSH"), "constexpr"),
 }
 
 
@@ -48,6 +48,7 @@ def code(
     *,
     on_device: bool = False,
     aligned: bool = True,
+    flush: bool = False,
     **options: Any,
 ) -> str:
     """The assembly of the kernel for a target that need not be there."""
@@ -57,6 +58,7 @@ def code(
         COMPUTE=compute,
         ALIGNED=aligned,
         BLOCK=BLOCK,
+        FLUSH=flush,
     )
     signature = dict(SIGNATURE)
     for name in ("lr_tensor", "weight_decay_tensor", "skip"):
