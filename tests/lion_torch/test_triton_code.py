@@ -131,7 +131,9 @@ def test_nvidia_neither_contracts_nor_flushes(
 @pytest.mark.clause("C5", "C33")
 @pytest.mark.parametrize("dtypes", [*TRIPLES, ("float64", "float32", "float32")], ids="-".join)
 @pytest.mark.parametrize("target", NVIDIA)
-def test_nvidia_contracts_nothing_where_it_flushes(target: str, dtypes: tuple[str, str, str]) -> None:
+def test_nvidia_contracts_nothing_where_it_flushes(
+    target: str, dtypes: tuple[str, str, str]
+) -> None:
     """The kernel flushes by operations that round as ever, never by the processor's own rule."""
     text, native = ptx(target, dtypes, flush=True), ptx(target, dtypes)
     assert not contracted(text)

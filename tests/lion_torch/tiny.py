@@ -42,17 +42,23 @@ class Tiny(Case):
         factors = [x for x in (*factors, self.weight_decay, 1.0) if x >= 2.0**-126]
         smallest = [x for x in SMALLEST.values() if x >= SMALLEST[name]]
         with np.errstate(all="ignore"):
-            quotient = round_to(random.choice(smallest, shape) / random.choice(factors, shape), dtype)
+            quotient = round_to(
+                random.choice(smallest, shape) / random.choice(factors, shape), dtype
+            )
             moved = quotient.view(integer) + random.integers(-2, 3, shape).astype(integer)
             scaled = random.standard_normal(shape) * 2.0 ** random.integers(-135, -100, shape)
         special = random.choice(np.array([0, 1, 0.5, np.inf, np.nan], dtype), shape)
         kinds = [subnormal, moved.view(dtype), moved.view(dtype), round_to(scaled, dtype), special]
         values = np.choose(random.integers(0, len(kinds), shape), [x.view(integer) for x in kinds])
-        signs = random.integers(0, 2, shape).astype(integer) << np.array(8 * dtype.itemsize - 1, integer)
+        signs = random.integers(0, 2, shape).astype(integer) << np.array(
+            8 * dtype.itemsize - 1, integer
+        )
         return np.asarray(values ^ signs).view(dtype).reshape(shape)
 
 
-def _paired(first: Sequence[Array], second: Sequence[Array]) -> list[tuple[Array, tuple[Array, Array]]]:
+def _paired(
+    first: Sequence[Array], second: Sequence[Array]
+) -> list[tuple[Array, tuple[Array, Array]]]:
     return [(x, (x, y)) for x, y in zip(first, second, strict=True)]
 
 
