@@ -116,4 +116,5 @@ def _flushed(value: Tensor, compute: torch.dtype) -> Tensor:
     wide = value if value.dtype == torch.float64 else value.to(compute)
     name = dtype_name(wide.dtype)
     ops = flushed(name)
-    return ops.storable(ops.operand(wide, name), dtype_name(compute)).to(compute)
+    kept: Tensor = ops.storable(ops.operand(wide, name), dtype_name(compute))
+    return kept.to(compute)

@@ -11,9 +11,8 @@ from typing import Any
 import pytest
 import torch
 
-import lion_ref
 from lion_ref import arithmetic
-from lion_torch import Lion, rounding, threads
+from lion_torch import Lion, threads
 from tests.lion_ref.test_arithmetic import ROUNDS, X86, in_environment
 from tests.lion_torch.support import compare_with_reference
 from tests.lion_torch.test_bits import PATHS, through
@@ -37,7 +36,7 @@ def flushing() -> Iterator[None]:
 
 
 def in_flushing_steps(make: Callable[..., Lion]) -> Callable[..., Lion]:
-    """An optimizer whose steps alone are made in a thread that flushes; the reference's cannot be."""
+    """An optimizer whose steps alone are made while the thread flushes: the reference's are not."""
 
     def made(params: Any, **options: Any) -> Lion:
         optimizer = make(params, **options)
@@ -68,7 +67,7 @@ def test_rates_that_are_tensors() -> None:
 
 
 def test_the_thread_s_own_rule_would_not_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The checks above can fail: what torch makes of float16's subnormals and of stores is its own."""
+    """The checks above can fail: torch stores float64 in bfloat16 by way of float32, for one."""
     monkeypatch.setattr("lion_torch.work.require_environment", lambda **_: None)
     make = in_flushing_steps(through("one by one"))
     assert any(compare_with_reference(make, case, semantics=FLUSH) for case in TINY_CASES)

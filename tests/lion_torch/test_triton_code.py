@@ -142,8 +142,8 @@ def test_nvidia_contracts_nothing_where_it_flushes(
     for name in ("add", "sub"):
         assert operations(text, name, kind) == operations(native, name, kind)
     assert set(operations(text, "mul", kind)) == {".rn"}
-    # Each product once more, scaled; a zero of its sign for it, for each sum, operand and store that
-    # may be tiny. Beside the elements', the scalars' own are few.
+    # Each product once more, scaled; a zero of its sign for it, for each sum, operand and store
+    # that may be tiny. Beside the elements', the scalars' own are few.
     elements = len(operations(native, "mul", kind)) // 6
     operands = sum(x != "float16" for x in dtypes)
     stores = dtypes[:2] == ("float64", "float32")

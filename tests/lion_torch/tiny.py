@@ -18,7 +18,7 @@ SMALLEST = {"float16": 2.0**-14, "bfloat16": 2.0**-126, "float32": 2.0**-126, "f
 
 @dataclass(frozen=True)
 class Tiny(Case):
-    """Subnormals; what becomes the smallest normal number, or just not, in a product; what cancels."""
+    """Subnormals; factors of products around the smallest normal number; what cancels."""
 
     def params(self) -> list[Array]:
         return self.momenta(np.random.default_rng(self.seed), self.dtypes[0])
@@ -31,7 +31,9 @@ class Tiny(Case):
         own = self.momenta(random, self.dtypes[2])
         opposite = replace(self, beta1=random.choice([self.beta1, self.beta2]))
         near = super(Tiny, opposite).grads(random, momenta)
-        return [np.where(random.random(x.shape) < 0.5, *pair) for x, pair in _paired(own, near)]
+        return [
+            np.where(random.random(x.shape) < 0.5, x, y) for x, y in zip(own, near, strict=True)
+        ]
 
     def _values(self, random: np.random.Generator, shape: tuple[int, ...], name: str) -> Array:
         dtype = STORAGE_DTYPES[name]
@@ -54,12 +56,6 @@ class Tiny(Case):
             8 * dtype.itemsize - 1, integer
         )
         return np.asarray(values ^ signs).view(dtype).reshape(shape)
-
-
-def _paired(
-    first: Sequence[Array], second: Sequence[Array]
-) -> list[tuple[Array, tuple[Array, Array]]]:
-    return [(x, (x, y)) for x, y in zip(first, second, strict=True)]
 
 
 _SCALARS: tuple[tuple[float, float, float, float], ...] = (
