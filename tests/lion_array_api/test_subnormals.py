@@ -17,9 +17,9 @@ from lion_ref import CANONICAL, Semantics, hyperparameters, legal_triples
 from lion_ref.arithmetic import Array
 from tests.adversarial import Triple, around_underflow
 from tests.adversarial import hyperparameters as scalars_from
+from tests.comparison import compared
 from tests.lion_array_api.namespaces import Namespace, entered
 from tests.lion_cpu.environments import flushing
-from tests.lion_cpu.steps import compared
 
 RULES = {"flush": Semantics(subnormals="flush"), "keep": CANONICAL}
 
