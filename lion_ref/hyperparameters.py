@@ -14,8 +14,7 @@ from numpy.typing import DTypeLike
 
 from lion_ref.arithmetic import round_to
 from lion_ref.dtypes import compute_dtype
-from lion_ref.flushing import Flush
-from lion_ref.semantics import Subnormals
+from lion_ref.flushing import Flush, Subnormals
 
 NON_NEGATIVE = "a finite number >= 0"
 UNIT_INTERVAL = "a number in [0, 1)"
