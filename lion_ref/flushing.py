@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from fractions import Fraction
 from functools import lru_cache
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from lion_ref import arithmetic
 from lion_ref.arithmetic import Array, Mask, name_of, round_to
 from lion_ref.rational import FORMATS
-from lion_ref.semantics import Subnormals
 
 Dtype = np.dtype[Any]
+Subnormals = Literal["keep", "flush", "flush-before-rounding"]
 
 
 class Flush:

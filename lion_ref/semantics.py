@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields
 from functools import lru_cache
 from typing import Any, Final, Literal, get_args, get_type_hints
 
+from lion_ref.flushing import Subnormals
 from lion_ref.hyperparameters import shown
 
 Interpolation = Literal["weighted", "lerp-from-momentum", "lerp-from-gradient", "lerp-from-nearer"]
@@ -17,7 +18,6 @@ Where = Literal["wide", "compute"]
 Precision = Literal["compute", "storage", "storage-whole-lerp"]
 MomentumPrecision = Literal["compute", "storage"]
 Scalars = Literal["compute", "float32", "storage"]
-Subnormals = Literal["keep", "flush", "flush-before-rounding"]
 ZeroSign = Literal["positive", "kept"]
 NanSign = Literal["nan", "zero"]
 

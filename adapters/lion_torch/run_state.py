@@ -17,7 +17,6 @@ from lion_ref.run_state import Header, Here, Unfinished, matched
 from lion_torch import options
 from lion_torch.arrays import as_tensor
 from lion_torch.checks import check_group, check_tensors, momentum_dtype
-from lion_torch.declared import declared_semantics
 from lion_torch.layout import local
 from lion_torch.optimizer import Lion
 from lion_torch.scalars import dtype_name
@@ -93,7 +92,8 @@ def export_state(
             lr_schedule=lr_schedule,
             weight_decay_schedule=weight_decay_schedule,
         )
-        header = Header(step, groups, declared_semantics(), {"torch": str(torch.__version__)})
+        semantics = options.semantics(optimizer.param_groups)
+        header = Header(step, groups, semantics, {"torch": str(torch.__version__)})
         every = [x for group in members for x in group]
         described = {
             x.name: (tuple(x.param.shape), dtype_name(x.param.dtype), x.momentum_dtype)

@@ -20,9 +20,8 @@ from hypothesis import given, settings
 import lion_ref
 from lion_ref.arithmetic import Array, bits, fma, require_default_environment, round_to, same_bits
 from lion_ref.dtypes import STORAGE_DTYPES
-from lion_ref.flushing import Flush
+from lion_ref.flushing import Flush, Subnormals
 from lion_ref.rational import FORMATS, round_fraction
-from lion_ref.semantics import Subnormals
 from tests.adversarial import values
 from tests.exact import exact_fma, exact_product, rounded
 

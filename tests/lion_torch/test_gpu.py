@@ -9,8 +9,9 @@ import pytest
 import torch
 
 from lion_ref.run_state import load
-from lion_torch import Lion, export_state, import_state
+from lion_torch import Lion, declared_semantics, export_state, import_state
 from tests.lion_torch.support import FIXED_CASES, Case, compare_with_reference, large, to_numpy
+from tests.lion_torch.tiny import TINY_CASES
 
 pytestmark = [
     pytest.mark.gpu,
@@ -27,6 +28,25 @@ def test_every_path_has_the_reference_bits(path: dict[str, Any]) -> None:
 
     for case in FIXED_CASES:
         assert compare_with_reference(make, case, device="cuda") == []
+
+
+@pytest.mark.clause("C18", "C33")
+@pytest.mark.parametrize("path", PATHS)
+def test_every_path_flushes_as_the_reference_does(path: dict[str, Any]) -> None:
+    def make(params: Any, **options: Any) -> Lion:
+        return Lion(params, **options, **path, subnormals="flush")
+
+    def capturable(params: Any, **options: Any) -> Lion:
+        for name in ("lr", "weight_decay"):
+            options[name] = torch.tensor(options[name], dtype=torch.float64, device="cuda")
+        return make(params, **options, capturable=True)
+
+    for case in TINY_CASES:
+        for maker in (make, capturable):
+            found = compare_with_reference(
+                maker, case, device="cuda", semantics=declared_semantics("flush")
+            )
+            assert found == []
 
 
 @pytest.mark.clause("C12")

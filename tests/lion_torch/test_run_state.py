@@ -17,7 +17,7 @@ import lion_ref
 from lion_ref import run_state
 from lion_ref.arithmetic import Array, round_to, same_bits
 from lion_ref.schedules import Schedule
-from lion_torch import Lion, export_state, import_state
+from lion_torch import Lion, declared_semantics, export_state, import_state
 from tests.lion_torch.support import DTYPES, laid_out, parameter, to_numpy, to_torch, values
 
 pytestmark = pytest.mark.clause("C34")
@@ -470,6 +470,7 @@ PARAM = torch.nn.Parameter(torch.zeros(3))
 OTHER: Any = torch.optim.SGD([PARAM])
 STATE_DICT: Any = {"w": PARAM}
 UNNAMED: Any = [PARAM]
+TWO_RULES: Any = [{"params": [PARAM]}, {"params": [], "subnormals": "flush"}]
 REFUSED_EXPORTS: dict[str, tuple[Callable[[], Any], str]] = {
     "another optimizer": (
         lambda: export_state(OTHER, "x", model=[("w", PARAM)], step=0),
@@ -496,6 +497,15 @@ REFUSED_EXPORTS: dict[str, tuple[Callable[[], Any], str]] = {
     "maximize": (
         lambda: export_state(Lion([PARAM], maximize=True), "x", model=[("w", PARAM)], step=0),
         "group 0 has maximize=True, which a run state cannot tell",
+    ),
+    "two rules for subnormals": (
+        lambda: export_state(
+            Lion(TWO_RULES),
+            "x",
+            model=[("w", PARAM)],
+            step=0,
+        ),
+        "groups have subnormals='native', 'flush', but a run state has one semantics",
     ),
     "a step that is none": (
         lambda: export_state(Lion([PARAM]), "x", model=[("w", PARAM)], step=-1),
@@ -558,6 +568,16 @@ def test_an_export_that_breaks_off_leaves_the_old_file(
     with pytest.raises(OSError, match="no room"):
         export_state(optimizer, path, model=params.items(), step=0)
     assert {x.name: x.read_bytes() for x in tmp_path.iterdir()} == {"run": b"as it was"}
+
+
+@pytest.mark.clause("C33")
+@pytest.mark.parametrize("subnormals", ["native", "keep", "flush"])
+def test_a_file_says_whether_subnormals_are_flushed(subnormals: Any, tmp_path: Path) -> None:
+    optimizer = Lion([PARAM], subnormals=subnormals)
+    export_state(optimizer, tmp_path / "run", model=[("w", PARAM)], step=0)
+    semantics = run_state.load(tmp_path / "run").header.semantics
+    assert semantics == declared_semantics(subnormals)
+    assert (semantics.subnormals == "flush") == (subnormals == "flush")
 
 
 def test_a_schedule_for_each_group(tmp_path: Path) -> None:
