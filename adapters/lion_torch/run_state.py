@@ -146,7 +146,9 @@ def import_state(
             name and shape that gives one of these.
 
     Returns:
-        The rest of the run: the number of steps done, the groups with their schedules.
+        The rest of the run: the number of steps done, the groups with their schedules, and the
+        semantics of its steps. Where these flush subnormals, steps here have the bits of one run
+        with `subnormals="flush"`; the optimizer's own choice stays.
 
     Raises:
         TypeError, ValueError, RuntimeError: all that does not fit, what a step would refuse, and a
