@@ -79,6 +79,9 @@ def read(path: str | os.PathLike[str], *, step: int | None = None) -> Checkpoint
     Where the file does not name the optimizer's parameters, they are those of the model's tensors
     whose order and shapes fit all momenta, and it is an error unless one choice does.
 
+    What a file does not say cannot be found: with lion-pytorch's decoupled_weight_decay=True, λ in
+    the steps was the file's, divided by the first η.
+
     Args:
         path: of the file.
         step: how many steps have been done, whatever the file says.
