@@ -88,7 +88,7 @@ def test_the_numbers_are_legal_and_between_the_ends(schedule: Schedule) -> None:
 @pytest.mark.parametrize("last", [0.0, 1e-4])
 def test_linear_and_cosine_are_near_their_formulas(steps: int, last: float) -> None:
     for name in ("linear", "cosine"):
-        assert worst(Schedule(name, 1e-3, last, steps, 5)) <= 4  # type: ignore[arg-type]
+        assert worst(Schedule(name, 1e-3, last, steps, 5)) <= 8
 
 
 @pytest.mark.parametrize(("first", "last"), [(1e-3, 1e-5), (1.0, 0.9), (1e-9, 1.0), (1e300, 1e10)])
@@ -98,7 +98,7 @@ def test_exponential_is_near_its_formula(first: float, last: float) -> None:
 
 def test_a_rougher_series_would_be_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(schedules, "_sine", lambda x: np.sin(np.float32(x)).astype(np.float64))
-    assert worst(Schedule("cosine", 1e-3, 0.0, 100)) > 4
+    assert worst(Schedule("cosine", 1e-3, 0.0, 100)) > 8
 
 
 @pytest.mark.parametrize(
@@ -126,7 +126,7 @@ def test_no_function_of_the_c_library_is_asked(name: str, monkeypatch: pytest.Mo
         monkeypatch.setattr(np, name, asked)
     schedules._logarithm.cache_clear()
     for kind in ("linear", "cosine", "exponential"):
-        schedule = Schedule(kind, 1e-3, 1e-5, 10)  # type: ignore[arg-type]
+        schedule = Schedule(kind, 1e-3, 1e-5, 10)
         assert schedule(5) == schedule.table()[5]
 
 
