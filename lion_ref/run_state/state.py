@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, NamedTuple
 
-from lion_ref.hyperparameters import Hyperparameters, shown
+from lion_ref.checks import shown
+from lion_ref.hyperparameters import Hyperparameters
 from lion_ref.schedules import Schedule
 from lion_ref.semantics import CANONICAL, Semantics
 
@@ -131,6 +132,14 @@ class Header:
             raise ValueError(
                 f"a group names {shown(min(others))}, which is no parameter; legal: parameters"
             )
+        return replace(self, groups=groups)
+
+    def renamed(self, names: Mapping[str, str]) -> Header:
+        """The same with other names, by the ones it has: those that parameters have here."""
+        groups = tuple(
+            replace(group, names=tuple(names[name] for name in group.names or ()))
+            for group in self.groups
+        )
         return replace(self, groups=groups)
 
     def group_of(self, name: str) -> Group:
