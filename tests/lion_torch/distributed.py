@@ -1,8 +1,8 @@
 """Sharded runs with two processes, then with four: `distributed.py FOLDER`.
 
 Each check trains the same small model, and what it ends in is compared with lion_ref, which knows
-nothing of shards. Every gradient is a small multiple of a unit, so that no collective rounds; those of
-some parameters are subnormal.
+nothing of shards. Every gradient is a small multiple of a unit, so that no collective rounds; those
+of some parameters are subnormal.
 """
 
 from __future__ import annotations

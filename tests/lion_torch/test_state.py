@@ -251,8 +251,8 @@ def test_what_was_pickled_before_there_was_a_choice_steps_on_natively() -> None:
     params_then, optimizer_then = pickle.loads(pickle.dumps((params, optimizer)))
     for group in (optimizer.defaults, *optimizer.param_groups):
         group["subnormals"] = "native"
-    for each in ((params, optimizer), (params_then, optimizer_then)):
-        train(*each, range(2, 4))
+    train(params, optimizer, range(2, 4))
+    train(params_then, optimizer_then, range(2, 4))
     assert bits(params, optimizer) == bits(params_then, optimizer_then)
     added = torch.nn.Parameter(torch.ones(1))
     optimizer_then.add_param_group({"params": [added]})
