@@ -56,8 +56,8 @@ def settle(group: Group) -> None:
     """
     if isinstance(group.get("momentum_dtype"), (str, torch.dtype)):
         group["momentum_dtype"] = dtype_name(group["momentum_dtype"])
-    if isinstance(group.get("subnormals"), str):
-        group["subnormals"] = str(group["subnormals"])  # NumPy's strings are another type
+    if type(group.get("subnormals")) is not str and isinstance(group.get("subnormals"), str):
+        group["subnormals"] = str(group["subnormals"])  # NumPy's are of a type of their own
     for name in ("lr", "betas", "weight_decay"):
         if name in group:
             group[name] = _settled(group[name])

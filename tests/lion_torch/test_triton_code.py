@@ -181,10 +181,12 @@ def fused(text: str) -> list[str]:
     return [line for line in found if not re.match(single, line)]
 
 
-@pytest.mark.clause("C5", "C6")
+@pytest.mark.clause("C5", "C6", "C33")
+@pytest.mark.parametrize("flush", [False, True])
 @pytest.mark.parametrize("dtypes", TRIPLES[:4], ids=ids[:4])
-def test_amd_neither_contracts_nor_flushes(dtypes: tuple[str, str, str]) -> None:
-    text = gcn(dtypes)
+def test_amd_neither_contracts_nor_flushes(dtypes: tuple[str, str, str], flush: bool) -> None:
+    """Where the step flushes, it does so by operations, and never by the processor's own rule."""
+    text = gcn(dtypes, flush=flush)
     assert not fused(text)
     assert re.findall(r"\bv_(?:pk_)?mul_f32", text)
     # 3: subnormals are kept in operands and in results.
