@@ -44,11 +44,17 @@ def test_every_triple_at_every_length(kernel: str) -> None:
     assert list(tails(range(3))) == []
 
 
+@pytest.mark.clause("C12", "C18", "C33")
+def test_every_triple_with_subnormals_flushed(kernel: str) -> None:
+    assert list(tails(range(3), flush=True)) == []
+
+
 @pytest.mark.slow
-@pytest.mark.clause("C5", "C12")
-def test_every_triple_at_every_length_widely(kernel: str) -> None:
+@pytest.mark.clause("C5", "C12", "C18", "C33")
+@pytest.mark.parametrize("flush", [False, True])
+def test_every_triple_at_every_length_widely(kernel: str, flush: bool) -> None:
     seeds = np.random.SeedSequence().generate_state(40).tolist()
-    assert list(tails(seeds)) == []
+    assert list(tails(seeds, flush=flush)) == []
 
 
 @pytest.mark.clause("C12")

@@ -33,6 +33,12 @@ def test_what_is_stored_is_rounded_once(kernel: str) -> None:
     assert list(wrong_narrowings(seed=0)) == []
 
 
+@pytest.mark.clause("C18", "C33")
+def test_what_is_widened_and_stored_is_flushed(kernel: str) -> None:
+    """float16's subnormals are not. A result is tiny in the precision in which it is stored."""
+    assert [*wrong_widenings(flush=True), *wrong_narrowings(seed=0, flush=True)] == []
+
+
 @pytest.mark.slow
 @pytest.mark.clause("C6", "C9", "C11")
 @pytest.mark.parametrize("half", HALVES)
