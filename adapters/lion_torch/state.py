@@ -53,6 +53,8 @@ def settle(group: Group) -> None:
     """
     if isinstance(group.get("momentum_dtype"), (str, torch.dtype)):
         group["momentum_dtype"] = dtype_name(group["momentum_dtype"])
+    if isinstance(group.get("subnormals"), str):
+        group["subnormals"] = str(group["subnormals"])  # NumPy's strings are another type
     for name in ("lr", "betas", "weight_decay"):
         if name in group:
             group[name] = _settled(group[name])

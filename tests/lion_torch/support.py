@@ -158,6 +158,7 @@ def compare_with_reference(
     *,
     maximize: bool = False,
     device: str = "cpu",
+    semantics: lion_ref.Semantics = lion_ref.CANONICAL,
 ) -> list[str]:
     """Run case through optimizer.step() and through lion_ref.step; the differences, as text."""
     random = np.random.default_rng(case.seed + 1)
@@ -178,6 +179,7 @@ def compare_with_reference(
                 beta1=case.beta1,
                 beta2=case.beta2,
                 weight_decay=case.weight_decay,
+                semantics=semantics,
             )
         optimizer.step()
         for position, param in enumerate(params):
