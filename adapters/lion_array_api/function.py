@@ -8,10 +8,9 @@ import numpy as np
 
 from lion_array_api import native
 from lion_array_api.checks import check_kept, common_namespace, compute_name, dtype_name
-from lion_array_api.kernel import Native, update
+from lion_array_api.kernel import Native, flushing, update
 from lion_array_api.rounding import stored
 from lion_ref.checks import check_shapes
-from lion_ref.flushed import Flushed
 from lion_ref.hyperparameters import Hyperparameters, rounded_floats
 from lion_ref.subnormals import SubnormalsChoice, check_subnormals
 
@@ -82,7 +81,8 @@ def step(
         return native.step(param, momentum, grad, scalars, flush=flush)
     if subnormals == "keep":
         check_kept(arrays, compute)
-    operations = Flushed(compute, xp.where, absolute=xp.abs) if flush else Native()
+    differentiated = any(getattr(array, "requires_grad", False) for array in arrays.values())
+    operations = flushing(xp, compute, differentiated=differentiated) if flush else Native()
     # Overflow and NaN are results here, not accidents; other namespaces do not warn.
     with np.errstate(all="ignore"):
         theta, m, g = (

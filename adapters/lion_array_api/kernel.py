@@ -32,6 +32,18 @@ class Native:
         return x
 
 
+def flushing(xp: Any, compute: str, *, differentiated: bool) -> Flushed:
+    """The operations with subnormals flushed, in a namespace.
+
+    Differentiated, a zero is left as it is: x times 0 has the same value but not its derivative.
+    """
+
+    def but_at_zero(tiny: Any, zero: Any, x: Any) -> Any:
+        return xp.where(tiny & (x != 0), zero, x)
+
+    return Flushed(compute, but_at_zero if differentiated else xp.where, absolute=xp.abs)
+
+
 def update(
     xp: Any, operations: Native | Flushed, theta: Any, m: Any, g: Any, scalars: Scalars
 ) -> tuple[Any, Any]:

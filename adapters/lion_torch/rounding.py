@@ -1,4 +1,4 @@
-"""Conversions between dtypes that round once, to nearest even (SPEC C9)."""
+"""Conversions between dtypes that round once, to nearest even; flushed results (SPEC C9, C33)."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
+
+from lion_ref.flushed import Flushed
 
 HALVES = (torch.float16, torch.bfloat16)
 
@@ -23,6 +25,22 @@ def round_to(values: Tensor, dtype: torch.dtype) -> Tensor:
         rounded: Tensor = _ByWayOfOdd.apply(values, dtype)  # type: ignore[no-untyped-call]
         return rounded
     return values.to(dtype)
+
+
+def flushed(compute: str) -> Flushed:
+    """The operations of a compute dtype with subnormals flushed, for tensors.
+
+    To autograd they are the operations that nothing flushes: a zero is a number like others.
+
+    >>> flushed("float32").product(0.5, torch.tensor([2.0**-126, 1.0])).tolist()
+    [0.0, 0.5]
+    """
+    return Flushed(compute, _where if torch.is_grad_enabled() else torch.where)
+
+
+def _where(condition: Tensor, zero: Tensor, x: Tensor) -> Tensor:
+    """torch.where with x's derivative everywhere; a zero less +0 keeps its sign."""
+    return torch.where(condition, zero.detach() - (x.detach() - x), x)
 
 
 class _ByWayOfOdd(torch.autograd.Function):

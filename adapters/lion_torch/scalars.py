@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from lion_ref.dtypes import check_dtypes
-from lion_ref.flushed import Flushed
 from lion_ref.hyperparameters import Hyperparameters, Scalars, rounded_floats, shown
+from lion_torch.rounding import flushed
 
 Group = dict[str, Any]
 
@@ -115,5 +115,5 @@ def _flushed(value: Tensor, compute: torch.dtype) -> Tensor:
     """A scalar rounded once to the compute dtype; which is tiny, that number no longer tells."""
     wide = value if value.dtype == torch.float64 else value.to(compute)
     name = dtype_name(wide.dtype)
-    ops = Flushed(name, torch.where)
+    ops = flushed(name)
     return ops.storable(ops.operand(wide, name), dtype_name(compute)).to(compute)

@@ -203,8 +203,8 @@ class _NativeStep:
     ("name", "place", "wrong"),
     [
         ("numpy", "native", _NativeStep),
-        ("numpy-strided", "Flushed", _as_the_namespace_does),
-        ("torch", "Flushed", _as_the_namespace_does),
+        ("numpy-strided", "flushing", _as_the_namespace_does),
+        ("torch", "flushing", _as_the_namespace_does),
         ("numpy-strided", "rounded_floats", _scalars_kept),
         ("torch", "rounded_floats", _scalars_kept),
     ],

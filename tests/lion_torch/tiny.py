@@ -69,7 +69,7 @@ _SCALARS: tuple[tuple[float, float, float, float], ...] = (
 """η, β1, β2, λ."""
 
 TINY_CASES = tuple(
-    Tiny(dtypes, ((33, 17), (), (0,), (64,), (5,)), *scalars, seed=seed)
+    Tiny(dtypes, ((23, 19), ()), *scalars, seed=seed, steps=1)
     for dtypes in lion_ref.legal_triples()
     for seed, scalars in enumerate(_SCALARS)
 )

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from lion_ref.flushed import Flushed
 from lion_torch.layout import pieces
-from lion_torch.rounding import round_to
+from lion_torch.rounding import flushed, round_to
 from lion_torch.scalars import dtype_name
 
 if TYPE_CHECKING:
@@ -54,8 +53,8 @@ def _update(triples: list[Triple], scalars: TorchScalars) -> None:
         [x.to(scalars.compute) for x in column] for column in (stored_theta, stored_m, stored_g)
     )
     if torch.is_grad_enabled():
-        # λ's derivative is θ as it was, which the step overwrites.
-        theta = [x.clone() for x in theta]
+        # λ's derivative is θ as it was, and products keep m, which the step overwrites.
+        theta, m = ([x.clone() for x in column] for column in (theta, m))
     c = _product(m, scalars.beta1)
     torch._foreach_add_(c, _product(g, scalars.one_minus_beta1))
     u = [sign(x) for x in c]
@@ -75,7 +74,7 @@ def _update(triples: list[Triple], scalars: TorchScalars) -> None:
 
 def _update_flushed(triple: Triple, scalars: TorchScalars) -> None:
     """The same of one tensor, with subnormals flushed (SPEC C33)."""
-    ops = Flushed(dtype_name(scalars.compute), torch.where)
+    ops = flushed(dtype_name(scalars.compute))
     theta, m, g = (ops.operand(x.to(scalars.compute), dtype_name(x.dtype)) for x in triple)
     c = ops.add(ops.product(scalars.beta1, m), ops.product(scalars.one_minus_beta1, g))
     step = ops.add(sign(c), ops.product(scalars.weight_decay, theta))
