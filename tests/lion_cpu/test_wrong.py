@@ -33,8 +33,14 @@ def in_(file: str, old: str, new: str, found: str, instructions: str = "updates_
     return Wrong(found, (Edit(file, old, new),), instructions=instructions)
 
 
+def comparing(old: str, new: str) -> Wrong:
+    """A mistake in the flush by comparisons."""
+    edits = (Edit("flushing.h", old, new),)
+    return Wrong("flushed", edits, flags=("-O0", "-DLION_COMPARES"))
+
+
 NEAREST = "(bits + 0x7fff + ((bits >> 16) & 1)) >> 16"
-ENTERED = "__builtin_ia32_ldmxcsr(flush ? 0x1f80 | FLUSH_TO_ZERO | DENORMALS_ARE_ZEROS : 0x1f80);"
+ENTERED = "__builtin_ia32_ldmxcsr(mode ? 0x1f80 | FLUSH_TO_ZERO | DENORMALS_ARE_ZEROS : 0x1f80);"
 LAST = "first + step.chunk : step.total;"
 
 WRONG = {
@@ -61,6 +67,9 @@ WRONG = {
     "subnormal results kept": in_(
         "environment.h", "FLUSH_TO_ZERO = 0x8000", "FLUSH_TO_ZERO = 0", "flushed"
     ),
+    "products that underflow gradually taken for normal": comparing(
+        "scalar * C{0x1p64} * x, Numbers<C>::SCALED", "result, Numbers<C>::SMALLEST"
+    ),
     "bfloat16 flushed in float32's precision": in_(
         "lanes.h", "exact >= NEARLY_NORMAL", "exact < 0", "flushed"
     ),
@@ -85,9 +94,21 @@ MORE = {
     "sign(0) = -1 of doubles": in_(
         "lanes.h", "(0xA9A9A822));", "(0xA9A9A922));", "tails", "updates_avx512"
     ),
+    "bfloat16 flushed before it is rounded": comparing("rounds_up_to64(-126, 8)", "power64(-126)"),
+    "float32's subnormals kept in float64": comparing(
+        "SUBNORMAL_BELOW<double, float> = power64(-126)", "SUBNORMAL_BELOW<double, float> = 0"
+    ),
+    "float16's subnormals flushed": comparing(
+        "Integer SUBNORMAL_BELOW = 0",
+        "Integer SUBNORMAL_BELOW = static_cast<typename "
+        "Numbers<C>::Integer>(sizeof(C) == 4 ? 113 << 23 : power64(-14))",
+    ),
+    "sums kept": comparing(
+        "if constexpr (FLUSH) return zeroed(exact", "if (0) return zeroed(exact"
+    ),
     "sign(NaN) = 0": in_("lanes.h", " | (c != c));  // all", ");  // all", "tails"),
     "a scalar's -0 as +0": in_("update.cpp", "]) - Lanes<C>{};", "]) + Lanes<C>{};", "tails"),
-    "β2 for β1": in_("update.cpp", "k.beta1 * m[i];", "k.beta2 * m[i];", "tails"),
+    "β2 for β1": in_("update.cpp", "product(k.beta1, m[i]);", "product(k.beta2, m[i]);", "tails"),
     "bfloat16's ties away from zero": in_(
         "lanes.h", NEAREST, "(bits + 0x8000) >> 16", "narrowings"
     ),

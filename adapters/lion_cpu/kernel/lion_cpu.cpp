@@ -98,7 +98,7 @@ EXPORTED int lion_step(
     int flush, int threads, Team* team) {
     const auto legal = [](int dtype) { return dtype >= 0 && dtype < DTYPES; };
     if (!(legal(theta_dtype) && legal(momentum_dtype) && legal(grad_dtype))) return 1;
-    Update* const update = updates().of[theta_dtype][momentum_dtype][grad_dtype];
+    Update* const update = updates().of[flush != 0][theta_dtype][momentum_dtype][grad_dtype];
     if (update == nullptr) return 1;
     int64_t total = 0;
     for (int64_t i = 0; i < count; ++i) total += sizes[i];
