@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from functools import cache
+from platform import machine
 from typing import Any, Final, Literal
 
 import jax
@@ -11,10 +13,15 @@ import jax.numpy as jnp
 import numpy as np
 
 from lion_jax.checks import UpdateDtype, check_update_dtype
+from lion_jax.kernel import step
+from lion_jax.scalars import scalars_for
 from lion_ref import CANONICAL, Semantics
+from lion_ref.declared import telling, told
 from lion_ref.subnormals import SubnormalsChoice, cannot_keep, check_subnormals
 
 _KEEPING: Final = ("gpu", "cuda", "rocm")
+_ARM: Final = ("arm64", "aarch64")
+_FLUSH: Final = Semantics(subnormals="flush")
 
 
 def declared_semantics(
@@ -30,8 +37,8 @@ def declared_semantics(
     updates of such a `lion`, added by `optax.apply_updates`; `step` rounds θ' once all the same.
     With subnormals it is that of a `lion` with that choice: "keep" is a ValueError on a CPU.
 
-    (An Arm processor flushes before it rounds, SPEC C18: there a CPU's bits are those of
-    `flush-before-rounding`. This was not run.)
+    An Arm processor flushes before it rounds (SPEC C18), if at all, so there a CPU's semantics is
+    that of a step that is taken; it may be `flush-before-rounding`, with "flush" too (C33).
 
     >>> declared_semantics("cpu").describe()
     'subnormals flushed'
@@ -44,9 +51,27 @@ def declared_semantics(
     check_subnormals(subnormals)
     name = jax.default_backend() if platform is None else platform
     check_kept(subnormals, name)
-    flushed = subnormals == "flush" or not keeps(name)
-    declared = Semantics(subnormals="flush") if flushed else CANONICAL
+    declared = _on_a_cpu() if name == "cpu" else CANONICAL if keeps(name) else _FLUSH
+    if subnormals == "flush" and keeps(name):
+        declared = _FLUSH
     return replace(declared, step_stored=update_dtype == "params")
+
+
+@cache
+def _on_a_cpu() -> Semantics:
+    if machine().lower() not in _ARM:
+        return _FLUSH
+    inputs, given = telling("float32")
+    with jax.default_device(jax.devices("cpu")[0]):
+        numbers = (given[name] for name in ("lr", "beta1", "beta2", "weight_decay"))
+        scalars = scalars_for(*numbers, np.dtype(np.float32))
+        results = step(*map(jnp.asarray, inputs), scalars, sharded=False, flush=False)
+    found = told("float32", map(np.asarray, results))
+    if found is None:
+        raise RuntimeError(
+            "a step on this CPU has the bits of no declared semantics; legal: x86-64"
+        )
+    return found
 
 
 def keeps(platform: str) -> bool:

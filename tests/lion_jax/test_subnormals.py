@@ -16,7 +16,7 @@ import pytest
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 import lion_jax
-from lion_jax import kernel, operations, scalars
+from lion_jax import declared, kernel, operations, scalars
 from lion_ref import CANONICAL, Semantics, legal_triples, step
 from tests.adversarial import Triple, around_underflow, hyperparameters
 from tests.lion_jax.doors import (
@@ -275,6 +275,17 @@ def test_what_is_declared() -> None:
         assert lion_jax.declared_semantics(platform, subnormals="flush") == FLUSH
     assert lion_jax.declared_semantics("gpu", subnormals="keep") == CANONICAL
     assert lion_jax.declared_semantics("cpu", subnormals="native") == FLUSH
+
+
+def test_what_a_cpu_has_is_found_where_it_is_not_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of an Arm processor; here it is found for this one."""
+    found = declared._on_a_cpu.__wrapped__
+    assert found() == FLUSH
+    monkeypatch.setattr(declared, "machine", lambda: "aarch64")
+    assert found() == FLUSH
+    monkeypatch.setattr(declared, "step", lambda *xs, **_: xs[:2])
+    with pytest.raises(RuntimeError, match="no declared semantics"):
+        found()
 
 
 def test_what_is_refused() -> None:
