@@ -63,8 +63,8 @@ def _on_a_cpu() -> Semantics:
         return _FLUSH
     inputs, given = telling("float32")
     with jax.default_device(jax.devices("cpu")[0]):
-        numbers = (given[name] for name in ("lr", "beta1", "beta2", "weight_decay"))
-        scalars = scalars_for(*numbers, np.dtype(np.float32))
+        lr, beta1, beta2, decay = (given[x] for x in ("lr", "beta1", "beta2", "weight_decay"))
+        scalars = scalars_for(lr, beta1, beta2, decay, np.dtype(np.float32))
         results = step(*map(jnp.asarray, inputs), scalars, sharded=False, flush=False)
     found = told("float32", map(np.asarray, results))
     if found is None:

@@ -127,7 +127,7 @@ def lion(
             )
         state = lion_state(state)
         structure, leaves = aligned(params, state.mu, grads, mask)
-        if subnormals != "native":
+        if refuse is not None:
             arrays = [x for leaf in leaves if not leaf.absent for x in (leaf.theta, leaf.m, leaf.g)]
             for platform in platforms_of(arrays):
                 refuse(subnormals, platform)
@@ -151,14 +151,16 @@ def lion(
     # Named as optax names them, for who passes them by name; what is theirs is no extra argument.
     def update(updates: Tree, state: Any, params: Tree = None, **_: Any) -> tuple[Tree, Any]:
         run = partial(kernel.update, stored=update_dtype == "params", flush=flush)
-        return over_leaves(run, lambda _: None, updates, state, params, refuse=check_summed)
+        refuse = None if subnormals == "native" else check_summed
+        return over_leaves(run, lambda _: None, updates, state, params, refuse=refuse)
 
     def step(grads: Tree, state: Any, params: Tree) -> tuple[Tree, Any]:
         def run(theta: Any, m: Any, g: Any, scalars: Any) -> Any:
             sharded = may_be_sharded(theta, m, g)
             return kernel.step(theta, m, g, scalars, sharded=sharded, flush=flush)
 
-        return over_leaves(run, lambda leaf: leaf.theta, grads, state, params, refuse=check_kept)
+        refuse = check_kept if subnormals == "keep" else None
+        return over_leaves(run, lambda leaf: leaf.theta, grads, state, params, refuse=refuse)
 
     return LionTransformation(init, update, step)
 
