@@ -232,12 +232,13 @@ def require_late_flush() -> None:
 
     It rounds to nearest, and keeps subnormals or flushes what is tiny after rounding.
     """
+    require_rounding_to_nearest()
     if np.multiply(*_NEARLY_NORMAL).tobytes() != _NORMAL:
         raise FloatingPointError(
-            "this thread flushes subnormals before it rounds, as Arm's processors do, so no bits of "
-            "subnormals='flush' can be computed in it; legal: the default floating-point environment"
+            "this thread flushes subnormals before it rounds, as Arm's processors do, so "
+            "subnormals='flush' would have other bits in it; legal: the default floating-point "
+            "environment"
         )
-    require_rounding_to_nearest()
 
 
 def require_rounding_to_nearest() -> None:

@@ -14,8 +14,8 @@ from jax.sharding import NamedSharding, PartitionSpec
 
 from lion_jax.checks import as_array, check_as_stored, is_abstract, naming
 from lion_jax.scalars import is_traced
+from lion_ref.checks import shown
 from lion_ref.dtypes import check_dtypes
-from lion_ref.hyperparameters import shown
 
 LionState = optax.ScaleByLionState
 """NamedTuple of `count`, a 0-d int32, and `mu`, a tree like the parameters'."""
@@ -45,11 +45,11 @@ def from_optax(state: Any) -> Any:
     >>> from_optax(wrapped).inner_state._fields
     ('count', 'mu')
     """
-    found = _found(state)
+    found = found_in(state)
     if found is not None:
         return found
     converted = jax.tree.map(
-        lambda part: _found(part) if _is_lions(part) else part, state, is_leaf=_is_lions
+        lambda part: found_in(part) if _is_lions(part) else part, state, is_leaf=_is_lions
     )
     if not _holds_one(converted):
         raise _refused(state)
@@ -63,12 +63,33 @@ def lion_state(state: Any) -> Any:
         TypeError: no state of Lion; a count that is no integer without axes.
         ValueError: a count that is negative, or that int32 does not hold.
     """
-    found = _found(state)
+    found = found_in(state)
     if found is None:
         raise _refused(state)
     if found.count.shape:
         raise TypeError(_illegal(found.count))
     return found
+
+
+def whole_state(state: Any) -> Any:
+    """The LionState that a state is, or that a chain holds beside nothing but empty states.
+
+    Raises:
+        TypeError: no state of Lion, several, or one beside other tensors, which would be lost.
+    """
+    found = found_in(state)
+    if found is not None:
+        return lion_state(found)
+    parts, _ = jax.tree_util.tree_flatten_with_path(from_optax(state), is_leaf=_is_lions)
+    lions = [part for _, part in parts if _is_lions(part)]
+    beside = [jax.tree_util.keystr(path) for path, part in parts if not _is_lions(part)]
+    if beside or len(lions) > 1:
+        what = f"also the tensor state{beside[0]}" if beside else f"{len(lions)} states of Lion"
+        raise TypeError(
+            f"state of type {type(state).__name__} holds {what}; legal: the state of one "
+            "lion_jax.lion or optax.lion, and nothing else, which would be lost"
+        )
+    return lion_state(lions[0])
 
 
 def _refused(state: Any) -> TypeError:
@@ -78,7 +99,7 @@ def _refused(state: Any) -> TypeError:
     return TypeError(f"state is of type {type(state).__name__}; legal: {legal}")
 
 
-def _found(state: Any) -> Any:
+def found_in(state: Any) -> Any:
     """The LionState that a state is, in whatever form, or that optax.lion's holds; None if none."""
     if isinstance(state, Mapping) and set(state) == {"0", "1", "2"}:
         state = [state[key] for key in sorted(state)]
@@ -148,7 +169,7 @@ def _is_integer(x: Any) -> bool:
 def _is_lions(state: Any) -> bool:
     """Whether this is a LionState, or a state of optax.lion, whose chain begins with one."""
     head = state[0] if type(state) is tuple and state else state
-    return isinstance(head, LionState) and _found(state) is not None
+    return isinstance(head, LionState) and found_in(state) is not None
 
 
 def _holds_one(state: Any) -> bool:
@@ -174,11 +195,11 @@ def initial_state(params: Any, mu_dtype: Any) -> Any:
             check_dtypes(p.dtype.name, dtype.name, p.dtype.name)
             return jnp.zeros_like(p, dtype=dtype)
 
-    return LionState(_zero_count(params), jax.tree_util.tree_map_with_path(zeros, params))
+    return LionState(count_beside(params, 0), jax.tree_util.tree_map_with_path(zeros, params))
 
 
-def _zero_count(params: Any) -> jax.Array:
-    """The count of no steps, replicated over the parameters' mesh if they are on one.
+def count_beside(params: Any, step: int) -> jax.Array:
+    """The count of the steps done, replicated over the parameters' mesh if they are on one.
 
     A step leaves it there, so a count that began elsewhere would have the step compiled twice.
     """
@@ -188,5 +209,5 @@ def _zero_count(params: Any) -> jax.Array:
             sharding = getattr(leaf, "sharding", None)
             if isinstance(sharding, NamedSharding):
                 everywhere = NamedSharding(sharding.mesh, PartitionSpec())  # type: ignore[no-untyped-call]
-                return jnp.zeros([], jnp.int32, device=everywhere)
-    return jnp.zeros([], jnp.int32)
+                return jnp.full([], step, jnp.int32, device=everywhere)
+    return jnp.full([], step, jnp.int32)

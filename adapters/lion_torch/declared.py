@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def declared_semantics(subnormals: SubnormalsChoice = "native") -> Semantics:
-    """The canonical ones, or with subnormals flushed: on every device, in every way to run the step.
+    """The canonical ones, or with subnormals flushed, on every device and in every way to step.
 
     Neither torch nor the kernels here flush what the thread does not, and in a thread that flushes
     the step is refused (SPEC C15), unless it is to flush.

@@ -30,17 +30,29 @@ def round_to(values: Tensor, dtype: torch.dtype) -> Tensor:
 def flushed(compute: str) -> Flushed:
     """The operations of a compute dtype with subnormals flushed, for tensors.
 
-    To autograd they are the operations that nothing flushes: a zero is a number like others.
+    Where autograd looks, a zero is left as it is: x times 0 has the same value but not its
+    derivative.
 
     >>> flushed("float32").product(0.5, torch.tensor([2.0**-126, 1.0])).tolist()
     [0.0, 0.5]
     """
-    return Flushed(compute, _where if torch.is_grad_enabled() else torch.where)
+    return Flushed(compute, _but_at_zero if torch.is_grad_enabled() else torch.where)
 
 
-def _where(condition: Tensor, zero: Tensor, x: Tensor) -> Tensor:
-    """torch.where with x's derivative everywhere; a zero less +0 keeps its sign."""
-    return torch.where(condition, zero.detach() - (x.detach() - x), x)
+def round_flushed(ops: Flushed, values: Tensor, dtype: torch.dtype) -> Tensor:
+    """What `round_to` gives, but for a zero of its sign where that is tiny (SPEC C18)."""
+    values = ops.storable(values, str(dtype).removeprefix("torch."))
+    if values.dtype == torch.float64 and dtype == torch.bfloat16:
+        # What is left below the smallest normal number becomes it: here, as a thread that flushes
+        # would lose it in float32, on the way.
+        smallest = torch.finfo(dtype).tiny
+        lost = (values != 0) & (values.abs() < smallest)
+        values = torch.where(lost, values.sign() * smallest, values)
+    return round_to(values, dtype)
+
+
+def _but_at_zero(tiny: Tensor, zero: Tensor, x: Tensor) -> Tensor:
+    return torch.where(tiny & (x != 0), zero, x)
 
 
 class _ByWayOfOdd(torch.autograd.Function):

@@ -9,8 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lion_ref.checks import shown
 from lion_ref.dtypes import check_dtypes
-from lion_ref.hyperparameters import Hyperparameters, Scalars, rounded_floats, shown
+from lion_ref.hyperparameters import Hyperparameters, Scalars, rounded_floats
 from lion_torch.rounding import flushed
 
 Group = dict[str, Any]
@@ -116,4 +117,5 @@ def _flushed(value: Tensor, compute: torch.dtype) -> Tensor:
     wide = value if value.dtype == torch.float64 else value.to(compute)
     name = dtype_name(wide.dtype)
     ops = flushed(name)
-    return ops.storable(ops.operand(wide, name), dtype_name(compute)).to(compute)
+    kept: Tensor = ops.storable(ops.operand(wide, name), dtype_name(compute))
+    return kept.to(compute)

@@ -17,6 +17,9 @@ from lion_ref.arithmetic import (
 GRAIN = 32_768
 """Elements for each thread, from which on torch starts another."""
 
+_TELLING = {False: (2.0**-149, 1.0), True: (2.0**-126 * (1 + 2.0**-23), 1 - 2.0**-23)}
+"""Factors, of a step that flushes or not, whose product is zero in a thread that has other bits."""
+
 _asked = threading.local()
 
 
@@ -45,8 +48,7 @@ def require_threads(*, flush: bool) -> None:
     known: frozenset[tuple[int, bool]] = getattr(_asked, "numbers", frozenset())
     if threads == 1 or (threads, flush) in known:
         return
-    # A product that is zero in a thread that has other bits.
-    x, y = (2.0**-126 * (1 + 2.0**-23), 1 - 2.0**-23) if flush else (2.0**-149, 1.0)
+    x, y = _TELLING[flush]
     with _disable_current_modes():  # a FakeTensorMode has no numbers to look at
         numbers = torch.full((threads * GRAIN,), x, dtype=torch.float32, device="cpu")
         kept = bool(numbers.mul_(y).all())

@@ -17,9 +17,9 @@ from lion_ref import CANONICAL, Semantics, hyperparameters, legal_triples
 from lion_ref.arithmetic import Array
 from tests.adversarial import Triple, around_underflow
 from tests.adversarial import hyperparameters as scalars_from
+from tests.comparison import compared
 from tests.lion_array_api.namespaces import Namespace, entered
 from tests.lion_cpu.environments import flushing
-from tests.lion_cpu.steps import compared
 
 RULES = {"flush": Semantics(subnormals="flush"), "keep": CANONICAL}
 
@@ -103,6 +103,7 @@ def test_a_namespace_that_flushes_float32_alone_is_refused_beside_float64(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """As CuPy does, whose float64 is canonical."""
+    monkeypatch.setattr("lion_array_api.checks._KEPT", {})
     monkeypatch.setattr("lion_array_api.checks._keeps", lambda _xp, _where, name: name != "float32")
     theta, m = np.ones(4)[::2], np.ones(4, np.float32)[::2]
     lion_array_api.step(theta, theta, theta, lr=0.1, subnormals="keep")

@@ -11,7 +11,8 @@ import lion_cpu
 from lion_ref.arithmetic import Array, round_to
 from lion_ref.dtypes import STORAGE_DTYPES
 from lion_ref.flushing import Flush
-from tests.lion_cpu.steps import Scalars, compared
+from tests.comparison import compared
+from tests.lion_cpu.steps import Scalars
 
 HALVES = ("float16", "bfloat16")
 

@@ -13,10 +13,11 @@ import numpy as np
 
 import lion_cpu
 import lion_ref
-from lion_ref.arithmetic import Array, bits, same_bits
+from lion_ref.arithmetic import Array, bits
 from lion_ref.dtypes import compute_dtype
 from lion_ref.hyperparameters import Hyperparameters, round_scalars
 from tests import adversarial
+from tests.comparison import compared
 from tests.lion_cpu.teams import Team
 
 Triple = tuple[str, str, str]
@@ -148,18 +149,6 @@ def differences(
         for name, mine, wanted in zip(("θ'", "m'"), *pair, strict=True):
             found += compared(f"{'/'.join(case.dtypes)}, tensor {index}, {name}", mine, wanted)
     return found
-
-
-def compared(what: str, mine: Array, wanted: Array) -> list[str]:
-    """The first element whose bits differ, if there is one; any NaN equals any NaN (SPEC C11)."""
-    differs = np.flatnonzero(bits(mine) != bits(wanted))
-    differs = differs[~same_bits(mine[differs], wanted[differs])]
-    if not differs.size:
-        return []
-    first = differs[0]
-    return [
-        f"{what}[{first}]: {mine[first]!r}, not {wanted[first]!r}; {differs.size} of {mine.size}"
-    ]
 
 
 LENGTHS = tuple(range(71))

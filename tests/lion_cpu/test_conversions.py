@@ -9,6 +9,7 @@ import pytest
 
 from lion_ref.arithmetic import bits, round_to
 from lion_ref.dtypes import STORAGE_DTYPES
+from tests.comparison import compared
 from tests.lion_cpu.conversions import (
     HALVES,
     all_patterns,
@@ -20,7 +21,6 @@ from tests.lion_cpu.conversions import (
     wrongly_converted,
 )
 from tests.lion_cpu.kernels import INSTRUCTIONS, built, not_run, taken
-from tests.lion_cpu.steps import compared
 
 
 @pytest.mark.clause("C3", "C6", "C11")

@@ -16,7 +16,7 @@ from lion_ref.hyperparameters import Hyperparameters, Scalars, rounded_floats
 from lion_ref.rational import FORMATS
 from lion_ref.subnormals import check_subnormals
 from tests.adversarial import around_underflow, elements, hyperparameters
-from tests.lion_cpu.steps import compared
+from tests.comparison import compared
 
 FLUSH = Semantics(subnormals="flush")
 Triple = tuple[str, str, str]

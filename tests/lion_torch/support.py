@@ -33,6 +33,14 @@ def to_numpy(tensor: torch.Tensor) -> Array:
     return integers.view(STORAGE_DTYPES[NAMES[tensor.dtype]])
 
 
+def pairs_bits(pairs: Any) -> dict[str, list[tuple[str, tuple[int, ...], bytes]]]:
+    """The bits of (θ, m) by name, NaN's among them, with dtypes and shapes."""
+    return {
+        name: [(x.dtype.name, x.shape, np.asarray(x).tobytes()) for x in pair]
+        for name, pair in pairs.items()
+    }
+
+
 @dataclass(frozen=True)
 class Case:
     """Starting parameters, momenta and gradients for some steps, all from a seed."""

@@ -131,7 +131,9 @@ def test_nvidia_neither_contracts_nor_flushes(
 @pytest.mark.clause("C5", "C33")
 @pytest.mark.parametrize("dtypes", [*TRIPLES, ("float64", "float32", "float32")], ids="-".join)
 @pytest.mark.parametrize("target", NVIDIA)
-def test_nvidia_contracts_nothing_where_it_flushes(target: str, dtypes: tuple[str, str, str]) -> None:
+def test_nvidia_contracts_nothing_where_it_flushes(
+    target: str, dtypes: tuple[str, str, str]
+) -> None:
     """The kernel flushes by operations that round as ever, never by the processor's own rule."""
     text, native = ptx(target, dtypes, flush=True), ptx(target, dtypes)
     assert not contracted(text)
@@ -140,8 +142,8 @@ def test_nvidia_contracts_nothing_where_it_flushes(target: str, dtypes: tuple[st
     for name in ("add", "sub"):
         assert operations(text, name, kind) == operations(native, name, kind)
     assert set(operations(text, "mul", kind)) == {".rn"}
-    # Each product once more, scaled; a zero of its sign for it, for each sum, operand and store that
-    # may be tiny. Beside the elements', the scalars' own are few.
+    # Each product once more, scaled; a zero of its sign for it, for each sum, operand and store
+    # that may be tiny. Beside the elements', the scalars' own are few.
     elements = len(operations(native, "mul", kind)) // 6
     operands = sum(x != "float16" for x in dtypes)
     stores = dtypes[:2] == ("float64", "float32")
@@ -179,10 +181,12 @@ def fused(text: str) -> list[str]:
     return [line for line in found if not re.match(single, line)]
 
 
-@pytest.mark.clause("C5", "C6")
+@pytest.mark.clause("C5", "C6", "C33")
+@pytest.mark.parametrize("flush", [False, True])
 @pytest.mark.parametrize("dtypes", TRIPLES[:4], ids=ids[:4])
-def test_amd_neither_contracts_nor_flushes(dtypes: tuple[str, str, str]) -> None:
-    text = gcn(dtypes)
+def test_amd_neither_contracts_nor_flushes(dtypes: tuple[str, str, str], flush: bool) -> None:
+    """Where the step flushes, it does so by operations, and never by the processor's own rule."""
+    text = gcn(dtypes, flush=flush)
     assert not fused(text)
     assert re.findall(r"\bv_(?:pk_)?mul_f32", text)
     # 3: subnormals are kept in operands and in results.

@@ -18,7 +18,7 @@ SMALLEST = {"float16": 2.0**-14, "bfloat16": 2.0**-126, "float32": 2.0**-126, "f
 
 @dataclass(frozen=True)
 class Tiny(Case):
-    """Subnormals; what becomes the smallest normal number, or just not, in a product; what cancels."""
+    """Subnormals; factors of products around the smallest normal number; what cancels."""
 
     def params(self) -> list[Array]:
         return self.momenta(np.random.default_rng(self.seed), self.dtypes[0])
@@ -31,7 +31,9 @@ class Tiny(Case):
         own = self.momenta(random, self.dtypes[2])
         opposite = replace(self, beta1=random.choice([self.beta1, self.beta2]))
         near = super(Tiny, opposite).grads(random, momenta)
-        return [np.where(random.random(x.shape) < 0.5, *pair) for x, pair in _paired(own, near)]
+        return [
+            np.where(random.random(x.shape) < 0.5, x, y) for x, y in zip(own, near, strict=True)
+        ]
 
     def _values(self, random: np.random.Generator, shape: tuple[int, ...], name: str) -> Array:
         dtype = STORAGE_DTYPES[name]
@@ -42,18 +44,18 @@ class Tiny(Case):
         factors = [x for x in (*factors, self.weight_decay, 1.0) if x >= 2.0**-126]
         smallest = [x for x in SMALLEST.values() if x >= SMALLEST[name]]
         with np.errstate(all="ignore"):
-            quotient = round_to(random.choice(smallest, shape) / random.choice(factors, shape), dtype)
+            quotient = round_to(
+                random.choice(smallest, shape) / random.choice(factors, shape), dtype
+            )
             moved = quotient.view(integer) + random.integers(-2, 3, shape).astype(integer)
             scaled = random.standard_normal(shape) * 2.0 ** random.integers(-135, -100, shape)
         special = random.choice(np.array([0, 1, 0.5, np.inf, np.nan], dtype), shape)
         kinds = [subnormal, moved.view(dtype), moved.view(dtype), round_to(scaled, dtype), special]
         values = np.choose(random.integers(0, len(kinds), shape), [x.view(integer) for x in kinds])
-        signs = random.integers(0, 2, shape).astype(integer) << np.array(8 * dtype.itemsize - 1, integer)
+        signs = random.integers(0, 2, shape).astype(integer) << np.array(
+            8 * dtype.itemsize - 1, integer
+        )
         return np.asarray(values ^ signs).view(dtype).reshape(shape)
-
-
-def _paired(first: Sequence[Array], second: Sequence[Array]) -> list[tuple[Array, tuple[Array, Array]]]:
-    return [(x, (x, y)) for x, y in zip(first, second, strict=True)]
 
 
 _SCALARS: tuple[tuple[float, float, float, float], ...] = (

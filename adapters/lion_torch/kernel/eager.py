@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from lion_torch.layout import pieces
-from lion_torch.rounding import flushed, round_to
+from lion_torch.rounding import flushed, round_flushed, round_to
 from lion_torch.scalars import dtype_name
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def _update_flushed(triple: Triple, scalars: TorchScalars) -> None:
     new_theta = ops.subtract(theta, ops.product(scalars.lr, step))
     new_m = ops.add(ops.product(scalars.beta2, m), ops.product(scalars.one_minus_beta2, g))
     for target, values in zip(triple, (new_theta, new_m), strict=False):
-        target.copy_(round_to(ops.storable(values, dtype_name(target.dtype)), target.dtype))
+        target.copy_(round_flushed(ops, values, target.dtype))
 
 
 def sign(c: Tensor) -> Tensor:
