@@ -1,9 +1,10 @@
 """lion_tf: Lion as a Keras optimizer on TensorFlow, with the reference's bits in every mode.
 
 Rooms: `optimizer` is the public class; `kernel` the update of one variable, which `fence` keeps XLA
-from rewriting; `scalars` the numbers for it, of numbers, schedules and variables; `rounding` stores
-the results; `checks` refuses; `declared` finds out where subnormals are flushed; `excluded` tells a
-config's variables without a decay. Keras clips, accumulates, averages, distributes and saves.
+from rewriting, in `operations` with subnormals as the device has them or flushed; `scalars` the
+numbers for it, of numbers, schedules and variables; `rounding` stores the results; `checks`
+refuses; `declared` finds out where subnormals are flushed; `excluded` tells a config's variables
+without a decay. Keras clips, accumulates, averages, distributes and saves.
 
 >>> import keras
 >>> from lion_tf import Lion
