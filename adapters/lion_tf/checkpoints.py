@@ -56,7 +56,7 @@ def read(
         OSError: the file cannot be read.
     """
     with one_line(Path(path)):
-        found = _found(opened(path))
+        found = _found(opened(Path(path)))
         done = found.steps if step is None else step
         if numbers is None:
             numbers = _numbers(found, done)
@@ -92,7 +92,7 @@ def write(
             "lion_tf.import_state takes into an optimizer"
         )
     with one_line(Path(like)):
-        found = _found(opened(like, copied=True))
+        found = _found(opened(Path(like), copied=True))
         header = Header(checkpoint.step, tuple(checkpoint.groups)).of(checkpoint.tensors)
         _check_like(checkpoint.tensors, found.pairs)
         numbers = joined(header, found.decaying, {name: name for name in found.pairs})

@@ -106,7 +106,7 @@ def one_line(path: Path) -> Iterator[None]:
         raise ValueError(f"{path}: it is damaged: {reason}; legal: as Keras writes it") from None
 
 
-def opened(path: str | os.PathLike[str], *, copied: bool = False) -> Stored:
+def opened(path: Path, *, copied: bool = False) -> Stored:
     """A file's content, its variables to be mapped into memory.
 
     Args:
@@ -114,20 +114,19 @@ def opened(path: str | os.PathLike[str], *, copied: bool = False) -> Stored:
         copied: have the weights in a temporary file that may be written to.
 
     Raises:
-        ValueError: no such file, or a damaged one: in one line what is wrong.
+        ValueError: no such file, or a damaged one; what libraries raise for one becomes such an
+            error in `one_line`.
         OSError: the file cannot be read.
     """
-    place = Path(path)
-    with one_line(place):
-        if not stat.S_ISREG(place.stat().st_mode):
-            raise ValueError("it is no regular file; legal: a .keras or .weights.h5 file")
-        config, weights = None, Opened(place)
-        if weights.head(len(SIGNATURE)) != SIGNATURE:
-            config, weights = _unpacked(place)
-        elif copied:
-            with place.open("rb") as file:
-                weights = _copied(file)
-        return Stored(place, config, weights, *_read(weights, config))
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise ValueError("it is no regular file; legal: a .keras or .weights.h5 file")
+    config, weights = None, Opened(path)
+    if weights.head(len(SIGNATURE)) != SIGNATURE:
+        config, weights = _unpacked(path)
+    elif copied:
+        with path.open("rb") as file:
+            weights = _copied(file)
+    return Stored(path, config, weights, *_read(weights, config))
 
 
 def _copied(file: IO[bytes]) -> Opened:
