@@ -98,7 +98,7 @@ def checkpoints(form: Form) -> ModuleType:
         os.environ.setdefault(name, value)
     with _silent():
         adapter = pick(form.backend)
-        return importlib.import_module(f"{adapter.__name__}.checkpoints")
+        return importlib.import_module(adapter.__name__ + ".checkpoints")
 
 
 @contextmanager
