@@ -66,8 +66,9 @@ def export_state(
             the optimizer does not have is not part of the run. Of several names the first counts.
             A wrapper's prefix would be in the names: give the model that is wrapped.
         step: how many steps have been done.
-        lr_schedule, weight_decay_schedule: what makes η and λ of the steps done, for all groups, or
-            a list with one, or None, for each.
+        lr_schedule: what makes η of the steps done, for all groups, or a list with one, or None,
+            for each.
+        weight_decay_schedule: likewise, of λ.
 
     Raises:
         TypeError, ValueError, RuntimeError: what a step would refuse, and what a file cannot tell:
@@ -180,7 +181,8 @@ def import_state(
     with processes.agreed():
         for name, pair in pairs.items():
             for source, tensor in zip(found[name].of(state), pair, strict=True):
-                local(tensor).copy_(as_tensor(source[(*places[tensor], ...)]))
+                if local(tensor).numel():
+                    local(tensor).copy_(as_tensor(source[(*places[tensor], ...)]))
             param, momentum = pair
             optimizer.state[param]["exp_avg"] = momentum
         for group, given in zip(optimizer.param_groups, values, strict=True):

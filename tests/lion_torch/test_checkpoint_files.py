@@ -17,6 +17,7 @@ import torch
 import lion_ref
 from lion_ref import run_state
 from lion_ref.run_state import Checkpoint, Group, Tensors
+from lion_ref.schedules import Schedule
 from lion_torch import Lion, checkpoints
 from tests.lion_torch.support import to_numpy, to_torch, values
 
@@ -238,6 +239,10 @@ REFUSED: dict[str, tuple[Callable[[], dict[str, Any]], str]] = {
         "parameter 0 has 'kahan_comp', which Lion's update does not have",
     ),
     "maximize": (lambda: with_group(maximize=True), "group 0 has maximize=True"),
+    "a schedule that is none": (
+        lambda: with_group(lr_schedule={"name": "cosine"}),
+        "lr_schedule={'name': 'cosine'} is not legal: .*'first'; legal: a dict of the arguments of",
+    ),
     "a number that is none": (lambda: with_group(lr=-1.0), "lr=-1.0 is not legal"),
     "no weight decay": (
         lambda: {
@@ -378,14 +383,17 @@ def test_code_in_a_file_is_not_run(
         assert (tmp_path / "ran").exists()
 
 
-def scripted(path: Path) -> None:
-    torch.jit.save(torch.jit.trace(torch.nn.Linear(1, 1), torch.ones(1)), path)
-
-
 def damaged(path: Path) -> None:
     """The pickle of the file is no pickle any more."""
     data = a_file(path).read_bytes()
     path.write_bytes(data.replace(b"ccollections\nOrderedDict", b"\xffcollections\nOrderedDict"))
+
+
+def continued_elsewhere(path: Path) -> None:
+    """The end of the archive says that it has two parts."""
+    data = bytearray(a_file(path).read_bytes())
+    data[data.rindex(b"PK\x06\x07") + 16] = 2
+    path.write_bytes(data)
 
 
 BROKEN: dict[str, tuple[str, Callable[[Path], object], str]] = {
@@ -395,6 +403,7 @@ BROKEN: dict[str, tuple[str, Callable[[Path], object], str]] = {
         r"no whole file of torch\.save's",
     ),
     "damaged": ("file.pt", damaged, r"torch\.load cannot read it: "),
+    "of several parts": ("file.pt", continued_elsewhere, "no whole file"),
     "empty": ("file.pt", Path.touch, "no whole file"),
     "a pipe": ("file.pt", os.mkfifo, "no whole file"),
     "a folder": ("file.pt", Path.mkdir, "no whole file"),
@@ -476,6 +485,30 @@ def test_a_lion_goes_on_from_a_checkpoint(dtypes: tuple[str, str], tmp_path: Pat
         assert bits({name: map(to_numpy, loaded)}) == bits({name: pair})
         params[name].grad = torch.ones_like(params[name])
     optimizer.step()
+
+
+def test_schedules_come_back_too(tmp_path: Path) -> None:
+    lr = Schedule("cosine", first=0.5, last=0.125, steps=10)
+    weight_decay = Schedule("constant", first=0.25)
+    groups = (
+        Group(lr=lr(10), names=("b", "c"), lr_schedule=lr),
+        Group(lr=0.5, weight_decay=0.25, names=("a",), weight_decay_schedule=weight_decay),
+    )
+    path = tmp_path / "file.pt"
+    checkpoints.write(drawn(("float32", "float32"))._replace(groups=groups, step=10), path)
+    assert checkpoints.read(path).groups == groups
+    # And through an optimizer, which steps with them there.
+    content = torch.load(path, weights_only=True)
+    params = [
+        [torch.nn.Parameter(content["model"][x]) for x in group.names or ()] for group in groups
+    ]
+    optimizer = Lion([{"params": own} for own in params])
+    optimizer.load_state_dict(content["optimizer"])
+    optimizer.step()
+    torch.save({**content, "optimizer": optimizer.state_dict()}, path)
+    assert checkpoints.read(path).groups == groups
+    with pytest.raises(ValueError, match=r"lr=0\.125 of group 0 is not legal; .* after 3 steps"):
+        checkpoints.read(path, step=3)
 
 
 def transposed(array: Any) -> Any:
