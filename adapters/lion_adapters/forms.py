@@ -18,7 +18,7 @@ from types import ModuleType
 from typing import Final
 
 from lion_adapters.backends import pick
-from lion_ref.hyperparameters import shown
+from lion_ref.checks import shown
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from lion_ref.checks import type_name
-from lion_ref.hyperparameters import shown
+from lion_ref.checks import shown, type_name
 from lion_ref.run_state import Header, Here, NameMap, Unfinished, load, matched
 from lion_ref.schedules import Schedule
 from lion_ref.semantics import Semantics

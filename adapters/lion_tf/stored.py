@@ -24,8 +24,8 @@ import h5py
 import numpy as np
 
 from lion_ref.arithmetic import name_of
+from lion_ref.checks import shown
 from lion_ref.dtypes import STORAGE_DTYPES
-from lion_ref.hyperparameters import shown
 from lion_ref.run_state.layout import Placed
 from lion_ref.run_state.opened import Opened
 
