@@ -355,6 +355,8 @@ def test_what_is_no_run_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("notes.txt", "dear diary")
     assert "is of no form that is known" in refused(capsys, tmp_path, path, new)
+    path.write_bytes(path.read_bytes()[:-1] + b"\xff")  # no whole archive either
+    assert "is of no form that is known" in refused(capsys, tmp_path, path, new)
     folder = tmp_path / "folder"
     folder.mkdir()
     words = refused(capsys, tmp_path, folder, new)

@@ -434,14 +434,15 @@ def test_any_config_is_read_or_refused(saved: Path, tmp_path: Path) -> None:
     run()
 
 
+@pytest.mark.parametrize("name", ["model.keras", "model.weights.h5"])
 @pytest.mark.clause("C13", "C34")
-def test_any_bytes_are_read_or_refused(saved: Path, tmp_path: Path) -> None:
+def test_any_bytes_are_read_or_refused(name: str, saved: Path, tmp_path: Path) -> None:
     from hypothesis import given
 
-    path = tmp_path / "model.weights.h5"
+    path = tmp_path / name
 
     @examples(60)
-    @given(damaged_bytes((saved / "model.weights.h5").read_bytes()))
+    @given(damaged_bytes((saved / name).read_bytes()))
     def run(octets: bytes) -> None:
         path.write_bytes(octets)
         said(lambda: checkpoints.read(path, numbers=NUMBERS), errors=(ValueError,))
