@@ -16,6 +16,7 @@ import lion_ref
 from lion_ref import run_state
 from lion_ref.run_state import Group, Unfinished
 from lion_ref.schedules import Schedule
+from lion_ref.semantics import Semantics
 from lion_tf import Lion, export_state, hyperparameters, import_state
 from tests.lion_tf.doors import SEMANTICS, difference, normal
 from tests.repo.preloaded import Program, run
@@ -433,6 +434,23 @@ def test_an_optimizer_that_has_no_run_is_refused(tmp_path: Path) -> None:
     opt = Lion()
     opt.build([built["scale"]])
     refuse(opt, "optimizer is built for other variables than these; ", variables=built.values())
+
+
+@pytest.mark.clause("C33", "C34")
+def test_the_file_says_which_rule_the_steps_had(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a device that keeps them, where the rule makes a difference."""
+    monkeypatch.setattr(
+        "lion_tf.run_state.declared_semantics",
+        lambda _, *, subnormals: Semantics(subnormals="flush" if subnormals == "flush" else "keep"),
+    )
+    path = tmp_path / "run.safetensors"
+    for rule, expected in (("flush", "flush"), ("native", "keep")):
+        opt = Lion(0.5, subnormals=rule)  # type: ignore[arg-type]
+        opt.build(list(named(SHAPES, "float32").values()))
+        export_state(opt, path)
+        assert run_state.load(path).header.semantics.subnormals == expected
 
 
 @pytest.mark.clause("C34", "C35")

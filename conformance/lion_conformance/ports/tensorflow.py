@@ -11,13 +11,14 @@ import tensorflow as tf
 
 import lion_tf
 from lion_conformance.ports.archive import pack, unpack
-from lion_conformance.ports.backends import NotRunnable
+from lion_conformance.ports.backends import NotRunnable, refusing
 from lion_conformance.ports.loops import Loops
 from lion_conformance.ports.offers import Offer
 from lion_conformance.ports.protocol import Betas, Port, Triple
 from lion_conformance.ports.sessions import ListSession
 from lion_ref import legal_triples
 from lion_ref.arithmetic import Array
+from lion_ref.subnormals import SubnormalsChoice
 
 Key = tuple[tuple[str, tuple[int, ...]], ...]
 
@@ -28,7 +29,7 @@ DOORS: dict[str, Callable[[Callable[..., None]], Callable[..., None]]] = {
 }
 
 
-def ports(device: str) -> list[Port]:
+def ports(device: str, subnormals: SubnormalsChoice = "native") -> list[Port]:
     """One port for each way to run a train step; in Keras m has its variable's dtype."""
     if device != "cpu" and not tf.config.list_physical_devices("GPU"):
         raise NotRunnable(f"tensorflow has no device {device!r} here; legal: cpu")
@@ -36,18 +37,20 @@ def ports(device: str) -> list[Port]:
     tf.get_logger().setLevel("ERROR")
     place = "CPU:0" if device == "cpu" else "GPU:0"
     triples: tuple[Triple, ...] = tuple(x for x in legal_triples() if x[0] == x[1])
-    declared = lion_tf.declared_semantics(place)
+    with refusing():
+        declared = lion_tf.declared_semantics(place, subnormals=subnormals)
+    how: dict[str, Any] = {"place": place, "subnormals": subnormals}
     return [
         Port(
             name="lion_tf",
             door=door,
-            open=partial(TensorFlowSession, door=door, place=place),
+            open=partial(TensorFlowSession, door=door, **how),
             declared=declared,
             triples=triples,
             device=device,
             compiles=True,
             offers=OFFERS,
-            restore=partial(restored, door=door, place=place),
+            restore=partial(restored, door=door, **how),
         )
         for door in DOORS
     ]
@@ -56,7 +59,15 @@ def ports(device: str) -> list[Port]:
 class TrainingLoop:
     """Variables, an optimizer and a train step for given shapes and dtypes; built once."""
 
-    def __init__(self, variables: Key, beta1: float, beta2: float, door: str, place: str) -> None:
+    def __init__(
+        self,
+        variables: Key,
+        beta1: float,
+        beta2: float,
+        door: str,
+        place: str,
+        subnormals: SubnormalsChoice,
+    ) -> None:
         with tf.device(place):
             self.variables = [tf.Variable(tf.zeros(shape, dtype)) for dtype, shape in variables]
             self.learning_rate = tf.Variable(0.0, dtype=tf.float64)
@@ -66,6 +77,7 @@ class TrainingLoop:
                 beta_1=beta1,
                 beta_2=beta2,
                 weight_decay=self.weight_decay.read_value,
+                subnormals=subnormals,
             )
             self.optimizer.build(self.variables)
         self.train_step = DOORS[door](self._train_step)
@@ -90,14 +102,12 @@ OFFERS = frozenset(
 )
 
 
-def restored(saved: bytes, *, door: str, place: str) -> TensorFlowSession:
+def restored(saved: bytes, **how: Any) -> TensorFlowSession:
     """A training loop that goes on from variables, and from what Keras saves of an optimizer."""
     arrays, facts = unpack(saved)
     params = arrays["params"]
     # Momenta of zeros: the right ones come from the optimizer's own variables.
-    session = TensorFlowSession(
-        params, [np.zeros_like(x) for x in params], **facts["betas"], door=door, place=place
-    )
+    session = TensorFlowSession(params, [np.zeros_like(x) for x in params], **facts["betas"], **how)
     session.resume(facts["iterations"], arrays["optimizer"])
     return session
 
@@ -112,9 +122,10 @@ class TensorFlowSession(ListSession):
         *,
         door: str,
         place: str,
+        subnormals: SubnormalsChoice,
         **betas: Unpack[Betas],
     ) -> None:
-        self._betas, self._how = betas, (door, place)
+        self._betas, self._how = betas, (door, place, subnormals)
         self._rebuilt(params, momenta)
 
     def _state_lists(self) -> tuple[list[Array], list[Array]]:
