@@ -90,9 +90,15 @@ def test_a_table_of_the_wrong_dtype_would_be_found() -> None:
 @pytest.mark.clause("C33", "C35")
 def test_a_number_that_rounds_up_to_the_smallest_normal_one_is_flushed_if_asked() -> None:
     tiny = 2.0**-126 * (1 - 0.75 * 2.0**-24)
-    looked = scalars.LookedUp("learning_rate", Schedule("constant", first=tiny), jnp.int32(0))
-    numbers = scalars.scalars_for(looked, 0.9, 0.99, 0.0, np.dtype(np.float32), flush=True)
-    assert float(numbers.lr) == 0.0
+    schedule, compute = Schedule("constant", first=tiny), np.dtype(np.float32)
+
+    @jax.jit
+    def lr(count: Any) -> Any:
+        looked = scalars.LookedUp("learning_rate", schedule, count)
+        return scalars.scalars_for(looked, 0.9, 0.99, 0.0, compute, flush=True).lr
+
+    assert np.float32(tiny) == 2.0**-126
+    assert float(lr(0)) == 0.0
 
 
 @pytest.mark.clause("C35")
