@@ -24,8 +24,8 @@ from lion_conformance.ports.dtypes import asked_for, check_names, spelled, takes
 from lion_conformance.ports.protocol import Port, Triple
 from lion_conformance.report.origin import Origin
 from lion_conformance.report.report import Report
-from lion_conformance.report.table import TAPE, in_short
-from lion_conformance.runs import tape
+from lion_conformance.report.table import HAND_OVER, TAPE, in_short
+from lion_conformance.runs import hand_over, tape
 from lion_conformance.runs.other_process import FreshProcess
 from lion_conformance.timetable import Hours, Timetable
 from lion_conformance.verdict.verdict import Verdict
@@ -68,7 +68,7 @@ class Found:
     door: str
     device: str
     column: str
-    """A dtype of θ, or TAPE."""
+    """A dtype of θ, TAPE or HAND_OVER."""
     verdict: Verdict
     words: str
 
@@ -188,7 +188,8 @@ def judge_backend(one: Backend, options: Options, events: queues.Queue[Any]) -> 
     rows = tuple(_row(*x) for x in zip(ports, wanted, strict=True))
     events.put(Event(one.name, "imported", rows=rows))
     # Saved runs go on in a fresh process, which has to import everything again.
-    parts = [len(row.columns) for row in rows]
+    # A hand-over is short, and has no pace.
+    parts = [len(row.columns) - (HAND_OVER in row.columns) for row in rows]
     hours = Hours(options.seconds - imported, parts, beside=imported)
 
     def judged(index: int, port: Port) -> Report:
@@ -273,6 +274,8 @@ def judge_port(
     )
     for result in report.results:  # a fresh process, or the diagnosis, may have changed them
         tell(result.dtype, result.verdict)
+    if report.hand_over is not None:
+        tell(HAND_OVER, report.hand_over.verdict)
     judged = {triple for result in report.results for triple in result.triples}
     if spelled(tape.TRIPLE) in judged:
         promised = replace(port, declared=port.declared or _known(report, "float32"))
@@ -283,12 +286,13 @@ def judge_port(
 
 
 def _row(port: Port, wanted: Sequence[str | Triple]) -> Row:
-    """What there is to judge of a port: each dtype of θ that it takes, and the tape."""
+    """What there is to judge of a port: each dtype of θ that it takes, and runs."""
     columns: tuple[str, ...] = ()
     if not port.unavailable and wanted:
         asked = asked_for(port, wanted)
         replayed = tape.TRIPLE in asked.port.triples and "float32" in asked.dtypes
-        columns = (*asked.dtypes, *([TAPE] if replayed else []))
+        handed = bool(hand_over.tried(asked.port, asked.dtypes))
+        columns = (*asked.dtypes, *[TAPE] * replayed, *[HAND_OVER] * handed)
     return Row(port.name, port.door, port.device, columns)
 
 
