@@ -256,7 +256,7 @@ def difference(found: State, wanted: State) -> str:
             differ = ~same_bits(got, want)
             if differ.any():
                 index = np.unravel_index(int(differ.reshape(-1).argmax()), differ.shape)
-                words = (f"{spelled(x[index])} ({x[index]})" for x in (got, want))
+                words = (f"{spelled(x[index])[1:-1]} ({x[index]})" for x in (got, want))
                 where = f" at {[int(i) for i in index]}" if index else ""
                 return f"{symbol} of the {name}{where} is {' instead of '.join(words)}"
     return ""

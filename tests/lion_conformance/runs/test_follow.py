@@ -279,7 +279,9 @@ def test_an_offer_without_its_method_is_rejected_in_one_line() -> None:
     bare = Port("bare", from_callable(step).open, offers=frozenset({Offer.SCHEDULE}))
     found = verify(bare, dtypes=["float32"], max_examples=1).counterexample
     assert found is not None
-    assert "raised AttributeError: 'CallableSession' object has no attribute 'schedule'" in found.why
+    assert (
+        "raised AttributeError: 'CallableSession' object has no attribute 'schedule'" in found.why
+    )
 
 
 @pytest.mark.clause("C30")
