@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lion_conformance.cases.pace import Pace
 from lion_conformance.ports.backends import BACKENDS, Backend, NotRunnable, backend, load
@@ -31,6 +31,9 @@ from lion_conformance.timetable import Hours, Timetable
 from lion_conformance.verdict.verdict import Verdict
 from lion_conformance.verify import MAX_EXAMPLES, Progress, Told, check_budget, judge, not_run
 from lion_ref import STORAGE_DTYPES, Semantics
+
+if TYPE_CHECKING:
+    from concurrent.futures import ProcessPoolExecutor
 
 Events = Callable[["Event"], None]
 
@@ -153,20 +156,26 @@ def _listen(events: Any, on_event: Events | None) -> None:
 
 
 def _in_own_process(one: Backend, options: Options, events: Any) -> list[Report]:
-    import multiprocessing
-    from concurrent.futures import ProcessPoolExecutor
     from concurrent.futures.process import BrokenProcessPool
 
-    spawn = multiprocessing.get_context("spawn")
     try:
-        with ProcessPoolExecutor(
-            1, mp_context=spawn, initializer=_set_environment, initargs=(one.environment,)
-        ) as process:
+        with own_process(one) as process:
             reports = process.submit(judge_backend, one, options, events).result()
     except BrokenProcessPool:
         reports = [_not_run(one.name, options, "its process died while it was judged")]
     events.put(Event(one.name, "done"))
     return reports
+
+
+def own_process(one: Backend) -> ProcessPoolExecutor:
+    """A process for one backend, whose environment is what its framework has to read."""
+    import multiprocessing
+    from concurrent.futures import ProcessPoolExecutor
+
+    spawn = multiprocessing.get_context("spawn")
+    return ProcessPoolExecutor(
+        1, mp_context=spawn, initializer=_set_environment, initargs=(one.environment,)
+    )
 
 
 def _set_environment(variables: tuple[tuple[str, str], ...]) -> None:
@@ -178,7 +187,7 @@ def judge_backend(one: Backend, options: Options, events: queues.Queue[Any]) -> 
     begin = time.perf_counter()
     events.put(Event(one.name, "importing"))
     try:
-        with _without_chatter():
+        with without_chatter():
             ports = load(one, options.device)
     except NotRunnable as error:
         return [_not_run(one.name, options, str(error))]
@@ -216,7 +225,7 @@ def judge_backend(one: Backend, options: Options, events: queues.Queue[Any]) -> 
 
 
 @contextmanager
-def _without_chatter() -> Iterator[None]:
+def without_chatter() -> Iterator[None]:
     """Drop what a framework's libraries print to stderr while they load: it tears the progress.
 
     An exception still arrives, and becomes the reason that the backend was not run.

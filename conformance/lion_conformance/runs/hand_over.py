@@ -48,6 +48,15 @@ def pairs(port: Port) -> tuple[Dtypes, ...]:
     return tuple(dict.fromkeys((x[0], x[1]) for x in port.triples if x[0] == x[2]))
 
 
+def in_words(dtypes: Dtypes) -> str:
+    """Dtypes of θ and m as they are told.
+
+    >>> in_words(("bfloat16", "float32")), in_words(("float32", "float32"))
+    ('bfloat16/float32', 'float32')
+    """
+    return "/".join(dict.fromkeys(dtypes))
+
+
 def tried(port: Port, params: Sequence[str]) -> list[Dtypes]:
     """Those in which a run is handed over here, with θ of these; none if that is not offered."""
     if Offer.HAND_OVER not in port.offers:
@@ -68,7 +77,7 @@ def judge(port: Port, params: Sequence[str]) -> HandOverResult | None:
     elements = 0
     for dtypes in wanted:
         run = relay.recorded(dtypes, STEPS)
-        done.append("/".join(dict.fromkeys(dtypes)))
+        done.append(in_words(dtypes))
         elements += run.elements
         try:
             why = next(_lost(port, run), "")

@@ -228,11 +228,15 @@ def finished(session: Any, header: Header, port: Port, relay: Relay, side: Side)
     return shown(session, relay, side)
 
 
-def expected(relay: Relay, first: Semantics, second: Semantics, skips: tuple[bool, bool]) -> State:
-    """What lion_ref comes to in one go; skips: whether a tensor has no gradient in each part."""
+def expected(relay: Relay, semantics: tuple[Semantics, ...], skips: tuple[bool, ...]) -> State:
+    """What lion_ref comes to in one go.
+
+    semantics: the bits of the steps of each part that has been done.
+    skips: whether a tensor has no gradient in each part.
+    """
     params, momenta = list(relay.start.params), list(relay.start.momenta)
-    for step in range(2 * relay.steps):
-        part = step >= relay.steps
+    for step in range(len(semantics) * relay.steps):
+        part = step // relay.steps
         group = relay.group(step)
         for i, grad in enumerate(relay.grads[step]):
             if i == UNSTEPPED and skips[part]:
@@ -242,7 +246,7 @@ def expected(relay: Relay, first: Semantics, second: Semantics, skips: tuple[boo
                 momenta[i],
                 grad,
                 **asdict(group.hyperparameters),
-                semantics=(first, second)[part],
+                semantics=semantics[part],
             )
     return State.of(params, momenta)
 
