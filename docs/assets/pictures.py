@@ -18,7 +18,7 @@ mpl.use("svg")
 import matplotlib.pyplot as plt
 import numpy as np
 
-from lion_ref import Semantics, bounds, step
+from lion_ref import CANONICAL, Semantics, bounds, step
 from lion_ref.acceptance import problem_of, sign_set
 from lion_ref.hyperparameters import Hyperparameters
 
@@ -133,6 +133,34 @@ def accepted_set() -> Figure:
     return figure
 
 
+def subnormals() -> Figure:
+    """A weight whose gradient is 0, over 12,000 steps: m, and θ, with subnormals kept and flushed."""
+    figure, (above, below) = plt.subplots(2, 1, figsize=(8, 4.8), sharex=True)
+    rules = [("kept", CANONICAL, BLUE), ("flushed", Semantics(subnormals="flush"), RED)]
+    for label, semantics, colour in rules:
+        m, theta = without_gradient(12_000, semantics)
+        above.plot(np.where(m > 0, m, np.nan), color=colour, label=f"subnormals {label}")
+        below.plot(theta, color=colour)
+    smallest = float(np.finfo(np.float32).smallest_normal)
+    above.axhline(smallest, color=GREY, linewidth=1.2, linestyle="--")
+    above.text(0, smallest * 10, "below: subnormal")
+    above.set(yscale="log", ylabel="m")
+    below.set(ylabel="θ", xlabel="steps with a gradient of 0, η = 1e-4, β2 = 0.99, λ = 0")
+    above.legend(frameon=False, loc="upper right", labelcolor="linecolor")
+    return figure
+
+
+def without_gradient(steps: int, semantics: Semantics) -> tuple[NDArray[Any], NDArray[Any]]:
+    """m and θ, both 1 at first, before each step and after the last."""
+    theta, m, g = (np.array([x], np.float32) for x in (1.0, 1.0, 0.0))
+    rows = [(m[0], theta[0])]
+    for _ in range(steps):
+        theta, m = step(theta, m, g, **USUAL | {"weight_decay": 0.0}, semantics=semantics)
+        rows.append((m[0], theta[0]))
+    momenta, params = zip(*rows, strict=True)
+    return np.array(momenta), np.array(params)
+
+
 def _number_line(axes: Axes, limits: tuple[float, float], ticks: list[float], name: str) -> None:
     axes.axhline(0, color=GREY, linewidth=1)
     axes.set(xlim=limits, ylim=(-0.5, 1), yticks=[], xticks=ticks, xlabel=name)
@@ -141,7 +169,11 @@ def _number_line(axes: Axes, limits: tuple[float, float], ticks: list[float], na
     axes.spines["bottom"].set_visible(False)
 
 
-PICTURES = {"tolerance.svg": tolerance, "accepted-set.svg": accepted_set}
+PICTURES = {
+    "tolerance.svg": tolerance,
+    "accepted-set.svg": accepted_set,
+    "subnormals.svg": subnormals,
+}
 
 
 def draw(folder: Path) -> None:
