@@ -30,7 +30,7 @@ def shown(value: object) -> str:
     """
     try:
         text = " ".join(repr(value).split())
-    except ValueError:  # an integer of more digits than Python writes
+    except (ValueError, RecursionError):  # more digits than Python writes, or deeper than it goes
         return f"<{type(value).__name__}>"
     return text if len(text) <= LONGEST_VALUE else f"{text[:LONGEST_VALUE]}…"
 

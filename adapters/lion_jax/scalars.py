@@ -8,8 +8,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 
 from lion_jax.fence import fence
+from lion_ref.arithmetic import round_to
 from lion_ref.dtypes import LEGAL_DTYPES, STORAGE_DTYPES
 from lion_ref.hyperparameters import (
     Hyperparameters,
@@ -19,6 +21,7 @@ from lion_ref.hyperparameters import (
     non_negative,
     round_scalars,
 )
+from lion_ref.schedules import Schedule
 
 # So that the six can be handed to a jitted function.
 jax.tree_util.register_dataclass(
@@ -27,7 +30,27 @@ jax.tree_util.register_dataclass(
 
 Check = Callable[[str, object], float]
 Number = Any
-"""A binary64 number, validated; or a traced array, whose value nobody can see yet."""
+"""A binary64 number, validated; a traced array, whose value nobody can see yet; a LookedUp."""
+
+
+class LookedUp:
+    """A schedule's number at a traced count: found in a table, so that no compiler forms it (C35).
+
+    The table is rounded from binary64 once to each compute dtype that asks, and looked up in it.
+    """
+
+    def __init__(self, name: str, schedule: Schedule, count: jax.Array) -> None:
+        self._name, self._table, self._count = name, schedule.table(), count
+        self._found: dict[str, jax.Array] = {}
+
+    def rounded(self, compute: np.dtype[Any]) -> jax.Array:
+        """The number in a compute dtype; ValueError if the schedule overflows it anywhere."""
+        if compute.name not in self._found:
+            finite_in(self._name, self._table.max(), compute)
+            table = jnp.asarray(round_to(self._table, compute))
+            last = jnp.minimum(self._count, self._table.size - 1)
+            self._found[compute.name] = lax.dynamic_index_in_dim(table, last, keepdims=False)
+        return self._found[compute.name]
 
 
 def is_traced(value: object) -> bool:
@@ -57,6 +80,8 @@ def rate(name: str, value: object) -> Number | Callable[[Any], Any]:
 
 def rate_at(name: str, value: Number | Callable[[Any], Any], count: Any) -> Number:
     """The learning rate or weight decay of this step."""
+    if isinstance(value, Schedule):
+        return LookedUp(name, value, count) if is_traced(count) else value(int(count))
     return number(name, value(count), non_negative) if callable(value) else value
 
 
@@ -70,6 +95,7 @@ def scalars_for(
 ) -> Scalars:
     """The six scalars in the compute dtype, each rounded once."""
     given = {"lr": lr, "beta1": beta1, "beta2": beta2, "weight_decay": weight_decay}
+    given = {k: x.rounded(compute) if isinstance(x, LookedUp) else x for k, x in given.items()}
     known = {name: 0.0 if is_traced(value) else value for name, value in given.items()}
     finite_in("learning_rate", known["lr"], compute)  # which round_scalars would call lr
     rounded = round_scalars(Hyperparameters(**known), compute)

@@ -61,7 +61,8 @@ def lion(
 
     Args:
         learning_rate: η: a number, a schedule (called with the count of steps done), or a traced
-            scalar as inject_hyperparams passes it.
+            scalar as inject_hyperparams passes it. A `lion_ref.schedules.Schedule` is looked up,
+            with the bits that it has everywhere (SPEC C35); optax's are formed in float32.
         b1: β1 in [0, 1). A traced β is the number of its dtype: float32's 0.9 is not 0.9. Name the
             betas in inject_hyperparams' static_args to keep binary64's.
         b2: β2, likewise.

@@ -8,10 +8,11 @@ another framework.
 
 from lion_ref.run_state.doors import RunState, load, save
 from lion_ref.run_state.mapping import Here, Mapped, NameMap, matched
-from lion_ref.run_state.state import Group, Header, Tensors
+from lion_ref.run_state.state import Checkpoint, Group, Header, Tensors
 from lion_ref.run_state.unfinished import Unfinished
 
 __all__ = [
+    "Checkpoint",
     "Group",
     "Header",
     "Here",

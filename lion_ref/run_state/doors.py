@@ -7,15 +7,18 @@ import stat
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 
-from lion_ref.checks import check_shapes
+from lion_ref.checks import as_array, check_shapes
 from lion_ref.dtypes import check_dtypes, storage_name
 from lion_ref.hyperparameters import shown
 from lion_ref.run_state.layout import Placed, header_length, parsed
-from lion_ref.run_state.state import KINDS, Group, Header, Tensors, read
+from lion_ref.run_state.metadata import read
+from lion_ref.run_state.opened import Opened
+from lion_ref.run_state.state import KINDS, Group, Header, Tensors, check_name
+from lion_ref.run_state.strict_json import check
 from lion_ref.run_state.unfinished import Unfinished
 from lion_ref.semantics import CANONICAL, Semantics
 
@@ -28,8 +31,9 @@ class RunState:
         path: of the file.
         header: how many steps have been done, the groups with their numbers, the semantics, the
             versions.
-        tensors: θ and m by name. Each is read from the file when it is asked for, as a memory map:
-            assigning to it changes no file.
+        tensors: θ and m by name. Each is taken from the file when it is asked for, one above 1 MiB
+            as a memory map; assigning to it changes no file. The file stays open for it, so it is
+            the same file even if another has been given its name.
     """
 
     path: Path
@@ -38,14 +42,14 @@ class RunState:
 
 
 class _Tensors(Mapping[str, Tensors]):
-    """θ and m by name, each mapped into memory as it is asked for."""
+    """θ and m by name, each taken from the file as it is asked for."""
 
-    def __init__(self, file: BinaryIO, placed: Mapping[str, tuple[Placed, Placed]]) -> None:
+    def __init__(self, file: Opened, placed: Mapping[str, tuple[Placed, Placed]]) -> None:
         self._file = file
         self._placed = placed
 
     def __getitem__(self, name: str) -> Tensors:
-        return Tensors(*(x.mapped(self._file, "c") for x in self._placed[name]))
+        return Tensors(*map(self._file.read, self._placed[name]))
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._placed)
@@ -102,8 +106,8 @@ def save(
     header = Header(step, given, semantics, dict(versions or {}))
     with Unfinished(path, described, header) as file:
         for name, pair in tensors.items():
-            for target, source in zip(file[name], pair, strict=True):
-                target[...] = np.asarray(source)
+            for kind, target, source in zip(KINDS, file[name], pair, strict=True):
+                _assign(f"{kind} of {shown(name)}", target, source)
 
 
 def _described(name: str, param: Any, momentum: Any) -> tuple[tuple[int, ...], str, str]:
@@ -121,6 +125,17 @@ def _described(name: str, param: Any, momentum: Any) -> tuple[tuple[int, ...], s
     return tuple(param.shape), storage_name(param.dtype), storage_name(momentum.dtype)
 
 
+def _assign(what: str, target: np.ndarray[Any, Any], source: Any) -> None:
+    """Copy every bit, or raise if the array is another than its shape and dtype had said."""
+    array = as_array(what, source)
+    if array.shape != target.shape or storage_name(array.dtype) != target.dtype.name:
+        raise ValueError(
+            f"{what} has become {array.dtype} of shape {array.shape}; legal: {target.dtype} of "
+            f"shape {target.shape}, as it was"
+        )
+    target[...] = array
+
+
 def load(path: str | os.PathLike[str]) -> RunState:
     """A run from a file, its tensors mapped into memory as they are asked for (SPEC C34).
 
@@ -133,19 +148,15 @@ def load(path: str | os.PathLike[str]) -> RunState:
     place = Path(path)
     try:
         # Not opened before it is known to be one: opening a pipe waits for who writes to it.
-        if not stat.S_ISREG(place.stat().st_mode):
-            raise ValueError("it is no regular file; legal: a run state")  # noqa: TRY301
-        descriptor = os.open(place, os.O_RDONLY)
-        file = open(descriptor, "rb", closefd=False)  # noqa: SIM115 - by its number
-        size = os.fstat(descriptor).st_size
-        head = file.read(8)
-        head += file.read(header_length(head, size))
-        layout, text = parsed(head, size)
-        header = read(text)
-        placed = _paired(layout.tensors)
-        return RunState(place, header.of(placed), _Tensors(file, placed))
+        check(stat.S_ISREG(place.stat().st_mode), "it is no regular file", "a run state")
+        file = Opened(place)
+        size = file.size
+        length = header_length(file.head(8), size)
+        tensors, text = parsed(file.head(8 + length), size)
+        placed = _paired(tensors)
+        return RunState(place, read(text).of(placed), _Tensors(file, placed))
     except ValueError as error:
-        raise ValueError(f"{place}: {error}") from None
+        raise ValueError(f"{shown(str(place))}: {error}") from None
 
 
 def _paired(tensors: Mapping[str, Placed]) -> dict[str, tuple[Placed, Placed]]:
@@ -153,9 +164,10 @@ def _paired(tensors: Mapping[str, Placed]) -> dict[str, tuple[Placed, Placed]]:
     found: dict[str, dict[str, Placed]] = {}
     for key, placed in tensors.items():
         kind, _, name = key.partition(".")
-        if kind not in KINDS or not name:
+        if kind not in KINDS:
             legal = ", ".join(f"{kind}.NAME" for kind in KINDS)
             raise ValueError(f"it has a tensor {shown(key)}; legal: {legal}")
+        check_name(name)
         found.setdefault(name, {})[kind] = placed
     paired = {}
     for name, both in found.items():

@@ -13,22 +13,21 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, BinaryIO, Final, Literal
-
-import numpy as np
+from dataclasses import dataclass, replace
+from typing import Any, Final
 
 from lion_ref.dtypes import STORAGE_DTYPES
 from lion_ref.hyperparameters import shown
+from lion_ref.run_state.strict_json import check, is_text, json_value
 
 CODES: Final = {"float16": "F16", "bfloat16": "BF16", "float32": "F32", "float64": "F64"}
 """Safetensors' names of the storage dtypes."""
 
 LONGEST_HEADER: Final = 1 << 26
-"""Bytes: enough for some 300,000 tensors, and for no memory to be filled by a number in a file."""
+"""Bytes: enough for some 200,000 parameters, and no number in a file fills the memory."""
 
-LONGEST_NAME: Final = 1000
 MOST_AXES: Final = 32
+MOST_NUMBERS: Final = 2**59
 METADATA: Final = "__metadata__"
 
 
@@ -43,14 +42,12 @@ class Placed:
     @property
     def bytes(self) -> int:
         """How many it takes."""
-        return math.prod(self.shape) * STORAGE_DTYPES[self.dtype].itemsize
+        return math.prod(self.shape) * self.width
 
-    def mapped(self, file: BinaryIO, mode: Literal["r+", "c"]) -> np.ndarray[Any, Any]:
-        """The tensor in the file: r+ to assign to, c to read, when what is assigned is private."""
-        dtype = STORAGE_DTYPES[self.dtype]
-        if not self.bytes:  # no memory can be mapped to none
-            return np.empty(self.shape, dtype)
-        return np.asarray(np.memmap(file, dtype, mode, self.begin, self.shape))
+    @property
+    def width(self) -> int:
+        """The bytes of a number."""
+        return STORAGE_DTYPES[self.dtype].itemsize
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,36 +62,29 @@ class Layout:
 def laid_out(tensors: Mapping[str, tuple[str, tuple[int, ...]]], text: Mapping[str, str]) -> Layout:
     """The layout for tensors of these dtypes and shapes: the widest first, and all are aligned."""
     entries: dict[str, Any] = {METADATA: dict(text)}
-    begin = 0
-    order = sorted(tensors, key=lambda name: (-STORAGE_DTYPES[tensors[name][0]].itemsize, name))
     relative: dict[str, Placed] = {}
-    for name in order:
-        dtype, shape = tensors[name]
-        placed = Placed(dtype, shape, begin)
-        relative[name] = placed
-        end = begin + placed.bytes
-        entries[name] = {
-            "dtype": CODES[dtype],
-            "shape": list(shape),
-            "data_offsets": [begin, end],
-        }
-        begin = end
+    begin = 0
+    for name, (dtype, shape) in sorted(
+        tensors.items(), key=lambda item: (-STORAGE_DTYPES[item[1][0]].itemsize, item[0])
+    ):
+        relative[name] = placed = Placed(dtype, shape, begin)
+        begin += placed.bytes
+        offsets = [placed.begin, begin]
+        entries[name] = {"dtype": CODES[dtype], "shape": shape, "data_offsets": offsets}
     header = json.dumps(entries, ensure_ascii=False, separators=(",", ":")).encode()
     header += b" " * (-len(header) % 8)
-    if len(header) > LONGEST_HEADER:
-        raise ValueError(
-            f"the names of {len(tensors)} tensors take {len(header)} bytes; legal: no more than "
-            f"{LONGEST_HEADER}"
-        )
+    check(
+        len(header) <= LONGEST_HEADER,
+        f"the names of {len(tensors)} tensors take {len(header)} bytes",
+        f"no more than {LONGEST_HEADER}",
+    )
     start = 8 + len(header)
-    placed_in_file = {
-        name: Placed(x.dtype, x.shape, start + x.begin) for name, x in relative.items()
-    }
-    return Layout(len(header).to_bytes(8, "little") + header, placed_in_file, start + begin)
+    absolute = {name: replace(x, begin=start + x.begin) for name, x in relative.items()}
+    return Layout(len(header).to_bytes(8, "little") + header, absolute, start + begin)
 
 
-def parsed(head: bytes, size: int) -> tuple[Layout, dict[str, str]]:
-    """The layout that the bytes of a file's head describe, and its text.
+def parsed(head: bytes, size: int) -> tuple[dict[str, Placed], dict[str, str]]:
+    """The tensors that the bytes of a file's head describe, and its text.
 
     Args:
         head: the file's first bytes: 8, and the header that they announce, as far as it is there.
@@ -104,88 +94,29 @@ def parsed(head: bytes, size: int) -> tuple[Layout, dict[str, str]]:
         ValueError: anything but a whole safetensors file of storage dtypes, without gaps.
     """
     length = header_length(head, size)
-    entries = json_value("the header", head[8 : 8 + length])
-    check(isinstance(entries, dict), "the header is no JSON object", "that of a safetensors file")
+    check(head[8:9] == b"{", "its header does not begin with '{'", "that of a safetensors file")
+    entries = json_value("its header", head[8 : 8 + length])
     text = entries.pop(METADATA, {})
     check(is_text(text), f"its {METADATA} is not text by key", "an object of strings")
     start = 8 + length
     tensors = {name: _placed(name, entry, start, size) for name, entry in entries.items()}
     _check_gaps(tensors, start, size)
-    return Layout(head[:start], tensors, size), text
+    return tensors, text
 
 
 def header_length(head: bytes, size: int) -> int:
     """What the first 8 bytes say; ValueError if no header of that length can be there."""
-    if len(head) < 8:
-        raise ValueError(f"it has {size} bytes, no safetensors file; legal: a run state")
+    check(len(head) >= 8, f"it has {size} bytes, no safetensors file", "a run state")
     length = int.from_bytes(head[:8], "little")
-    if length > min(size - 8, LONGEST_HEADER):
-        raise ValueError(
-            f"its first 8 bytes announce a header of {length} bytes, but it has {size} in all; "
-            f"legal: a whole safetensors file, its header no longer than {LONGEST_HEADER} bytes"
-        )
+    check(
+        length <= min(size - 8, LONGEST_HEADER),
+        f"its first 8 bytes announce a header of {length} bytes, but it has {size} in all",
+        f"a whole safetensors file, its header no longer than {LONGEST_HEADER} bytes",
+    )
     return length
 
 
-def check_name(name: object) -> None:
-    """ValueError unless it can be a tensor's name: a printable path of parts, none of which climbs.
-
-    >>> check_name("layers.0/kernel")
-    >>> check_name("../../etc/passwd")
-    Traceback (most recent call last):
-        ...
-    ValueError: the name '../../etc/passwd' is not legal; legal: 1 to 1000 printable characters, \
-without '\\\\', of parts between '/' that are not empty, '.' or '..'
-    """
-    if (
-        isinstance(name, str)
-        and 0 < len(name) <= LONGEST_NAME
-        and name.isprintable()
-        and "\\" not in name
-        and not {"", ".", ".."}.intersection(name.split("/"))
-    ):
-        return
-    raise ValueError(
-        f"the name {shown(name)} is not legal; legal: 1 to {LONGEST_NAME} printable characters, "
-        "without '\\\\', of parts between '/' that are not empty, '.' or '..'"
-    )
-
-
-def check(holds: bool, what: str, legal: str) -> None:
-    """ValueError that says what is wrong, and what would be legal, unless it holds."""
-    if not holds:
-        raise ValueError(f"{what}; legal: {legal}")
-
-
-def is_text(value: Any) -> bool:
-    """Whether it is an object of strings."""
-    return isinstance(value, dict) and all(isinstance(x, str) for x in value.values())
-
-
-def json_value(what: str, text: str | bytes) -> Any:
-    """A value in JSON, no key twice and no NaN in it; ValueError in one line for anything else."""
-    try:
-        return json.loads(text, object_pairs_hook=_once, parse_constant=_no_constant)
-    except (ValueError, RecursionError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise ValueError(f"{what} is no JSON: {reason}; legal: that of a run state") from None
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for name, value in pairs:
-        if name in found:
-            raise ValueError(f"{shown(name)} is there twice")
-        found[name] = value
-    return found
-
-
-def _no_constant(word: str) -> Any:
-    raise ValueError(f"{word} is no number of JSON")
-
-
 def _placed(name: str, entry: Any, start: int, size: int) -> Placed:
-    check_name(name)
     if not isinstance(entry, dict) or set(entry) != {"dtype", "shape", "data_offsets"}:
         raise ValueError(
             f"{shown(name)} is not described by dtype, shape and data_offsets; legal: these three"
@@ -196,26 +127,37 @@ def _placed(name: str, entry: Any, start: int, size: int) -> Placed:
             f"{shown(name)} has dtype {shown(entry['dtype'])}; legal: {', '.join(CODES.values())}"
         )
     shape, offsets = entry["shape"], entry["data_offsets"]
-    if not _whole(shape) or len(shape) > MOST_AXES:
+    # Zeros do not count: some reader may multiply up to the first of them, and overflow.
+    if not _whole(shape, MOST_AXES) or math.prod(filter(None, shape)) > MOST_NUMBERS:
         raise ValueError(
-            f"{shown(name)} has shape {shown(shape)}; legal: up to {MOST_AXES} whole numbers >= 0"
+            f"{shown(name)} has shape {shown(shape)}; legal: up to {MOST_AXES} whole numbers >= 0, "
+            f"whose product is no more than {MOST_NUMBERS}"
         )
-    if not _whole(offsets) or len(offsets) != 2 or not offsets[0] <= offsets[1] <= size - start:
+    if not _whole(offsets, 2) or len(offsets) != 2 or not offsets[0] <= offsets[1] <= size - start:
         raise ValueError(
-            f"{shown(name)} lies at {shown(offsets)} of {size - start} bytes of data; legal: "
-            "[begin, end] within them. Has the file been cut short?"
+            f"{shown(name)} lies at {shown(offsets)} of {size - start} bytes of data: has the file "
+            "been cut short? legal: [begin, end] within them"
         )
     placed = Placed(dtype, tuple(shape), start + offsets[0])
     if placed.bytes != offsets[1] - offsets[0]:
         raise ValueError(
-            f"{shown(name)}, {entry['dtype']} of shape {shown(shape)}, takes {placed.bytes} bytes, "
-            f"but lies at {offsets}; legal: as many as it takes"
+            f"{shown(name)}, {entry['dtype']} of shape {shape}, takes {placed.bytes} bytes, but "
+            f"lies at {offsets}; legal: as many as it takes"
+        )
+    if placed.begin % placed.width and placed.bytes:
+        raise ValueError(
+            f"{shown(name)} begins at byte {placed.begin} of the file; legal: a multiple of "
+            f"{placed.width}, the width of {entry['dtype']}"
         )
     return placed
 
 
-def _whole(numbers: Any) -> bool:
-    return isinstance(numbers, list) and all(type(x) is int and x >= 0 for x in numbers)
+def _whole(numbers: Any, most: int) -> bool:
+    return (
+        isinstance(numbers, list)
+        and len(numbers) <= most
+        and all(type(x) is int and x >= 0 for x in numbers)
+    )
 
 
 def _check_gaps(tensors: Mapping[str, Placed], start: int, size: int) -> None:
@@ -226,5 +168,4 @@ def _check_gaps(tensors: Mapping[str, Placed], start: int, size: int) -> None:
             what = "share memory" if placed.begin < end else "have a gap between them"
             raise ValueError(f"{before} and {shown(name)} {what}; legal: one after another")
         end, before = placed.begin + placed.bytes, shown(name)
-    if end != size:
-        raise ValueError(f"{size - end} bytes after {before} belong to no tensor; legal: none")
+    check(end == size, f"{size - end} bytes after {before} belong to no tensor", "none")

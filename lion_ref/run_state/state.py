@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, NamedTuple
 
 from lion_ref.hyperparameters import Hyperparameters, shown
-from lion_ref.run_state.layout import check, is_text, json_value
 from lion_ref.schedules import Schedule
 from lion_ref.semantics import CANONICAL, Semantics
 
-FORMAT: Final = "lion-ref run state 1"
-_KEYS: Final = ("format", "spec_version", "step", "groups", "semantics", "versions")
-_NUMBERS: Final = ("lr", "beta1", "beta2", "weight_decay")
-_SCHEDULES: Final = ("lr_schedule", "weight_decay_schedule")
-_LATEST: Final = 2**63 - 1
-
+NUMBERS: Final = ("lr", "beta1", "beta2", "weight_decay")
+SCHEDULES: Final = ("lr_schedule", "weight_decay_schedule")
 KINDS: Final = ("param", "momentum")
 """What a parameter has in the file: θ as `param.NAME`, m as `momentum.NAME`."""
+
+_LATEST: Final = 2**63 - 1
+_LONGEST_NAME: Final = 1000
 
 
 class Tensors(NamedTuple):
@@ -59,12 +56,15 @@ class Group:
     weight_decay_schedule: Schedule | None = None
 
     def __post_init__(self) -> None:
-        checked = Hyperparameters.checked(**{name: getattr(self, name) for name in _NUMBERS})
-        for name in _NUMBERS:
+        checked = Hyperparameters.checked(**{name: getattr(self, name) for name in NUMBERS})
+        for name in NUMBERS:
             object.__setattr__(self, name, getattr(checked, name))
+        names: object = self.names
+        if isinstance(names, str):  # which is a sequence of strings, too
+            raise TypeError(f"names={shown(names)} is not legal; legal: a sequence of names")
         if self.names is not None:
             object.__setattr__(self, "names", tuple(self.names))
-        for name in _SCHEDULES:
+        for name in SCHEDULES:
             if not isinstance(getattr(self, name), Schedule | None):
                 raise TypeError(
                     f"{name}={shown(getattr(self, name))} is not legal; legal: a "
@@ -74,7 +74,7 @@ class Group:
     @property
     def hyperparameters(self) -> Hyperparameters:
         """η, β1, β2 and λ, as `lion_ref.step(..., **asdict(group.hyperparameters))` takes them."""
-        return Hyperparameters(*(getattr(self, name) for name in _NUMBERS))
+        return Hyperparameters(*(getattr(self, name) for name in NUMBERS))
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,113 +86,99 @@ class Header:
         groups: of parameters, each parameter in one of them.
         semantics: which bits the steps had: what the adapter declares (SPEC C29, C33).
         versions: of lion_ref and of what made the run, by package.
+
+    Raises:
+        TypeError, ValueError: a step, group, semantics or version that is none.
     """
 
     step: int
     groups: tuple[Group, ...]
     semantics: Semantics = CANONICAL
     versions: Mapping[str, str] = field(default_factory=dict)
+    _group_of: dict[str, Group] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if type(self.step) is not int or not 0 <= self.step <= _LATEST:
             raise ValueError(
                 f"step={shown(self.step)} is not legal; legal: an integer in [0, 2**63)"
             )
+        if not all(isinstance(group, Group) for group in self.groups):
+            raise TypeError(f"groups={shown(self.groups)} is not legal; legal: Groups alone")
+        if not isinstance(self.semantics, Semantics):
+            raise TypeError(f"semantics={shown(self.semantics)} is not legal; legal: a Semantics")
+        words: list[object] = [*self.versions, *self.versions.values()]
+        if not all(isinstance(word, str) and word.isprintable() for word in words):
+            raise ValueError(
+                f"versions={shown(self.versions)} is not legal; legal: printable text by package"
+            )
+        self._group_of.update((name, group) for group in self.groups for name in group.names or ())
 
     def of(self, names: Iterable[str]) -> Header:
         """The same, every group with its names; ValueError unless each name is in one group."""
         every = tuple(names)
         groups = tuple(
-            group if group.names is not None else _renamed(group, every) for group in self.groups
+            replace(group, names=every) if group.names is None else group for group in self.groups
         )
         seen: set[str] = set()
-        for group in groups:
-            for name in group.names or ():
-                if name in seen:
-                    raise ValueError(f"{shown(name)} is in two groups; legal: in one")
-                seen.add(name)
+        for name in (name for group in groups for name in group.names or ()):
+            if name in seen:
+                raise ValueError(f"{shown(name)} is in two groups; legal: in one")
+            seen.add(name)
         for name in every:
             if name not in seen:
                 raise ValueError(f"{shown(name)} is in no group; legal: in one")
-        if len(seen) > len(every):
-            other = next(iter(seen.difference(every)))
-            raise ValueError(f"a group names {shown(other)}, which is no parameter; legal: those")
-        return Header(self.step, groups, self.semantics, self.versions)
+        if others := seen.difference(every):
+            raise ValueError(
+                f"a group names {shown(min(others))}, which is no parameter; legal: parameters"
+            )
+        return replace(self, groups=groups)
 
     def group_of(self, name: str) -> Group:
-        """The group that a parameter is in."""
-        return next(x for x in self.groups if x.names is None or name in x.names)
+        """The group that a parameter is in; KeyError if it is in none."""
+        if name in self._group_of:
+            return self._group_of[name]
+        for group in self.groups:
+            if group.names is None:
+                return group
+        raise KeyError(name)
 
 
-def _renamed(group: Group, names: tuple[str, ...]) -> Group:
-    return Group(**{**{x.name: getattr(group, x.name) for x in fields(Group)}, "names": names})
+class Checkpoint(NamedTuple):
+    """A run as a framework's own checkpoint has it, on its way to a run state or from one.
+
+    What `save` takes, but for `semantics` and `versions`, of which such a file says nothing:
+    `save(path, **checkpoint._asdict())`.
+
+    Attributes:
+        tensors: θ and m by name, as NumPy's arrays, each read when it is asked for.
+        step: how many steps have been done.
+        groups: with the names of their parameters.
+    """
+
+    tensors: Mapping[str, Tensors]
+    step: int
+    groups: tuple[Group, ...]
 
 
-def written(header: Header) -> dict[str, str]:
-    """The text that stands for it in a file's metadata."""
-    import lion_ref  # its version is defined after its modules are imported
+def check_name(name: object) -> None:
+    """ValueError unless a parameter can have it: a printable path of parts, none of which climbs.
 
-    return {
-        "format": FORMAT,
-        "spec_version": str(lion_ref.SPEC_VERSION),
-        "step": str(header.step),
-        "groups": _json([_group_written(group) for group in header.groups]),
-        "semantics": _json(header.semantics.differences()),
-        "versions": _json({"lion_ref": lion_ref.__version__, **header.versions}),
-    }
-
-
-def read(text: Mapping[str, str]) -> Header:
-    """The header that the text of a file's metadata stands for; ValueError in one line if none."""
-    if text.get("format") != FORMAT:
-        found = f"the format {shown(text['format'])}" if "format" in text else "no format"
-        raise ValueError(f"it has {found}; legal: {FORMAT!r}, as lion_ref.run_state.save writes it")
-    if set(text) != set(_KEYS):
-        wrong = sorted(set(text) ^ set(_KEYS))
-        raise ValueError(f"its metadata has, or lacks, {shown(wrong)}; legal: {', '.join(_KEYS)}")
-    step = json_value("step", text["step"])
-    groups = json_value("groups", text["groups"])
-    check(isinstance(groups, list), "groups is no list", "a list of groups")
-    versions = json_value("versions", text["versions"])
-    check(is_text(versions), "versions is not text by package", "an object of strings")
-    semantics = json_value("semantics", text["semantics"])
-    return Header(step, tuple(map(_group_read, groups)), _semantics_read(semantics), versions)
-
-
-def _json(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-
-
-def _group_written(group: Group) -> dict[str, Any]:
-    found: dict[str, Any] = {name: getattr(group, name) for name in _NUMBERS}
-    for name in _SCHEDULES:
-        if (schedule := getattr(group, name)) is not None:
-            found[name] = asdict(schedule)
-    return {**found, "names": list(group.names or ())}
-
-
-def _group_read(value: Any) -> Group:
-    legal = {*_NUMBERS, *_SCHEDULES, "names"}
-    if not isinstance(value, dict) or not legal >= set(value) >= {*_NUMBERS, "names"}:
-        raise ValueError(
-            f"a group is {shown(value)}; legal: an object of {', '.join(sorted(legal))}"
-        )
-    names = value["names"]
-    if not isinstance(names, list) or not all(isinstance(x, str) for x in names):
-        raise ValueError("a group's names are no list of strings; legal: a list of strings")
-    given = {**value, "names": tuple(names)}
-    try:
-        for name in _SCHEDULES:
-            if name in given:
-                given[name] = Schedule(**given[name])
-        return Group(**given)
-    except TypeError as error:
-        raise ValueError(f"a group is not legal: {error}; legal: as Group takes it") from None
-
-
-def _semantics_read(value: Any) -> Semantics:
-    check(isinstance(value, dict), "semantics is no object", "the choices of SPEC C16 that differ")
-    try:
-        return Semantics(**value)
-    except TypeError as error:
-        raise ValueError(f"semantics: {error}; legal: the choices of SPEC C16") from None
+    >>> check_name("layers.0/kernel")
+    >>> check_name("../../etc/passwd")
+    Traceback (most recent call last):
+        ...
+    ValueError: the name '../../etc/passwd' is not legal; legal: 1 to 1000 printable characters, \
+without '\\\\', of parts between '/' that are not empty, '.' or '..'
+    """
+    if (
+        isinstance(name, str)
+        and 0 < len(name) <= _LONGEST_NAME
+        and name.isprintable()
+        and "\\" not in name
+        and not {"", ".", ".."}.intersection(name.split("/"))
+    ):
+        return
+    raise ValueError(
+        f"the name {shown(name)} is not legal; legal: 1 to {_LONGEST_NAME} printable characters, "
+        "without '\\\\', of parts between '/' that are not empty, '.' or '..'"
+    )
