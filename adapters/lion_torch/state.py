@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from lion_ref.hyperparameters import real_number
+from lion_ref.hyperparameters import real_number, shown
 from lion_torch.checks import momentum_dtype
 from lion_torch.rounding import round_to
 from lion_torch.scalars import dtype_name
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from torch.optim import Optimizer
 
     from lion_torch.scalars import Group
@@ -67,3 +69,24 @@ def _settled(value: Any) -> Any:
         return real_number("", value, "")
     except TypeError:  # the next step will refuse it
         return value
+
+
+def shared_momentum_dtype(dtypes: Mapping[str, tuple[str, str]]) -> str | None:
+    """The momentum_dtype of a group with parameters and momenta of these dtypes, by name.
+
+    ValueError if a group cannot have it, as it has one for all, or each parameter's own.
+
+    >>> shared_momentum_dtype({"a": ("bfloat16", "bfloat16"), "b": ("float32", "float32")})
+    >>> shared_momentum_dtype({"a": ("bfloat16", "float32"), "b": ("float32", "float32")})
+    'float32'
+    """
+    if all(param == momentum for param, momentum in dtypes.values()):
+        return None
+    found = {momentum: name for name, (_, momentum) in dtypes.items()}
+    if len(found) > 1:
+        listed = ", ".join(f"{dtype} of {shown(name)}" for dtype, name in found.items())
+        raise ValueError(
+            f"the momenta of one group are {listed}; legal: one dtype for all, or each its "
+            "parameter's"
+        )
+    return next(iter(found))
