@@ -41,12 +41,21 @@ def aligned(params: Tree, mu: Tree, grads: Tree, mask: Tree) -> tuple[Any, list[
     """
     with_paths, structure = jax.tree_util.tree_flatten_with_path(params, is_leaf=is_none)
     trees = {"state.mu": mu, "grads": grads, "mask": spread(mask, params)}
-    columns = (_leaves_like(structure, name, tree) for name, tree in trees.items())
+    columns = (leaves_like(structure, name, tree) for name, tree in trees.items())
     leaves = []
     for (path, theta), m, g, decays in zip(with_paths, *columns, strict=True):
         with naming(path):
             leaves.append(_leaf(theta, m, g, decays))
     return structure, leaves
+
+
+def leaves_like(structure: Any, name: str, tree: Tree) -> list[Any]:
+    """The leaves of a tree that has the structure of params, in its order."""
+    try:
+        leaves: list[Any] = structure.flatten_up_to(tree)
+    except ValueError as error:
+        raise ValueError(f"{name} is no tree like params: {error}") from None
+    return leaves
 
 
 @contextmanager
@@ -124,14 +133,6 @@ def check_update_dtype(value: object) -> None:
     if not isinstance(value, str) or value not in get_args(UpdateDtype):
         legal = ", ".join(map(repr, get_args(UpdateDtype)))
         raise ValueError(f"update_dtype={value!r} is not legal; legal: {legal}")
-
-
-def _leaves_like(structure: Any, name: str, tree: Tree) -> list[Any]:
-    try:
-        leaves: list[Any] = structure.flatten_up_to(tree)
-    except ValueError as error:
-        raise ValueError(f"{name} is no tree like params: {error}") from None
-    return leaves
 
 
 def _leaf(theta: Any, m: Any, g: Any, decays: Any) -> Leaf:

@@ -71,6 +71,27 @@ def lion_state(state: Any) -> Any:
     return found
 
 
+def whole_state(state: Any) -> Any:
+    """The LionState that a state is, or that a chain holds beside nothing but empty states.
+
+    Raises:
+        TypeError: no state of Lion, several, or one beside other tensors, which would be lost.
+    """
+    found = _found(state)
+    if found is not None:
+        return lion_state(found)
+    parts, _ = jax.tree_util.tree_flatten_with_path(from_optax(state), is_leaf=_is_lions)
+    lions = [part for _, part in parts if _is_lions(part)]
+    beside = [jax.tree_util.keystr(path) for path, part in parts if not _is_lions(part)]
+    if beside or len(lions) > 1:
+        what = f"also the tensor state{beside[0]}" if beside else f"{len(lions)} states of Lion"
+        raise TypeError(
+            f"state of type {type(state).__name__} holds {what}; legal: the state of one "
+            "lion_jax.lion or optax.lion, and nothing else, which would be lost"
+        )
+    return lion_state(lions[0])
+
+
 def _refused(state: Any) -> TypeError:
     legal = "the state of lion_jax.lion or of optax.lion"
     if _holds_one(state):
@@ -174,11 +195,11 @@ def initial_state(params: Any, mu_dtype: Any) -> Any:
             check_dtypes(p.dtype.name, dtype.name, p.dtype.name)
             return jnp.zeros_like(p, dtype=dtype)
 
-    return LionState(_zero_count(params), jax.tree_util.tree_map_with_path(zeros, params))
+    return LionState(count_beside(params, 0), jax.tree_util.tree_map_with_path(zeros, params))
 
 
-def _zero_count(params: Any) -> jax.Array:
-    """The count of no steps, replicated over the parameters' mesh if they are on one.
+def count_beside(params: Any, step: int) -> jax.Array:
+    """The count of the steps done, replicated over the parameters' mesh if they are on one.
 
     A step leaves it there, so a count that began elsewhere would have the step compiled twice.
     """
@@ -188,5 +209,5 @@ def _zero_count(params: Any) -> jax.Array:
             sharding = getattr(leaf, "sharding", None)
             if isinstance(sharding, NamedSharding):
                 everywhere = NamedSharding(sharding.mesh, PartitionSpec())  # type: ignore[no-untyped-call]
-                return jnp.zeros([], jnp.int32, device=everywhere)
-    return jnp.zeros([], jnp.int32)
+                return jnp.full([], step, jnp.int32, device=everywhere)
+    return jnp.full([], step, jnp.int32)

@@ -4,30 +4,45 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import jax
 import optax
 
 from lion_jax import kernel
 from lion_jax.checks import Leaf, aligned, check_update_dtype, momentum_dtype
+from lion_jax.declared import declared_semantics
 from lion_jax.mask import guarding_mask, mask_given
 from lion_jax.scalars import beta, rate, rate_at, scalars_for
 from lion_jax.state import LionState, initial_state, lion_state
+from lion_ref import Semantics
 
 Tree = Any
 Kernel = Callable[[Any, Any, Any, Any], tuple[Any, Any]]
+
+
+class Given(NamedTuple):
+    """What a transformation was made of, checked, and its semantics on a platform."""
+
+    learning_rate: Any
+    b1: Any
+    b2: Any
+    weight_decay: Any
+    mask: Any
+    semantics: Callable[[str], Semantics]
 
 
 class LionTransformation(optax.GradientTransformationExtraArgs):  # type: ignore[misc]  # Any to mypy
     """An optax transformation (init, update) that also offers the whole step in one function."""
 
     step: Callable[..., tuple[Tree, Any]]
+    given: Given
 
-    def __new__(cls, init: Any, update: Any, step: Any) -> Self:
-        """The pair that optax knows, which unpacks as one, with the step beside it."""
+    def __new__(cls, init: Any, update: Any, step: Any, given: Given) -> Self:
+        """The pair that optax knows, which unpacks as one, with the step and the numbers beside."""
         transformation: Self = super().__new__(cls, init, update)
         transformation.step = step
+        transformation.given = given
         return transformation
 
 
@@ -143,7 +158,9 @@ def lion(
 
         return over_leaves(run, lambda leaf: leaf.theta, grads, state, params)
 
-    return LionTransformation(init, update, step)
+    semantics = partial(declared_semantics, update_dtype=update_dtype)
+    given = Given(lr_given, beta1, beta2, decay_given, mask, semantics)
+    return LionTransformation(init, update, step, given)
 
 
 def may_be_sharded(*arrays: jax.Array) -> bool:

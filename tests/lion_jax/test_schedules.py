@@ -118,3 +118,14 @@ def test_counts_under_vmap_each_have_their_number() -> None:
         expected = reference(arrays, lr=lr(count), weight_decay=0.0)
         ours = np.asarray(params[i]), np.asarray(after.mu[i])
         assert not difference(ours, expected, arrays)
+
+
+@pytest.mark.clause("C35")
+def test_a_schedule_is_no_formula_for_others_to_trace() -> None:
+    """By optax.inject_hyperparams, say: in JAX's arithmetic it would have other bits."""
+    lr = SCHEDULES["cosine"]
+    assert lr(jnp.int32(2)) == lr(2)  # an array that is an integer
+    with pytest.raises(jax.errors.TracerIntegerConversionError):
+        jax.eval_shape(lr.__call__, jnp.int32(2))
+    with pytest.raises(TypeError, match="as an integer"):
+        lr(2.0)  # type: ignore[arg-type]  # what is refused
