@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
+from pathlib import Path
 from typing import Any, Unpack
 
 import jax
@@ -19,6 +20,7 @@ from lion_conformance.ports.protocol import Betas, Port
 from lion_conformance.ports.sessions import ListSession
 from lion_ref import legal_triples
 from lion_ref.arithmetic import Array
+from lion_ref.run_state import Group, Header, NameMap
 
 TrainStep = Callable[..., Any]
 
@@ -35,7 +37,9 @@ def ports(device: str) -> list[Port]:
         Port(
             name="lion_jax",
             door=door,
-            open=partial(JaxSession, train_step=train_step, device=chosen),
+            open=partial(
+                JaxSession, train_step=train_step, device=chosen, narrowed=door in NARROWED
+            ),
             declared=lion_jax.declared_semantics(
                 chosen.platform, update_dtype="params" if door in NARROWED else "compute"
             ),
@@ -121,6 +125,7 @@ def restored(saved: bytes, *, door: str, device: str) -> JaxSession:
         arrays["momenta"],
         **facts["betas"],
         train_step=DOORS[door],
+        narrowed=door in NARROWED,
         device=jax.devices("gpu" if device == "cuda" else device)[facts["place"]],
     )
     session.resume(facts["count"], facts["rates"])
@@ -137,9 +142,12 @@ class JaxSession(ListSession):
         *,
         train_step: TrainStep,
         device: Any,
+        narrowed: bool = False,
         **betas: Unpack[Betas],
     ) -> None:
         self._train_step, self._betas = train_step, betas
+        self._options: dict[str, Any] = {"update_dtype": "params"} if narrowed else {}
+        self._tx = self._made(0.0, 0.0)
         self._device = device
         self._x64 = any(x.dtype == np.float64 for x in params)
         self._rates: tuple[tuple[float, ...], tuple[float, ...]] | None = None
@@ -203,6 +211,41 @@ class JaxSession(ListSession):
             count=int(self._state.count),
             rates=self._rates,
             place=self._device.id,
+        )
+
+    def names(self) -> list[str]:
+        """The paths in a tree that is a list."""
+        return [str(i) for i in range(len(self._params))]
+
+    def export_state(self, path: Path, *, step: int, group: Group | None = None) -> None:
+        """The state, which has the count, with the transformation that goes on with it."""
+        del step
+        tx, schedules = self._tx, {}
+        if group is not None:
+            tx = self._made(group.lr, group.weight_decay)
+            schedules["lr_schedule"] = group.lr_schedule
+            schedules["weight_decay_schedule"] = group.weight_decay_schedule
+        with self._context():
+            lion_jax.export_state(self._state, path, params=self._params, tx=tx, **schedules)
+
+    def import_state(self, path: Path, *, mapping: NameMap) -> Header:
+        """New parameters, a new state and a new transformation."""
+        with self._context():
+            self._params, self._state, header = lion_jax.import_state(
+                path, params=self._params, mapping=mapping
+            )
+            self._tx = lion_jax.from_header(header, self._params, **self._options)
+        given = self._tx.given
+        self._betas = {"beta1": given.b1, "beta2": given.b2}
+        return header
+
+    def _made(self, lr: float, weight_decay: float) -> Any:
+        return lion_jax.lion(
+            lr,
+            b1=self._betas["beta1"],
+            b2=self._betas["beta2"],
+            weight_decay=weight_decay,
+            **self._options,
         )
 
     def move(self, device: str) -> None:

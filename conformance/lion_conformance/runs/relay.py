@@ -201,7 +201,8 @@ def taken_over(
 ) -> tuple[Any, Header]:
     """A session of other numbers, which has taken a step, and goes on as the file says."""
     session = opened(port, otherwise(side.state(relay.start)), 0.5, 0.5)
-    stepped(session, port, relay, side, 0, relay.group(0))
+    if not port.compiles:  # for other betas, once more
+        stepped(session, port, relay, side, 0, relay.group(0))
     with answering():
         mapping = side.mapping(session.names(), other, names)
         header = session.import_state(path, mapping=mapping)
