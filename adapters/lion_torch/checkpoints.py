@@ -14,6 +14,7 @@ import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+from zipfile import is_zipfile
 
 import numpy as np
 import torch
@@ -59,6 +60,7 @@ _UNREADABLE = (
     EOFError,
     ImportError,
     OverflowError,
+    OSError,  # it is there, and can be opened
 )
 
 
@@ -163,9 +165,11 @@ def write(checkpoint: Checkpoint, path: str | os.PathLike[str]) -> None:
 
 def _loaded(path: Path) -> dict[str, Any]:
     """What torch.save was given, without running any of it."""
-    # torch.load would hand the one to another package, and wait at the other for who writes to it.
-    if path.suffix == ".safetensors" or not stat.S_ISREG(path.stat().st_mode):
-        raise ValueError(f"it is no file of torch.save's; legal: {_FORM}")
+    # Not opened before it is known to be one: opening a pipe waits for who writes to it.
+    regular = stat.S_ISREG(path.stat().st_mode)
+    # torch.load goes by that name, and hands the file to another package.
+    if not regular or path.suffix == ".safetensors" or not is_zipfile(path):
+        raise ValueError(f"it is no whole file of torch.save's; legal: {_FORM}")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of old or scripted files, which an error will tell
@@ -182,12 +186,9 @@ def _loaded(path: Path) -> dict[str, Any]:
 def _reason(error: Exception) -> str:
     text = str(error)
     if refused := re.search(r"GLOBAL (\S+)", text):
-        return (
-            f"it holds a {shown(refused[1])}, and to make that would run code from the file, which "
-            "is never done"
-        )
+        return f"it asks for {shown(refused[1])}, and nothing that a file asks for is run"
     words = " ".join(text.rpartition("WeightsUnpickler error:")[2].split())
-    return f"torch.load cannot read it: {words[:200]}"
+    return f"torch.load cannot read it: {words.partition('. ')[0][:200]}"
 
 
 def _model(content: Mapping[str, Any]) -> Mapping[str, Any]:
