@@ -133,6 +133,14 @@ class Header:
             )
         return replace(self, groups=groups)
 
+    def renamed(self, names: Mapping[str, str]) -> Header:
+        """The same with other names, by the ones it has: those that parameters have here."""
+        groups = tuple(
+            replace(group, names=tuple(names[name] for name in group.names or ()))
+            for group in self.groups
+        )
+        return replace(self, groups=groups)
+
     def group_of(self, name: str) -> Group:
         """The group that a parameter is in; KeyError if it is in none."""
         if name in self._group_of:
