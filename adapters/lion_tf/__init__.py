@@ -3,7 +3,11 @@
 Rooms: `optimizer` is the public class; `kernel` the update of one variable, which `fence` keeps XLA
 from rewriting; `scalars` the numbers for it, of numbers, schedules and variables; `rounding` stores
 the results; `checks` refuses; `declared` finds out where subnormals are flushed; `excluded` tells a
-config's variables without a decay. Keras clips, accumulates, averages, distributes and saves.
+config's variables without a decay; `schedules` has lion_ref's schedules in Keras. A run is taken
+from other frameworks and handed on by `run_state`, with the numbers of an optimizer as
+`hyperparameters` and `groups`, and from and to Keras's own files by `checkpoints`, of which
+`stored` has the content, and `paired` the momentum of each variable. Keras clips,
+accumulates, averages, distributes and saves.
 
 >>> import keras
 >>> from lion_tf import Lion
@@ -25,5 +29,6 @@ if keras.backend.backend() != "tensorflow":
 
 from lion_tf.declared import declared_semantics
 from lion_tf.optimizer import Lion
+from lion_tf.run_state import export_state, import_state
 
-__all__ = ["Lion", "declared_semantics"]
+__all__ = ["Lion", "declared_semantics", "export_state", "import_state"]

@@ -65,11 +65,12 @@ class Lion(keras.optimizers.Optimizer):
     every row with a momentum moves.
 
     Args:
-        learning_rate: η: a number, a LearningRateSchedule, or a callable without arguments.
+        learning_rate: η: a number, a `lion_ref.schedules.Schedule` or a LearningRateSchedule of the
+            steps done, or a callable without arguments.
         beta_1: β1 in [0, 1).
         beta_2: β2 in [0, 1).
         weight_decay: λ, decoupled and scaled by η: a number, None for 0, or, unlike in Keras, a
-            LearningRateSchedule or a callable without arguments.
+            schedule or a callable as above.
         clipnorm: Keras': clip each gradient to this norm.
         clipvalue: Keras': clip each element of the gradients to this magnitude.
         global_clipnorm: Keras': clip all gradients together to this norm.
@@ -106,6 +107,7 @@ class Lion(keras.optimizers.Optimizer):
     _excluded = Excluded()
     # What a config says, until there are variables to find; behind a call, as Keras tracks dicts.
     _excluded_config: Callable[[], Mapping[str, Any]] | None = None
+    _traced = False  # whether a graph has β1, β2 and λ among its constants
 
     def __init__(
         self,
@@ -302,6 +304,8 @@ class Lion(keras.optimizers.Optimizer):
         scalars = scalars_for(learning_rate, decay, self.beta_1, self.beta_2, iterations)
         if tf.executing_eagerly():
             check_values(scalars, variables)
+        else:
+            self._traced = True
         return scalars
 
     def _exact_learning_rate(self) -> float:

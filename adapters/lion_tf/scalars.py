@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import keras
 import tensorflow as tf
 
+from lion_ref import schedules
 from lion_ref.dtypes import compute_dtype
 from lion_ref.hyperparameters import finite_in, non_negative
+from lion_tf.schedules import TableSchedule
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -62,6 +65,8 @@ def _scalar(name: str, value: Any) -> Tensor:
 
 def number_or_schedule(name: str, value: Any) -> Any:
     """A number as binary64; a schedule or a callable, whose values are checked as they come."""
+    if isinstance(value, schedules.Schedule):
+        return TableSchedule(**asdict(value))
     if isinstance(value, Schedule) or (callable(value) and not isinstance(value, type)):
         return value
     try:
@@ -83,6 +88,8 @@ def check_values(scalars: Scalars, variables: Iterable[Any]) -> None:
 
 def check_finite(name: str, value: Any, variables: Iterable[Any]) -> None:
     """Refuse a number that is not legal, or no longer finite in a variable's compute dtype."""
+    if isinstance(value, TableSchedule):
+        value = value.largest
     if isinstance(value, float):
         for compute in {compute_dtype(tf.as_dtype(v.dtype).name).name for v in variables}:
             finite_in(name, value, compute)
