@@ -12,7 +12,7 @@ import os
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
@@ -48,36 +48,40 @@ class Part:
 
 
 def judged(
-    first: Sequence[str], second: Sequence[str], params: Sequence[str] = tuple(STORAGE_DTYPES)
+    first: Sequence[Backend],
+    second: Sequence[Backend],
+    params: Sequence[str] = tuple(STORAGE_DTYPES),
 ) -> list[Part]:
     """Every way from one of the first backends to one of the second, with θ of these dtypes."""
     check_names(params)
     wanted = [x for x in pairs(reference()) if x[0] in params]
-    names = list(dict.fromkeys((*first, *second)))
+    every = list(dict.fromkeys((*first, *second)))
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         threads = stack.enter_context(ThreadPoolExecutor(max(1, os.cpu_count() or 1)))
-        processes = {name: stack.enter_context(own_process(backend(name))) for name in names}
+        processes = {one: stack.enter_context(own_process(one)) for one in every}
 
-        def begin(name: str) -> Written:
-            begins = wanted if name in first else ()
-            return _result(processes[name].submit(_first, backend(name), folder, begins), name)
+        def begin(one: Backend) -> Written:
+            begins = wanted if one in first else ()
+            try:
+                return processes[one].submit(_first, one, folder, begins).result()
+            except BrokenProcessPool:
+                return Written(one.name, not_run=f"{one.name}: {DIED}")
 
-        written = dict(zip(names, threads.map(begin, names), strict=True))
+        written = dict(zip(every, threads.map(begin, every), strict=True))
 
-        def go_on(name: str) -> dict[str, Mapping[Dtypes, Read] | str]:
-            if name not in second or written[name].not_run:
+        def go_on(one: Backend) -> dict[Backend, Mapping[Dtypes, Read] | str]:
+            if one not in second or written[one].not_run:
                 return {}
-            found: dict[str, Mapping[Dtypes, Read] | str] = {}
+            found: dict[Backend, Mapping[Dtypes, Read] | str] = {}
             for other in first:
                 try:
-                    task = processes[name].submit(second_parts, backend(name), written[other])
-                    found[other] = task.result()
+                    found[other] = processes[one].submit(_second, one, written[other]).result()
                 except BrokenProcessPool:
-                    found[other] = DIED
+                    found[other] = f"{one.name}: {DIED}"
             return found
 
-        read = dict(zip(names, threads.map(go_on, names), strict=True))
+        read = dict(zip(every, threads.map(go_on, every), strict=True))
     return [
         part
         for one in first
@@ -91,11 +95,9 @@ def _first(one: Backend, folder: Path, wanted: Sequence[Dtypes]) -> Written:
         return first_parts(one, folder, wanted)
 
 
-def _result(task: Future[Written], name: str) -> Written:
-    try:
-        return task.result()
-    except BrokenProcessPool:
-        return Written(name, not_run=DIED)
+def _second(one: Backend, written: Written) -> dict[Dtypes, Read]:
+    with without_chatter():
+        return second_parts(one, written)
 
 
 def _parts(
@@ -108,14 +110,13 @@ def _parts(
             yield Part(*ways, "", Verdict.NOT_RUN, side.not_run)
             return
     if isinstance(read, str):
-        yield Part(*ways, "", Verdict.NOT_RUN, f"{read} while {other.backend} went on")
+        yield Part(*ways, "", Verdict.NOT_RUN, read)
         return
     for dtypes in wanted:
         words = in_words(dtypes)
         unable = [side.backend for side in (one, other) if dtypes not in side.dtypes]
         if unable:
-            what = " and ".join(dict.fromkeys(unable))
-            why = f"{what}: no momentum in {dtypes[1]} beside {dtypes[0]}"
+            why = f"by {' and '.join(dict.fromkeys(unable))}"
             yield Part(*ways, words, Verdict.NOT_TAKEN, why)
         elif dtypes in one.errors:
             yield Part(*ways, words, Verdict.REJECTED, f"export: {one.errors[dtypes]}")
@@ -146,8 +147,9 @@ def lines(parts: Sequence[Part]) -> Iterator[str]:
     ways = dict.fromkeys((x.begun_in, x.gone_on_in) for x in parts)
     cells = {way: _cell([x for x in parts if (x.begun_in, x.gone_on_in) == way]) for way in ways}
     good = sum(cell.startswith(Verdict.BIT_EXACT.value) for cell in cells.values())
+    run = sum(cell != Verdict.NOT_RUN.value for cell in cells.values())
     verdict = _worst(parts).value
-    yield f"{verdict}: {good} of {len(ways)} ways end with the bits of one run of lion_ref"
+    yield f"{verdict}: {good} of {run} ways end with the bits of one run of lion_ref"
     yield ""
     heads = list(dict.fromkeys(to for _, to in ways))
     table = [["from \\ to", *heads]]
@@ -164,8 +166,12 @@ def lines(parts: Sequence[Part]) -> Iterator[str]:
             yield f"{part.verdict.value}  {way}: {part.why}"
     unrun = dict.fromkeys(x.why for x in parts if x.verdict is Verdict.NOT_RUN)
     yield from (f"{Verdict.NOT_RUN.value}  {why}" for why in unrun)
-    untaken = dict.fromkeys(x.why for x in parts if x.verdict is Verdict.NOT_TAKEN)
-    yield from (f"{Verdict.NOT_TAKEN.value}  {why}" for why in untaken)
+    untaken: dict[str, dict[str, None]] = {}
+    for part in parts:
+        if part.verdict is Verdict.NOT_TAKEN:
+            untaken.setdefault(part.why, {})[part.dtypes] = None
+    for why, words in untaken.items():
+        yield f"{Verdict.NOT_TAKEN.value}  {why}: {', '.join(words)}"
     yield f"{STEPS} steps before, {STEPS} after; numbers count pairs of dtypes of θ and m"
 
 
@@ -212,10 +218,10 @@ def _command(parsed: argparse.Namespace) -> int:
     first, second = getattr(parsed, "from"), parsed.to
     if (first is None) != (second is None):
         raise ValueError(f"{first!r} alone is not legal; legal: FROM and TO, or neither")
-    every = list(BACKENDS)
+    every = list(BACKENDS.values())
     parts = judged(
-        [first] if first else every,
-        [second] if second else every,
+        [backend(first)] if first else every,
+        [backend(second)] if second else every,
         tuple(parsed.dtype or STORAGE_DTYPES),
     )
     for line in lines(parts):

@@ -71,7 +71,7 @@ def first_parts(one: Backend, folder: Path, wanted: Sequence[Dtypes]) -> Written
     try:
         port = _port(one)
     except NotRunnable as error:
-        return Written(one.name, not_run=str(error))
+        return Written(one.name, not_run=f"{one.name}: {error}")
     here = side(one.name)
     files: dict[Dtypes, File] = {}
     errors: dict[Dtypes, str] = {}
@@ -119,4 +119,4 @@ def _port(one: Backend) -> Port:
     for port in offered:
         if Offer.HAND_OVER in port.offers and not port.unavailable:
             return port
-    raise NotRunnable(f"{one.name} has no port that offers a hand-over")
+    raise NotRunnable("no port of it offers a hand-over")
