@@ -125,7 +125,7 @@ def import_state(
             loaded.append([placed(x, leaf) for x in found[name].of(run)])
     structure: Any = jax.tree.structure(params)
     theta, m = (structure.unflatten([pair[i] for pair in loaded]) for i in range(2))
-    header = _renamed(run.header, {at.name: name for name, at in found.items()})
+    header = run.header.renamed({at.name: name for name, at in found.items()})
     return theta, LionState(count_beside(params, run.header.step), m), header
 
 
@@ -271,9 +271,3 @@ def _semantics(tx: LionTransformation, tensors: Mapping[str, Tensors]) -> Semant
 
 def _versions() -> dict[str, str]:
     return {"jax": jax.__version__, "optax": optax.__version__}
-
-
-def _renamed(header: Header, names: Mapping[str, str]) -> Header:
-    """The header with the names that the parameters have here."""
-    groups = (replace(x, names=tuple(names[name] for name in x.names or ())) for x in header.groups)
-    return replace(header, groups=tuple(groups))
