@@ -23,8 +23,10 @@ from lion_ref.run_state.strict_json import check, is_text, json_value
 CODES: Final = {"float16": "F16", "bfloat16": "BF16", "float32": "F32", "float64": "F64"}
 """Safetensors' names of the storage dtypes."""
 
-LONGEST_HEADER: Final = 1 << 26
-"""Bytes: enough for some 200,000 parameters, and no number in a file fills the memory."""
+_DTYPES: Final = {code: name for name, code in CODES.items()}
+
+LONGEST_HEADER: Final = 1 << 25
+"""Bytes: enough for some 100,000 parameters, and Python reads any so long in seconds."""
 
 MOST_AXES: Final = 32
 MOST_NUMBERS: Final = 2**59
@@ -121,12 +123,9 @@ def _placed(name: str, entry: Any, start: int, size: int) -> Placed:
         raise ValueError(
             f"{shown(name)} is not described by dtype, shape and data_offsets; legal: these three"
         )
-    dtype = next((x for x, code in CODES.items() if code == entry["dtype"]), None)
-    if dtype is None:
-        raise ValueError(
-            f"{shown(name)} has dtype {shown(entry['dtype'])}; legal: {', '.join(CODES.values())}"
-        )
-    shape, offsets = entry["shape"], entry["data_offsets"]
+    code, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
+    if not isinstance(code, str) or code not in _DTYPES:
+        raise ValueError(f"{shown(name)} has dtype {shown(code)}; legal: {', '.join(_DTYPES)}")
     # Zeros do not count: some reader may multiply up to the first of them, and overflow.
     if not _whole(shape, MOST_AXES) or math.prod(filter(None, shape)) > MOST_NUMBERS:
         raise ValueError(
@@ -138,16 +137,16 @@ def _placed(name: str, entry: Any, start: int, size: int) -> Placed:
             f"{shown(name)} lies at {shown(offsets)} of {size - start} bytes of data: has the file "
             "been cut short? legal: [begin, end] within them"
         )
-    placed = Placed(dtype, tuple(shape), start + offsets[0])
+    placed = Placed(_DTYPES[code], tuple(shape), start + offsets[0])
     if placed.bytes != offsets[1] - offsets[0]:
         raise ValueError(
-            f"{shown(name)}, {entry['dtype']} of shape {shape}, takes {placed.bytes} bytes, but "
+            f"{shown(name)}, {code} of shape {shape}, takes {placed.bytes} bytes, but "
             f"lies at {offsets}; legal: as many as it takes"
         )
     if placed.begin % placed.width and placed.bytes:
         raise ValueError(
             f"{shown(name)} begins at byte {placed.begin} of the file; legal: a multiple of "
-            f"{placed.width}, the width of {entry['dtype']}"
+            f"{placed.width}, the width of {code}"
         )
     return placed
 
@@ -162,10 +161,11 @@ def _whole(numbers: Any, most: int) -> bool:
 
 def _check_gaps(tensors: Mapping[str, Placed], start: int, size: int) -> None:
     """Bytes of two tensors, or of none, are a mistake, or a hiding place."""
-    end, before = start, "the header"
+    end, before = start, ""
     for name, placed in sorted(tensors.items(), key=lambda item: (item[1].begin, item[1].bytes)):
         if placed.begin != end:
             what = "share memory" if placed.begin < end else "have a gap between them"
-            raise ValueError(f"{before} and {shown(name)} {what}; legal: one after another")
-        end, before = placed.begin + placed.bytes, shown(name)
-    check(end == size, f"{size - end} bytes after {before} belong to no tensor", "none")
+            first = shown(before) if before else "the header"
+            raise ValueError(f"{first} and {shown(name)} {what}; legal: one after another")
+        end, before = placed.begin + placed.bytes, name
+    check(end == size, f"the last {size - end} bytes belong to no tensor", "none")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple, TypeAlias
+from itertools import permutations
+from operator import index
+from typing import Any, Final, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -16,7 +18,8 @@ NameMap: TypeAlias = "Mapping[str, Place] | Callable[[str, tuple[int, ...]], Pla
 """From a name in the file to the name here; or to the name here and the axes, which are those of
 `numpy.transpose` and make of the file's tensor the one here. A callable is given name and shape."""
 
-_MOST_LISTED = 20
+_MOST_LISTED: Final = 20
+_MOST_AXES_TRIED: Final = 5
 
 
 class Here(NamedTuple):
@@ -52,6 +55,7 @@ def matched(
     Raises:
         ValueError: all that does not fit, in one message: what is missing in the file, left over,
             of another shape, of another dtype; an order of axes that is none.
+        TypeError: a mapping that is none.
 
     >>> import tempfile
     >>> from lion_ref import run_state
@@ -62,6 +66,10 @@ def matched(
     >>> matched(state, here, {"fc.weight": ("fc/kernel", (1, 0))})["fc/kernel"].axes
     (1, 0)
     """
+    if not (mapping is None or callable(mapping) or isinstance(mapping, Mapping)):
+        raise TypeError(
+            f"mapping={shown(mapping)} is not legal; legal: a mapping, a callable, None"
+        )
     found: dict[str, Mapped] = {}
     wrong: dict[str, list[str]] = {}
     for name in state.tensors:
@@ -80,14 +88,17 @@ def matched(
             found[target] = Mapped(name, axes)
             for kind, difference in _differences(state, here[target], found[target]):
                 wrong.setdefault(kind, []).append(f"{shown(target)}{difference}")
-    missing = [shown(name) for name in here if name not in found]
-    if missing:
+    if missing := [shown(name) for name in here if name not in found]:
         wrong["missing in the file"] = missing
     if wrong:
+        named = mapping if isinstance(mapping, Mapping) else ()
+        if unused := [shown(name) for name in named if name not in state.tensors]:
+            wrong["in the mapping alone"] = unused
         listed = "; ".join(f"{kind}: {_list(names)}" for kind, names in wrong.items())
         raise ValueError(
-            f"{state.path} does not fit. {listed}; legal: a mapping of names and axes with which "
-            "every parameter here is one of the file, of its shape and dtype, and none is left over"
+            f"{shown(str(state.path))} does not fit. {listed}; legal: a mapping of names and axes "
+            "with which every parameter here is one of the file, of its shape and dtype, and none "
+            "is left over"
         )
     return found
 
@@ -104,27 +115,37 @@ def _place(
         return place, tuple(range(len(shape)))
     try:
         target, axes = place
-        numbers = tuple(int(axis) for axis in axes)
+        numbers = tuple(index(axis) for axis in axes)
     except (TypeError, ValueError):
-        target = None
-        numbers = ()
+        target, numbers = None, ()
     if not isinstance(target, str):
         raise TypeError(
             f"the mapping makes {shown(place)} of {shown(name)}; legal: a name, or a name and axes"
         )
-    return target, numbers
+    return target, tuple(axis + len(shape) if axis < 0 else axis for axis in numbers)
 
 
 def _differences(state: RunState, here: Here, mapped: Mapped) -> list[tuple[str, str]]:
-    shape = tuple(state.tensors.shape(mapped.name)[axis] for axis in mapped.axes)
+    theirs = state.tensors.shape(mapped.name)
+    shape = tuple(theirs[axis] for axis in mapped.axes)
     if shape != tuple(here.shape):
-        return [("of another shape", f" {shape} in the file, {tuple(here.shape)} here")]
+        fits = _axes_that_fit(theirs, tuple(here.shape))
+        hint = f" (axes {' or '.join(map(str, fits))} would fit)" if fits else ""
+        return [("of another shape", f" {shape} in the file, {tuple(here.shape)} here{hint}")]
     dtypes = zip(("θ", "m"), state.tensors.dtypes(mapped.name), here[1:], strict=True)
     return [
-        ("of another dtype", f" {symbol} {theirs} in the file, {ours} here")
-        for symbol, theirs, ours in dtypes
-        if ours not in (None, theirs)
+        ("of another dtype", f" {symbol} {dtype} in the file, {ours} here")
+        for symbol, dtype, ours in dtypes
+        if ours not in (None, dtype)
     ]
+
+
+def _axes_that_fit(theirs: tuple[int, ...], ours: tuple[int, ...]) -> list[tuple[int, ...]]:
+    """The orders of axes in which a tensor of the file has the shape here: one or more may be."""
+    if len(theirs) > _MOST_AXES_TRIED or sorted(theirs) != sorted(ours):
+        return []
+    orders = permutations(range(len(theirs)))
+    return [axes for axes in orders if tuple(theirs[axis] for axis in axes) == ours]
 
 
 def _renamed(name: str, target: str) -> str:
