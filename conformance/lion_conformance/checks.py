@@ -238,8 +238,8 @@ class Checklist:
         if check is Check.TAPE:
             return self._tape_shortfall()
         if check is Check.HAND_OVER:
-            found = hand_over.judge(self.port, self.dtypes)
-            return replace(self._report(), hand_over=found) if found and found.why else None
+            handed = hand_over.judge(self.port, self.dtypes)
+            return replace(self._report(), hand_over=handed) if handed and handed.why else None
         judged = self._of(dtype)
         failure = judged.failures.get(check)
         if failure is not None:

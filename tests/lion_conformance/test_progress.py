@@ -47,7 +47,7 @@ def shown(*events: Event) -> list[str]:
 
 def test_on_a_terminal_the_table_stands_before_anything_is_imported() -> None:
     columns, torch, jax, _ = shown()
-    assert columns == "float16 bfloat16 float32 float64 real gradients"
+    assert columns == "float16 bfloat16 float32 float64 real gradients hand-over"
     assert (torch, jax) == ("torch waiting", "jax waiting")
 
 

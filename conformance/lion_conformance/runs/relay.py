@@ -139,7 +139,9 @@ def recorded(dtypes: Dtypes, steps: int) -> Relay:
     momenta = [recast(np.zeros_like(x), momentum) for x in params]
     for i, order in ((5, 1), (UNSTEPPED, -1)):
         thetas[i], momenta[i] = special(param)[::order], special(momentum)[::-order]
-    thetas[7], momenta[7] = recast(np.float32(1.5), param), recast(np.float32(-0.25), momentum)
+    thetas[7], momenta[7] = (
+        np.array(x, STORAGE_DTYPES[dtype]) for x, dtype in ((1.5, param), (-0.25, momentum))
+    )
     grads = []
     for t in range(2 * steps):
         taken = [x[t] for x in whole.grads]
@@ -163,7 +165,7 @@ def special(dtype: str) -> Array:
     >>> special("float32")[:4]
     array([ 1.e-45, -1.e-45, -0.e+00,     nan], dtype=float32)
     """
-    limits = finfo(STORAGE_DTYPES[dtype])
+    limits = finfo(STORAGE_DTYPES[dtype])  # type: ignore[no-untyped-call]  # of ml_dtypes
     least, normal, most = limits.smallest_subnormal, limits.smallest_normal, limits.max
     numbers = [least, -least, -0.0, np.nan, normal - least, -most, np.inf, 1.0]
     return np.array(numbers, STORAGE_DTYPES[dtype])

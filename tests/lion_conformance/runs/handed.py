@@ -31,7 +31,7 @@ WANTED = "HANDED_BY"
 
 
 def ports(device: str) -> list[Port]:
-    sessions = [rich.Rich, *WRONG, Dies]
+    sessions: list[type[rich.Rich]] = [rich.Rich, *WRONG, Dies]
     return [offering(x) for x in sessions if x.__name__ == os.environ[WANTED]]
 
 
@@ -90,7 +90,7 @@ class FlushesSubnormals(Exports):
 
 
 def _flushed(array: Any) -> Any:
-    small = np.abs(array) < finfo(array.dtype).smallest_normal
+    small = np.abs(array) < finfo(array.dtype).smallest_normal  # type: ignore[no-untyped-call]
     return np.where(small, np.copysign(np.zeros_like(array), array), array)
 
 
