@@ -6,6 +6,8 @@ from dataclasses import dataclass, fields
 from functools import lru_cache
 from typing import Any, Final, Literal, get_args, get_type_hints
 
+from lion_ref.hyperparameters import shown
+
 Interpolation = Literal["weighted", "lerp-from-momentum", "lerp-from-gradient", "lerp-from-nearer"]
 Fused = Literal["none", "momentum", "gradient", "difference"]
 Decay = Literal["sum", "factor", "product", "unscaled", "coupled"]
@@ -165,7 +167,7 @@ def _choices() -> dict[str, tuple[Any, ...]]:
 def _require(name: str, value: object, legal: tuple[Any, ...], beside: str = "") -> None:
     if not any(value is option or value == option for option in legal):
         listed = ", ".join(repr(option) for option in legal)
-        raise ValueError(f"{name}={value!r} is not legal{beside}; legal: {listed}")
+        raise ValueError(f"{name}={shown(value)} is not legal{beside}; legal: {listed}")
 
 
 def _interpolation_text(semantics: Semantics, part: str) -> tuple[str, str]:

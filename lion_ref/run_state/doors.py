@@ -106,8 +106,8 @@ def save(
     header = Header(step, given, semantics, dict(versions or {}))
     with Unfinished(path, described, header) as file:
         for name, pair in tensors.items():
-            for kind, target, source in zip(KINDS, file[name], pair, strict=True):
-                _assign(f"{kind} of {shown(name)}", target, source)
+            for place, source in enumerate(pair):  # θ's map is gone before m's is filled
+                _assign(f"{KINDS[place]} of {shown(name)}", file[name][place], source)
 
 
 def _described(name: str, param: Any, momentum: Any) -> tuple[tuple[int, ...], str, str]:

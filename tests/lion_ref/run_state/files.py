@@ -62,7 +62,7 @@ def document(octets: bytes) -> tuple[dict[str, Any], bytes]:
 
 def file_of(header: Any, data: bytes) -> bytes:
     """A file with any header: as bytes, or as a value in JSON."""
-    if not isinstance(header, bytes):
-        header = json.dumps(header, ensure_ascii=False).encode("utf-8", "surrogatepass")
-    header += b" " * (-len(header) % 8)
-    return len(header).to_bytes(8, "little") + header + data
+    text = "" if isinstance(header, bytes) else json.dumps(header, ensure_ascii=False)
+    octets: bytes = header if isinstance(header, bytes) else text.encode("utf-8", "surrogatepass")
+    octets += b" " * (-len(octets) % 8)
+    return len(octets).to_bytes(8, "little") + octets + data

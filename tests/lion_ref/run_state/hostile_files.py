@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
-import safetensors
+from safetensors import deserialize
 
 from lion_ref.run_state import load, save
 from tests.hostile import said
@@ -18,7 +17,7 @@ def judged(path: Path) -> str:
     words = said(lambda: load(path), errors=(ValueError,), words=WORDS)
     assert not words or words.partition("legal: ")[2], words
     if not words:
-        theirs = {name for name, _ in safetensors.deserialize(path.read_bytes())}
+        theirs = {name for name, _ in deserialize(path.read_bytes())}  # type: ignore[no-untyped-call]
         comes_back(path, theirs)
     return words
 
@@ -44,4 +43,4 @@ def comes_back(path: Path, theirs: set[str]) -> None:
         for mine, other in zip(pair, found.tensors[name], strict=True):
             assert (mine.dtype, mine.shape) == (other.dtype, other.shape)
             assert mine.tobytes() == other.tobytes()
-    os.unlink(again)
+    again.unlink()

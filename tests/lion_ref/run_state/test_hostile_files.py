@@ -57,6 +57,10 @@ def _tensor(change: Callable[[dict[str, Any]], object]) -> Callable[[Any], objec
     return lambda header: change(header["param.fc.bias"])
 
 
+def _described(**values: Any) -> Callable[[Any], object]:
+    return _tensor(lambda tensor: tensor.update(values))
+
+
 def _text(key: str, text: str) -> Callable[[Any], object]:
     return lambda header: header["__metadata__"].update({key: text})
 
@@ -77,37 +81,35 @@ def _renamed(name: str) -> Callable[[Any], object]:
     return changed
 
 
+SCHEDULE = {"name": "linear", "first": 1, "last": 0, "steps": 1, "warmup": 0}
 SHAPES: list[Any] = [
     *([-3], [2**64], [2**63, 0], [2**40, 2**40, 0], [True, 3], [3.0], ["3"], [[3]], None, "3", 3),
-    *([10**400], [1] * 33, [2**62] * 32, {"0": 3}, [None]),
+    *([10**300], [1] * 33, [2**62] * 32, {"0": 3}, [None]),
 ]
 OFFSETS: list[Any] = [
     *([-6, 0], [0, 2**64], [2**63, 2**63 + 6], [10**300, 10**300], [0], [0, 3, 6], [6, 0]),
     *([False, 6], [0.0, 6.0], ["0", "6"], None, 0, {}, [10**9, 10**9 + 6]),
 ]
 REFUSED: dict[str, tuple[Callable[[Any], object], str]] = {
-    **{
-        f"shape {x!r}"[:30]: (_tensor(lambda t, x=x: t.update(shape=x)), r"has shape .*; legal: up")
-        for x in SHAPES
-    },
+    **{f"shape {x!r}"[:30]: (_described(shape=x), r"has shape .*; legal: up") for x in SHAPES},
     **{
         f"offsets {x!r}"[:30]: (
-            _tensor(lambda t, x=x: t.update(data_offsets=x)),
-            r"lies at .* of 66 bytes of data: has the file been cut short\? legal: \[begin, end\]",
+            _described(data_offsets=x),
+            r"lies at .* of 64 bytes of data: has the file been cut short\? legal: \[begin, end\]",
         )
         for x in OFFSETS
     },
     "a shape of another size": (
-        _tensor(lambda t: t.update(shape=[4])),
+        _described(shape=[4]),
         r"'param.fc.bias', F16 of shape \[4\], takes 8 bytes, but lies at .*; legal: as many",
     ),
     "another dtype": (
-        _tensor(lambda t: t.update(dtype="I8")),
+        _described(dtype="I8"),
         "'param.fc.bias' has dtype 'I8'; legal: F16, BF16, F32, F64",
     ),
-    "no dtype": (_tensor(lambda t: t.update(dtype=["F16"])), r"has dtype \['F16'\]; legal: F16"),
+    "no dtype": (_described(dtype=["F16"]), r"has dtype \['F16'\]; legal: F16"),
     "a tensor that lacks its shape": (_tensor(lambda t: t.pop("shape")), "legal: these three"),
-    "a tensor that has more": (_tensor(lambda t: t.update(x=1)), "legal: these three"),
+    "a tensor that has more": (_described(x=1), "legal: these three"),
     "two tensors on one memory": (
         lambda h: h["param.fc.bias"].update(
             data_offsets=h["momentum.fc.bias"]["data_offsets"],
@@ -128,9 +130,8 @@ REFUSED: dict[str, tuple[Callable[[Any], object], str]] = {
         f"the name {name!a}": (_renamed(f"param.{name}"), "the name .* is not legal; legal: 1 to")
         for name in (
             *("..", "/etc/passwd", "a/../b", "a//b", ".", "./a", "a\\b", "", "\n", "\x1b[2J"),
-            *("a\0b", "\u202e", "\ud800", "x" * 1001, " "),
+            *("a\0b", "\u202e", "x" * 1001),
         )
-        if name != " "
     },
     "a momentum wider than the compute dtype": (
         lambda h: (
@@ -179,7 +180,7 @@ REFUSED: dict[str, tuple[Callable[[Any], object], str]] = {
         r"lr_schedule is \[\]; legal: an object of name, first, last, steps, warmup",
     ),
     "a schedule of another name": (
-        _group(lambda g: g.update(lr_schedule=dict(name="x", first=1, last=0, steps=1, warmup=0))),
+        _group(lambda g: g.update(lr_schedule={**SCHEDULE, "name": "x"})),
         "name='x' is not legal; legal: 'constant'",
     ),
     "names that are text": (_group(lambda g: g.update(names="ab")), "legal: a list of strings"),
@@ -269,9 +270,8 @@ def test_a_tensor_that_is_not_aligned_is_refused(whole: bytes) -> None:
 def test_minus_zero_is_the_number_that_it_is(whole: bytes) -> None:
     header, data = document(whole)
     _group(lambda g: g.update(lr=0))(header)
-    header["__metadata__"]["groups"] = header["__metadata__"]["groups"].replace(
-        '"lr": 0', '"lr": -0'
-    )
+    text = header["__metadata__"]
+    text["groups"] = text["groups"].replace('"lr": 0,', '"lr": -0,')
     path = Path("zero.safetensors")
     path.write_bytes(file_of(header, data))
     assert str(load(path).header.groups[0].lr) == "-0.0"
@@ -350,14 +350,15 @@ def test_a_file_that_is_cut_while_it_is_open_is_refused(whole: bytes) -> None:
 
 
 def test_nothing_is_left_open() -> None:
-    before = len(os.listdir("/proc/self/fd")) if Path("/proc/self/fd").exists() else None
+    held = Path("/proc/self/fd")
+    before = len(list(held.iterdir())) if held.exists() else None
     for name in ("a", "b"):
         small(Path(name))
         for _ in range(20):
             load(name)
             refused(Path(name).read_bytes()[:-1])
     if before is not None:
-        assert len(os.listdir("/proc/self/fd")) == before
+        assert len(list(held.iterdir())) == before
 
 
 # Deliberately wrong readers: what the tests above and below are for.
@@ -374,7 +375,7 @@ def test_a_reader_that_looks_for_no_gaps_would_be_found(
 ) -> None:
     monkeypatch.setattr(layout, "_check_gaps", lambda *_: None)
     header, data = document(whole)
-    with pytest.raises(Exception, match="invalid|Invalid|buffer"):  # safetensors' own refusal
+    with pytest.raises(Exception, match="file not fully covered"):  # safetensors' own refusal
         _believes(header, data + bytes(8))
 
 

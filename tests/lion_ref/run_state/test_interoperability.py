@@ -25,7 +25,6 @@ def test_safetensors_reads_what_is_saved(tmp_path: Path, param: str, momentum: s
         assert file.metadata()["format"] == "lion-ref run state 1"
         assert len(file.keys()) == 2 * len(shapes)
         for name, (theta, m) in tensors.items():
-            # Bits, not values: safetensors' dtypes need not be equal to ours where both are bfloat16.
             assert bits(file.get_tensor(f"param.{name}")) == bits(theta)
             assert bits(file.get_tensor(f"momentum.{name}")) == bits(m)
 
