@@ -12,9 +12,10 @@ import re
 import stat
 import warnings
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
-from zipfile import is_zipfile
+from zipfile import BadZipFile, is_zipfile
 
 import numpy as np
 import torch
@@ -24,6 +25,8 @@ from lion_ref.checks import check_shapes, type_name
 from lion_ref.dtypes import STORAGE_DTYPES, check_dtypes, storage_name
 from lion_ref.hyperparameters import shown
 from lion_ref.run_state import Checkpoint, Header, Tensors
+from lion_ref.run_state.state import SCHEDULES
+from lion_ref.schedules import Schedule
 from lion_torch.arrays import as_array, as_tensor
 from lion_torch.checks import check_form, check_is_dict, check_is_lion, check_momenta
 from lion_torch.options import written
@@ -100,7 +103,10 @@ def read(path: str | os.PathLike[str], *, step: int | None = None) -> Checkpoint
             check_momenta(group["params"], [model[name] for name in own], state)
             for key, name in zip(group["params"], own, strict=True):
                 tensors[name] = _tensors(name, group, model[name], state.get(key, {}))
-        header = Header(done, written(groups, names, step=done)).of(tensors)
+        schedules = {
+            name: [_schedule(name, group.get(name)) for group in groups] for name in SCHEDULES
+        }
+        header = Header(done, written(groups, names, step=done, **schedules)).of(tensors)
     except (TypeError, ValueError) as error:
         raise type(error)(f"{place}: {error}") from None
     return Checkpoint(tensors, header.step, header.groups)
@@ -112,8 +118,9 @@ def write(checkpoint: Checkpoint, path: str | os.PathLike[str]) -> None:
         {"model": {name: θ}, "optimizer": {"state": …, "param_groups": …}, "step": n}
 
     The optimizer's state dict is for a `lion_torch.Lion` of the same groups, its parameters in the
-    order of their param_names, as torch goes by that order. The old file stays until the new one is
-    whole.
+    order of their param_names, as torch goes by that order. A schedule is an option of its group,
+    as a dict of the arguments of `lion_ref.schedules.Schedule`. The old file stays until the new
+    one is whole.
 
     Args:
         checkpoint: the run.
@@ -152,6 +159,8 @@ def write(checkpoint: Checkpoint, path: str | os.PathLike[str]) -> None:
                 "betas": (group.beta1, group.beta2),
                 "weight_decay": group.weight_decay,
                 "momentum_dtype": shared_momentum_dtype(dtypes),
+                # As options that torch keeps with the others, and that a step does not look at.
+                **{name: asdict(x) for name in SCHEDULES if (x := getattr(group, name))},
                 "params": list(keys),
                 "param_names": list(names),
             }
@@ -168,7 +177,7 @@ def _loaded(path: Path) -> dict[str, Any]:
     # Not opened before it is known to be one: opening a pipe waits for who writes to it.
     regular = stat.S_ISREG(path.stat().st_mode)
     # torch.load goes by that name, and hands the file to another package.
-    if not regular or path.suffix == ".safetensors" or not is_zipfile(path):
+    if not regular or path.suffix == ".safetensors" or not _is_zipfile(path):
         raise ValueError(f"it is no whole file of torch.save's; legal: {_FORM}")
     try:
         with warnings.catch_warnings():
@@ -181,6 +190,13 @@ def _loaded(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise TypeError(f"it holds a {type_name(content)}; legal: {_FORM}")
     return content
+
+
+def _is_zipfile(path: Path) -> bool:
+    try:
+        return is_zipfile(path)
+    except BadZipFile:  # it says that it goes on in another file, for example
+        return False
 
 
 def _reason(error: Exception) -> str:
@@ -217,7 +233,7 @@ def _only_key(whose: str, keys: Sequence[str], content: Mapping[str, Any]) -> st
     if len(found) != 1:
         has = f"several: {', '.join(found)}" if found else f"none, but {shown(list(content)[:10])}"
         raise ValueError(
-            f"of the keys of a {whose} state dict it has {has}; legal: one of {', '.join(keys)}"
+            f"of the keys of the {whose} state dict it has {has}; legal: one of {', '.join(keys)}"
         )
     return found[0]
 
@@ -266,6 +282,19 @@ def _check_state(groups: Sequence[Group], state: Mapping[Any, Any]) -> None:
                 f"the state of parameter {shown(key)} has {shown(other[0])}, which Lion's update "
                 "does not have; legal: exp_avg"
             )
+
+
+def _schedule(name: str, given: Any) -> Schedule | None:
+    """As `write` writes it."""
+    if given is None:
+        return None
+    try:
+        return Schedule(**given)
+    except TypeError as error:
+        raise TypeError(
+            f"{name}={shown(given)} is not legal: {error}; legal: a dict of the arguments of "
+            "lion_ref.schedules.Schedule"
+        ) from None
 
 
 def _check_tensor(name: str, tensor: Any) -> None:

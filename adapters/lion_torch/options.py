@@ -107,13 +107,12 @@ def read(
         TypeError, ValueError: numbers that a group cannot have, or parameters of one group with
             several numbers, or momenta of several dtypes.
     """
-    of_name = {name: group for group in header.groups for name in group.names or ()}
     found = []
     for number, (group, params) in enumerate(zip(groups, names, strict=True)):
         check_direction(number, group)
         values: dict[str, Any] = {}
         if params:
-            numbers = _one(number, params, of_name).hyperparameters
+            numbers = _one(number, params, header).hyperparameters
             values = {
                 "lr": numbers.lr,
                 "betas": (numbers.beta1, numbers.beta2),
@@ -138,11 +137,9 @@ def assign(group: Group, values: Mapping[str, Any]) -> None:
     settle(group)
 
 
-def _one(
-    number: int, params: Mapping[str, Tensor], of_name: Mapping[str, run_state.Group]
-) -> run_state.Group:
+def _one(number: int, params: Mapping[str, Tensor], header: Header) -> run_state.Group:
     """The one group of the file whose numbers and schedules all of the parameters have."""
-    found = {replace(of_name[name], names=None): name for name in params}
+    found = {replace(header.group_of(name), names=None): name for name in params}
     if len(found) > 1:
         listed = "; ".join(f"{shown(name)} has {_words(group)}" for group, name in found.items())
         raise ValueError(

@@ -66,8 +66,9 @@ def export_state(
             the optimizer does not have is not part of the run. Of several names the first counts.
             A wrapper's prefix would be in the names: give the model that is wrapped.
         step: how many steps have been done.
-        lr_schedule, weight_decay_schedule: what makes η and λ of the steps done, for all groups, or
-            a list with one, or None, for each.
+        lr_schedule: what makes η of the steps done, for all groups, or a list with one, or None,
+            for each.
+        weight_decay_schedule: likewise, of λ.
 
     Raises:
         TypeError, ValueError, RuntimeError: what a step would refuse, and what a file cannot tell:
@@ -180,7 +181,8 @@ def import_state(
     with processes.agreed():
         for name, pair in pairs.items():
             for source, tensor in zip(found[name].of(state), pair, strict=True):
-                local(tensor).copy_(as_tensor(source[(*places[tensor], ...)]))
+                if local(tensor).numel():
+                    local(tensor).copy_(as_tensor(source[(*places[tensor], ...)]))
             param, momentum = pair
             optimizer.state[param]["exp_avg"] = momentum
         for group, given in zip(optimizer.param_groups, values, strict=True):
@@ -214,18 +216,24 @@ class _Member:
         return torch.zeros_like(self.param, dtype=getattr(torch, dtype), requires_grad=False)
 
     def check(self) -> None:
-        """What a step would refuse, and tensors without numbers."""
+        """Refuse what a step would refuse, and what is no tensor of numbers by itself."""
         try:
             check_tensors(self.group, self.param, self.momentum, self.param)
             for tensor in self.tensors:
-                _check_numbers(tensor)
+                _check_whole(tensor)
         except (TypeError, ValueError, RuntimeError) as error:
             raise type(error)(f"{shown(self.name)}: {error}") from None
 
 
-def _check_numbers(tensor: Tensor) -> None:
+def _check_whole(tensor: Tensor) -> None:
+    """ValueError for what has no numbers, and for shards of which nobody says where they lie."""
     if local(tensor).is_meta or isinstance(tensor, FakeTensor):
         raise ValueError("a meta or fake tensor has no numbers; legal: one that has been made")
+    if getattr(tensor, "_fsdp_flattened", False):
+        raise ValueError(
+            "FullyShardedDataParallel has made it a piece of a flat parameter; legal: the "
+            "parameters of fully_shard"
+        )
 
 
 def _processes(optimizer: Lion) -> Processes:

@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 import torch
 import torch.distributed as dist
-from torch.distributed.device_mesh import init_device_mesh
-from torch.distributed.fsdp import fully_shard
+from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
+from torch.distributed.fsdp import FullyShardedDataParallel, fully_shard
 from torch.distributed.tensor import DTensor, Partial, Replicate, Shard, distribute_tensor
 from torch.distributed.tensor.placement_types import _StridedShard
 
@@ -111,7 +111,7 @@ def in_the_file(path: Path, dtype: torch.dtype, options: dict[str, Any]) -> list
     return found
 
 
-# --- meshes of two dimensions -----------------------------------------------------------------
+# --- other meshes -------------------------------------------------------------------------------
 
 
 def placed(placements: Sequence[Any]) -> Callable[[torch.Tensor, Any], Any]:
@@ -147,9 +147,8 @@ def chunked(whole: torch.Tensor, mesh: Any, splits: Sequence[tuple[int, int]]) -
     return whole
 
 
-def through_two_dimensions(path: Path, placements: Sequence[Any], again: Path) -> list[str]:
+def through_a_mesh(path: Path, mesh: Any, placements: Sequence[Any], again: Path) -> list[str]:
     """Read a run into DTensors, look at every shard, and write the same file again."""
-    mesh = init_device_mesh("cpu", (2, 2))
     state = run_state.load(path)
     params: dict[str, Any] = {}
     for name in state.tensors:
@@ -158,7 +157,7 @@ def through_two_dimensions(path: Path, placements: Sequence[Any], again: Path) -
     optimizer = Lion(params.values())
     header = import_state(optimizer, path, model=params.items())
     found = []
-    for name, param in params.items():
+    for name, param in params.items() if mesh.get_coordinate() else ():
         splits = [(n, p.dim) for n, p in enumerate(param.placements) if isinstance(p, Shard)]
         found += unlike(state, name, param, optimizer, lambda x, s=splits: chunked(x, mesh, s))
     export_state(optimizer, again, model=params.items(), step=header.step)
@@ -303,6 +302,20 @@ def other_calls(path: Path) -> list[str]:
     return [] if said == wanted else [str(said)]
 
 
+def flat_parameters() -> list[str]:
+    """Those of torch's older class, which are pieces of one: each process has others."""
+    found = []
+    for original in (True, False):
+        model = FullyShardedDataParallel(
+            torch.nn.Linear(3, 2), use_orig_params=original, device_id=torch.device("cpu")
+        )
+        optimizer = Lion(model.parameters())
+        said = refusal(lambda m=model, o=optimizer: export_state(o, "no-file", model=m, step=0))  # type: ignore[misc]
+        if said is None or "has made it a piece of a flat parameter" not in said:
+            found.append(str(said))
+    return found
+
+
 def refusal(action: Callable[[], object]) -> str | None:
     try:
         action()
@@ -362,11 +375,14 @@ def work(folder: Path, world: str) -> dict[str, list[str]]:
         for rank in range(2):
             results[f"an error in {rank}"] = an_error_in_one(path, rank)
         results["other calls"] = other_calls(path)
+        results["flat parameters"] = flat_parameters()
     if world == "3" and not with_wrong_places(path):
         results["a check that can fail"] = ["found nothing where there is something"]
     if world == "4":
+        square, pair = init_device_mesh("cpu", (2, 2)), DeviceMesh("cpu", [1, 3])
         for name, placements in TWO_DIMENSIONS.items():
-            results[name] = through_two_dimensions(path, placements, again)
+            results[name] = through_a_mesh(path, square, placements, again)
+        results["a mesh of some"] = through_a_mesh(path, pair, [Shard(0)], again)
         results["fsdp of tensor parallel"] = fsdp_of_tensor_parallel(path, again)
         results["refused placements"] = refused_placements()
     return results

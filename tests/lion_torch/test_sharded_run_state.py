@@ -29,12 +29,13 @@ RUNS = [
     ("1 again", "two"),
     ("1 again", "four"),
 ]
-TWO_DIMENSIONS = [
+MESHES = [
     "columns, then rows",
     "rows twice",
     "replicas of rows",
     "rows of replicas",
     "replicas",
+    "a mesh of some",
     "fsdp of tensor parallel",
 ]
 
@@ -75,13 +76,14 @@ def test_another_number_of_processes_goes_on_with_the_reference_bits(
     assert all_find_nothing(found, world, f"{run} {kind}")
 
 
-@pytest.mark.parametrize("how", TWO_DIMENSIONS)
-def test_every_shard_of_a_mesh_of_two_dimensions_is_its_part(found: Found, how: str) -> None:
+@pytest.mark.parametrize("how", MESHES)
+def test_every_shard_of_other_meshes_is_its_part(found: Found, how: str) -> None:
     assert all_find_nothing(found, "4", how)
 
 
 def test_shards_that_cannot_be_placed_are_refused(found: Found) -> None:
     assert all_find_nothing(found, "4", "refused placements")
+    assert all_find_nothing(found, "2", "flat parameters")
 
 
 @pytest.mark.parametrize("rank", range(2))

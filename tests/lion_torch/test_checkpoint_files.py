@@ -1,0 +1,618 @@
+"""Checkpoints of torch.save as people have them become runs, and runs become checkpoints (C34)."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import pickle
+from collections import OrderedDict
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import lion_ref
+from lion_ref import run_state
+from lion_ref.run_state import Checkpoint, Group, Tensors
+from lion_ref.schedules import Schedule
+from lion_torch import Lion, checkpoints
+from tests.lion_torch.support import to_numpy, to_torch, values
+
+pytestmark = pytest.mark.clause("C34")
+
+PAIRS = sorted({triple[:2] for triple in lion_ref.legal_triples()})
+
+# The options of a group beside "params", as these packages save them.
+LIONS: dict[str, dict[str, Any]] = {
+    "lion_torch": Lion([torch.zeros(1)], lr=0.5, betas=(0.8, 0.95), weight_decay=0.25).defaults,
+    "lion-pytorch 0.2.5": {"lr": 0.5, "betas": (0.8, 0.95), "weight_decay": 0.25},
+    "timm 1.0.31": {
+        "lr": 0.5,
+        "betas": (0.8, 0.95),
+        "weight_decay": 0.25,
+        "caution": False,
+        "corrected_weight_decay": False,
+        "max_lr_snapshot": None,
+        "foreach": None,
+        "maximize": False,
+        "initial_lr": 0.5,
+    },
+}
+# How the parts of a file are called.
+FORMS: dict[str, Callable[[Any, Any, int], dict[str, Any]]] = {
+    "torch's tutorials": lambda model, optimizer, n: {
+        "model_state_dict": model,
+        "optimizer_state_dict": optimizer,
+        "iteration": n,
+    },
+    "short": lambda model, optimizer, n: {"model": model, "optimizer": optimizer, "step": n},
+    "Lightning": lambda model, optimizer, n: {
+        "epoch": 1,
+        "global_step": n,
+        "pytorch-lightning_version": "2.5.0",
+        "state_dict": model,
+        "loops": {"fit_loop": {"state_dict": {}}},
+        "optimizer_states": [optimizer],
+        "lr_schedulers": [],
+    },
+    "timm": lambda model, optimizer, n: {
+        "epoch": 3,
+        "arch": "vit",
+        "state_dict": model,
+        "state_dict_ema": {},
+        "optimizer": optimizer,
+        "version": 2,
+        "step": torch.tensor(n),
+    },
+}
+
+
+def a_model() -> torch.nn.Sequential:
+    """With buffers, two of them of a parameter's shape and dtype, and with a tied parameter."""
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(
+        torch.nn.Conv2d(2, 3, 2),
+        torch.nn.BatchNorm2d(3),
+        torch.nn.Linear(3, 3),
+        torch.nn.Linear(3, 3),
+    )
+    model[3].weight = model[2].weight
+    return model
+
+
+def momenta_of(names: list[str], model: torch.nn.Module) -> dict[str, torch.Tensor]:
+    params = dict(model.named_parameters())
+    return {name: torch.randn_like(params[name]) for name in names}
+
+
+def state_dict(momenta: dict[str, torch.Tensor], options: dict[str, Any]) -> dict[str, Any]:
+    """An optimizer's, of one group."""
+    return {
+        "state": {number: {"exp_avg": m} for number, m in enumerate(momenta.values())},
+        "param_groups": [{**options, "params": list(range(len(momenta)))}],
+    }
+
+
+def a_file(path: Path, **parts: Any) -> Path:
+    """A legal file, but for some parts; those that are None are left out."""
+    model = a_model()
+    momenta = momenta_of([name for name, _ in model.named_parameters()], model)
+    content = {
+        "model": model.state_dict(),
+        "optimizer": state_dict(momenta, LIONS["timm 1.0.31"]),
+        "step": 3,
+    }
+    content.update(parts)
+    torch.save({name: part for name, part in content.items() if part is not None}, path)
+    return path
+
+
+# --- reading ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("lion", LIONS)
+@pytest.mark.parametrize("named", [True, False], ids=["named", "by order"])
+def test_a_file_of_each_lion_is_read(named: bool, lion: str, form: str, tmp_path: Path) -> None:
+    model = a_model()
+    names = [name for name, _ in model.named_parameters()]
+    momenta = momenta_of(names, model)
+    optimizer = state_dict(momenta, LIONS[lion])
+    if named:
+        optimizer["param_groups"][0]["param_names"] = names
+    torch.save(FORMS[form](model.state_dict(), optimizer, 7), tmp_path / "file.pt")
+    found = checkpoints.read(tmp_path / "file.pt")
+    assert (found.step, found.groups) == (
+        7,
+        (Group(lr=0.5, beta1=0.8, beta2=0.95, weight_decay=0.25, names=tuple(names)),),
+    )
+    assert list(found.tensors) == names
+    for name, param in model.named_parameters():
+        assert np.array_equal(found.tensors[name].param, to_numpy(param)), name
+        assert np.array_equal(found.tensors[name].momentum, momenta[name].numpy()), name
+    # What a run state is saved of.
+    run_state.save(tmp_path / "run", **found._asdict())
+    assert run_state.load(tmp_path / "run").header.step == 7
+
+
+def test_names_are_what_distributed_checkpoints_have_as_keys(tmp_path: Path) -> None:
+    model = torch.nn.Linear(3, 2)
+    optimizer = {
+        "state": {"bias": {"exp_avg": torch.ones(2)}, "weight": {"exp_avg": torch.ones(2, 3)}},
+        "param_groups": [{**LIONS["lion_torch"], "params": ["bias", "weight"]}],
+    }
+    path = a_file(tmp_path / "file.pt", model=model.state_dict(), optimizer=optimizer)
+    assert checkpoints.read(path).groups[0].names == ("bias", "weight")
+
+
+def test_groups_by_dimensions_are_told_by_shapes(tmp_path: Path) -> None:
+    model = a_model()
+    names = {
+        many: [name for name, param in model.named_parameters() if (param.dim() > 1) == many]
+        for many in (True, False)
+    }
+    momenta = momenta_of(names[True] + names[False], model)
+    optimizer = state_dict(momenta, {})
+    optimizer["param_groups"] = [
+        {**LIONS["timm 1.0.31"], "params": list(range(len(names[True])))},
+        {
+            **LIONS["timm 1.0.31"],
+            "weight_decay": 0.0,
+            "params": list(range(len(names[True]), len(momenta))),
+        },
+    ]
+    found = checkpoints.read(a_file(tmp_path / "file.pt", optimizer=optimizer))
+    assert [list(group.names or ()) for group in found.groups] == [names[True], names[False]]
+    assert [group.weight_decay for group in found.groups] == [0.25, 0.0]
+    for name, momentum in momenta.items():
+        assert np.array_equal(found.tensors[name].momentum, momentum.numpy())
+
+
+def test_frozen_parameters_are_left_out_where_shapes_tell(tmp_path: Path) -> None:
+    model = torch.nn.Sequential(torch.nn.Linear(3, 2), torch.nn.Linear(2, 4))
+    momenta = momenta_of(["1.weight", "1.bias"], model)
+    optimizer = state_dict(momenta, LIONS["lion-pytorch 0.2.5"])
+    path = a_file(tmp_path / "file.pt", model=model.state_dict(), optimizer=optimizer)
+    assert list(checkpoints.read(path).tensors) == ["1.weight", "1.bias"]
+
+
+@pytest.mark.parametrize("dtype", ["float32", None])
+def test_a_momentum_that_has_not_been_made_is_zeros(dtype: str | None, tmp_path: Path) -> None:
+    model = {"w": torch.ones(3, dtype=torch.bfloat16)}
+    group = {**LIONS["lion_torch"], "momentum_dtype": dtype, "params": [0]}
+    optimizer = {"state": {}, "param_groups": [group]}
+    found = checkpoints.read(a_file(tmp_path / "file.pt", model=model, optimizer=optimizer))
+    momentum = found.tensors["w"].momentum
+    assert momentum.dtype.name == (dtype or "bfloat16")
+    assert not momentum.any()
+
+
+def test_the_step_that_is_given_goes_before_the_file_s(tmp_path: Path) -> None:
+    path = a_file(tmp_path / "file.pt")
+    assert checkpoints.read(path).step == 3
+    assert checkpoints.read(path, step=9).step == 9
+    assert checkpoints.read(a_file(tmp_path / "file.pt", step=None), step=9).step == 9
+
+
+# --- what is refused of a file ----------------------------------------------------------------
+
+
+def with_group(**options: Any) -> dict[str, Any]:
+    model = a_model()
+    momenta = momenta_of([name for name, _ in model.named_parameters()], model)
+    return {"optimizer": state_dict(momenta, {**LIONS["lion-pytorch 0.2.5"], **options})}
+
+
+def with_state(**entries: Any) -> dict[str, Any]:
+    parts = with_group()
+    parts["optimizer"]["state"][0].update(entries)
+    return parts
+
+
+def same_shapes(options: dict[str, Any], groups: int) -> dict[str, Any]:
+    """Two parameters of a shape, in so many groups, and a buffer of the same if in one."""
+    model = {name: torch.zeros(3) for name in ("a", "b", *(["buffer"] if groups == 1 else []))}
+    state = {number: {"exp_avg": torch.zeros(3)} for number in range(2)}
+    keys = [[0, 1]] if groups == 1 else [[0], [1]]
+    param_groups = [{**options, "params": own} for own in keys]
+    return {"model": model, "optimizer": {"state": state, "param_groups": param_groups}}
+
+
+PLAIN = LIONS["lion-pytorch 0.2.5"]
+REFUSED: dict[str, tuple[Callable[[], dict[str, Any]], str]] = {
+    "AdamW": (lambda: with_state(exp_avg_sq=torch.zeros(1)), "'exp_avg_sq' in its state"),
+    "SGD": (lambda: with_state(momentum_buffer=torch.zeros(1)), "'momentum_buffer' in its state"),
+    "Adam before its first step": (
+        lambda: with_group(amsgrad=False),
+        "'amsgrad' among its options",
+    ),
+    "no betas": (
+        lambda: {"optimizer": {"state": {}, "param_groups": [{"params": [0], "lr": 0.1}]}},
+        "no 'betas' among its options",
+    ),
+    "a cautious Lion": (lambda: with_group(caution=True), "caution=True, which is another update"),
+    "a Lion with a compensation": (
+        lambda: with_state(kahan_comp=torch.zeros(1)),
+        "parameter 0 has 'kahan_comp', which Lion's update does not have",
+    ),
+    "maximize": (lambda: with_group(maximize=True), "group 0 has maximize=True"),
+    "a schedule that is none": (
+        lambda: with_group(lr_schedule={"name": "cosine"}),
+        "lr_schedule={'name': 'cosine'} is not legal: .*'first'; legal: a dict of the arguments of",
+    ),
+    "a number that is none": (lambda: with_group(lr=-1.0), "lr=-1.0 is not legal"),
+    "no weight decay": (
+        lambda: {
+            "optimizer": {
+                "state": {},
+                "param_groups": [{"params": [], "lr": 0.1, "betas": (0.9, 0.99)}],
+            }
+        },
+        "a group of the state dict has no 'weight_decay'",
+    ),
+    "no model": (
+        lambda: {"model": None},
+        r"of the keys of the model's state dict it has none, but \['optimizer', 'step'\]; ",
+    ),
+    "two models": (
+        lambda: {"state_dict": {}},
+        "of the keys of the model's state dict it has several: model, state_dict",
+    ),
+    "no optimizer": (lambda: {"optimizer": None}, "of the keys of the optimizer's state dict"),
+    "two optimizers": (
+        lambda: {"optimizer": None, "optimizer_states": [{}, {}]},
+        "it holds the states of 2 optimizers; legal: of one",
+    ),
+    "a model that is a name": (lambda: {"model": "vit"}, "is no dict of tensors by name"),
+    "no step": (lambda: {"step": None}, "of step, global_step, iteration it has none; .*or step="),
+    "two steps": (
+        lambda: {"global_step": 4},
+        "it has {'step': 3, 'global_step': 4}; legal: one number of steps, or step=",
+    ),
+    "a step that is none": (lambda: {"step": 1.5}, "step=1.5 is not legal"),
+    "names that the model does not have": (
+        lambda: with_group(param_names=["module.w"] * 7),
+        "the optimizer's parameter 'module.w' is not among the model's tensors",
+    ),
+    "too few names": (
+        lambda: with_group(param_names=["0.weight"]),
+        r"of 7 parameters has param_names=\['0.weight'\]; legal: a name for each",
+    ),
+    "a name twice": (
+        lambda: with_group(param_names=["0.weight"] * 7),
+        "the optimizer has '0.weight' twice",
+    ),
+    "a state that no group has": (
+        lambda: {"optimizer": {"state": {9: {}}, "param_groups": [{**PLAIN, "params": []}]}},
+        "it has a state of parameter 9, which no group has",
+    ),
+    "more parameters than tensors": (
+        lambda: {**with_group(), "model": {"w": torch.zeros(1)}},
+        "the optimizer has 7 parameters, and the model 1 tensors",
+    ),
+    "a buffer that may be a parameter": (
+        lambda: same_shapes(PLAIN, 1),
+        "cannot be told by their order and shapes: there are several ways; legal: param_names in",
+    ),
+    "groups that may be exchanged": (
+        lambda: same_shapes(PLAIN, 2),
+        "cannot be told by their order and shapes: there are several ways",
+    ),
+    "no order that fits": (
+        lambda: {**same_shapes(PLAIN, 2), "model": {"a": torch.zeros(3), "b": torch.zeros(2)}},
+        "the momenta do not have the shapes of the model's tensors, in their order",
+    ),
+    "a momentum of another shape": (
+        lambda: {
+            "model": {"w": torch.zeros(2)},
+            "optimizer": state_dict({"w": torch.zeros(3)}, {**PLAIN, "param_names": ["w"]}),
+        },
+        r"exp_avg of parameter 0 has shape \(3,\); legal: \(2,\)",
+    ),
+    "a dtype that is none": (
+        lambda: {
+            "model": {"w": torch.zeros(2, dtype=torch.int32)},
+            "optimizer": state_dict({"w": torch.zeros(2)}, {**PLAIN, "param_names": ["w"]}),
+        },
+        "'w': param has dtype int32",
+    ),
+    "sparse": (
+        lambda: {
+            "model": {"w": torch.zeros(2).to_sparse()},
+            "optimizer": state_dict({"w": torch.zeros(2)}, {**PLAIN, "param_names": ["w"]}),
+        },
+        "'w' is no dense tensor with its numbers",
+    ),
+    "meta": (
+        lambda: {
+            "model": {"w": torch.zeros(2, device="meta")},
+            "optimizer": state_dict({"w": torch.zeros(2)}, {**PLAIN, "param_names": ["w"]}),
+        },
+        "'w' is no dense tensor with its numbers",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", REFUSED)
+def test_what_is_no_run_is_refused_in_one_line(what: str, tmp_path: Path) -> None:
+    parts, words = REFUSED[what]
+    path = a_file(tmp_path / "file.pt", **parts())
+    with pytest.raises((TypeError, ValueError), match=words) as caught:
+        checkpoints.read(path)
+    assert str(caught.value).startswith(f"{path}: ")
+    assert "\n" not in str(caught.value)
+
+
+def test_an_optimizer_s_state_alone_is_refused(tmp_path: Path) -> None:
+    torch.save(with_group()["optimizer"], tmp_path / "optimizer.pt")
+    words = r"an optimizer's state alone, without parameters; legal: torch\.save\(\{'model': model"
+    with pytest.raises(ValueError, match=words):
+        checkpoints.read(tmp_path / "optimizer.pt")
+
+
+class Code:
+    """Runs when it is unpickled."""
+
+    def __reduce__(self) -> Any:
+        return os.mkdir, ("ran",)
+
+
+@pytest.mark.parametrize(
+    ("held", "named"), [(Code(), r"posix\.mkdir"), (argparse.Namespace(), r"argparse\.Namespace")]
+)
+def test_code_in_a_file_is_not_run(
+    held: Any, named: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    # What would let torch unpickle anything, where it is not told otherwise.
+    monkeypatch.setenv("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", "1")
+    path = a_file(tmp_path / "file.pt", args=held)
+    with pytest.raises(ValueError, match=f"asks for '{named}', and nothing .* is run") as caught:
+        checkpoints.read(path)
+    assert "\n" not in str(caught.value)
+    (tmp_path / "file.pkl").write_bytes(pickle.dumps(held))
+    with pytest.raises(ValueError, match=r"no whole file of torch\.save's"):
+        checkpoints.read(tmp_path / "file.pkl")
+    assert not (tmp_path / "ran").exists()
+    # It does run where it is let.
+    if isinstance(held, Code):
+        pickle.loads((tmp_path / "file.pkl").read_bytes())
+        assert (tmp_path / "ran").exists()
+
+
+def damaged(path: Path) -> None:
+    """The pickle of the file is no pickle any more."""
+    data = a_file(path).read_bytes()
+    path.write_bytes(data.replace(b"ccollections\nOrderedDict", b"\xffcollections\nOrderedDict"))
+
+
+def continued_elsewhere(path: Path) -> None:
+    """The end of the archive says that it has two parts."""
+    data = bytearray(a_file(path).read_bytes())
+    data[data.rindex(b"PK\x06\x07") + 16] = 2
+    path.write_bytes(data)
+
+
+BROKEN: dict[str, tuple[str, Callable[[Path], object], str]] = {
+    "cut short": (
+        "file.pt",
+        lambda path: path.write_bytes(a_file(path).read_bytes()[:-100]),
+        r"no whole file of torch\.save's",
+    ),
+    "damaged": ("file.pt", damaged, r"torch\.load cannot read it: "),
+    "of several parts": ("file.pt", continued_elsewhere, "no whole file"),
+    "empty": ("file.pt", Path.touch, "no whole file"),
+    "a pipe": ("file.pt", os.mkfifo, "no whole file"),
+    "a folder": ("file.pt", Path.mkdir, "no whole file"),
+    "of another kind": ("file.safetensors", a_file, "no whole file"),
+    "an older form": (
+        "file.pt",
+        lambda path: torch.save({}, path, _use_new_zipfile_serialization=False),
+        "no whole file",
+    ),
+    "a list": ("file.pt", lambda path: torch.save([1], path), "it holds a list"),
+}
+
+
+@pytest.mark.parametrize("what", BROKEN)
+def test_another_file_is_refused_in_one_line(what: str, tmp_path: Path) -> None:
+    name, make, words = BROKEN[what]
+    make(tmp_path / name)
+    with pytest.raises((TypeError, ValueError), match=words) as caught:
+        checkpoints.read(tmp_path / name)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        checkpoints.read(tmp_path / "file.pt")
+
+
+# --- writing ----------------------------------------------------------------------------------
+
+
+def drawn(dtypes: tuple[str, str]) -> Checkpoint:
+    random = np.random.default_rng(3)
+    tensors = {
+        name: Tensors(*(values(random, shape, dtype, "mixed") for dtype in dtypes))
+        for name, shape in {"b": (3, 4), "a": (5,), "c": ()}.items()
+    }
+    groups = (
+        Group(lr=0.5, beta1=0.8, beta2=0.95, weight_decay=0.25, names=("b", "c")),
+        Group(lr=0.125, names=("a",)),
+    )
+    return Checkpoint(tensors, 11, groups)
+
+
+def bits(tensors: Any) -> dict[str, Any]:
+    return {
+        name: [(x.dtype.name, x.shape, np.asarray(x).tobytes()) for x in pair]
+        for name, pair in tensors.items()
+    }
+
+
+@pytest.mark.parametrize("dtypes", PAIRS, ids="-".join)
+def test_a_run_comes_back_from_a_checkpoint(dtypes: tuple[str, str], tmp_path: Path) -> None:
+    checkpoint, path = drawn(dtypes), tmp_path / "file.pt"
+    checkpoints.write(checkpoint, path)
+    found = checkpoints.read(path)
+    assert (found.step, found.groups) == (checkpoint.step, checkpoint.groups)
+    assert bits(found.tensors) == bits(checkpoint.tensors)
+    # From a run state, whose arrays are mapped from its file; and in place of a file.
+    run_state.save(tmp_path / "run", **found._asdict())
+    state = run_state.load(tmp_path / "run")
+    again = Checkpoint(state.tensors, state.header.step, state.header.groups)
+    checkpoints.write(again, path)
+    assert bits(checkpoints.read(path).tensors) == bits(checkpoint.tensors)
+
+
+@pytest.mark.parametrize("dtypes", PAIRS, ids="-".join)
+def test_a_lion_goes_on_from_a_checkpoint(dtypes: tuple[str, str], tmp_path: Path) -> None:
+    checkpoint = drawn(dtypes)
+    checkpoints.write(checkpoint, tmp_path / "file.pt")
+    content = torch.load(tmp_path / "file.pt", weights_only=True)
+    params = {name: torch.nn.Parameter(theta) for name, theta in content["model"].items()}
+    groups = content["optimizer"]["param_groups"]
+    optimizer = Lion([{"params": [params[x] for x in group["param_names"]]} for group in groups])
+    optimizer.load_state_dict(content["optimizer"])
+    assert content["step"] == 11
+    assert [group["lr"] for group in optimizer.param_groups] == [0.5, 0.125]
+    for name, pair in checkpoint.tensors.items():
+        loaded = params[name], optimizer.state[params[name]]["exp_avg"]
+        assert bits({name: map(to_numpy, loaded)}) == bits({name: pair})
+        params[name].grad = torch.ones_like(params[name])
+    optimizer.step()
+
+
+def test_schedules_come_back_too(tmp_path: Path) -> None:
+    lr = Schedule("cosine", first=0.5, last=0.125, steps=10)
+    weight_decay = Schedule("constant", first=0.25)
+    groups = (
+        Group(lr=lr(10), names=("b", "c"), lr_schedule=lr),
+        Group(lr=0.5, weight_decay=0.25, names=("a",), weight_decay_schedule=weight_decay),
+    )
+    path = tmp_path / "file.pt"
+    checkpoints.write(drawn(("float32", "float32"))._replace(groups=groups, step=10), path)
+    assert checkpoints.read(path).groups == groups
+    # And through an optimizer, which steps with them there.
+    content = torch.load(path, weights_only=True)
+    params = [
+        [torch.nn.Parameter(content["model"][x]) for x in group.names or ()] for group in groups
+    ]
+    optimizer = Lion([{"params": own} for own in params])
+    optimizer.load_state_dict(content["optimizer"])
+    optimizer.step()
+    torch.save({**content, "optimizer": optimizer.state_dict()}, path)
+    assert checkpoints.read(path).groups == groups
+    with pytest.raises(ValueError, match=r"lr=0\.125 of group 0 is not legal; .* after 3 steps"):
+        checkpoints.read(path, step=3)
+
+
+def transposed(array: Any) -> Any:
+    return np.ascontiguousarray(array.T).T
+
+
+def read_only(array: Any) -> Any:
+    array = array.copy()
+    array.setflags(write=False)
+    return array
+
+
+ARRAYS: dict[str, Callable[[Any], Any]] = {
+    "transposed": transposed,
+    "reversed": lambda x: x[::-1].copy()[::-1],
+    "read-only": read_only,
+    "of the other byte order": lambda x: x.astype(x.dtype.newbyteorder()),
+}
+
+
+@pytest.mark.parametrize("how", ARRAYS)
+def test_arrays_of_any_strides_are_written(how: str, tmp_path: Path) -> None:
+    array = np.arange(6, dtype=np.float32).reshape(2, 3)
+    tensors = {"w": Tensors(ARRAYS[how](array), ARRAYS[how](-array))}
+    checkpoints.write(Checkpoint(tensors, 0, (Group(lr=0.5),)), tmp_path / "file.pt")
+    found = torch.load(tmp_path / "file.pt", weights_only=True)
+    assert found["model"]["w"].is_contiguous()
+    assert bits(checkpoints.read(tmp_path / "file.pt").tensors) == bits({"w": (array, -array)})
+
+
+WHOLE = np.ones(3, np.float32)
+REFUSED_RUNS: dict[str, tuple[Checkpoint, str]] = {
+    "momenta of two dtypes": (
+        Checkpoint(
+            {"a": Tensors(WHOLE, WHOLE), "b": Tensors(WHOLE, WHOLE.astype(np.float16))},
+            0,
+            (Group(lr=0.5),),
+        ),
+        "the momenta of one group are float32 of 'a', float16 of 'b'",
+    ),
+    "a step that is none": (Checkpoint({}, -1, (Group(lr=0.5),)), "step=-1 is not legal"),
+    "no group": (Checkpoint({"a": Tensors(WHOLE, WHOLE)}, 0, ()), "'a' is in no group"),
+    "integers": (
+        Checkpoint({"a": Tensors(WHOLE.astype(int), WHOLE)}, 0, (Group(lr=0.5),)),
+        "param has dtype int64",
+    ),
+    "two shapes": (
+        Checkpoint({"a": Tensors(WHOLE, WHOLE[1:])}, 0, (Group(lr=0.5),)),
+        r"momentum has shape \(2,\), but param has shape \(3,\)",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", REFUSED_RUNS)
+def test_a_refused_run_leaves_the_old_file(what: str, tmp_path: Path) -> None:
+    checkpoint, words = REFUSED_RUNS[what]
+    path = tmp_path / "file.pt"
+    path.write_bytes(b"as it was")
+    with pytest.raises((TypeError, ValueError), match=words):
+        checkpoints.write(checkpoint, path)
+    assert {x.name: x.read_bytes() for x in tmp_path.iterdir()} == {"file.pt": b"as it was"}
+
+
+def test_a_file_that_breaks_off_leaves_the_old_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "file.pt"
+    path.write_bytes(b"as it was")
+
+    def full(_: Any, file: Any) -> None:
+        file.write(b"half of it")
+        raise OSError("no room")
+
+    monkeypatch.setattr(torch, "save", full)
+    with pytest.raises(OSError, match="no room"):
+        checkpoints.write(drawn(("float32", "float32")), path)
+    assert {x.name: x.read_bytes() for x in tmp_path.iterdir()} == {"file.pt": b"as it was"}
+
+
+# --- wrong on purpose -------------------------------------------------------------------------
+
+
+def test_a_reader_that_goes_by_order_alone_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Groups by dimensions change the order, and shapes alone tell."""
+
+    def in_order(groups: Any, _: Any, model: Any) -> list[list[str]]:
+        names = iter(OrderedDict(model))
+        return [[next(names) for _ in group["params"]] for group in groups]
+
+    monkeypatch.setattr(checkpoints, "param_names", in_order)
+    with pytest.raises((AssertionError, ValueError)):
+        test_groups_by_dimensions_are_told_by_shapes(tmp_path)
+
+
+def test_a_writer_that_forgets_the_momentums_dtype_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checkpoints, "shared_momentum_dtype", lambda _: None)
+    with pytest.raises(AssertionError):
+        test_a_lion_goes_on_from_a_checkpoint(("bfloat16", "float32"), tmp_path)
+
+
+def test_bits_are_those_of_the_arrays() -> None:
+    array = drawn(("bfloat16", "float32")).tensors["b"].param
+    assert to_numpy(to_torch(array)).tobytes() == array.tobytes()

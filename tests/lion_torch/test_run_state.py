@@ -1,0 +1,584 @@
+"""A run goes on from a file with the bits that it would have had (SPEC C34, C35)."""
+
+from __future__ import annotations
+
+import hashlib
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch.optim.lr_scheduler import LambdaLR
+
+import lion_ref
+from lion_ref import run_state
+from lion_ref.arithmetic import Array, round_to, same_bits
+from lion_ref.schedules import Schedule
+from lion_torch import Lion, export_state, import_state
+from tests.lion_torch.support import DTYPES, laid_out, parameter, to_numpy, to_torch, values
+
+pytestmark = pytest.mark.clause("C34")
+
+PAIRS = sorted({triple[:2] for triple in lion_ref.legal_triples()})
+SHAPES = [(), (0,), (7,), (3, 5), (2, 3, 4, 5)]
+SCHEDULES = {
+    "lr_schedule": Schedule("cosine", first=1e-2, last=1e-3, steps=9, warmup=2),
+    "weight_decay_schedule": Schedule("linear", first=0.3, last=0.1, steps=7),
+}
+
+Run = dict[str, tuple[Array, Array]]
+
+
+def drawn(dtypes: tuple[str, str], kind: str = "mixed") -> Run:
+    """θ and m of any bits, by name."""
+    random = np.random.default_rng(7)
+    return {
+        f"w{i}": tuple(values(random, shape, name, kind) for name in dtypes)  # type: ignore[misc]
+        for i, shape in enumerate(SHAPES)
+    }
+
+
+def optimized(run: Run, **options: Any) -> tuple[dict[str, Any], Lion]:
+    """Parameters with the run's bits, by name, and an optimizer with its momenta."""
+    params = {name: parameter(theta) for name, (theta, _) in run.items()}
+    momentum = next(iter(run.values()))[1].dtype.name
+    optimizer = Lion(params.values(), **{"momentum_dtype": momentum, **options})
+    for name, (_, m) in run.items():
+        optimizer.state[params[name]]["exp_avg"] = to_torch(m)
+    return params, optimizer
+
+
+def zeroed(run: Run, **options: Any) -> tuple[dict[str, Any], Lion]:
+    """Other parameters of the same shapes and dtypes, and an optimizer that has made no step."""
+    params = {name: parameter(np.zeros_like(theta)) for name, (theta, _) in run.items()}
+    return params, Lion(params.values(), **options)
+
+
+def arrays_of(param: Any, optimizer: Lion) -> tuple[Array, Array]:
+    return to_numpy(param), to_numpy(optimizer.state[param]["exp_avg"])
+
+
+def bits_of(params: dict[str, Any], optimizer: Lion) -> dict[str, Any]:
+    return bits_of_arrays({name: arrays_of(param, optimizer) for name, param in params.items()})
+
+
+def bits_of_arrays(run: Any) -> dict[str, Any]:
+    return {
+        name: [(x.dtype.name, x.shape, np.asarray(x).tobytes()) for x in pair]
+        for name, pair in run.items()
+    }
+
+
+# --- there and back ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtypes", PAIRS, ids="-".join)
+def test_every_bit_comes_back(dtypes: tuple[str, str], tmp_path: Path) -> None:
+    run, path = drawn(dtypes), tmp_path / "run"
+    params, optimizer = optimized(run, lr=0.25, betas=(0.5, 0.75), weight_decay=0.125)
+    export_state(optimizer, path, model=params.items(), step=3)
+    state = run_state.load(path)
+    assert bits_of_arrays(state.tensors) == bits_of_arrays(run)
+    assert state.header.semantics == lion_ref.CANONICAL
+    assert state.header.versions["torch"] == torch.__version__
+
+    again, other = zeroed(run)
+    header = import_state(other, path, model=again.items())
+    assert header == state.header
+    assert bits_of(again, other) == bits_of_arrays(run)
+    (group,) = other.param_groups
+    assert (group["lr"], group["betas"], group["weight_decay"]) == (0.25, (0.5, 0.75), 0.125)
+    # What torch casts to the parameter's dtype, unless the group says otherwise.
+    other.load_state_dict(other.state_dict())
+    assert bits_of(again, other) == bits_of_arrays(run)
+
+
+def test_a_momentum_that_has_not_been_made_is_zeros(tmp_path: Path) -> None:
+    param = torch.nn.Parameter(torch.ones(3, dtype=torch.bfloat16))
+    optimizer = Lion([param], momentum_dtype="float32")
+    export_state(optimizer, tmp_path / "run", model=[("w", param)], step=0)
+    momentum = run_state.load(tmp_path / "run").tensors["w"].momentum
+    assert momentum.dtype == np.float32
+    assert momentum.tobytes() == bytes(12)
+    assert not optimizer.state
+
+
+@pytest.mark.parametrize("layout", ["transposed", "channels", "strided"])
+def test_tensors_stay_where_they_lie(layout: str, tmp_path: Path) -> None:
+    run = {"w": drawn(("float32", "bfloat16"))["w4"]}
+    params, optimizer = optimized(run)
+    export_state(optimizer, tmp_path / "run", model=params.items(), step=1)
+    param = torch.nn.Parameter(laid_out(torch.zeros(2, 3, 4, 5), layout))
+    other = Lion([param], momentum_dtype="bfloat16")
+    momentum = laid_out(torch.zeros(2, 3, 4, 5, dtype=torch.bfloat16), layout)
+    other.state[param]["exp_avg"] = momentum
+    param.grad = torch.ones_like(param)
+    before = [(x.data_ptr(), x.stride()) for x in (param, momentum)]
+    import_state(other, tmp_path / "run", model=[("w", param)])
+    assert other.state[param]["exp_avg"] is momentum
+    assert [(x.data_ptr(), x.stride()) for x in (param, momentum)] == before
+    assert bits_of({"w": param}, other) == bits_of_arrays(run)
+    assert torch.equal(param.grad, torch.ones_like(param))
+    assert param.requires_grad
+    # And from there to a file again.
+    export_state(other, tmp_path / "again", model=[("w", param)], step=1)
+    assert bits_of_arrays(run_state.load(tmp_path / "again").tensors) == bits_of_arrays(run)
+
+
+def test_numbers_in_tensors_are_read_and_set_in_place(tmp_path: Path) -> None:
+    run, path = drawn(("float32", "float32")), tmp_path / "run"
+    params, optimizer = optimized(run, lr=torch.tensor(0.1), weight_decay=torch.tensor(0.3))
+    export_state(optimizer, path, model=params.items(), step=1)
+    (group,) = run_state.load(path).header.groups
+    assert (group.lr, group.weight_decay) == (float(np.float32(0.1)), float(np.float32(0.3)))
+    lr = torch.tensor([0.5])
+    again, other = zeroed(run, lr=lr)
+    import_state(other, path, model=again.items())
+    assert other.param_groups[0]["lr"] is lr
+    assert lr.item() == group.lr
+
+
+# --- names ------------------------------------------------------------------------------------
+
+
+class Tied(torch.nn.Module):
+    """A weight with two names, and one that is not trained."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = torch.nn.Linear(3, 3, bias=False)
+        self.last = torch.nn.Linear(3, 3, bias=False)
+        self.last.weight = self.first.weight
+        self.frozen = torch.nn.Linear(3, 3)
+        self.register_buffer("buffer", torch.ones(3))
+
+
+def test_a_run_has_what_the_optimizer_has_once(tmp_path: Path) -> None:
+    model = Tied()
+    optimizer = Lion(model.first.parameters(), lr=0.5)
+    for name, named in {
+        "module": model,
+        "pairs": [("a", model.first.weight), ("b", model.last.weight)],
+    }.items():
+        export_state(optimizer, tmp_path / name, model=named, step=0)  # type: ignore[arg-type]
+    assert list(run_state.load(tmp_path / "module").tensors) == ["first.weight"]
+    assert list(run_state.load(tmp_path / "pairs").tensors) == ["a"]
+
+
+def test_groups_are_groups_of_the_file(tmp_path: Path) -> None:
+    model = torch.nn.Sequential(torch.nn.Linear(3, 2), torch.nn.Linear(2, 1))
+    decayed = [x for x in model.parameters() if x.dim() > 1]
+    others = [x for x in model.parameters() if x.dim() == 1]
+    groups: list[dict[str, Any]] = [
+        {"params": decayed, "weight_decay": 0.5},
+        {"params": others},
+        {"params": []},
+    ]
+    optimizer = Lion(groups)
+    export_state(optimizer, tmp_path / "run", model=model, step=0)
+    header = run_state.load(tmp_path / "run").header
+    assert [(x.names, x.weight_decay) for x in header.groups] == [
+        (("0.weight", "1.weight"), 0.5),
+        (("0.bias", "1.bias"), 0.0),
+        ((), 0.0),
+    ]
+    # Two groups here, of one of the file.
+    one = Lion(model.parameters(), lr=0.125)
+    export_state(one, tmp_path / "one", model=model, step=0)
+    import_state(optimizer, tmp_path / "one", model=model)
+    assert [group["lr"] for group in optimizer.param_groups] == [0.125, 0.125, 1e-4]
+
+
+def test_names_and_axes_of_another_framework(tmp_path: Path) -> None:
+    kernel = np.arange(6, dtype=np.float32).reshape(3, 2)
+    run_state.save(
+        tmp_path / "run",
+        {"params/dense/kernel": (kernel, -kernel)},
+        step=5,
+        groups=run_state.Group(lr=0.5),
+    )
+    model = torch.nn.Linear(3, 2, bias=False)
+    optimizer = Lion(model.parameters())
+    mapping = {"params/dense/kernel": ("weight", (1, 0))}
+    assert import_state(optimizer, tmp_path / "run", model=model, mapping=mapping).step == 5
+    assert np.array_equal(model.weight.detach().numpy(), kernel.T)
+    assert np.array_equal(optimizer.state[model.weight]["exp_avg"].numpy(), -kernel.T)
+
+
+# --- hand-over --------------------------------------------------------------------------------
+
+
+def gradient(name: str, theta: Array, step: int) -> Array:
+    random = np.random.default_rng([step, int(name[1:])])
+    return values(random, theta.shape, theta.dtype.name, "mixed")
+
+
+def by_numpy(run: Run, steps: range, schedules: dict[str, Schedule]) -> Run:
+    """The reference's run; the numbers are those of the schedules."""
+    for step in steps:
+        numbers: Any = {name.removesuffix("_schedule"): x(step) for name, x in schedules.items()}
+        run = {
+            name: lion_ref.step(
+                *pair, gradient(name, pair[0], step), beta1=0.8, beta2=0.95, **numbers
+            )
+            for name, pair in run.items()
+        }
+    return run
+
+
+def by_torch(params: dict[str, Any], optimizer: Lion, scheduler: Any, steps: range) -> None:
+    """torch's run: η by torch's LambdaLR; λ set before each step."""
+    for step in steps:
+        for group in optimizer.param_groups:
+            group["weight_decay"] = SCHEDULES["weight_decay_schedule"](step)
+        for name, param in params.items():
+            param.grad = to_torch(gradient(name, to_numpy(param), step))
+        optimizer.step()
+        scheduler.step()
+    for group in optimizer.param_groups:
+        group["weight_decay"] = SCHEDULES["weight_decay_schedule"](steps.stop)
+
+
+def right_export(optimizer: Lion, path: Path, params: dict[str, Any], step: int) -> None:
+    export_state(optimizer, path, model=params.items(), step=step, **SCHEDULES)
+
+
+def right_import(optimizer: Lion, path: Path, params: dict[str, Any]) -> None:
+    import_state(optimizer, path, model=params.items())
+
+
+def momenta_in_the_parameters_dtype(
+    optimizer: Lion, path: Path, params: dict[str, Any], step: int
+) -> None:
+    right_export(optimizer, path, params, step)
+    state = run_state.load(path)
+    narrow = {x: (p, round_to(m, p.dtype)) for x, (p, m) in state.tensors.items()}
+    run_state.save(path, narrow, step=step, groups=state.header.groups)
+
+
+def old_momenta_stay(optimizer: Lion, path: Path, params: dict[str, Any]) -> None:
+    before = {x: optimizer.state.get(x, {}).get("exp_avg") for x in params.values()}
+    import_state(optimizer, path, model=params.items())
+    for param, momentum in before.items():
+        zeros = torch.zeros_like(param)
+        optimizer.state[param]["exp_avg"] = zeros if momentum is None else momentum
+
+
+def momenta_as_torch_loads_them(optimizer: Lion, path: Path, params: dict[str, Any]) -> None:
+    import_state(optimizer, path, model=params.items())
+    for param in params.values():
+        state = optimizer.state[param]
+        state["exp_avg"] = state["exp_avg"].to(param.dtype)
+
+
+def old_numbers_stay(optimizer: Lion, path: Path, params: dict[str, Any]) -> None:
+    before = [dict(group) for group in optimizer.param_groups]
+    import_state(optimizer, path, model=params.items())
+    for group, old in zip(optimizer.param_groups, before, strict=True):
+        group["betas"] = old["betas"]
+
+
+def handed_over(
+    path: Path,
+    dtypes: tuple[str, str],
+    export: Callable[..., None] = right_export,
+    load: Callable[..., None] = right_import,
+) -> bool:
+    """Whether torch, then NumPy, then torch have the bits of NumPy alone."""
+    run = drawn(dtypes, "ordinary")
+    params, optimizer = optimized(run, lr=1.0, betas=(0.8, 0.95))
+    scheduler = LambdaLR(optimizer, SCHEDULES["lr_schedule"])
+    by_torch(params, optimizer, scheduler, range(4))
+    export(optimizer, path, params, 4)
+    state = run_state.load(path)
+    (group,) = state.header.groups
+    schedules: Any = {name: getattr(group, name) for name in SCHEDULES}
+    middle = by_numpy(dict(state.tensors), range(4, 7), schedules)
+    numbers = {"lr": schedules["lr_schedule"](7), "beta1": group.beta1, "beta2": group.beta2}
+    groups = run_state.Group(
+        weight_decay=schedules["weight_decay_schedule"](7), **numbers, **schedules
+    )
+    run_state.save(path, middle, step=7, groups=groups)
+    again, other = zeroed(run, lr=1.0)
+    scheduler = LambdaLR(other, schedules["lr_schedule"])  # made as at first, before the import
+    load(other, path, again)
+    scheduler.last_epoch = 7
+    by_torch(again, other, scheduler, range(7, 12))
+    return all(
+        mine.dtype == theirs.dtype and same_bits(mine, theirs).all()
+        for name, pair in by_numpy(run, range(12), SCHEDULES).items()
+        for mine, theirs in zip(arrays_of(again[name], other), pair, strict=True)
+    )
+
+
+@pytest.mark.clause("C35")
+@pytest.mark.parametrize("dtypes", PAIRS, ids="-".join)
+def test_torch_then_numpy_then_torch_is_one_run(dtypes: tuple[str, str], tmp_path: Path) -> None:
+    assert handed_over(tmp_path / "run", dtypes)
+
+
+@pytest.mark.parametrize("export", [momenta_in_the_parameters_dtype], ids=lambda x: x.__name__)
+def test_a_wrong_export_is_found(export: Any, tmp_path: Path) -> None:
+    assert not handed_over(tmp_path / "run", ("bfloat16", "float32"), export=export)
+
+
+@pytest.mark.parametrize(
+    "load",
+    [old_momenta_stay, momenta_as_torch_loads_them, old_numbers_stay],
+    ids=lambda x: x.__name__,
+)
+def test_a_wrong_import_is_found(load: Any, tmp_path: Path) -> None:
+    assert not handed_over(tmp_path / "run", ("bfloat16", "float32"), load=load)
+
+
+@pytest.mark.clause("C35")
+@pytest.mark.parametrize("name", ["constant", "linear", "cosine", "exponential"])
+def test_lambda_lr_has_the_schedules_numbers(name: Any) -> None:
+    schedule = Schedule(name, first=3e-3, last=1e-4, steps=50, warmup=5)
+    optimizer = Lion([torch.nn.Parameter(torch.ones(1))], lr=1.0)
+    scheduler = LambdaLR(optimizer, schedule)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of schedulers that step before optimizers
+        for step in range(70):
+            assert optimizer.param_groups[0]["lr"] == schedule(step)
+            scheduler.step()
+
+
+@pytest.mark.clause("C35")
+def test_torch_s_own_cosine_has_other_numbers() -> None:
+    """The check above can fail."""
+    schedule = Schedule("cosine", first=3e-3, last=1e-4, steps=50)
+    optimizer = Lion([torch.nn.Parameter(torch.ones(1))], lr=3e-3)
+    scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 50, eta_min=1e-4)
+    found = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for step in range(50):
+            found.append(optimizer.param_groups[0]["lr"] == schedule(step))
+            scheduler.step()
+    assert not all(found)
+
+
+# --- refusals ---------------------------------------------------------------------------------
+
+
+def digest(params: dict[str, Any], optimizer: Lion) -> str:
+    """Of all that an import could change."""
+    said = hashlib.sha256(repr([{**g, "params": 0} for g in optimizer.param_groups]).encode())
+    for param in params.values():
+        momentum = optimizer.state.get(param, {}).get("exp_avg")
+        said.update(to_numpy(param).tobytes())
+        said.update(b"" if momentum is None else to_numpy(momentum).tobytes())
+    return said.hexdigest()
+
+
+LEGAL = run_state.Group(lr=0.5)
+ONE = {"a": (np.ones(3, np.float32),) * 2, "b": (np.ones(3, np.float32),) * 2}
+
+
+def in_two_groups(**numbers: Any) -> list[run_state.Group]:
+    return [run_state.Group(lr=0.5, names=("a",)), run_state.Group(names=("b",), **numbers)]
+
+
+def mixed_momenta() -> Any:
+    theta = np.ones(3, np.float32)
+    return {"a": (theta, theta), "b": (theta, theta.astype(np.float16))}
+
+
+REFUSED_IMPORTS: dict[str, tuple[Any, Any, dict[str, Any], str]] = {
+    "a missing parameter": ({"a": ONE["a"]}, LEGAL, {}, "missing in the file: 'b'"),
+    "one too many": ({**ONE, "c": ONE["a"]}, LEGAL, {}, "left over in the file: 'c'"),
+    "another shape": (
+        {**ONE, "b": (np.ones(4, np.float32),) * 2},
+        LEGAL,
+        {},
+        r"another shape: 'b' \(4,\) in the file, \(3,\) here",
+    ),
+    "another dtype": (
+        {**ONE, "b": (np.ones(3, np.float16),) * 2},
+        LEGAL,
+        {},
+        "another dtype: 'b' θ float16 in the file, float32 here",
+    ),
+    "two groups": (
+        ONE,
+        in_two_groups(lr=0.25),
+        {},
+        r"group 0 have several numbers in the file: 'a' has lr=0\.5, .*; 'b' has lr=0\.25, .*",
+    ),
+    "two schedules": (
+        ONE,
+        in_two_groups(lr=0.5, lr_schedule=Schedule("constant", first=0.5)),
+        {},
+        "'b' has lr=0.5, .*lr_schedule=",
+    ),
+    "momenta of two dtypes": (
+        mixed_momenta(),
+        LEGAL,
+        {},
+        "the momenta of one group are float32 of 'a', float16 of 'b'",
+    ),
+    "a number beyond float32": (ONE, run_state.Group(lr=1e300), {}, r"lr=1e\+300 is not legal"),
+    "maximize": (ONE, LEGAL, {"maximize": True}, "group 0 has maximize=True"),
+    "a tensor that rounds": (
+        ONE,
+        run_state.Group(lr=0.1),
+        {"lr": torch.tensor(0.1, dtype=torch.bfloat16)},
+        r"lr of group 0 is a bfloat16 tensor, which would make 0\.10009765625 of the file's 0\.1",
+    ),
+    "capturable on a CPU": (ONE, LEGAL, {"capturable": True}, "'a': capturable=True with a param"),
+}
+
+
+@pytest.mark.parametrize("what", REFUSED_IMPORTS)
+def test_a_refused_import_changes_nothing(what: str, tmp_path: Path) -> None:
+    tensors, groups, options, words = REFUSED_IMPORTS[what]
+    run_state.save(tmp_path / "run", tensors, step=1, groups=groups)
+    params = {name: torch.nn.Parameter(torch.zeros(3)) for name in ("a", "b")}
+    optimizer = Lion(params.values(), **options)
+    optimizer.state[params["a"]]["exp_avg"] = torch.full((3,), 2.0)
+    before = digest(params, optimizer)
+    with pytest.raises((TypeError, ValueError, RuntimeError), match=words):
+        import_state(optimizer, tmp_path / "run", model=params.items())
+    assert digest(params, optimizer) == before
+    assert params["b"] not in optimizer.state
+
+
+def test_the_digest_sees_a_change(tmp_path: Path) -> None:
+    run_state.save(tmp_path / "run", ONE, step=1, groups=LEGAL)
+    params = {name: torch.nn.Parameter(torch.zeros(3)) for name in ("a", "b")}
+    optimizer = Lion(params.values())
+    before = digest(params, optimizer)
+    import_state(optimizer, tmp_path / "run", model=params.items())
+    assert digest(params, optimizer) != before
+
+
+def test_a_tensor_that_two_groups_have_cannot_hold_two_numbers(tmp_path: Path) -> None:
+    run_state.save(tmp_path / "run", ONE, step=1, groups=in_two_groups(lr=0.25))
+    params = {name: torch.nn.Parameter(torch.zeros(3)) for name in ("a", "b")}
+    lr = torch.tensor(0.125)
+    optimizer = Lion([{"params": [x], "lr": lr} for x in params.values()])
+    with pytest.raises(ValueError, match=r"a tensor that another group has too, .* 0\.25 and 0\.5"):
+        import_state(optimizer, tmp_path / "run", model=params.items())
+    assert lr == 0.125
+
+
+PARAM = torch.nn.Parameter(torch.zeros(3))
+OTHER: Any = torch.optim.SGD([PARAM])
+STATE_DICT: Any = {"w": PARAM}
+UNNAMED: Any = [PARAM]
+REFUSED_EXPORTS: dict[str, tuple[Callable[[], Any], str]] = {
+    "another optimizer": (
+        lambda: export_state(OTHER, "x", model=[("w", PARAM)], step=0),
+        r"of type torch\.optim\.sgd\.SGD; legal: a lion_torch\.Lion",
+    ),
+    "a state dict for a model": (
+        lambda: export_state(Lion([PARAM]), "x", model=STATE_DICT, step=0),
+        "model is of type dict; legal: a torch.nn.Module, or",
+    ),
+    "parameters without names": (
+        lambda: export_state(Lion([PARAM]), "x", model=UNNAMED, step=0),
+        "model has an item of type torch.nn.parameter.Parameter",
+    ),
+    "no name": (
+        lambda: export_state(Lion([PARAM]), "x", model=torch.nn.Linear(3, 1), step=0),
+        r"parameter 0 of group 0, of shape \(3,\), has no name in the model",
+    ),
+    "one name of two": (
+        lambda: export_state(
+            Lion([PARAM]), "x", model=[("w", PARAM), ("w", torch.ones(1))], step=0
+        ),
+        "'w' is the name of two parameters",
+    ),
+    "maximize": (
+        lambda: export_state(Lion([PARAM], maximize=True), "x", model=[("w", PARAM)], step=0),
+        "group 0 has maximize=True, which a run state cannot tell",
+    ),
+    "a step that is none": (
+        lambda: export_state(Lion([PARAM]), "x", model=[("w", PARAM)], step=-1),
+        "step=-1 is not legal",
+    ),
+    "a name that climbs": (
+        lambda: export_state(Lion([PARAM]), "x", model=[("../w", PARAM)], step=0),
+        "the name '../w' is not legal",
+    ),
+    "another number than the schedule's": (
+        lambda: export_state(Lion([PARAM], lr=0.5), "x", model=[("w", PARAM)], step=2, **SCHEDULES),
+        r"lr=0\.5 of group 0 is not legal; legal: 0\.01.*, which its schedule has after 2 steps",
+    ),
+    "schedules for other groups": (
+        lambda: export_state(
+            Lion([PARAM]), "x", model=[("w", PARAM)], step=0, lr_schedule=[None, None]
+        ),
+        r"lr_schedule=\[None, None\] is not legal; .* one of them for each of 1 groups",
+    ),
+    "no numbers": (
+        lambda: export_state(
+            Lion([meta := torch.nn.Parameter(torch.zeros(3, device="meta"))]),
+            "x",
+            model=[("w", meta)],
+            step=0,
+        ),
+        "'w': a meta or fake tensor has no numbers",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", REFUSED_EXPORTS)
+def test_a_refused_export_leaves_the_old_file(
+    what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    export, words = REFUSED_EXPORTS[what]
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "x").write_bytes(b"as it was")
+    with pytest.raises((TypeError, ValueError, RuntimeError), match=words):
+        export()
+    assert {x.name: x.read_bytes() for x in tmp_path.iterdir()} == {"x": b"as it was"}
+
+
+def test_an_export_that_breaks_off_leaves_the_old_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "run"
+    path.write_bytes(b"as it was")
+    right = torch.Tensor.copy_
+    written: list[torch.Tensor] = []
+
+    def full(self: torch.Tensor, source: torch.Tensor) -> torch.Tensor:
+        if written:
+            raise OSError("no room")
+        written.append(source)
+        return right(self, source)
+
+    params, optimizer = optimized(drawn(("float32", "float32")))
+    monkeypatch.setattr(torch.Tensor, "copy_", full)
+    with pytest.raises(OSError, match="no room"):
+        export_state(optimizer, path, model=params.items(), step=0)
+    assert {x.name: x.read_bytes() for x in tmp_path.iterdir()} == {"run": b"as it was"}
+
+
+def test_a_schedule_for_each_group(tmp_path: Path) -> None:
+    params = {name: torch.nn.Parameter(torch.zeros(3)) for name in ("a", "b")}
+    schedule = Schedule("constant", first=0.25)
+    groups: list[dict[str, Any]] = [
+        {"params": [params["a"]], "weight_decay": 0.25},
+        {"params": [params["b"]]},
+    ]
+    optimizer = Lion(groups)
+    export_state(
+        optimizer,
+        tmp_path / "run",
+        model=params.items(),
+        step=0,
+        weight_decay_schedule=[schedule, None],
+    )
+    header = run_state.load(tmp_path / "run").header
+    assert [group.weight_decay_schedule for group in header.groups] == [schedule, None]
+    assert import_state(optimizer, tmp_path / "run", model=params.items()) == header
+
+
+def test_dtypes_are_all_there() -> None:
+    assert {name for pair in PAIRS for name in pair} == set(DTYPES.keys() & lion_ref.STORAGE_DTYPES)
