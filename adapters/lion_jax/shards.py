@@ -23,18 +23,40 @@ def opened(file: Unfinished) -> Iterator[None]:
         with file:
             yield
         return
-    from jax.experimental.multihost_utils import sync_global_devices
-
     first = jax.process_index() == 0
-    if first:
-        file.create()
-    sync_global_devices("lion_jax.export_state: made")
-    yield
-    file.sync()
-    sync_global_devices("lion_jax.export_state: filled")
-    if first:
-        file.finish()
-    sync_global_devices("lion_jax.export_state: named")
+    try:
+        with _agreed():
+            if first:
+                file.create()
+        with _agreed():
+            yield
+            file.sync()
+        with _agreed():
+            if first:
+                file.finish()
+    except BaseException:
+        if first:
+            file.discard()
+        raise
+
+
+@contextmanager
+def _agreed() -> Iterator[None]:
+    """What is done within, done by all processes: an error in one is an error in each."""
+    try:
+        yield
+    except BaseException:
+        _failed(here=True)
+        raise
+    if (failed := _failed(here=False)).any():
+        raise RuntimeError(f"process {failed.argmax()} has refused; legal: see what it has raised")
+
+
+def _failed(*, here: bool) -> np.ndarray[Any, Any]:
+    """For each process whether it has failed, once all have said so."""
+    from jax.experimental.multihost_utils import process_allgather
+
+    return np.ravel(process_allgather(np.array([here])))
 
 
 def write(target: np.ndarray[Any, Any], source: Any) -> None:

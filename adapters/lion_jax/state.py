@@ -45,11 +45,11 @@ def from_optax(state: Any) -> Any:
     >>> from_optax(wrapped).inner_state._fields
     ('count', 'mu')
     """
-    found = _found(state)
+    found = found_in(state)
     if found is not None:
         return found
     converted = jax.tree.map(
-        lambda part: _found(part) if _is_lions(part) else part, state, is_leaf=_is_lions
+        lambda part: found_in(part) if _is_lions(part) else part, state, is_leaf=_is_lions
     )
     if not _holds_one(converted):
         raise _refused(state)
@@ -63,7 +63,7 @@ def lion_state(state: Any) -> Any:
         TypeError: no state of Lion; a count that is no integer without axes.
         ValueError: a count that is negative, or that int32 does not hold.
     """
-    found = _found(state)
+    found = found_in(state)
     if found is None:
         raise _refused(state)
     if found.count.shape:
@@ -77,7 +77,7 @@ def whole_state(state: Any) -> Any:
     Raises:
         TypeError: no state of Lion, several, or one beside other tensors, which would be lost.
     """
-    found = _found(state)
+    found = found_in(state)
     if found is not None:
         return lion_state(found)
     parts, _ = jax.tree_util.tree_flatten_with_path(from_optax(state), is_leaf=_is_lions)
@@ -99,7 +99,7 @@ def _refused(state: Any) -> TypeError:
     return TypeError(f"state is of type {type(state).__name__}; legal: {legal}")
 
 
-def _found(state: Any) -> Any:
+def found_in(state: Any) -> Any:
     """The LionState that a state is, in whatever form, or that optax.lion's holds; None if none."""
     if isinstance(state, Mapping) and set(state) == {"0", "1", "2"}:
         state = [state[key] for key in sorted(state)]
@@ -169,7 +169,7 @@ def _is_integer(x: Any) -> bool:
 def _is_lions(state: Any) -> bool:
     """Whether this is a LionState, or a state of optax.lion, whose chain begins with one."""
     head = state[0] if type(state) is tuple and state else state
-    return isinstance(head, LionState) and _found(state) is not None
+    return isinstance(head, LionState) and found_in(state) is not None
 
 
 def _holds_one(state: Any) -> bool:

@@ -253,7 +253,9 @@ def test_numbers_are_those_of_the_step_that_comes_next(path: Path) -> None:
     assert (group.weight_decay, group.names) == (0.0, ("b", "w"))
     other_run = Schedule("linear", first=0.5, last=0.1, steps=4)
     for wrong in (tx, lion_jax.lion(ours)):
-        with pytest.raises(ValueError, match=r"lr_schedule=Schedule.*gives 0\.3\d* after 2 steps, but"):
+        with pytest.raises(
+            ValueError, match=r"lr_schedule=Schedule.*gives 0\.3\d* after 2 steps, but"
+        ):
             groups(wrong, lr_schedule=other_run)
 
 

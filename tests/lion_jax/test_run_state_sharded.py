@@ -174,6 +174,19 @@ params["w"] = jax.jit(lambda x: x + 1)(params["w"])
 tx = lion_jax.from_header(header, params)
 lion_jax.export_state(state, path, params=params, tx=tx)
 assert lion_jax.import_state(path, params=struct)[2].step == 7
+
+# What one process cannot write is an error in both, and nothing of it stays.
+gone = jax.make_array_from_callback((8, 3), here, lambda index: np.ones((8, 3), "f4")[index])
+if index == "1":
+    for shard in gone.addressable_shards:
+        shard.data.delete()
+try:
+    lion_jax.export_state(state, path, params=params | {"w": gone}, tx=tx)
+except RuntimeError as error:
+    expected = "deleted" if index == "1" else "process 1 has refused; legal: see what it has raised"
+    assert expected in str(error), error
+else:
+    raise AssertionError("it was written")
 """
 
 

@@ -35,6 +35,7 @@ FRAMEWORKS = frozenset(
         "triton",
         # Not frameworks, but only some commands need them
         "hypothesis",
+        "orbax",
         "pytest",
         "rich",
         "sklearn",
