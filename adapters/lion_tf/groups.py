@@ -82,12 +82,22 @@ def check_schedules(of: str, numbers: Group, step: int, dtypes: Iterable[str]) -
     for name in ("lr", "weight_decay"):
         schedule = getattr(numbers, f"{name}_schedule")
         if schedule is not None:
-            planned, number = schedule(step), getattr(numbers, name)
-            if not alike(planned, number, dtypes):
+            given, number = schedule(step), getattr(numbers, name)
+            if not alike(given, number, dtypes):
                 raise ValueError(
-                    f"{name}_schedule gives {planned!r} for the step after {step}, but {of} has "
+                    f"{name}_schedule gives {given!r} for the step after {step}, but {of} has "
                     f"{number!r} there; legal: a schedule that goes on with it"
                 )
+
+
+def planned(numbers: Group, step: int) -> Group:
+    """The same with η and λ in binary64, as the schedules give them for the next step."""
+    rate, decay = numbers.lr_schedule, numbers.weight_decay_schedule
+    return replace(
+        numbers,
+        lr=rate(step) if rate else numbers.lr,
+        weight_decay=decay(step) if decay else numbers.weight_decay,
+    )
 
 
 def alike(one: float, other: float, dtypes: Iterable[str]) -> bool:

@@ -29,7 +29,7 @@ class Trained(NamedTuple):
 
     variables: tuple[Variable, ...]
     chains: tuple[tuple[Trained, ...], ...]
-    count: int
+    size: int
 
 
 class _Found(NamedTuple):
@@ -50,9 +50,9 @@ def trained(layer: Layer, config: Mapping[str, Any] | None) -> Trained:
     chains = []
     for chain in _ordered(layer, stem):
         found = [trained(below, described.get(below.name)) for below in chain]
-        chains.append(tuple(below for below in found if below.count))
-    count = len(own) + sum(below.count for chain in chains for below in chain)
-    return Trained(own, tuple(chain for chain in chains if chain), count)
+        chains.append(tuple(below for below in found if below.size))
+    size = len(own) + sum(below.size for chain in chains for below in chain)
+    return Trained(own, tuple(chain for chain in chains if chain), size)
 
 
 def _ordered(layer: Layer, stem: str) -> tuple[tuple[Layer, ...], ...]:
@@ -72,10 +72,10 @@ def paired(model: Trained, momenta: Sequence[Variable]) -> dict[str, tuple[Varia
     Raises:
         ValueError: no order of the layers gives the momenta's shapes and dtypes, or several do.
     """
-    if model.count != len(momenta):
+    if model.size != len(momenta):
         raise ValueError(
-            f"it has {len(momenta)} momenta for {model.count} variables that are trained; "
-            f"legal: one for each. {_WAY_OUT}"
+            f"its optimizer has {len(momenta)} variables for the momenta of {model.size} that seem "
+            f"to be trained; {_WAY_OUT}"
         )
     found = _fit(model, 0, momenta)
     if not found.ways:
@@ -121,7 +121,7 @@ def _fit(layer: Trained, start: int, momenta: Sequence[Variable]) -> _Found:
                 if not fits.ways:
                     continue
                 new = (*taken[:place], taken[place] + 1, *taken[place + 1 :])
-                at[new] = at[taken] + below.count
+                at[new] = at[taken] + below.size
                 before = after.get(new, _Found(0)).ways
                 ways = min(before + found.ways * fits.ways, 2)
                 after[new] = _Found(ways, found.momenta + fits.momenta)

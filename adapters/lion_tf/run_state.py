@@ -18,7 +18,7 @@ from lion_ref.semantics import Semantics
 from lion_tf.checks import path as name_of
 from lion_tf.declared import declared_semantics
 from lion_tf.excluded import Excluded, searched_name
-from lion_tf.groups import check_schedules, joined, split
+from lion_tf.groups import check_schedules, joined, planned, split
 from lion_tf.hyperparameters import change, check_change, numbers_of, steps_done
 from lion_tf.optimizer import Lion
 
@@ -64,6 +64,7 @@ def export_state(
     numbers = numbers_of(optimizer, lr_schedule, weight_decay_schedule)
     dtypes = [_dtype(variable) for variable in variables.values()]
     check_schedules("the optimizer", numbers, step, dtypes)
+    numbers = planned(numbers, step)
     versions = {"tensorflow": tf.__version__, "keras": keras.__version__}
     groups = split(decaying, numbers)
     header = Header(step, groups, _semantics(variables.values()), versions)
@@ -100,7 +101,7 @@ def import_state(
             path and an order of axes; or a function of name and shape that returns these.
 
     Returns:
-        How many steps have been done, the groups, the semantics and the versions.
+        How many steps have been done, the groups with the paths here, the semantics, the versions.
 
     Raises:
         TypeError: no `lion_tf.Lion`.
@@ -132,7 +133,7 @@ def import_state(
                 _own(target).assign(tf.constant(np.ascontiguousarray(source).reshape(source.shape)))
         optimizer._iterations.assign(count)
         change(optimizer, numbers)
-    return state.header
+    return state.header.renamed({there: here for here, there in names.items()})
 
 
 def _check(optimizer: Any) -> None:

@@ -15,16 +15,19 @@ import stat
 import tempfile
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Final, Literal, NamedTuple
+from typing import IO, Any, Final, NamedTuple
 
 import h5py
 import numpy as np
 
+from lion_ref.arithmetic import name_of
 from lion_ref.dtypes import STORAGE_DTYPES
 from lion_ref.hyperparameters import shown
+from lion_ref.run_state.layout import Placed
+from lion_ref.run_state.opened import Opened
 
 CONFIG: Final = "config.json"
 WEIGHTS: Final = "model.weights.h5"
@@ -49,12 +52,10 @@ class Variable(NamedTuple):
         """Whether Lion could step it; a seed's state, say, is of integers."""
         return self.dtype in STORAGE_DTYPES.values()
 
-    def mapped(self, file: IO[bytes], mode: Literal["r+", "c"]) -> np.ndarray[Any, Any]:
-        """It in the file: r+ to assign to, c to read, when what is assigned is private."""
-        if not math.prod(self.shape):  # no memory can be mapped to none
-            return np.empty(self.shape, self.dtype)
-        array = np.memmap(file, self.dtype, mode, self.begin, self.shape)
-        return np.asarray(array)
+    @property
+    def placed(self) -> Placed:
+        """It as the file's tensor, if it is of floats."""
+        return Placed(name_of(self.dtype), self.shape, self.begin)
 
 
 class Layer(NamedTuple):
@@ -81,14 +82,14 @@ class Stored:
     Attributes:
         path: of the file.
         config: what config.json has; None if there is none.
-        weights: the bytes of the .weights.h5 file, which may be changed if they are a copy.
+        weights: the .weights.h5 file, or a copy that may be written to.
         model: its layers.
         optimizer: the optimizer and what is in it; None if there is none.
     """
 
     path: Path
     config: Mapping[str, Any] | None
-    weights: IO[bytes]
+    weights: Opened
     model: Layer
     optimizer: Layer | None
 
@@ -105,7 +106,7 @@ def one_line(path: Path) -> Iterator[None]:
         raise ValueError(f"{path}: it is damaged: {reason}; legal: as Keras writes it") from None
 
 
-def opened(path: str | os.PathLike[str], *, copied: bool = False) -> Stored:
+def opened(path: Path, *, copied: bool = False) -> Stored:
     """A file's content, its variables to be mapped into memory.
 
     Args:
@@ -113,41 +114,49 @@ def opened(path: str | os.PathLike[str], *, copied: bool = False) -> Stored:
         copied: have the weights in a temporary file that may be written to.
 
     Raises:
-        ValueError: no such file, or a damaged one: in one line what is wrong.
+        ValueError: no such file, or a damaged one; what libraries raise for one becomes such an
+            error in `one_line`.
         OSError: the file cannot be read.
     """
-    place = Path(path)
-    with one_line(place):
-        if not stat.S_ISREG(place.stat().st_mode):
-            raise ValueError("it is no regular file; legal: a .keras or .weights.h5 file")
-        file: IO[bytes] = place.open("rb")
-        config = None
-        if file.read(len(SIGNATURE)) != SIGNATURE:
-            file.seek(0)
-            config, file = _unpacked(file)
-        elif copied:
-            copy: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - read as long as it is held
-            file.seek(0)
-            shutil.copyfileobj(file, copy)
-            file = copy
-        return Stored(place, config, file, *_read(file, config))
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise ValueError("it is no regular file; legal: a .keras or .weights.h5 file")
+    config, weights = None, Opened(path)
+    if weights.head(len(SIGNATURE)) != SIGNATURE:
+        config, weights = _unpacked(path)
+    elif copied:
+        with path.open("rb") as file:
+            weights = _copied(file)
+    return Stored(path, config, weights, *_read(weights, config))
 
 
-def _unpacked(file: IO[bytes]) -> tuple[Mapping[str, Any], IO[bytes]]:
-    """The config and the weights of a .keras file, which stays as it is."""
-    if not zipfile.is_zipfile(file):
+def _copied(file: IO[bytes]) -> Opened:
+    """A file's bytes as a file without a name, which is gone once it is not referred to."""
+    descriptor, name = tempfile.mkstemp()
+    os.close(descriptor)
+    copy = Opened(Path(name), os.O_RDWR)
+    with suppress(PermissionError):  # Windows removes no file that is open
+        Path(name).unlink()
+    with open(copy.number, "wb", closefd=False) as target:
+        shutil.copyfileobj(file, target)
+    return copy
+
+
+def _unpacked(path: Path) -> tuple[Mapping[str, Any], Opened]:
+    """The config of a .keras file, and a copy of its weights."""
+    if not zipfile.is_zipfile(path):
         raise ValueError("it is no file of Keras's; legal: a .keras or .weights.h5 file")
-    with zipfile.ZipFile(file) as archive:
-        for name in (CONFIG, WEIGHTS):
-            if archive.namelist().count(name) != 1:
-                raise ValueError(
-                    f"it has no {name}, or two; legal: a .keras file as Keras writes it"
-                )
-            info = archive.getinfo(name)
+    with zipfile.ZipFile(path) as archive:
+        names = archive.namelist()
+        if not {CONFIG, WEIGHTS} <= set(names) or len(set(names)) < len(names):
+            raise ValueError(
+                f"it has no {CONFIG} or no {WEIGHTS}, or two of a name; legal: a .keras file as "
+                "Keras writes it"
+            )
+        for info in archive.infolist():
             if info.file_size > max(_MOST_EXPANDED * info.compress_size, 1 << 20):
                 raise ValueError(
-                    f"{name} has {info.file_size} bytes, packed into {info.compress_size}; legal: "
-                    f"no more than {_MOST_EXPANDED} times as many"
+                    f"{shown(info.filename)} has {info.file_size} bytes, packed into "
+                    f"{info.compress_size}; legal: no more than {_MOST_EXPANDED} times as many"
                 )
         if archive.getinfo(CONFIG).file_size > _LONGEST_CONFIG:
             raise ValueError(f"{CONFIG} has more than {_LONGEST_CONFIG} bytes; legal: fewer")
@@ -157,22 +166,18 @@ def _unpacked(file: IO[bytes]) -> tuple[Mapping[str, Any], IO[bytes]]:
             raise ValueError(f"{CONFIG} is no JSON: {error}; legal: as Keras writes it") from None
         if not isinstance(config, dict):
             raise ValueError(f"{CONFIG} is no object; legal: as Keras writes it")  # noqa: TRY004
-        weights: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - read as long as it is held
         with archive.open(WEIGHTS) as packed:
-            shutil.copyfileobj(packed, weights)
-    weights.flush()
-    return config, weights
+            return config, _copied(packed)
 
 
-def _read(file: IO[bytes], config: Mapping[str, Any] | None) -> tuple[Layer, Layer | None]:
-    size = os.fstat(file.fileno()).st_size
+def _read(weights: Opened, config: Mapping[str, Any] | None) -> tuple[Layer, Layer | None]:
     try:
-        with h5py.File(file, "r") as h5:
+        with open(weights.number, "rb", closefd=False) as file, h5py.File(file, "r") as h5:
             if h5.userblock_size:
                 raise ValueError(
                     "its weights do not begin at its beginning; legal: as Keras writes"
                 )
-            reader = _Reader(size)
+            reader = _Reader(weights.size)
             optimizer = reader.layer(h5, "optimizer", None) if "optimizer" in h5 else None
             return reader.model(h5, config), optimizer
     except OSError as error:  # the file itself has been opened: what h5py cannot read is damaged
@@ -277,7 +282,8 @@ class _Reader:
         self._left -= 1 + len(keys)
         if self._left < 0 or depth > _DEEPEST:
             raise ValueError(
-                f"it has more than {_MOST_GROUPS} groups, or {_DEEPEST} levels of them; legal: fewer"
+                f"it has more than {_MOST_GROUPS} groups, or more than {_DEEPEST} one in another; "
+                "legal: fewer"
             )
         return keys
 
@@ -293,7 +299,9 @@ class _Reader:
     @staticmethod
     def _check_link(group: Any, key: str, place: str) -> None:
         if not isinstance(group.get(key, getlink=True), h5py.HardLink):
-            raise ValueError(f"{shown(place)} is a link; legal: what is in the file itself")
+            raise ValueError(  # noqa: TRY004
+                f"{shown(place)} is a link; legal: what is in the file itself"
+            )
 
 
 def numbered(key: str) -> tuple[str, int]:
@@ -309,7 +317,7 @@ def numbered(key: str) -> tuple[str, int]:
 
 
 def layers_of(config: Mapping[str, Any] | None) -> dict[str, Mapping[str, Any]]:
-    """The layers that a model's config describes, by name, in their order; none if two share one."""
+    """The layers that a model's config describes, by name, in order; none if two share a name."""
     inner = entry(config, "config")
     layers = inner.get("layers")
     found: dict[str, Mapping[str, Any]] = {}

@@ -1,0 +1,472 @@
+"""`lion-ref convert`: the same bits in every form, and one line for what it refuses (C34)."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import subprocess
+import sys
+import zipfile
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lion_adapters import command, convert, forms
+from lion_ref import run_state
+from lion_ref.arithmetic import all_same_bits
+from lion_ref.dtypes import STORAGE_DTYPES
+from lion_ref.run_state import Group, Tensors
+from lion_ref.schedules import Schedule
+from lion_ref.semantics import Semantics
+from tests.hostile import BETRAYED
+
+SHAPES = {"fc.weight": (3, 4), "fc.bias": (4,), "scale": (), "none": (0, 2)}
+NUMBERS: dict[str, float] = {"lr": 0.1, "beta1": 0.8, "beta2": 0.95, "weight_decay": 0.3}
+LR = Schedule("linear", first=0.5, last=0.125, steps=10)
+
+
+def tensors(param: str = "float32", momentum: str = "float32", **shapes: Any) -> dict[str, Any]:
+    rng = np.random.default_rng(0)
+    return {
+        name: tuple(
+            np.asarray(rng.standard_normal(shape)).astype(STORAGE_DTYPES[dtype])
+            for dtype in (param, momentum)
+        )
+        for name, shape in (shapes or SHAPES).items()
+    }
+
+
+def saved(path: Path, given: dict[str, Any] | None = None, **group: Any) -> Path:
+    numbers: dict[str, Any] = {**NUMBERS, **group}
+    run_state.save(path, given or tensors(), step=300, groups=Group(**numbers))
+    return path
+
+
+def ran(capsys: pytest.CaptureFixture[str], *argv: object) -> tuple[int, str]:
+    """The exit status, and the one line that was printed."""
+    status = command.main(["convert", *map(str, argv)])
+    printed = capsys.readouterr()
+    out, err = printed if status == 0 else (printed.err, printed.out)
+    assert out.count("\n") == 1, printed
+    assert not err, printed
+    return status, out.rstrip("\n")
+
+
+def done(capsys: pytest.CaptureFixture[str], *argv: object) -> str:
+    status, line = ran(capsys, *argv)
+    assert status == 0, line
+    return line
+
+
+def refused(capsys: pytest.CaptureFixture[str], folder: Path, *argv: object) -> str:
+    """What was said; nothing is changed in the folder, and nothing is there besides."""
+    before = content(folder)
+    status, line = ran(capsys, *argv)
+    assert status == 1, line
+    assert content(folder) == before
+    return line.removeprefix("lion-ref convert: ")
+
+
+def content(folder: Path) -> dict[str, bytes | None]:
+    return {
+        str(path): path.read_bytes() if path.is_file() else None
+        for path in sorted(folder.rglob("*"))
+    }
+
+
+def same_run(one: Path, other: Path) -> bool:
+    first, second = map(run_state.load, (one, other))
+    return (
+        first.header.step == second.header.step
+        and first.header.groups == second.header.groups
+        and set(first.tensors) == set(second.tensors)
+        and all(
+            all_same_bits(a, b)
+            for name in first.tensors
+            for a, b in zip(first.tensors[name], second.tensors[name], strict=True)
+        )
+    )
+
+
+def need(*modules: str) -> None:
+    for module in modules:
+        if find_spec(module) is None:
+            pytest.skip(f"{module} is not installed")
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float64"])
+@pytest.mark.clause("C34")
+def test_a_chain_of_conversions_ends_in_the_same_bits(
+    dtype: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    need("torch", "jax", "optax", "orbax")
+    momentum = "float32" if dtype == "bfloat16" else dtype
+    shapes = {name: shape for name, shape in SHAPES.items() if 0 not in shape}
+    first = saved(tmp_path / "1.safetensors", tensors(dtype, momentum, **shapes))
+    done(capsys, first, tmp_path / "2.pt")
+    done(capsys, tmp_path / "2.pt", tmp_path / "3.safetensors")
+    done(capsys, tmp_path / "3.safetensors", tmp_path / "4.orbax")
+    done(capsys, tmp_path / "4.orbax", tmp_path / "5.safetensors")
+    done(capsys, tmp_path / "5.safetensors", tmp_path / "6.pt")
+    line = done(capsys, tmp_path / "6.pt", tmp_path / "7.safetensors")
+    assert same_run(first, tmp_path / "7.safetensors")
+    assert line == (
+        f"{tmp_path / '7.safetensors'}: 3 parameters and their momenta, "
+        f"{(tmp_path / '7.safetensors').stat().st_size} bytes, step 300; η 0.1, β1 0.8, β2 0.95, "
+        "λ 0.3; a run state of a PyTorch checkpoint"
+    )
+
+
+@pytest.mark.clause("C34")
+def test_a_checkpoint_of_a_training_script_is_converted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    torch = pytest.importorskip("torch")
+    from lion_torch import Lion
+
+    model = torch.nn.Linear(4, 3)
+    optimizer = Lion(model.parameters(), lr=1e-3, weight_decay=0.1)
+    model(torch.ones(4)).sum().backward()
+    optimizer.step()
+    path = tmp_path / "checkpoint.ckpt"
+    content = {
+        "state_dict": model.state_dict(),
+        "optimizer_states": [optimizer.state_dict()],
+        "global_step": 1,
+    }
+    torch.save(content, path)
+    names = tmp_path / "names.json"
+    names.write_text(json.dumps({"weight": ["dense/kernel", [1, 0]], "bias": "dense/bias"}))
+    done(capsys, path, tmp_path / "run.safetensors", "--map", names)
+    state = run_state.load(tmp_path / "run.safetensors")
+    kernel = state.tensors["dense/kernel"]
+    assert np.array_equal(kernel.param, model.weight.detach().numpy().T)
+    assert np.array_equal(kernel.momentum, optimizer.state[model.weight]["exp_avg"].numpy().T)
+    assert state.header.group_of("dense/bias").weight_decay == 0.1
+
+
+@pytest.mark.clause("C34")
+def test_keras_files_are_read_and_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    need("tensorflow", "keras")
+    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    import keras
+
+    def model(rate: float) -> Any:
+        made = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
+        made.compile(keras.optimizers.Lion(rate, weight_decay=0.1), loss="mse", run_eagerly=True)
+        made.fit(np.ones((2, 4)), np.ones((2, 3)), verbose=0)
+        return made
+
+    model(0.5).save(tmp_path / "model.keras")
+    other = model(0.25)
+    other.save(tmp_path / "other.keras")
+    other.save_weights(tmp_path / "other.weights.h5")
+    first = tmp_path / "run.safetensors"
+    line = done(capsys, tmp_path / "model.keras", first)
+    assert line.endswith("step 1; η 0.5, β1 0.9, β2 0.99, λ 0.1; a run state of a Keras file")
+    like = ("--like", tmp_path / "other.keras")
+    done(capsys, first, tmp_path / "new.keras", *like)
+    done(capsys, tmp_path / "new.keras", tmp_path / "again.safetensors")
+    assert same_run(first, tmp_path / "again.safetensors")
+    weights = tmp_path / "new.weights.h5"
+    line = done(capsys, first, weights, "--like", tmp_path / "other.weights.h5")
+    assert line.endswith("β1, β2 and λ are left to the code that loads it")
+    third = tmp_path / "third.safetensors"
+    done(capsys, weights, third, "--lr", "0.5", "--weight-decay", "0.1", "--step", "1")
+    assert same_run(first, third)
+    words = refused(capsys, tmp_path, first, tmp_path / "x.keras")
+    assert "Keras alone can make such a file of a model" in words
+    words = refused(capsys, tmp_path, weights, tmp_path / "x.safetensors")
+    assert "a .weights.h5 file has no β1, β2 and λ" in words
+
+
+@pytest.mark.clause("C34")
+def test_a_run_state_keeps_what_it_alone_has(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, new = tmp_path / "1.safetensors", tmp_path / "2.safetensors"
+    flushed = Semantics(subnormals="flush")
+    groups = Group(**{**NUMBERS, "lr": LR(3)}, lr_schedule=LR)  # type: ignore[arg-type]
+    run_state.save(path, tensors(), step=3, groups=groups, semantics=flushed, versions={"a": "1"})
+    names = tmp_path / "names.json"
+    names.write_text('{"scale": "s"}')
+    done(capsys, path, new, "--map", names)
+    old, header = run_state.load(path).header, run_state.load(new).header
+    assert (header.semantics, header.versions) == (flushed, old.versions)
+    assert header.groups[0].lr_schedule == LR
+    assert header.groups[0].names == tuple(
+        "s" if name == "scale" else name for name in old.groups[0].names or ()
+    )
+
+
+@pytest.mark.clause("C34")
+def test_a_schedule_that_pytorch_has_no_place_for_is_spoken_of(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    need("torch")
+    path = saved(tmp_path / "run.safetensors", lr=LR(300), lr_schedule=LR)
+    line = done(capsys, path, tmp_path / "run.pt")
+    assert line.endswith("; the schedule is left to the code that loads it")
+
+
+# What is there stays there.
+
+
+@pytest.mark.clause("C34")
+def test_what_is_there_is_replaced_only_if_asked_for_and_only_if_it_is_a_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = saved(tmp_path / "run.safetensors")
+    old = saved(tmp_path / "old.safetensors", lr=0.7)
+    words = refused(capsys, tmp_path, path, old)
+    assert words == f"{old} is there already; legal: another name, or --force"
+    assert "old.safetensors" in done(capsys, path, old, "--force")
+    assert same_run(path, old)
+    assert refused(capsys, tmp_path, path, path, "--force") == (
+        f"{path} is the source; legal: another name"
+    )
+    notes = tmp_path / "notes.safetensors"
+    notes.write_text("dear diary")
+    words = refused(capsys, tmp_path, path, notes, "--force")
+    assert words == f"{notes} is there, and is no file of a run; legal: another name"
+    folder = tmp_path / "home.safetensors"
+    folder.mkdir()
+    assert "is no file of a run" in refused(capsys, tmp_path, path, folder, "--force")
+
+
+@pytest.mark.clause("C34")
+def test_folders_are_replaced_whole(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    need("jax", "optax", "orbax")
+    path = saved(tmp_path / "run.safetensors", tensors(w=(2,)))
+    folder = tmp_path / "run.orbax"
+    done(capsys, path, folder)
+    again = saved(tmp_path / "again.safetensors", tensors(w=(3,)), lr=0.7)
+    done(capsys, again, folder, "--force")
+    done(capsys, folder, tmp_path / "back.safetensors")
+    assert same_run(again, tmp_path / "back.safetensors")
+    done(capsys, path, folder, "--force", "--to", "run-state")  # a file in a folder's place
+    assert same_run(path, folder)
+    done(capsys, again, folder, "--force")  # and the other way
+    assert forms.recognised(folder) == "orbax"
+    assert sorted(x.name for x in tmp_path.iterdir()) == sorted(
+        ["run.safetensors", "again.safetensors", "back.safetensors", "run.orbax"]
+    )
+
+
+@pytest.mark.clause("C34")
+def test_an_interrupted_conversion_leaves_all_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = saved(tmp_path / "run.safetensors")
+    old = saved(tmp_path / "old.safetensors", lr=0.7)
+    before = content(tmp_path)
+
+    def stop(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    for place in ("lion_adapters.convert._write", "lion_adapters.convert._put"):
+        with monkeypatch.context() as patched:
+            patched.setattr(place, stop)
+            with pytest.raises(KeyboardInterrupt):
+                command.main(["convert", str(path), str(old), "--force"])
+        assert content(tmp_path) == before
+
+
+# What is refused, in one line.
+
+
+def test_names_that_do_not_fit_are_all_listed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, names = saved(tmp_path / "run.safetensors"), tmp_path / "names.json"
+    wrong = {
+        "gone": "x",
+        "fc.weight": ["w", [0, 0]],
+        "fc.bias": "scale",
+        "none": 3,
+    }
+    names.write_text(json.dumps(wrong))
+    words = refused(capsys, tmp_path, path, tmp_path / "new.safetensors", "--map", names)
+    assert words == (
+        f"{path}: the mapping does not fit. 'gone' is not in it; 'fc.weight' has 2 axes, not "
+        "[0, 0]; 'none' is mapped to 3; 'scale' would be of 'fc.bias' and 'scale'; legal: from a "
+        "name in it to a name, or to [name, [axes]], each name once"
+    )
+    for text in ("[]", '{"a": 1, "a": 2}', "{", "\x00"):
+        names.write_text(text)
+        words = refused(capsys, tmp_path, path, tmp_path / "new.safetensors", "--map", names)
+        assert words.endswith("legal: an object of names by name, in JSON")
+    names.write_text('{"scale": "../x"}')
+    words = refused(capsys, tmp_path, path, tmp_path / "new.safetensors", "--map", names)
+    assert "'../x'" in words
+
+
+class Code:
+    def __reduce__(self) -> Any:
+        return os.system, (f"touch {BETRAYED}",)
+
+
+@pytest.mark.clause("C13", "C34")
+def test_a_pickle_with_code_is_not_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch = pytest.importorskip("torch")
+    monkeypatch.chdir(tmp_path)
+    plain, packed = tmp_path / "plain.pt", tmp_path / "packed.pt"
+    plain.write_bytes(pickle.dumps({"model": Code()}))
+    torch.save({"model": Code(), "optimizer": {}, "step": 1}, packed)
+    for path in (plain, packed):
+        assert "legal: " in refused(capsys, tmp_path, path, tmp_path / "new.safetensors")
+    assert not (tmp_path / BETRAYED).exists()
+
+
+@pytest.mark.clause("C13", "C34")
+def test_a_state_of_another_optimizer_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    torch = pytest.importorskip("torch")
+    model = torch.nn.Linear(4, 3)
+    optimizer = torch.optim.AdamW(model.parameters())
+    model(torch.ones(4)).sum().backward()
+    optimizer.step()
+    state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "step": 1}
+    torch.save(state, tmp_path / "adam.pt")
+    words = refused(capsys, tmp_path, tmp_path / "adam.pt", tmp_path / "new.safetensors")
+    assert "has 'exp_avg_sq' in its state, so it is another optimizer's" in words
+
+
+@pytest.mark.clause("C13", "C34")
+def test_what_is_no_run_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    new = tmp_path / "new.safetensors"
+    path = tmp_path / "x.pt"
+    legal = "legal: a run state, a PyTorch checkpoint, an Orbax folder, a Keras file"
+    assert refused(capsys, tmp_path, path, new).startswith("[Errno 2] No such file")
+    for octets in (b"", b"\x00" * 9, b"dear diary"):
+        path.write_bytes(octets)
+        words = refused(capsys, tmp_path, path, new)
+        assert words == f"{path} is of no form that is known; {legal}"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("notes.txt", "dear diary")
+    assert "is of no form that is known" in refused(capsys, tmp_path, path, new)
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    words = refused(capsys, tmp_path, folder, new)
+    assert words == f"{folder} is a folder, but none that Orbax made; {legal}"
+    whole = saved(tmp_path / "run.safetensors")
+    octets = whole.read_bytes()
+    for size in (9, 100, len(octets) // 2, len(octets) - 1):
+        path.write_bytes(octets[:size])
+        assert str(path) in refused(capsys, tmp_path, path, new)
+    words = refused(capsys, tmp_path, whole, tmp_path / "new.h5")
+    assert words.endswith(
+        "ends in nothing that says its form; legal: .safetensors, .pt, .pth, .ckpt, .bin, .orbax, "
+        ".keras, .weights.h5, or --to FORM"
+    )
+    words = refused(capsys, tmp_path, whole, new, "--lr", "0.1")
+    assert words == f"{whole}: a run state has η, β1, β2 and λ; legal: without --lr"
+    words = refused(capsys, tmp_path, whole, new, "--step", "3")
+    assert words == f"{whole}: a run state has its step; legal: without --step"
+    words = refused(capsys, tmp_path, whole, new, "--like", whole)
+    assert words == f"--like is for a Keras file, and {new} is a run state"
+    words = refused(capsys, tmp_path, whole, new, "--lr", "nan")
+    assert words == "lr=nan is not legal; legal: a finite number >= 0"
+    words = refused(capsys, tmp_path, whole, tmp_path / "nowhere" / "new.safetensors")
+    assert "No such file" in words
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        [],
+        ["convert"],
+        ["convert", "a"],
+        ["convert", "a", "b", "--to", "pickle"],
+        ["convert", "a", "b", "--step", "x"],
+        ["convert", "a", "b", "--beta1", "0.9"],
+    ],
+    ids=" ".join,
+)
+def test_usage_is_status_two(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as exited:
+        command.main(argv)
+    assert exited.value.code == 2
+    assert "usage: lion-ref" in capsys.readouterr().err
+
+
+PROGRAM = """
+import sys
+
+class Without:
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        if name.partition(".")[0] in {absent!r}:
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+
+sys.meta_path.insert(0, Without)
+from lion_adapters.command import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def process(absent: list[str], *argv: object) -> subprocess.CompletedProcess[str]:
+    program = PROGRAM.format(absent=absent)
+    return subprocess.run(
+        [sys.executable, "-c", program, "convert", *map(str, argv)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.clause("C34")
+def test_no_framework_is_needed_but_that_of_the_file(tmp_path: Path) -> None:
+    need("torch")
+    path = saved(tmp_path / "run.safetensors")
+    every = ["torch", "jax", "tensorflow", "keras", "optax", "orbax", "h5py"]
+    for absent, target in ((every, "new.safetensors"), (every[1:], "new.pt")):
+        ended = process(absent, path, tmp_path / target)
+        assert (ended.returncode, ended.stderr) == (0, "")
+    ended = process(["torch"], path, tmp_path / "other.pt")
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert ended.stderr == (
+        "lion-ref convert: 'torch' needs torch, which is not installed: pip install "
+        "'lion-ref[torch]'\n"
+    )
+
+
+# What the tests above reject.
+
+
+@pytest.mark.parametrize("wrong", ["m as θ", "the step before", "not turned"])
+def test_a_wrong_conversion_is_rejected(
+    wrong: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    need("torch")
+    read = convert._read
+
+    def changed(*given: Any) -> Any:
+        found = read(*given)
+        run = found.checkpoint
+        if wrong == "m as θ":
+            swapped = {name: Tensors(*pair[::-1]) for name, pair in run.tensors.items()}
+            return found._replace(checkpoint=run._replace(tensors=swapped))
+        return found._replace(checkpoint=run._replace(step=run.step - 1))
+
+    if wrong == "not turned":
+        monkeypatch.setattr(np, "transpose", lambda x, _: x)
+        with pytest.raises(AssertionError):
+            test_a_checkpoint_of_a_training_script_is_converted(tmp_path, capsys)
+    else:
+        monkeypatch.setattr(convert, "_read", changed)
+        path, new = saved(tmp_path / "1.safetensors"), tmp_path / "2.safetensors"
+        done(capsys, path, new)
+        assert not same_run(path, new)
