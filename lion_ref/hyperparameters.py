@@ -14,6 +14,8 @@ from numpy.typing import DTypeLike
 
 from lion_ref.arithmetic import round_to
 from lion_ref.dtypes import compute_dtype
+from lion_ref.flushing import Flush
+from lion_ref.semantics import Subnormals
 
 NON_NEGATIVE = "a finite number >= 0"
 UNIT_INTERVAL = "a number in [0, 1)"
@@ -149,11 +151,14 @@ class Scalars:
         return Scalars(*(float(getattr(self, field.name)) for field in fields(self)))
 
 
-def round_scalars(values: Hyperparameters, dtype: DTypeLike) -> Scalars:
+def round_scalars(
+    values: Hyperparameters, dtype: DTypeLike, subnormals: Subnormals = "keep"
+) -> Scalars:
     """Form the complements in binary64, then round each of the six once to dtype (SPEC C4).
 
     dtype is the compute dtype. The six are NumPy scalars of it, ready to be handed to a kernel; an
-    lr or weight_decay that overflows it is a ValueError (SPEC C13).
+    lr or weight_decay that overflows it is a ValueError (SPEC C13). With subnormals flushed, one
+    that is tiny is a zero (SPEC C18): which they are, the rounded numbers alone no longer tell.
 
     >>> scalars = round_scalars(Hyperparameters(1e-4, 0.9, 0.99, 0.0), "float32")
     >>> scalars.one_minus_beta2
@@ -162,6 +167,8 @@ def round_scalars(values: Hyperparameters, dtype: DTypeLike) -> Scalars:
     Traceback (most recent call last):
         ...
     ValueError: lr=1e+300 is not legal; legal: a finite number >= 0, finite also in float32
+    >>> round_scalars(Hyperparameters(1e-40, 0.9, 0.99, 0.0), "float32", "flush").lr
+    np.float32(0.0)
     """
     target = compute_dtype(dtype)
     wide = np.array(
@@ -174,14 +181,16 @@ def round_scalars(values: Hyperparameters, dtype: DTypeLike) -> Scalars:
             values.weight_decay,
         ]
     )
-    scalars = Scalars(*round_to(wide, target))
+    scalars = Scalars(*Flush(subnormals, target).narrowed(wide, target))
     for name in ("lr", "weight_decay"):
         if not math.isfinite(getattr(scalars, name)):
             raise _beyond(name, getattr(values, name), target)
     return scalars
 
 
-def rounded_floats(values: Hyperparameters, compute: str) -> Scalars:
+def rounded_floats(
+    values: Hyperparameters, compute: str, subnormals: Subnormals = "keep"
+) -> Scalars:
     """What `round_scalars` gives, as Python's numbers, and remembered: a rate seldom changes.
 
     >>> rounded_floats(Hyperparameters(1e-4, 0.9, 0.99, 0.0), "float32").one_minus_beta2
@@ -189,9 +198,10 @@ def rounded_floats(values: Hyperparameters, compute: str) -> Scalars:
     """
     # Bits rather than numbers are the key below: 0.0 == -0.0, but the two step differently.
     packed = struct.pack("4d", values.lr, values.beta1, values.beta2, values.weight_decay)
-    return _rounded_floats(packed, compute)
+    return _rounded_floats(packed, compute, subnormals)
 
 
 @lru_cache(maxsize=1024)
-def _rounded_floats(packed: bytes, compute: str) -> Scalars:
-    return round_scalars(Hyperparameters(*struct.unpack("4d", packed)), compute).as_floats()
+def _rounded_floats(packed: bytes, compute: str, subnormals: Subnormals) -> Scalars:
+    values = Hyperparameters(*struct.unpack("4d", packed))
+    return round_scalars(values, compute, subnormals).as_floats()

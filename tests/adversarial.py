@@ -95,3 +95,29 @@ def landmarks(name: str) -> Array:
     both = np.concatenate([legal, negative]).astype(f"u{dtype.itemsize}")
     result: Array = both.view(dtype)
     return result
+
+
+def around_underflow(
+    rng: np.random.Generator, triple: Triple, size: int, *factors: float
+) -> tuple[Array, Array, Array]:
+    """(θ, m, g) whose products with one of the factors end around where results are tiny.
+
+    At, just below and half of a last place below the smallest normal number of any dtype. A third
+    are drawn from all kinds of `values`, and a third of m and g are a hair apart in their products.
+    """
+
+    def one(name: str) -> Array:
+        dtype = STORAGE_DTYPES[name]
+        factor = rng.choice(np.array([1.0, *(x for x in factors if x)]), size)
+        exponent = rng.choice([form.min_exponent for form in FORMATS.values()], size)
+        below = rng.choice([0.0, -1, 1, 2, 3], size) * 2.0 ** -rng.choice([8, 9, 24, 25, 53], size)
+        with np.errstate(all="ignore"):
+            near = round_to((1 - below) / factor * 2.0**exponent, dtype)
+            away = rng.choice([0.0, np.inf], size).astype(dtype)
+            near = np.where(rng.random(size) < 0.5, near, np.nextafter(near, away))
+            near = np.where(rng.random(size) < 0.5, near, -near).astype(dtype)
+        result: Array = np.where(rng.random(size) < 1 / 3, values(rng, name, size), near)
+        return result.astype(dtype)
+
+    theta, m, g = map(one, triple)
+    return theta, m, g

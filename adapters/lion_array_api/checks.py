@@ -1,14 +1,18 @@
-"""Which namespace the arrays belong to, and what is refused about them (SPEC C2, C3)."""
+"""Which namespace the arrays belong to, and what is refused about them (SPEC C2, C3, C33)."""
 
 from __future__ import annotations
 
 import sys
+from functools import cache
 from typing import Any
 
-from array_api_compat import array_namespace
+from array_api_compat import array_namespace, device, is_dask_array
 
+from lion_ref.arithmetic import require_default_environment
 from lion_ref.checks import type_name
 from lion_ref.dtypes import check_dtypes
+from lion_ref.rational import FORMATS
+from lion_ref.subnormals import cannot_keep
 
 LEGAL = "param, momentum and grad of one array-API namespace"
 
@@ -47,6 +51,34 @@ def dtype_name(dtype: Any) -> str:
     'float32'
     """
     return str(getattr(dtype, "name", None) or str(dtype).rpartition(".")[-1])
+
+
+def check_kept(arrays: dict[str, Any], compute: str) -> None:
+    """ValueError where the namespace flushes subnormals, FloatingPointError where the thread does.
+
+    CuPy flushes those of float32 alone: beside a float64 param, in a momentum or gradient.
+    """
+    require_default_environment()
+    array = within_chunks(arrays["param"])
+    xp, where = array_namespace(array), device(array)
+    for name in sorted({compute, *(dtype_name(array.dtype) for array in arrays.values())}):
+        if name in ("float32", "float64") and not _keeps(xp, where, name):
+            raise cannot_keep(f"{xp.__name__} on {where}", f"those of {name} are flushed there")
+
+
+@cache
+def _keeps(xp: Any, where: Any, name: str) -> bool:
+    """Whether subnormal results and operands are what they are."""
+    smallest = 2.0 ** FORMATS[name].min_exponent
+    normal, subnormal = (
+        xp.asarray([x], dtype=getattr(xp, name), device=where) for x in (smallest, smallest / 2)
+    )
+    return float((normal * 0.5)[0]) != 0 and float((subnormal * 4.0)[0]) != 0
+
+
+def within_chunks(array: Any) -> Any:
+    """The array, or of one of Dask's an empty one of what its chunks are made of."""
+    return array._meta if is_dask_array(array) else array  # noqa: SLF001
 
 
 def _refuse_tracer(name: str, array: Any) -> None:

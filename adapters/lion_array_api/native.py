@@ -19,10 +19,11 @@ def takes(arrays: Iterable[Any]) -> bool:
     )
 
 
-def step(param: Any, momentum: Any, grad: Any, scalars: Scalars) -> tuple[Any, Any]:
+def step(param: Any, momentum: Any, grad: Any, scalars: Scalars, *, flush: bool) -> tuple[Any, Any]:
     """(θ', m') as new arrays, in the caller's thread alone, as NumPy computes."""
     new = param.copy(), momentum.copy()
     addresses = [array("q", [x.ctypes.data]) for x in (*new, grad)]
     theta, m, g = (x.dtype.name for x in (param, momentum, grad))
-    lion_cpu.step(addresses, array("q", [param.size]), (theta, m, g), lion_cpu.in_order(scalars))
+    sizes, six = array("q", [param.size]), lion_cpu.in_order(scalars)
+    lion_cpu.step(addresses, sizes, (theta, m, g), six, flush=flush)
     return new

@@ -43,6 +43,7 @@ def step(
     dtypes: tuple[str, str, str],
     scalars: Sequence[float],
     *,
+    flush: bool = False,
     threads: int = 1,
     team: int | None = None,
 ) -> None:
@@ -55,7 +56,10 @@ def step(
         addresses: of the first elements, a table each for θ, m and g.
         sizes: how many elements each tensor has.
         dtypes: of θ, m and g, by SPEC.md's names; a legal triple.
-        scalars: β1, 1-β1, β2, 1-β2, η and λ (`in_order`), rounded to the compute dtype already.
+        scalars: β1, 1-β1, β2, 1-β2, η and λ (`in_order`), rounded to the compute dtype already,
+            and flushed if subnormals are.
+        flush: whether subnormals are flushed as SPEC C18 has it, else they are kept; in either case
+            whatever the threads' own environment is, which they have again afterwards.
         threads: how many may work on it; small steps start none.
         team: the address of OpenMP's GOMP_parallel in the library whose threads are to do it;
             without, threads begin with the step and end with it.
@@ -76,7 +80,7 @@ def step(
     numbers = array("d", scalars)
     tables = (table.buffer_info()[0] for table in (*addresses, sizes))
     codes = (_CODES[name] for name in dtypes)
-    if function(len(sizes), *tables, *codes, numbers.buffer_info()[0], threads, team):
+    if function(len(sizes), *tables, *codes, numbers.buffer_info()[0], flush, threads, team):
         raise RuntimeError(f"dtypes={dtypes} is not legal; legal: a triple of SPEC C3")
 
 
@@ -98,7 +102,7 @@ def _load() -> Callable[..., int] | str:
     pointer, integer = ctypes.c_void_p, ctypes.c_int
     function.argtypes = [
         *(ctypes.c_int64, pointer, pointer, pointer, pointer),
-        *(integer, integer, integer, pointer, integer, pointer),
+        *(integer, integer, integer, pointer, integer, integer, pointer),
     ]
     kernel: Callable[..., int] = function
     return kernel

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,98 +14,15 @@ from lion_ref import Semantics, legal_triples
 from lion_ref.arithmetic import Array, same_bits
 from lion_ref.dtypes import STORAGE_DTYPES
 from tests.adversarial import elements, hyperparameters
+from tests.lion_array_api.namespaces import Namespace, entered
 
 Triple = tuple[str, str, str]
-
-
-@dataclass(frozen=True)
-class Namespace:
-    """How arrays get into a namespace and out of it, bit by bit, and which dtypes it has."""
-
-    name: str
-    of_numpy: Callable[[Array], Any]
-    to_numpy: Callable[[Any], Array]
-    dtypes: tuple[str, ...] = tuple(STORAGE_DTYPES)
-
-
-def _of_torch() -> Namespace:
-    torch = pytest.importorskip("torch")
-
-    def of_numpy(array: Array) -> Any:
-        if array.dtype.name != "bfloat16":
-            return torch.from_numpy(array.copy())
-        return torch.from_numpy(array.view(np.int16).copy()).view(torch.bfloat16)
-
-    def to_numpy(array: Any) -> Array:
-        if array.dtype is not torch.bfloat16:
-            return np.asarray(array.numpy())
-        result: Array = array.view(torch.int16).numpy().view(STORAGE_DTYPES["bfloat16"])
-        return result
-
-    return Namespace("torch", of_numpy, to_numpy)
-
-
-def _of_jax() -> Namespace:
-    jax_numpy = pytest.importorskip("jax.numpy")
-    return Namespace("jax", jax_numpy.asarray, np.asarray)
-
-
-def _of_dask() -> Namespace:
-    dask_array = pytest.importorskip("dask.array")
-
-    def of_numpy(array: Array) -> Any:
-        return dask_array.from_array(array, chunks=max(array.size // 3, 1))
-
-    def to_numpy(array: Any) -> Array:
-        with np.errstate(all="ignore"):  # which holds for this thread alone
-            return np.asarray(array.compute(scheduler="synchronous"))
-
-    return Namespace("dask", of_numpy, to_numpy)
-
-
-def _of_strict() -> Namespace:
-    strict = pytest.importorskip("array_api_strict")
-    return Namespace("strict", strict.asarray, np.asarray, ("float32", "float64"))
-
-
-def _strided(array: Array) -> Array:
-    """The same numbers with others between them: the kernel takes only what lies in a row."""
-    return np.repeat(array[..., None], 2, axis=-1)[..., 0]
-
-
-NAMESPACES: dict[str, Callable[[], Namespace]] = {
-    "numpy": lambda: Namespace("numpy", np.copy, np.asarray),
-    "numpy-strided": lambda: Namespace("numpy", _strided, np.asarray),
-    "strict": _of_strict,
-    "torch": _of_torch,
-    "jax": _of_jax,
-    "dask": _of_dask,
-}
-
-
-@contextlib.contextmanager
-def entered(name: str) -> Iterator[Namespace]:
-    """The namespace; in JAX's, with float64 for as long as it lasts."""
-    namespace = NAMESPACES[name]()
-    if name == "jax":
-        import jax
-
-        with jax.enable_x64(True):
-            yield namespace
-    else:
-        yield namespace
-
-
-@pytest.fixture(params=NAMESPACES)
-def namespace(request: pytest.FixtureRequest) -> Iterator[Namespace]:
-    with entered(request.param) as found:
-        yield found
 
 
 def difference(namespace: Namespace, triple: Triple, seed: int, size: int = 100) -> str:
     """The first element whose bits are not those of the declared semantics; "" if none."""
     rng = np.random.default_rng(seed)
-    scalars = hyperparameters(rng)
+    scalars: dict[str, Any] = hyperparameters(rng)
     arrays = elements(rng, triple, size, beta1=scalars["beta1"], beta2=scalars["beta2"])
     given = [namespace.of_numpy(array) for array in arrays]
     results = lion_array_api.step(*given, **scalars)
@@ -157,7 +71,7 @@ def test_float64_is_stored_with_one_rounding(namespace: Namespace, narrow: str) 
     positive = [middle, np.nextafter(middle, 0), np.nextafter(middle, np.inf), lower, smallest]
     grad = np.concatenate([*positive, *(-x for x in positive), [1e300, -1e308, np.inf, np.nan]])
     zeros = np.zeros_like(grad), np.zeros(grad.shape, dtype)
-    scalars = {"lr": 0.0, "beta2": 0.0}
+    scalars: dict[str, Any] = {"lr": 0.0, "beta2": 0.0}
     given = [namespace.of_numpy(x) for x in (*zeros, grad)]
     _, stored = lion_array_api.step(*given, **scalars)
     semantics = declared_semantics(given[0])
@@ -181,8 +95,8 @@ def _plain_cast(xp: Any, values: Any, dtype: Any) -> Any:
     return xp.astype(values, dtype)
 
 
-def _complements_rounded_first(values: Any, dtype: Any) -> Any:
-    scalars = lion_ref.hyperparameters.round_scalars(values, dtype)
+def _complements_rounded_first(values: Any, dtype: Any, subnormals: Any) -> Any:
+    scalars = lion_ref.hyperparameters.round_scalars(values, dtype, subnormals)
     return type(scalars)(
         lr=scalars.lr,
         beta1=scalars.beta1,
@@ -315,8 +229,10 @@ def test_jax_flushes_on_a_cpu_and_the_others_do_not(namespace: Namespace, dtype:
 def test_the_three_are_told_apart(
     monkeypatch: pytest.MonkeyPatch, subnormals: Any, dtype: Any
 ) -> None:
-    def step(*arrays: Array, **scalars: Any) -> Any:
-        return lion_ref.step(*arrays, **scalars, semantics=Semantics(subnormals=subnormals))
+    semantics = Semantics(subnormals=subnormals)
+
+    def step(*arrays: Array, subnormals: str, **scalars: Any) -> Any:
+        return lion_ref.step(*arrays, **scalars, semantics=semantics)
 
     monkeypatch.setattr("lion_array_api.declared.step", step)
     assert declared_semantics(np.ones(1, dtype)).subnormals == subnormals
@@ -328,7 +244,7 @@ def test_the_three_are_told_apart(
 def test_a_namespace_that_contracts_cannot_be_declared(
     monkeypatch: pytest.MonkeyPatch, fused: Any, dtype: Any
 ) -> None:
-    def step(*arrays: Array, **scalars: Any) -> Any:
+    def step(*arrays: Array, subnormals: str, **scalars: Any) -> Any:
         return lion_ref.step(*arrays, **scalars, semantics=Semantics(sign_fused=fused))
 
     monkeypatch.setattr("lion_array_api.declared.step", step)

@@ -10,7 +10,9 @@ import numpy as np
 import lion_cpu
 from lion_ref.arithmetic import Array, round_to
 from lion_ref.dtypes import STORAGE_DTYPES
-from tests.lion_cpu.steps import Scalars, compared
+from lion_ref.flushing import Flush
+from tests.comparison import compared
+from tests.lion_cpu.steps import Scalars
 
 HALVES = ("float16", "bfloat16")
 
@@ -19,54 +21,51 @@ _THETA_IS_DOUBLED: Scalars = (0.0, 0.0, 0.0, 0.0, 1.0, -1.0)  # θ - 1 ⊗ (0 �
 _M_IS_KEPT: Scalars = (0.0, 0.0, 1.0, 0.0, 0.0, 0.0)
 
 
-def converted(values: Array, compute: str, to: str) -> Array:
-    """g of any dtype as m' in another."""
-    theta, m = np.zeros(values.size, compute), np.full(values.size, -0.0, STORAGE_DTYPES[to])
-    return _step(theta, m, values, _G_IS_STORED)[1]
-
-
 def wrongly_converted(
-    values: Array, compute: str, to: str, wanted: Array | None = None
+    values: Array, compute: str, to: str, wanted: Array | None = None, *, flush: bool = False
 ) -> list[str]:
-    """Where the bits of a conversion are not those of one rounding."""
+    """Where the bits of g, of any dtype, are not those of one rounding as m' in another."""
     if wanted is None:
-        with np.errstate(all="ignore"):
-            wanted = round_to(values.astype(compute), STORAGE_DTYPES[to])
-    what = f"{values.dtype.name} by way of {compute} to {to}"
-    return compared(what, converted(values, compute, to), wanted)
+        wanted = _reference(values, compute, to, flush)
+    theta, m = np.zeros(values.size, compute), np.full(values.size, -0.0, STORAGE_DTYPES[to])
+    stored = _step(theta, m, values, _G_IS_STORED, flush)[1]
+    return compared(f"{values.dtype.name} by way of {compute} to {to}", stored, wanted)
 
 
-def wrong_in_place(half: str, compute: str) -> list[str]:
+def wrong_in_place(half: str, compute: str, *, flush: bool = False) -> list[str]:
     """Where θ or m of every pattern is not read and written as its dtype has it."""
     patterns = all_patterns(half)
     zeros, negative = (np.full(patterns.size, x, compute) for x in (0.0, -0.0))
     found = []
     if compute == "float32":
-        doubled, _ = _step(patterns, zeros, zeros, _THETA_IS_DOUBLED)
+        doubled, _ = _step(patterns, zeros, zeros, _THETA_IS_DOUBLED, flush)
         with np.errstate(all="ignore"):
-            wanted = round_to(2 * patterns.astype(compute), patterns.dtype)
+            wanted = round_to(2 * _reference(patterns, compute, compute, flush), patterns.dtype)
         found += compared(f"θ in {half}", doubled, wanted)
-    _, kept = _step(zeros, patterns, negative, _M_IS_KEPT)
-    return found + compared(f"m in {half} beside {compute}", kept, patterns)
+    _, kept = _step(zeros, patterns, negative, _M_IS_KEPT, flush)
+    wanted = _reference(patterns, compute, half, flush)
+    return found + compared(f"m in {half} beside {compute}", kept, wanted)
 
 
-def wrong_narrowings(seed: int) -> Iterator[str]:
+def wrong_narrowings(seed: int, *, flush: bool = False) -> Iterator[str]:
     """What is wrong with every conversion to a narrower dtype."""
     for half in HALVES:
-        yield from wrongly_converted(stratified(seed), "float32", half)
+        yield from wrongly_converted(stratified(seed), "float32", half, flush=flush)
         for wide in ("float32", "float64"):
             values = around_ties(all_patterns(half), wide)
-            yield from wrongly_converted(values, wide, half)
+            yield from wrongly_converted(values, wide, half, flush=flush)
     singles = np.random.default_rng(seed).integers(0, 2**31, 2**16, np.uint32).view(np.float32)
-    yield from wrongly_converted(around_ties(singles, "float64"), "float64", "float32")
+    smallest = np.float32(2.0**-126) - np.arange(8, dtype=np.float32) * np.float32(2.0**-149)
+    values = around_ties(np.concatenate([singles, smallest]), "float64")
+    yield from wrongly_converted(values, "float64", "float32", flush=flush)
 
 
-def wrong_widenings() -> Iterator[str]:
+def wrong_widenings(*, flush: bool = False) -> Iterator[str]:
     """What is wrong with the conversions of every 16-bit pattern to a wider dtype."""
     for half in HALVES:
         for compute in ("float32", "float64"):
-            yield from wrongly_converted(all_patterns(half), compute, compute)
-            yield from wrong_in_place(half, compute)
+            yield from wrongly_converted(all_patterns(half), compute, compute, flush=flush)
+            yield from wrong_in_place(half, compute, flush=flush)
 
 
 def all_patterns(half: str) -> Array:
@@ -115,9 +114,15 @@ def every_float32() -> Iterator[Array]:
         yield (lower | np.uint32(upper << 19)).view(np.float32)
 
 
-def _step(theta: Array, m: Array, g: Array, scalars: Scalars) -> tuple[Array, Array]:
+def _reference(values: Array, compute: str, to: str, flush: bool) -> Array:
+    rule = Flush("flush" if flush else "keep", np.dtype(compute))
+    with np.errstate(all="ignore"):
+        return rule.narrowed(rule.widened(values), STORAGE_DTYPES[to])
+
+
+def _step(theta: Array, m: Array, g: Array, scalars: Scalars, flush: bool) -> tuple[Array, Array]:
     theta, m = theta.copy(), m.copy()
     tables = [array("q", [x.ctypes.data]) for x in (theta, m, g)]
     dtypes = (theta.dtype.name, m.dtype.name, g.dtype.name)
-    lion_cpu.step(tables, array("q", [theta.size]), dtypes, scalars)
+    lion_cpu.step(tables, array("q", [theta.size]), dtypes, scalars, flush=flush)
     return theta, m

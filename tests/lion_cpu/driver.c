@@ -1,6 +1,6 @@
 /* The compiled CPU kernel behind a pipe (docs/reference/pipe.md), where no Python runs: under an emulator.
  *
- *     driver LIBRARY
+ *     driver LIBRARY [flush]
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -17,7 +17,7 @@
 
 typedef int Step(int64_t count, void *const *theta, void *const *momentum, const void *const *grad,
                  const int64_t *sizes, int theta_dtype, int momentum_dtype, int grad_dtype,
-                 const double *scalars, int threads, void *team);
+                 const double *scalars, int flush, int threads, void *team);
 
 static Step *load(const char *library)
 {
@@ -45,15 +45,23 @@ static int dtype_named(const char *name)
 
 static double scalar(uint64_t bits) { double value; memcpy(&value, &bits, sizeof value); return value; }
 
+/* SPEC C18: tiny is what is so rounded with unbounded exponent range. */
+static double flushed(double value, int wide)
+{
+    const double limit = wide ? 0x1p-1022 : 0x1p-126 * (1 - 0x1p-25);
+    return -limit < value && value < limit ? value * 0 : value;
+}
+
 int main(int argc, char **argv)
 {
     char names[3][16];
     int64_t n;
     uint64_t bits[4];
-    Step *const step = argc == 2 ? load(argv[1]) : NULL;
-    if (step == NULL) return fprintf(stderr, "no lion_step in %s\n", argc == 2 ? argv[1] : "?"), 2;
+    Step *const step = argc > 1 ? load(argv[1]) : NULL;
+    const int flush = argc > 2 && strcmp(argv[2], "flush") == 0;
+    if (step == NULL) return fprintf(stderr, "no lion_step in %s\n", argc > 1 ? argv[1] : "?"), 2;
 
-    printf("lion-pipe 1\nname lion_cpu\nsemantics canonical\n");
+    printf("lion-pipe 1\nname lion_cpu\nsemantics %s\n", flush ? "subnormals=flush" : "canonical");
     for (int p = 0; p < DTYPES; ++p)
         for (int m = 0; m < DTYPES; ++m)
             for (int g = 0; g < DTYPES; ++g)
@@ -72,6 +80,8 @@ int main(int argc, char **argv)
             dtypes[k] = dtype_named(names[k]);
             arrays[k] = malloc((size_t)n * SIZES[dtypes[k]] + 1);
         }
+        if (flush)
+            for (int k = 0; k < 6; ++k) scalars[k] = flushed(scalars[k], dtypes[0] == FLOAT64);
         if (dtypes[0] != FLOAT64)
             for (int k = 0; k < 6; ++k) scalars[k] = (float)scalars[k];
         for (int64_t i = 0; i < n; ++i)
@@ -82,7 +92,7 @@ int main(int argc, char **argv)
             }
         void *theta = arrays[0], *momentum = arrays[1];
         const void *grad = arrays[2];
-        if (step(1, &theta, &momentum, &grad, &n, dtypes[0], dtypes[1], dtypes[2], scalars, 1, NULL))
+        if (step(1, &theta, &momentum, &grad, &n, dtypes[0], dtypes[1], dtypes[2], scalars, flush, 1, NULL))
             return fprintf(stderr, "lion_step refuses the dtypes\n"), 1;
         for (int64_t i = 0; i < n; ++i) {
             for (int k = 0; k < 2; ++k) {

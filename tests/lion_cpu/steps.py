@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -12,10 +13,11 @@ import numpy as np
 
 import lion_cpu
 import lion_ref
-from lion_ref.arithmetic import Array, bits, same_bits
+from lion_ref.arithmetic import Array, bits
 from lion_ref.dtypes import compute_dtype
 from lion_ref.hyperparameters import Hyperparameters, round_scalars
 from tests import adversarial
+from tests.comparison import compared
 from tests.lion_cpu.teams import Team
 
 Triple = tuple[str, str, str]
@@ -52,6 +54,7 @@ def stepped(
     tensors: Sequence[tuple[Array, Array, Array]],
     scalars: Sequence[float],
     *,
+    flush: bool = False,
     threads: int = 1,
     team: Team | None = None,
 ) -> tuple[list[tuple[Array, Array]], list[str]]:
@@ -64,7 +67,9 @@ def stepped(
     sizes = array("q", (x.size for x, *_ in tensors))
     theta, m, g = (x.dtype.name for x in tensors[0])
     address = None if team is None else team.address
-    lion_cpu.step(addresses, sizes, (theta, m, g), scalars, threads=threads, team=address)
+    lion_cpu.step(
+        addresses, sizes, (theta, m, g), scalars, flush=flush, threads=threads, team=address
+    )
     faults = []
     for size, tensor, (*_, g_before) in zip(sizes, placed, tensors, strict=True):
         for name, one in zip(("θ", "m", "g"), tensor, strict=True):
@@ -85,12 +90,17 @@ class Case:
     fixed: tuple[tuple[str, float], ...] = ()
     """Hyperparameters that are not drawn."""
 
+    flush: bool = False
+    """Whether subnormals are flushed; the elements then lie around where results are tiny."""
+
     @property
     def scalars(self) -> Scalars:
         """The six of them, rounded to the compute dtype."""
         values = Hyperparameters.checked(**_drawn(self)[0])
-        rounded = round_scalars(values, compute_dtype(self.dtypes[0])).as_floats()
-        numbers: Scalars = lion_cpu.in_order(rounded)
+        rounded = round_scalars(
+            values, compute_dtype(self.dtypes[0]), "flush" if self.flush else "keep"
+        )
+        numbers: Scalars = lion_cpu.in_order(rounded.as_floats())
         return numbers
 
     @property
@@ -115,7 +125,13 @@ def _drawn(case: Case) -> tuple[dict[str, float], Any, Any]:
     rng = np.random.default_rng(case.seed)
     values: dict[str, Any] = adversarial.hyperparameters(rng) | dict(case.fixed)
     betas = {name: values[name] for name in ("beta1", "beta2")}
-    inputs = adversarial.elements(rng, case.dtypes, sum(case.sizes), **betas)
+    size = sum(case.sizes)
+    if case.flush:
+        factors = (*values.values(), *(1 - beta for beta in betas.values()))
+        inputs = adversarial.around_underflow(rng, case.dtypes, size, *factors)
+        semantics = lion_ref.Semantics(subnormals="flush")
+        return values, inputs, lion_ref.step(*inputs, **values, semantics=semantics)
+    inputs = adversarial.elements(rng, case.dtypes, size, **betas)
     return values, inputs, lion_ref.step(*inputs, **values)
 
 
@@ -127,27 +143,12 @@ def differences(
     around: what the step is made in, as a rounding mode; the reference's comes before it.
     """
     expected, tensors, scalars = case.expected, case.tensors, case.scalars
-    if around is None:
-        got, found = stepped(tensors, scalars, threads=threads, team=team)
-    else:
-        with around:
-            got, found = stepped(tensors, scalars, threads=threads, team=team)
+    with nullcontext() if around is None else around:
+        got, found = stepped(tensors, scalars, flush=case.flush, threads=threads, team=team)
     for index, pair in enumerate(zip(got, expected, strict=True)):
         for name, mine, wanted in zip(("θ'", "m'"), *pair, strict=True):
             found += compared(f"{'/'.join(case.dtypes)}, tensor {index}, {name}", mine, wanted)
     return found
-
-
-def compared(what: str, mine: Array, wanted: Array) -> list[str]:
-    """The first element whose bits differ, if there is one; any NaN equals any NaN (SPEC C11)."""
-    differs = np.flatnonzero(bits(mine) != bits(wanted))
-    differs = differs[~same_bits(mine[differs], wanted[differs])]
-    if not differs.size:
-        return []
-    first = differs[0]
-    return [
-        f"{what}[{first}]: {mine[first]!r}, not {wanted[first]!r}; {differs.size} of {mine.size}"
-    ]
 
 
 LENGTHS = tuple(range(71))
@@ -159,13 +160,16 @@ NEGATIVE_ZEROS = tuple((name, -0.0) for name in ("lr", "beta1", "beta2", "weight
 
 
 def tails(
-    seeds: Iterable[int], triples: Iterable[Triple] = lion_ref.legal_triples()
+    seeds: Iterable[int],
+    triples: Iterable[Triple] = lion_ref.legal_triples(),
+    *,
+    flush: bool = False,
 ) -> Iterator[str]:
     """What is wrong in steps of short tensors, at addresses where no vector begins."""
     for dtypes in triples:
         for seed in seeds:
-            yield from differences(Case(dtypes, LENGTHS, seed))
-        yield from differences(Case(dtypes, LENGTHS, fixed=NEGATIVE_ZEROS))
+            yield from differences(Case(dtypes, LENGTHS, seed, flush=flush))
+        yield from differences(Case(dtypes, LENGTHS, fixed=NEGATIVE_ZEROS, flush=flush))
 
 
 # Borders between chunks of 65,536 elements lie within tensors, at their ends and in empty ones.

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from functools import partial
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 import lion_cpu
 import lion_ref
-from tests.lion_cpu import kernels
+from tests.lion_cpu.conversions import wrong_narrowings, wrong_widenings
+from tests.lion_cpu.environments import flushing
+from tests.lion_cpu.kernels import INSTRUCTIONS, TARGET, WITHOUT, built, need, taken
 from tests.lion_cpu.steps import SHARED, Case, differences, stepped, tails
 from tests.lion_cpu.teams import Team, all_at_once, alone, over_and_over
 
@@ -19,13 +24,14 @@ WIDTHS = [
     ("float64", "float64", "float64"),
     ("float64", "bfloat16", "float32"),
 ]
+SLOW = partial(pytest.param, marks=pytest.mark.slow)
 TEAMS = (all_at_once, alone, over_and_over)
 
 
 def test_there_is_a_kernel_where_there_is_a_compiler() -> None:
     """Without it lion_torch would have the same bits, and nobody would notice."""
-    if kernels.TARGET is None:
-        pytest.skip(f"not run: {kernels.WITHOUT}")
+    if TARGET is None:
+        pytest.skip(f"not run: {WITHOUT}")
     assert lion_cpu.missing() == ""
 
 
@@ -44,11 +50,28 @@ def test_every_triple_at_every_length(kernel: str) -> None:
     assert list(tails(range(3))) == []
 
 
+@pytest.mark.clause("C12", "C18", "C33")
+def test_every_triple_with_subnormals_flushed(kernel: str) -> None:
+    assert list(tails(range(3), flush=True)) == []
+
+
+@pytest.mark.clause("C18", "C33")
+@pytest.mark.parametrize("instructions", [INSTRUCTIONS[0], *map(SLOW, INSTRUCTIONS[1:])])
+def test_every_triple_flushed_by_comparisons(instructions: str, kernels: Path) -> None:
+    """As on Arm, whose processors' own mode decides what is tiny before it rounds."""
+    need(instructions)
+    with taken(built(kernels, instructions, flags=("-DLION_COMPARES",))):
+        assert list(tails(range(3), flush=True)) == []
+        assert [*wrong_widenings(flush=True), *wrong_narrowings(seed=0, flush=True)] == []
+        assert differences(Case(WIDTHS[0], SHARED, flush=True), around=flushing()) == []
+
+
 @pytest.mark.slow
-@pytest.mark.clause("C5", "C12")
-def test_every_triple_at_every_length_widely(kernel: str) -> None:
+@pytest.mark.clause("C5", "C12", "C18", "C33")
+@pytest.mark.parametrize("flush", [False, True])
+def test_every_triple_at_every_length_widely(kernel: str, flush: bool) -> None:
     seeds = np.random.SeedSequence().generate_state(40).tolist()
-    assert list(tails(seeds)) == []
+    assert list(tails(seeds, flush=flush)) == []
 
 
 @pytest.mark.clause("C12")

@@ -9,6 +9,7 @@ import pytest
 
 from lion_ref.arithmetic import bits, round_to
 from lion_ref.dtypes import STORAGE_DTYPES
+from tests.comparison import compared
 from tests.lion_cpu.conversions import (
     HALVES,
     all_patterns,
@@ -20,7 +21,6 @@ from tests.lion_cpu.conversions import (
     wrongly_converted,
 )
 from tests.lion_cpu.kernels import INSTRUCTIONS, built, not_run, taken
-from tests.lion_cpu.steps import compared
 
 
 @pytest.mark.clause("C3", "C6", "C11")
@@ -31,6 +31,12 @@ def test_every_16_bit_pattern_is_widened_exactly(kernel: str) -> None:
 @pytest.mark.clause("C6", "C9", "C11")
 def test_what_is_stored_is_rounded_once(kernel: str) -> None:
     assert list(wrong_narrowings(seed=0)) == []
+
+
+@pytest.mark.clause("C18", "C33")
+def test_what_is_widened_and_stored_is_flushed(kernel: str) -> None:
+    """float16's subnormals are not. A result is tiny in the precision in which it is stored."""
+    assert [*wrong_widenings(flush=True), *wrong_narrowings(seed=0, flush=True)] == []
 
 
 @pytest.mark.slow

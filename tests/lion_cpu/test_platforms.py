@@ -62,7 +62,14 @@ def library_for(tag: str, folder: Path) -> Path:
     return library
 
 
-def judged(machine: str, library: Path, folder: Path, dtypes: list[str] | None = None) -> Report:
+def judged(
+    machine: str,
+    library: Path,
+    folder: Path,
+    dtypes: list[str] | None = None,
+    *,
+    flush: bool = False,
+) -> Report:
     """What the judge says of a library on a machine."""
     tag, emulator = MACHINES[machine]
     if (sys.platform, platform.machine()) != ("linux", "x86_64"):
@@ -76,7 +83,8 @@ def judged(machine: str, library: Path, folder: Path, dtypes: list[str] | None =
     libraries = [] if tag == WINDOWS else ["-ldl"]
     source = str(Path(__file__).with_name("driver.c"))
     subprocess.run([*compiler, source, *libraries, "-o", str(driver)], check=True)
-    with Program([*emulator, str(driver), str(library)], timeout=300) as program:
+    command = [*emulator, str(driver), str(library), *(["flush"] if flush else [])]
+    with Program(command, timeout=300) as program:
         return verify(program.port, dtypes=dtypes, max_examples=1, explain=False)
 
 
@@ -85,6 +93,14 @@ def test_the_kernel_has_the_references_bits_there(machine: str, folder: Path) ->
     report = judged(machine, library_for(MACHINES[machine][0], folder), folder)
     formats = ("float16", "bfloat16", "float32", "float64")
     assert report.verdicts == dict.fromkeys(formats, Verdict.BIT_EXACT)
+
+
+@pytest.mark.clause("C18", "C33")
+@pytest.mark.parametrize("machine", MACHINES)
+def test_the_kernel_flushes_there_as_everywhere(machine: str, folder: Path) -> None:
+    library = library_for(MACHINES[machine][0], folder)
+    verdicts = judged(machine, library, folder, flush=True).verdicts
+    assert set(verdicts.values()) == {Verdict.BIT_EXACT_AS}
 
 
 def test_a_kernel_that_fuses_is_found_there(

@@ -32,9 +32,14 @@ inline const Updates* widest_updates() {
 
 typedef uint32_t Environment;  // MXCSR
 
-inline Environment enter_default_environment() {
+// Of results that are tiny after rounding, and of operands: SPEC C18's flush.
+const Environment FLUSH_TO_ZERO = 0x8000, DENORMALS_ARE_ZEROS = 0x0040;
+
+// The thread rounds to nearest and traps no exception until its environment is restored.
+inline Environment enter_environment(bool flush) {
     const Environment before = __builtin_ia32_stmxcsr();
-    __builtin_ia32_ldmxcsr(0x1f80);  // to nearest, no exception trapped, no subnormal flushed
+    const bool mode = flush && !FLUSHES_BY_COMPARISONS;
+    __builtin_ia32_ldmxcsr(mode ? 0x1f80 | FLUSH_TO_ZERO | DENORMALS_ARE_ZEROS : 0x1f80);
     return before;
 }
 inline void restore_environment(Environment before) { __builtin_ia32_ldmxcsr(before); }
@@ -45,7 +50,8 @@ inline const Updates* widest_updates() { return &updates_baseline; }  // NEON is
 
 typedef uint64_t Environment;  // FPCR
 
-inline Environment enter_default_environment() {
+inline Environment enter_environment(bool) {
+    static_assert(FLUSHES_BY_COMPARISONS, "FPCR's FZ is no flush of SPEC C18's");
     Environment before;
     __asm__ volatile("mrs %0, fpcr" : "=r"(before));
     __asm__ volatile("msr fpcr, %0" : : "r"(uint64_t{0}));

@@ -139,14 +139,21 @@ template <int N> INLINE u16<N> rounded(f32<N> value, bfloat16) {
     return low_halves<N>(value != value ? u32<N>{} + 0x7fc0 : nearest);
 }
 
+// From half of bfloat16's last place below its smallest normal number, 2^-126, numbers round up to that.
+const int64_t NEARLY_NORMAL = 0x380ff00000000000;
+
 // float64 to a float32 that rounds to 16 bits as the float64 would: cut off, and odd if that lost anything.
 template <int N> INLINE f32<N> rounded_to_odd(f64<N> value) {
     const f32<N> nearest = __builtin_convertvector(value, f32<N>);
     const f64<N> back = __builtin_convertvector(nearest, f64<N>);
+    const i64<N> exact = bits_as<i64<N>>(value) & INT64_MAX;
     const i64<N> magnitude = bits_as<i64<N>>(back) & INT64_MAX;
     // A finite number's bits less one are the next number toward zero; comparisons give -1.
-    const i64<N> too_far = magnitude > (bits_as<i64<N>>(value) & INT64_MAX);
-    const i32<N> cut = bits_as<i32<N>>(nearest) + __builtin_convertvector(too_far, i32<N>);
+    const i64<N> too_far = magnitude > exact;
+    // Where subnormals are flushed, float32 has made a zero of what is not tiny in bfloat16's precision.
+    const i64<N> lost = (magnitude == 0) & (exact >= NEARLY_NORMAL);
+    const i64<N> change = too_far + (lost & 0x00800000);  // the pattern of 2^-126
+    const i32<N> cut = bits_as<i32<N>>(nearest) + __builtin_convertvector(change, i32<N>);
     const i64<N> inexact = __builtin_convertvector(bits_as<f32<N>>(cut), f64<N>) != value;
     return bits_as<f32<N>>(cut | (__builtin_convertvector(inexact, i32<N>) & 1));
 }

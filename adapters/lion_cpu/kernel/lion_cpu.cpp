@@ -28,6 +28,7 @@ struct Step {
     int64_t theta_bytes, momentum_bytes, grad_bytes;  // of one element
     Update* update;
     const double* scalars;
+    bool flush;
     int64_t total, chunk;
     int64_t taken;  // elements that some thread has, or has done
 };
@@ -39,7 +40,7 @@ template <class T> T* at(T* start, int64_t bytes) {
 // Each thread takes the next elements of all tensors laid end to end, until none are left.
 void take_chunks(void* shared) {
     Step& step = *static_cast<Step*>(shared);
-    const Environment before = enter_default_environment();
+    const Environment before = enter_environment(step.flush);
     int64_t tensor = 0, start = 0;  // the tensor that the chunk before ended in, and its first element
     for (;;) {
         int64_t first = __atomic_fetch_add(&step.taken, step.chunk, __ATOMIC_RELAXED);
@@ -88,22 +89,23 @@ int64_t chunk_of(int64_t total, int64_t threads) {
 }  // namespace
 
 // One step of `count` tensors, in place; every address is that of the first of `sizes[i]` elements in
-// a row. `threads` is how many may work on it, by `team` if there is one (see threads.h).
+// a row. With `flush` subnormals are flushed as SPEC C18 has it, else kept; `scalars` are already.
+// `threads` is how many may work on it, by `team` if there is one (see threads.h).
 // Returns 0, or 1 for dtypes that are not legal together; nothing has been written then.
 EXPORTED int lion_step(
     int64_t count, void* const* theta, void* const* momentum, const void* const* grad,
     const int64_t* sizes, int theta_dtype, int momentum_dtype, int grad_dtype, const double* scalars,
-    int threads, Team* team) {
+    int flush, int threads, Team* team) {
     const auto legal = [](int dtype) { return dtype >= 0 && dtype < DTYPES; };
     if (!(legal(theta_dtype) && legal(momentum_dtype) && legal(grad_dtype))) return 1;
-    Update* const update = updates().of[theta_dtype][momentum_dtype][grad_dtype];
+    Update* const update = updates().of[flush != 0][theta_dtype][momentum_dtype][grad_dtype];
     if (update == nullptr) return 1;
     int64_t total = 0;
     for (int64_t i = 0; i < count; ++i) total += sizes[i];
     const int64_t worthwhile = total / GRAIN < 1 ? 1 : total / GRAIN;
     const int64_t used = worthwhile < threads ? worthwhile : threads < 1 ? 1 : threads;
     Step step{{count, theta, momentum, grad, sizes}, BYTES[theta_dtype], BYTES[momentum_dtype],
-              BYTES[grad_dtype], update, scalars, total, chunk_of(total, used), 0};
+              BYTES[grad_dtype], update, scalars, flush != 0, total, chunk_of(total, used), 0};
     run_together(take_chunks, &step, static_cast<int>(used), team);
     return 0;
 }
