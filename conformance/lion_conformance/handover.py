@@ -30,7 +30,7 @@ from lion_conformance.runs.halves import STEPS, Read, Written, first_parts, seco
 from lion_conformance.runs.hand_over import in_words, pairs
 from lion_conformance.runs.relay import Dtypes
 from lion_conformance.verdict.verdict import Verdict
-from lion_ref import STORAGE_DTYPES, Semantics
+from lion_ref import CANONICAL, STORAGE_DTYPES, Semantics
 
 DIED: Final = "its process died"
 
@@ -138,7 +138,10 @@ def _verdict(one: Written, other: Written, dtypes: Dtypes, read: Read) -> tuple[
 
 
 @lru_cache(maxsize=256)
-def _expected(dtypes: Dtypes, semantics: tuple[Semantics, ...], skips: tuple[bool, ...]) -> State:
+def _expected(
+    dtypes: Dtypes, declared: tuple[Semantics | None, ...], skips: tuple[bool, ...]
+) -> State:
+    semantics = tuple(x or CANONICAL for x in declared)
     return relay.expected(relay.recorded(dtypes, STEPS), semantics, skips)
 
 

@@ -18,7 +18,7 @@ from lion_conformance.ports.state import State
 from lion_conformance.runs import relay
 from lion_conformance.runs.hand_over import pairs
 from lion_conformance.runs.relay import Dtypes, Side
-from lion_ref import CANONICAL, Semantics
+from lion_ref import Semantics
 
 STEPS: Final = 8
 """Of each part."""
@@ -42,7 +42,7 @@ class Written:
     """A backend's first parts; plain values, which travel between processes."""
 
     backend: str
-    declared: Semantics = CANONICAL
+    declared: Semantics | None = None
     skips: bool = False
     """Whether a tensor may have no gradient."""
     dtypes: tuple[Dtypes, ...] = ()
@@ -86,26 +86,28 @@ def first_parts(one: Backend, folder: Path, wanted: Sequence[Dtypes]) -> Written
             files[dtypes] = File(path, names, relay.shown(session, run, here))
         except PortError as error:
             errors[dtypes] = str(error)
-    declared, skips = port.declared or CANONICAL, Offer.NO_GRADIENT in port.offers
-    return Written(one.name, declared, skips, pairs(port), files, errors)
+    skips = Offer.NO_GRADIENT in port.offers
+    return Written(one.name, port.declared, skips, pairs(port), files, errors)
 
 
 def second_parts(one: Backend, written: Written) -> dict[Dtypes, Read]:
     """Go on with what another backend, or the same, has written, as far as it is taken."""
     port, here, there = _port(one), side(one.name), side(written.backend)
     return {
-        dtypes: _second_part(port, here, there, dtypes, file)
+        dtypes: _second_part(port, here, there, written.declared, dtypes, file)
         for dtypes, file in written.files.items()
         if dtypes in pairs(port)
     }
 
 
-def _second_part(port: Port, here: Side, there: Side, dtypes: Dtypes, file: File) -> Read:
+def _second_part(
+    port: Port, here: Side, there: Side, declared: Semantics | None, dtypes: Dtypes, file: File
+) -> Read:
     run = relay.recorded(dtypes, STEPS)
     try:
         session, header = relay.taken_over(port, run, here, file.path, there, file.names)
         taken = relay.shown(session, run, here)
-        lost = relay.lost(header, run, STEPS) or relay.difference(taken, file.state)
+        lost = relay.lost(header, run, STEPS, declared) or relay.difference(taken, file.state)
         if lost:
             return Read(None, f"after the import {lost}")
         return Read(relay.finished(session, header, port, run, here))

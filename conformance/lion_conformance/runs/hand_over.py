@@ -97,7 +97,7 @@ def _lost(port: Port, run: Relay) -> Iterator[str]:
         names, before = _exported(session, run, there, run.steps, run.group(run.steps))
         del session  # a compiled loop is lent to one session at a time
         other, header = _by_reference(partner, run, there, names)
-        yield from _told("export", relay.lost(header, run, run.steps))
+        yield from _told("export", relay.lost(header, run, run.steps, port.declared))
         yield from _told("export", relay.difference(relay.shown(other, run, _TURNED), before))
 
         after = relay.finished(other, header, partner, run, _TURNED)
@@ -107,7 +107,8 @@ def _lost(port: Port, run: Relay) -> Iterator[str]:
         yield from _told("import", relay.difference(relay.shown(session, run, _PLAIN), after))
         yield from _told("import, its header", relay.lost(header, run, step))
         _exported(session, run, there, header.step, None)
-        yield from _told("import, exported again", relay.lost(load(there).header, run, step))
+        again = relay.lost(load(there).header, run, step, port.declared, relay.NUMBERS)
+        yield from _told("import, exported again", again)
 
         relay.stepped(session, port, run, _PLAIN, 0, run.group(step))
         went_on = relay.shown(session, run, _PLAIN)

@@ -57,24 +57,21 @@ class Side:
 
     def here(self, arrays: Iterable[Array | None]) -> list[Array | None]:
         """Tensors as they lie on this side, in memory of their own."""
-        return [None if x is None else np.array(np.transpose(x, self._axes(x))) for x in arrays]
+        return [None if x is None else np.array(self._turned(x)) for x in arrays]
 
     def plain(self, state: State) -> State:
         """A state of this side with the axes of JAX and Keras."""
-        turned = (
-            [np.transpose(x, np.argsort(self._axes(x))) for x in part]
-            for part in (state.params, state.momenta)
-        )
-        return State.of(*turned)
+        return State.of(map(self._back, state.params), map(self._back, state.momenta))
 
     def state(self, state: State) -> State:
         """The opposite."""
-        return State.of(
-            *(
-                [np.transpose(x, self._axes(x)) for x in part]
-                for part in (state.params, state.momenta)
-            )
-        )
+        return State.of(map(self._turned, state.params), map(self._turned, state.momenta))
+
+    def _turned(self, array: Array) -> Array:
+        return np.transpose(array, self._axes(array))
+
+    def _back(self, array: Array) -> Array:
+        return np.transpose(array, np.argsort(self._axes(array)))
 
     def _axes(self, array: Array) -> Sequence[int]:
         return _AXES.get(array.ndim, range(array.ndim)) if self.turned else range(array.ndim)
@@ -269,13 +266,30 @@ def difference(found: State, wanted: State) -> str:
     return ""
 
 
-def lost(header: Header, relay: Relay, step: int) -> str:
-    """What a file says otherwise than it was written; nothing if all is as it was."""
+NUMBERS: Final = ("lr", "beta1", "beta2", "weight_decay")
+SCHEDULES: Final = ("lr_schedule", "weight_decay_schedule")
+
+
+def lost(
+    header: Header,
+    relay: Relay,
+    step: int,
+    declared: Semantics | None = None,
+    fields: Sequence[str] = (*NUMBERS, *SCHEDULES),
+) -> str:
+    """What a header says otherwise than it was written; nothing if all is as it was.
+
+    declared: the semantics of who wrote it, if it declares one.
+    fields: of a group, that are compared.
+    """
     if header.step != step:
         return f"the file has {header.step} steps instead of {step}"
+    if declared not in (None, header.semantics):
+        words = header.semantics.describe(), declared.describe()
+        return f"the file has the semantics “{words[0]}” instead of “{words[1]}”"
     wanted = relay.group(step)
     for group in header.groups:
-        for name in ("lr", "beta1", "beta2", "weight_decay"):
+        for name in fields:
             found, given = getattr(group, name), getattr(wanted, name)
             if found != given:
                 return f"the file has {name}={found!r} instead of {given!r}"

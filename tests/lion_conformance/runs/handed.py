@@ -176,6 +176,22 @@ class ExportsTheRateOfTheLastStep(rich.Rich):
         super().export_state(path, step=step, group=group)
 
 
+class ExportsAnotherSchedule(rich.Rich):
+    """One without its warm-up."""
+
+    def export_state(self, path: Path, *, step: int, group: Group | None = None) -> None:
+        if group is not None and group.lr_schedule is not None:
+            group = replace(group, lr_schedule=replace(group.lr_schedule, warmup=0))
+        super().export_state(path, step=step, group=group)
+
+
+class ExportsNoSchedule(rich.Rich):
+    def export_state(self, path: Path, *, step: int, group: Group | None = None) -> None:
+        if group is not None:
+            group = replace(group, weight_decay_schedule=None)
+        super().export_state(path, step=step, group=group)
+
+
 class WritesNoFile(rich.Rich):
     def export_state(self, path: Path, *, step: int, group: Group | None = None) -> None:
         path.write_bytes(b"PK")
@@ -207,6 +223,8 @@ WRONG: dict[type[rich.Rich], str] = {
     ExportsNoStep: "export: the file has 0 steps instead of 2",
     ImportsNoStep: "import, its header: the file has 0 steps instead of 4",
     ExportsTheRateOfTheLastStep: "export: the file has lr=0.01",
+    ExportsAnotherSchedule: "export: the file has lr_schedule=Schedule(name='cosine',",
+    ExportsNoSchedule: "export: the file has weight_decay_schedule=None instead of Schedule(",
     WritesNoFile: "export: lion_ref refuses the file:",
     ReturnsNothing: "import_state returned NoneType; legal: the file's Header",
 }

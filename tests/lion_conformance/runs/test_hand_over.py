@@ -42,6 +42,14 @@ def test_what_loses_anything_is_rejected(session: type[rich.Rich], words: str) -
     assert "\n" not in found.why
 
 
+def test_a_file_of_another_semantics_is_rejected() -> None:
+    declared = Semantics(subnormals="flush")
+    found = hand_over.judge(replace(offering(rich.Rich), declared=declared), DTYPES)
+    assert found is not None
+    words = "export: the file has the semantics “canonical” instead of “subnormals flushed”"
+    assert words in found.why
+
+
 def test_it_is_judged_of_who_offers_it_and_told_in_every_report() -> None:
     report = verify(offering(ForgetsMomentum), dtypes=["float32"], max_examples=1)
     assert report.verdict is Verdict.REJECTED
