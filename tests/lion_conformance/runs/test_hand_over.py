@@ -11,6 +11,8 @@ import pytest
 
 import lion_ref
 from lion_conformance import Verdict, verify
+from lion_conformance.checks import Check, Checklist, words
+from lion_conformance.report.origin import Origin
 from lion_conformance.runs import hand_over
 from lion_conformance.runs.relay import Side, difference, expected, recorded, special
 from lion_ref import Semantics
@@ -60,6 +62,19 @@ def test_it_is_judged_of_who_offers_it_and_told_in_every_report() -> None:
     without = verify(replace(offering(rich.Rich), offers=frozenset()), dtypes=["float32"])
     assert without.hand_over is None
     assert "hand-over" in without.not_offered
+
+
+def test_it_is_a_check_of_a_test_suite() -> None:
+    origin = Origin("import", "here:port")
+    for session, falls_short in ((rich.Rich, False), (ForgetsMomentum, True)):
+        port = offering(session)
+        checks = Checklist(port, dtypes=None, max_examples=1, seed=0, origin=origin)
+        assert [Check.HAND_OVER in checks.checks(x) for x in checks.dtypes] == [True, False]
+        found = checks.shortfall(checks.dtypes[0], Check.HAND_OVER)
+        assert (found is not None) is falls_short
+        if found is not None:
+            assert "hand-over" in words(found, Check.HAND_OVER)
+            assert "m of the weight of 64 × 8" in words(found, Check.HAND_OVER)
 
 
 def test_an_interrupted_run_is_the_uninterrupted_one_with_other_semantics_behind() -> None:
