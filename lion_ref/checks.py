@@ -8,6 +8,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+LONGEST_VALUE = 500
+"""Characters of a value that an error shows."""
+
+
+def shown(value: object) -> str:
+    """A value as an error shows it: as Python writes it, but in one line and not endlessly.
+
+    >>> shown(np.eye(2)), len(shown("x" * 1000))
+    ('array([[1., 0.], [0., 1.]])', 501)
+    """
+    try:
+        text = " ".join(repr(value).split())
+    except (ValueError, RecursionError):  # more digits than Python writes, or deeper than it goes
+        return f"<{type(value).__name__}>"
+    return text if len(text) <= LONGEST_VALUE else f"{text[:LONGEST_VALUE]}…"
+
 
 def as_array(name: str, value: ArrayLike) -> NDArray[Any]:
     """value as NumPy makes an array of it; TypeError for one whose mask would be ignored."""

@@ -13,28 +13,13 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from lion_ref.arithmetic import round_to
+from lion_ref.checks import shown
 from lion_ref.dtypes import compute_dtype
 from lion_ref.flushing import Flush
 from lion_ref.semantics import Subnormals
 
 NON_NEGATIVE = "a finite number >= 0"
 UNIT_INTERVAL = "a number in [0, 1)"
-
-LONGEST_VALUE = 500
-"""Characters of a value that an error shows."""
-
-
-def shown(value: object) -> str:
-    """A value as an error shows it: as Python writes it, but in one line and not endlessly.
-
-    >>> shown(np.eye(2)), len(shown("x" * 1000))
-    ('array([[1., 0.], [0., 1.]])', 501)
-    """
-    try:
-        text = " ".join(repr(value).split())
-    except (ValueError, RecursionError):  # more digits than Python writes, or deeper than it goes
-        return f"<{type(value).__name__}>"
-    return text if len(text) <= LONGEST_VALUE else f"{text[:LONGEST_VALUE]}…"
 
 
 def real_number(name: str, value: object, legal: str) -> float:

@@ -12,7 +12,8 @@ from typing import Any, Final, Literal, TypeVar, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from lion_ref.hyperparameters import non_negative, shown
+from lion_ref.checks import shown
+from lion_ref.hyperparameters import non_negative
 
 Name = Literal["constant", "linear", "cosine", "exponential"]
 Numbers = TypeVar("Numbers", float, NDArray[np.float64])

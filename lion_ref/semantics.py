@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 from functools import lru_cache
 from typing import Any, Final, Literal, get_args, get_type_hints
 
-from lion_ref.hyperparameters import shown
+from lion_ref.checks import shown
 
 Interpolation = Literal["weighted", "lerp-from-momentum", "lerp-from-gradient", "lerp-from-nearer"]
 Fused = Literal["none", "momentum", "gradient", "difference"]

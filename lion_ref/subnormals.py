@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, TypeAlias, cast, get_args
 
-from lion_ref.hyperparameters import shown
+from lion_ref.checks import shown
 
 SubnormalsChoice: TypeAlias = Literal["native", "flush", "keep"]
 """The platform's own rule; C18's flush on every platform; C6's, kept."""

@@ -14,9 +14,8 @@ import numpy as np
 from lion_array_api.checks import common_namespace, dtype_name
 from lion_array_api.declared import declared_semantics
 from lion_ref import CANONICAL, Semantics
-from lion_ref.checks import type_name
+from lion_ref.checks import shown, type_name
 from lion_ref.dtypes import STORAGE_DTYPES, compute_dtype, storage_name
-from lion_ref.hyperparameters import shown
 from lion_ref.run_state import Group, Header, Here, NameMap, Tensors, load, matched, save
 
 

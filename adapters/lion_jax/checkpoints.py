@@ -20,9 +20,8 @@ import optax
 from lion_jax.checks import naming
 from lion_jax.names import by_name
 from lion_jax.state import LionState, found_in
-from lion_ref.checks import check_shapes
+from lion_ref.checks import check_shapes, shown
 from lion_ref.dtypes import check_dtypes, storage_name
-from lion_ref.hyperparameters import shown
 from lion_ref.run_state import Checkpoint, Group, Header, Tensors, metadata
 
 __all__ = ["read", "write"]

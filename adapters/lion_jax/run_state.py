@@ -20,9 +20,8 @@ from lion_jax.state import LionState, count_beside, whole_state
 from lion_jax.transformation import LionTransformation, lion
 from lion_ref import Semantics
 from lion_ref.arithmetic import round_to
-from lion_ref.checks import check_shapes, type_name
+from lion_ref.checks import check_shapes, shown, type_name
 from lion_ref.dtypes import check_dtypes, compute_dtype, storage_name
-from lion_ref.hyperparameters import shown
 from lion_ref.run_state import Group, Header, Here, NameMap, Tensors, Unfinished, load, matched
 from lion_ref.schedules import Schedule
 

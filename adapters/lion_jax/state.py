@@ -14,8 +14,8 @@ from jax.sharding import NamedSharding, PartitionSpec
 
 from lion_jax.checks import as_array, check_as_stored, is_abstract, naming
 from lion_jax.scalars import is_traced
+from lion_ref.checks import shown
 from lion_ref.dtypes import check_dtypes
-from lion_ref.hyperparameters import shown
 
 LionState = optax.ScaleByLionState
 """NamedTuple of `count`, a 0-d int32, and `mu`, a tree like the parameters'."""

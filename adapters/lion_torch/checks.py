@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensor
 
-from lion_ref.checks import check_shapes
+from lion_ref.checks import check_shapes, shown
 from lion_ref.dtypes import LEGAL_DTYPES, STORAGE_DTYPES
-from lion_ref.hyperparameters import rounded_floats, shown
+from lion_ref.hyperparameters import rounded_floats
 from lion_torch.layout import elements_may_share_memory, local
 from lion_torch.scalars import compute_dtype, dtype_name, read_values
 

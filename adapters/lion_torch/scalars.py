@@ -9,8 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lion_ref.checks import shown
 from lion_ref.dtypes import check_dtypes
-from lion_ref.hyperparameters import Hyperparameters, rounded_floats, shown
+from lion_ref.hyperparameters import Hyperparameters, rounded_floats
 
 Group = dict[str, Any]
 

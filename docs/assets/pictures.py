@@ -134,7 +134,7 @@ def accepted_set() -> Figure:
 
 
 def subnormals() -> Figure:
-    """A weight whose gradient is 0, over 12,000 steps: m, and θ, with subnormals kept and flushed."""
+    """A weight without a gradient, over 12,000 steps: m and θ, subnormals kept and flushed."""
     figure, (above, below) = plt.subplots(2, 1, figsize=(8, 4.8), sharex=True)
     rules = [("kept", CANONICAL, BLUE), ("flushed", Semantics(subnormals="flush"), RED)]
     for label, semantics, colour in rules:

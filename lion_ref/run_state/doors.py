@@ -11,9 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from lion_ref.checks import as_array, check_shapes
+from lion_ref.checks import as_array, check_shapes, shown
 from lion_ref.dtypes import check_dtypes, storage_name
-from lion_ref.hyperparameters import shown
 from lion_ref.run_state.layout import Placed, header_length, parsed
 from lion_ref.run_state.metadata import read
 from lion_ref.run_state.opened import Opened

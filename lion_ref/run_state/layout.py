@@ -16,8 +16,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from lion_ref.checks import shown
 from lion_ref.dtypes import STORAGE_DTYPES
-from lion_ref.hyperparameters import shown
 from lion_ref.run_state.strict_json import check, is_text, json_value
 
 CODES: Final = {"float16": "F16", "bfloat16": "BF16", "float32": "F32", "float64": "F64"}

@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 
 import numpy as np
 
-from lion_ref.hyperparameters import shown
+from lion_ref.checks import shown
 from lion_ref.run_state.doors import RunState
 from lion_ref.run_state.state import Tensors
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, fields
 from typing import Any, Final
 
-from lion_ref.hyperparameters import shown
+from lion_ref.checks import shown
 from lion_ref.run_state.state import NUMBERS, SCHEDULES, Group, Header
 from lion_ref.run_state.strict_json import check, is_text, json_value
 from lion_ref.schedules import Schedule

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, NamedTuple
 
-from lion_ref.hyperparameters import Hyperparameters, shown
+from lion_ref.checks import shown
+from lion_ref.hyperparameters import Hyperparameters
 from lion_ref.schedules import Schedule
 from lion_ref.semantics import CANONICAL, Semantics
 

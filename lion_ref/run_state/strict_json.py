@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from lion_ref.hyperparameters import shown
+from lion_ref.checks import shown
 
 _MOST_DIGITS = 400  # binary64's largest number, written out, has 309
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from lion_ref.checks import shown
 from lion_ref.dtypes import check_dtypes
-from lion_ref.hyperparameters import shown
 from lion_ref.run_state.layout import laid_out
 from lion_ref.run_state.metadata import written
 from lion_ref.run_state.opened import Opened

@@ -15,7 +15,7 @@ from lion_ref import run_state
 from lion_ref.arithmetic import same_bits
 from lion_ref.dtypes import STORAGE_DTYPES
 from lion_ref.run_state import Group
-from tests.lion_array_api.test_step import NAMESPACES, entered
+from tests.lion_array_api.namespaces import NAMESPACES, entered
 
 NUMBERS = {"lr": 0.3, "beta1": 0.8, "beta2": 0.97, "weight_decay": 0.1}
 GROUP = Group(0.3, 0.8, 0.97, 0.1)

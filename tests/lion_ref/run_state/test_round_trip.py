@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import lion_ref
-from lion_ref.hyperparameters import shown
+from lion_ref.checks import shown
 from lion_ref.run_state import Group, Header, Unfinished, load, save
 from lion_ref.schedules import Schedule
 from lion_ref.semantics import Semantics
