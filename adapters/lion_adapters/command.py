@@ -93,8 +93,6 @@ def summary(target: Path, done: Converted) -> str:
         "; ".join(map(_words, groups)) if len(groups) <= 2 else f"{len(groups)} groups",
         f"{FORMS[done.target].words} of {FORMS[done.source].words}",
     ]
-    if done.target == "torch" and any(x.lr_schedule or x.weight_decay_schedule for x in groups):
-        parts.append("the schedule is left to the code that loads it")
     if target.name.endswith(".weights.h5"):
         parts.append("β1, β2 and λ are left to the code that loads it")
     return "; ".join(part for part in parts if part)
@@ -122,11 +120,13 @@ def _mapping(path: Path | None) -> Mapping[str, Any] | None:
     if path is None:
         return None
     if path.stat().st_size > _LARGEST_MAP:
-        raise ValueError(f"{path} has more than {_LARGEST_MAP} bytes; {_MAP}")
+        raise ValueError(f"{shown(str(path))} has more than {_LARGEST_MAP} bytes; {_MAP}")
     try:
         found = json_value("the mapping", path.read_bytes())
     except ValueError as error:
-        raise ValueError(f"{path}: {str(error).partition('; legal')[0]}; {_MAP}") from None
+        raise ValueError(
+            f"{shown(str(path))}: {str(error).partition('; legal')[0]}; {_MAP}"
+        ) from None
     if not isinstance(found, dict):
-        raise ValueError(f"{path} is {shown(found)}; {_MAP}")  # noqa: TRY004 - the file is wrong
+        raise ValueError(f"{shown(str(path))} is {shown(found)}; {_MAP}")  # noqa: TRY004 - the file is wrong
     return found

@@ -69,7 +69,9 @@ def convert(
     form = to or of_ending(target)
     _check_target(source, target, force)
     if like is not None and form != "keras":
-        raise ValueError(f"--like is for a Keras file, and {target} is {FORMS[form].words}")
+        raise ValueError(
+            f"--like is for a Keras file, and {shown(str(target))} is {FORMS[form].words}"
+        )
     found = _read(own, source, step, numbers)
     if mapping is not None:
         found = found._replace(checkpoint=_renamed(found.checkpoint, mapping, source))
@@ -91,10 +93,12 @@ class _Read(NamedTuple):
 
 def _read(form: str, path: Path, step: int | None, numbers: Group | None) -> _Read:
     if form in ("run-state", "torch") and numbers is not None:
-        raise ValueError(f"{path}: {FORMS[form].words} has η, β1, β2 and λ; legal: without --lr")
+        raise ValueError(
+            f"{shown(str(path))}: {FORMS[form].words} has η, β1, β2 and λ; legal: without --lr"
+        )
     if form == "run-state":
         if step is not None:
-            raise ValueError(f"{path}: a run state has its step; legal: without --step")
+            raise ValueError(f"{shown(str(path))}: a run state has its step; legal: without --step")
         state = run_state.load(path)
         header = state.header
         found = Checkpoint(state.tensors, header.step, header.groups)
@@ -132,8 +136,8 @@ def _renamed(checkpoint: Checkpoint, mapping: Mapping[str, Any], path: Path) -> 
         origin[target], places[target] = name, (name, axes)
     if wrong:
         raise ValueError(
-            f"{path}: the mapping does not fit. {'; '.join(wrong)}; legal: from a name in it to a "
-            "name, or to [name, [axes]], each name once"
+            f"{shown(str(path))}: the mapping does not fit. {'; '.join(wrong)}; legal: from a "
+            "name in it to a name, or to [name, [axes]], each name once"
         )
     names = {name: target for target, name in origin.items()}
     header = Header(checkpoint.step, checkpoint.groups).renamed(names)
@@ -182,14 +186,14 @@ def _check_target(source: Path, target: Path, force: bool) -> None:
     if not os.path.lexists(target):
         return
     if not force:
-        raise ValueError(f"{target} is there already; legal: another name, or --force")
+        raise ValueError(f"{shown(str(target))} is there already; legal: another name, or --force")
     if target.exists() and source.exists() and target.samefile(source):
-        raise ValueError(f"{target} is the source; legal: another name")
+        raise ValueError(f"{shown(str(target))} is the source; legal: another name")
     try:
         recognised(target)
     except ValueError:
         raise ValueError(
-            f"{target} is there, and is no file of a run; legal: another name"
+            f"{shown(str(target))} is there, and is no file of a run; legal: another name"
         ) from None
 
 

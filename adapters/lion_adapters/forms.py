@@ -18,6 +18,7 @@ from types import ModuleType
 from typing import Final
 
 from lion_adapters.backends import pick
+from lion_ref.hyperparameters import shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +62,12 @@ def recognised(path: Path) -> str:
     if path.is_dir():
         if any((path / below / "_METADATA").is_file() for below in ("", "default")):
             return "orbax"
-        raise ValueError(f"{path} is a folder, but none that Orbax made; legal: {_LEGAL}")
+        raise ValueError(
+            f"{shown(str(path))} is a folder, but none that Orbax made; legal: {_LEGAL}"
+        )
     path.stat()  # an OSError that says so if there is none
     if not path.is_file():
-        raise ValueError(f"{path} is no regular file; legal: {_LEGAL}")
+        raise ValueError(f"{shown(str(path))} is no regular file; legal: {_LEGAL}")
     with path.open("rb") as file:
         head = file.read(9)
     if head.startswith(b"\x89HDF\r\n\x1a\n"):
@@ -80,7 +83,7 @@ def recognised(path: Path) -> str:
         return "torch"
     if head[8:] == b"{":
         return "run-state"
-    raise ValueError(f"{path} is of no form that is known; legal: {_LEGAL}")
+    raise ValueError(f"{shown(str(path))} is of no form that is known; legal: {_LEGAL}")
 
 
 def of_ending(path: Path) -> str:
@@ -89,7 +92,9 @@ def of_ending(path: Path) -> str:
         if path.name.endswith(form.endings):
             return name
     endings = ", ".join(ending for form in FORMS.values() for ending in form.endings)
-    raise ValueError(f"{path} ends in nothing that says its form; legal: {endings}, or --to FORM")
+    raise ValueError(
+        f"{shown(str(path))} ends in nothing that says its form; legal: {endings}, or --to FORM"
+    )
 
 
 def checkpoints(form: Form) -> ModuleType:

@@ -87,8 +87,8 @@ def write(
     """
     if like is None:
         raise ValueError(
-            f"{Path(path)}: Keras alone can make such a file of a model; legal: like=, a file that "
-            "Keras saved of the same model after a step; or a run state, which "
+            f"{shown(str(path))}: Keras alone can make such a file of a model; legal: like=, a "
+            "file that Keras saved of the same model after a step; or a run state, which "
             "lion_tf.import_state takes into an optimizer"
         )
     with one_line(Path(like)):

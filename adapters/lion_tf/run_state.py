@@ -124,7 +124,7 @@ def import_state(
         dtypes = [_dtype(variable) for variable in listed]
         count = check_change(optimizer, numbers, state.header.step, dtypes)
     except ValueError as error:
-        raise ValueError(f"{state.path}: {error}") from None
+        raise ValueError(f"{shown(str(state.path))}: {error}") from None
 
     with optimizer._distribution_strategy.scope():  # so that every copy is written
         optimizer.build(listed)

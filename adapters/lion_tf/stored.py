@@ -100,7 +100,7 @@ def one_line(path: Path) -> Iterator[None]:
     try:
         yield
     except ValueError as error:
-        raise ValueError(f"{path}: {' '.join(str(error).split())}") from None
+        raise ValueError(f"{shown(str(path))}: {' '.join(str(error).split())}") from None
     except (zipfile.BadZipFile, RuntimeError, KeyError, EOFError, NotImplementedError) as error:
         reason = " ".join(str(error).split())[:200]
         raise ValueError(f"{path}: it is damaged: {reason}; legal: as Keras writes it") from None

@@ -205,14 +205,15 @@ def test_a_run_state_keeps_what_it_alone_has(
     )
 
 
-@pytest.mark.clause("C34")
-def test_a_schedule_that_pytorch_has_no_place_for_is_spoken_of(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    need("torch")
-    path = saved(tmp_path / "run.safetensors", lr=LR(300), lr_schedule=LR)
-    line = done(capsys, path, tmp_path / "run.pt")
-    assert line.endswith("; the schedule is left to the code that loads it")
+@pytest.mark.clause("C34", "C35")
+def test_a_schedule_goes_with_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    need("torch", "jax", "optax", "orbax")
+    path = saved(tmp_path / "1.safetensors", tensors(w=(2,)), lr=LR(300), lr_schedule=LR)
+    for source, target in (("1.safetensors", "2.pt"), ("2.pt", "3.orbax"), ("3.orbax", "4.bin")):
+        done(capsys, tmp_path / source, tmp_path / target)
+    done(capsys, tmp_path / "4.bin", tmp_path / "5.safetensors")
+    assert run_state.load(path).header.groups[0].lr_schedule == LR
+    assert same_run(path, tmp_path / "5.safetensors")
 
 
 # What is there stays there.
@@ -225,16 +226,16 @@ def test_what_is_there_is_replaced_only_if_asked_for_and_only_if_it_is_a_run(
     path = saved(tmp_path / "run.safetensors")
     old = saved(tmp_path / "old.safetensors", lr=0.7)
     words = refused(capsys, tmp_path, path, old)
-    assert words == f"{old} is there already; legal: another name, or --force"
+    assert words == f"{str(old)!r} is there already; legal: another name, or --force"
     assert "old.safetensors" in done(capsys, path, old, "--force")
     assert same_run(path, old)
     assert refused(capsys, tmp_path, path, path, "--force") == (
-        f"{path} is the source; legal: another name"
+        f"{str(path)!r} is the source; legal: another name"
     )
     notes = tmp_path / "notes.safetensors"
     notes.write_text("dear diary")
     words = refused(capsys, tmp_path, path, notes, "--force")
-    assert words == f"{notes} is there, and is no file of a run; legal: another name"
+    assert words == f"{str(notes)!r} is there, and is no file of a run; legal: another name"
     folder = tmp_path / "home.safetensors"
     folder.mkdir()
     assert "is no file of a run" in refused(capsys, tmp_path, path, folder, "--force")
@@ -294,9 +295,9 @@ def test_names_that_do_not_fit_are_all_listed(
     names.write_text(json.dumps(wrong))
     words = refused(capsys, tmp_path, path, tmp_path / "new.safetensors", "--map", names)
     assert words == (
-        f"{path}: the mapping does not fit. 'gone' is not in it; 'fc.weight' has 2 axes, not "
-        "[0, 0]; 'none' is mapped to 3; 'scale' would be of 'fc.bias' and 'scale'; legal: from a "
-        "name in it to a name, or to [name, [axes]], each name once"
+        f"{str(path)!r}: the mapping does not fit. 'gone' is not in it; 'fc.weight' has 2 axes, "
+        "not [0, 0]; 'none' is mapped to 3; 'scale' would be of 'fc.bias' and 'scale'; legal: "
+        "from a name in it to a name, or to [name, [axes]], each name once"
     )
     for text in ("[]", '{"a": 1, "a": 2}', "{", "\x00"):
         names.write_text(text)
@@ -350,14 +351,14 @@ def test_what_is_no_run_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture
     for octets in (b"", b"\x00" * 9, b"dear diary"):
         path.write_bytes(octets)
         words = refused(capsys, tmp_path, path, new)
-        assert words == f"{path} is of no form that is known; {legal}"
+        assert words == f"{str(path)!r} is of no form that is known; {legal}"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("notes.txt", "dear diary")
     assert "is of no form that is known" in refused(capsys, tmp_path, path, new)
     folder = tmp_path / "folder"
     folder.mkdir()
     words = refused(capsys, tmp_path, folder, new)
-    assert words == f"{folder} is a folder, but none that Orbax made; {legal}"
+    assert words == f"{str(folder)!r} is a folder, but none that Orbax made; {legal}"
     whole = saved(tmp_path / "run.safetensors")
     octets = whole.read_bytes()
     for size in (9, 100, len(octets) // 2, len(octets) - 1):
@@ -369,11 +370,11 @@ def test_what_is_no_run_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture
         ".keras, .weights.h5, or --to FORM"
     )
     words = refused(capsys, tmp_path, whole, new, "--lr", "0.1")
-    assert words == f"{whole}: a run state has η, β1, β2 and λ; legal: without --lr"
+    assert words == f"{str(whole)!r}: a run state has η, β1, β2 and λ; legal: without --lr"
     words = refused(capsys, tmp_path, whole, new, "--step", "3")
-    assert words == f"{whole}: a run state has its step; legal: without --step"
+    assert words == f"{str(whole)!r}: a run state has its step; legal: without --step"
     words = refused(capsys, tmp_path, whole, new, "--like", whole)
-    assert words == f"--like is for a Keras file, and {new} is a run state"
+    assert words == f"--like is for a Keras file, and {str(new)!r} is a run state"
     words = refused(capsys, tmp_path, whole, new, "--lr", "nan")
     assert words == "lr=nan is not legal; legal: a finite number >= 0"
     words = refused(capsys, tmp_path, whole, tmp_path / "nowhere" / "new.safetensors")

@@ -13,6 +13,7 @@ COMMANDS = {
     "python": "",
     "pytest": "-m pytest -p no:cacheprovider",
     "lion-conformance": "-c 'import lion_conformance.guard as x; raise SystemExit(x.main())'",
+    "lion-ref": "-c 'import lion_adapters.command as x; raise SystemExit(x.main())'",
 }
 FENCE = re.compile(r"```console\n(.*?)```", re.DOTALL)
 

@@ -268,7 +268,9 @@ def test_what_has_no_lion_is_refused_by_name(tmp_path: Path) -> None:
     def refused(save: Callable[[Path], Any], name: str, message: str, **given: Any) -> None:
         path = tmp_path / name
         save(path)
-        with pytest.raises(ValueError, match="^" + re.escape(f"{path}: {message}")) as raised:
+        with pytest.raises(
+            ValueError, match="^" + re.escape(f"{str(path)!r}: {message}")
+        ) as raised:
             checkpoints.read(path, **given)
         assert "\n" not in str(raised.value)
 

@@ -393,8 +393,8 @@ def test_a_file_that_does_not_fit_is_refused_whole(tmp_path: Path) -> None:
     opt = Lion(7.0)
     before = held(opt, variables)
     message = (
-        f"{path} does not fit. of another shape: 'dense/bias' (4,) in the file, (5,) here; left "
-        "over in the file: 'scale'; missing in the file: 'other'; legal: "
+        f"{str(path)!r} does not fit. of another shape: 'dense/bias' (4,) in the file, (5,) here; "
+        "left over in the file: 'scale'; missing in the file: 'other'; legal: "
     )
     with pytest.raises(ValueError, match="^" + re.escape(message)):
         import_state(opt, path, variables=variables.values())

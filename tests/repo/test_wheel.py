@@ -220,7 +220,10 @@ def test_the_command_is_declared_and_leads_to_a_function(
 ) -> None:
     points = configparser.ConfigParser()
     points.read_string(read(wheel, "entry_points.txt"))
-    assert dict(points["console_scripts"]) == {"lion-conformance": "lion_conformance.guard:main"}
+    assert dict(points["console_scripts"]) == {
+        "lion-conformance": "lion_conformance.guard:main",
+        "lion-ref": "lion_adapters.command:main",
+    }
     ran = run_isolated(installed, "from lion_conformance.guard import main\nassert callable(main)")
     assert ran.returncode == 0, ran.stderr
 
