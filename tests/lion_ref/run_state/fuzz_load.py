@@ -53,7 +53,13 @@ def main() -> None:
     (folder / "header").write_bytes(b"h" + json.dumps(HEADER, ensure_ascii=False).encode())
     words = folder.with_name("dictionary")
     words.write_text("".join(f'"{key}"\n' for key in KEYS), encoding="utf-8")
-    options = [f"-runs={runs}", f"-dict={words}", "-max_len=4096", "-timeout=20", "-verbosity=0"]
+    options = [
+        f"-runs={runs}",
+        f"-dict={words}",
+        "-max_len=4096",
+        "-timeout=20",
+        "-max_total_time=90",
+    ]
     atheris.Setup([sys.argv[0], *options, str(folder)], one_input)
     atheris.Fuzz()
 
