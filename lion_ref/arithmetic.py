@@ -210,6 +210,9 @@ _TERMS = (
     _float32(0x33800000, 0x33C00000, 0xB3C00000),
 )
 _SUMS = _float32(0x3F800000, 0x3F800001, 0xBF800001).tobytes()
+# A product that rounds up to the smallest normal number.
+_NEARLY_NORMAL = _float32(0x00800001), _float32(0x3F7FFFFE)
+_NORMAL = _float32(0x00800000).tobytes()
 
 
 def require_default_environment() -> None:
@@ -221,6 +224,25 @@ def require_default_environment() -> None:
             "and so does loading a library built with -ffast-math: unset it, or compute in a new "
             "thread"
         )
+    require_rounding_to_nearest()
+
+
+def require_late_flush() -> None:
+    """FloatingPointError unless `flushed` has its bits in this thread (SPEC C33).
+
+    It rounds to nearest, and keeps subnormals or flushes what is tiny after rounding.
+    """
+    require_rounding_to_nearest()
+    if np.multiply(*_NEARLY_NORMAL).tobytes() != _NORMAL:
+        raise FloatingPointError(
+            "this thread flushes subnormals before it rounds, as Arm's processors do, so "
+            "subnormals='flush' would have other bits in it; legal: the default floating-point "
+            "environment"
+        )
+
+
+def require_rounding_to_nearest() -> None:
+    """FloatingPointError unless this thread rounds to nearest (SPEC C15)."""
     if np.add(*_TERMS).tobytes() != _SUMS:
         raise FloatingPointError(
             "this thread does not round to nearest, so no reference bits can be computed in it; "

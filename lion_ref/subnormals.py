@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias, cast, get_args
+from typing import Final, Literal, TypeAlias, cast, get_args
 
 from lion_ref.checks import shown
 
 SubnormalsChoice: TypeAlias = Literal["native", "flush", "keep"]
 """The platform's own rule; C18's flush on every platform; C6's, kept."""
+
+_LEGAL: Final[tuple[str, ...]] = get_args(SubnormalsChoice)  # looked up once: steps check theirs
 
 
 def check_subnormals(value: object) -> SubnormalsChoice:
@@ -20,8 +22,8 @@ def check_subnormals(value: object) -> SubnormalsChoice:
         ...
     ValueError: subnormals='flushed' is not legal; legal: 'native', 'flush', 'keep'
     """
-    if not isinstance(value, str) or value not in get_args(SubnormalsChoice):
-        legal = ", ".join(map(repr, get_args(SubnormalsChoice)))
+    if not isinstance(value, str) or value not in _LEGAL:
+        legal = ", ".join(map(repr, _LEGAL))
         raise ValueError(f"subnormals={shown(value)} is not legal; legal: {legal}")
     return cast("SubnormalsChoice", value)
 

@@ -26,7 +26,7 @@ def backend_of(arrays: object, legal: str) -> str:
     TypeError where there are several, or none; `legal` then says what would have been right.
     """
     found: dict[str, object] = {}
-    for leaf in _leaves(arrays):
+    for leaf in leaves(arrays):
         found.setdefault(_backend_of_one(leaf, legal), leaf)
     if not found:
         raise TypeError(f"{arrays!r} holds no arrays; legal: {legal}")
@@ -36,14 +36,15 @@ def backend_of(arrays: object, legal: str) -> str:
     return next(iter(found))
 
 
-def _leaves(nest: object) -> Iterator[object]:
+def leaves(nest: object) -> Iterator[object]:
+    """The array, or the arrays in a nest of lists, tuples and mappings."""
     if isinstance(nest, Mapping):
         nest = list(nest.values())
     if not isinstance(nest, (list, tuple)):
         yield nest
         return
     for part in nest:
-        yield from _leaves(part)
+        yield from leaves(part)
 
 
 def _backend_of_one(array: Any, legal: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from functools import cache
 from typing import Any
 
 from array_api_compat import array_namespace, device, is_dask_array
@@ -62,11 +61,18 @@ def check_kept(arrays: dict[str, Any], compute: str) -> None:
     array = within_chunks(arrays["param"])
     xp, where = array_namespace(array), device(array)
     for name in sorted({compute, *(dtype_name(array.dtype) for array in arrays.values())}):
-        if name in ("float32", "float64") and not _keeps(xp, where, name):
+        if name not in ("float32", "float64"):
+            continue
+        known = (xp.__name__, str(where), name)  # not all devices can be keys themselves
+        if known not in _KEPT:
+            _KEPT[known] = _keeps(xp, where, name)
+        if not _KEPT[known]:
             raise cannot_keep(f"{xp.__name__} on {where}", f"those of {name} are flushed there")
 
 
-@cache
+_KEPT: dict[tuple[str, str, str], bool] = {}
+
+
 def _keeps(xp: Any, where: Any, name: str) -> bool:
     """Whether subnormal results and operands are what they are."""
     smallest = 2.0 ** FORMATS[name].min_exponent

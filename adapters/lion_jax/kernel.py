@@ -7,6 +7,8 @@ both functions make m' wait, each for what it has.
 Where b is a constant +0, XLA takes a + b for a, and then -0 + +0 is -0 (SPEC C5). The gradient of a
 parameter that the loss does not use is such a constant. So one summand waits for the other wherever
 that zero's sign would show: what depends on an array that is no constant is none itself.
+
+With `flush`, a program for a platform that keeps subnormals has other operations (SPEC C33).
 """
 
 from __future__ import annotations
@@ -18,12 +20,13 @@ import jax
 import jax.numpy as jnp
 
 from lion_jax.fence import computed_once, fence, fence_after
-from lion_jax.rounding import load, store
+from lion_jax.operations import Operations, operations, where_flushing
+from lion_jax.rounding import load
 
 
-@partial(jax.jit, inline=True, static_argnames="stored")
+@partial(jax.jit, inline=True, static_argnames=("stored", "flush"))
 def update(
-    theta: jax.Array, m: jax.Array, g: jax.Array, scalars: Any, *, stored: bool
+    theta: jax.Array, m: jax.Array, g: jax.Array, scalars: Any, *, stored: bool, flush: bool
 ) -> tuple[Any, Any]:
     """(-e, m'): what to add to θ, in the compute dtype, and the new momentum.
 
@@ -34,43 +37,79 @@ def update(
     The caller forms θ', so m' waits for u. bfloat16 holds u's four values, and a conversion to it
     is what XLA's CPU compiler would rather store than repeat: θ' then reads u, and no m.
     """
-    compute = scalars.lr.dtype
-    wide_theta, wide_m, wide_g = load(theta, compute), load(m, compute), load(g, compute)
-    u = _direction(wide_m, wide_g, scalars).astype(jnp.float32).astype(jnp.bfloat16)
-    e = _decrement(load(u, compute), wide_theta, scalars)
-    new_m = store(_new_momentum(wide_m, wide_g, scalars, after=u), m.dtype)
-    if stored and theta.dtype != compute:
-        return fence(store(-e, theta.dtype)), new_m
-    return -e, new_m
+    native = partial(_update, stored=stored)
+    found: tuple[Any, Any] = _on_every_platform(native, flush, theta, m, g, scalars)
+    return found
 
 
-@partial(jax.jit, inline=True, static_argnames="sharded")
+@partial(jax.jit, inline=True, static_argnames=("sharded", "flush"))
 def step(
-    theta: jax.Array, m: jax.Array, g: jax.Array, scalars: Any, *, sharded: bool
+    theta: jax.Array, m: jax.Array, g: jax.Array, scalars: Any, *, sharded: bool, flush: bool
 ) -> tuple[Any, Any]:
     """(θ', m'), where m' waits for θ'.
 
     One element of θ' will do for all of m', and need not be read again for each. But where θ' is
     sharded, its devices would have to send it to one another, and each waits for its own elements.
     """
+    native = partial(_step, sharded=sharded)
+    found: tuple[Any, Any] = _on_every_platform(native, flush, theta, m, g, scalars)
+    return found
+
+
+def _on_every_platform(native: Any, flush: bool, *operands: Any) -> Any:
+    if not flush:
+        return native(*operands)
+    return where_flushing(native, partial(native, flushed=True), *operands)
+
+
+def _update(
+    theta: jax.Array,
+    m: jax.Array,
+    g: jax.Array,
+    scalars: Any,
+    *,
+    stored: bool,
+    flushed: bool = False,
+) -> tuple[Any, Any]:
     compute = scalars.lr.dtype
-    wide_theta, wide_m, wide_g = load(theta, compute), load(m, compute), load(g, compute)
-    u = _direction(wide_m, wide_g, scalars)
-    e = _decrement(u, wide_theta, scalars)
-    new_theta = store(wide_theta - e, theta.dtype)
+    ops = operations(compute, flushed=flushed)
+    wide_theta, wide_m, wide_g = ops.load(theta), ops.load(m), ops.load(g)
+    u = _direction(ops, wide_m, wide_g, scalars).astype(jnp.float32).astype(jnp.bfloat16)
+    e = _decrement(ops, load(u, compute), wide_theta, scalars)
+    new_m = ops.store(_new_momentum(ops, wide_m, wide_g, scalars, after=u), m.dtype)
+    if stored and theta.dtype != compute:
+        return fence(ops.store(-e, theta.dtype)), new_m
+    return -e, new_m
+
+
+def _step(
+    theta: jax.Array,
+    m: jax.Array,
+    g: jax.Array,
+    scalars: Any,
+    *,
+    sharded: bool,
+    flushed: bool = False,
+) -> tuple[Any, Any]:
+    compute = scalars.lr.dtype
+    ops = operations(compute, flushed=flushed)
+    wide_theta, wide_m, wide_g = ops.load(theta), ops.load(m), ops.load(g)
+    u = _direction(ops, wide_m, wide_g, scalars)
+    e = _decrement(ops, u, wide_theta, scalars)
+    new_theta = ops.store(ops.subtract(wide_theta, e), theta.dtype)
     if new_theta.dtype != compute:
         new_theta = computed_once(new_theta)
     after = new_theta
     if not sharded and theta.size:
         after = jnp.broadcast_to(new_theta.reshape(-1)[0], theta.shape)
-    return new_theta, store(_new_momentum(wide_m, wide_g, scalars, after=after), m.dtype)
+    return new_theta, ops.store(_new_momentum(ops, wide_m, wide_g, scalars, after=after), m.dtype)
 
 
-def _direction(m: jax.Array, g: jax.Array, scalars: Any) -> jax.Array:
+def _direction(ops: Operations, m: jax.Array, g: jax.Array, scalars: Any) -> jax.Array:
     """u = sign(c), which is -1, +0, +1 or NaN."""
-    a = fence(scalars.beta1 * m)
-    b = fence(scalars.one_minus_beta1 * g)
-    return _sign(a + b)
+    a = fence(ops.product(scalars.beta1, m))
+    b = fence(ops.product(scalars.one_minus_beta1, g))
+    return _sign(ops.add(a, b))
 
 
 def _sign(c: jax.Array) -> jax.Array:
@@ -78,16 +117,18 @@ def _sign(c: jax.Array) -> jax.Array:
     return jnp.where(c == 0, jnp.zeros_like(c), jnp.sign(c))
 
 
-def _decrement(u: jax.Array, theta: jax.Array, scalars: Any) -> jax.Array:
+def _decrement(ops: Operations, u: jax.Array, theta: jax.Array, scalars: Any) -> jax.Array:
     """e = η ⊗ (u ⊕ λ ⊗ θ)."""
-    d = fence(scalars.weight_decay * theta)
+    d = fence(ops.product(scalars.weight_decay, theta))
     # u is never -0, so u + 0 is u; 0 + d is not always d, and u is a constant if m and g are.
-    s = fence_after(u, d) + d
-    return fence(scalars.lr * s)
+    s = ops.add(fence_after(u, d), d)
+    return fence(ops.product(scalars.lr, s))
 
 
-def _new_momentum(m: jax.Array, g: jax.Array, scalars: Any, *, after: jax.Array) -> jax.Array:
+def _new_momentum(
+    ops: Operations, m: jax.Array, g: jax.Array, scalars: Any, *, after: jax.Array
+) -> jax.Array:
     """m' = β2 ⊗ m ⊕ (1-β2) ⊗ g, to be computed after another array."""
-    x = fence_after(scalars.beta2 * m, after)
-    y = fence_after(scalars.one_minus_beta2 * g, x)
-    return x + y
+    x = fence_after(ops.product(scalars.beta2, m), after)
+    y = fence_after(ops.product(scalars.one_minus_beta2, g), x)
+    return ops.add(x, y)

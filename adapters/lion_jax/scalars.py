@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
@@ -11,8 +12,9 @@ import numpy as np
 from jax import lax
 
 from lion_jax.fence import fence
-from lion_ref.arithmetic import round_to
+from lion_jax.operations import operations, where_flushing
 from lion_ref.dtypes import LEGAL_DTYPES, STORAGE_DTYPES
+from lion_ref.flushing import Flush
 from lion_ref.hyperparameters import (
     Hyperparameters,
     Scalars,
@@ -22,6 +24,7 @@ from lion_ref.hyperparameters import (
     round_scalars,
 )
 from lion_ref.schedules import Schedule
+from lion_ref.semantics import Subnormals
 
 # So that the six can be handed to a jitted function.
 jax.tree_util.register_dataclass(
@@ -43,11 +46,11 @@ class LookedUp:
         self._name, self._table, self._count = name, schedule.table(), count
         self._found: dict[str, jax.Array] = {}
 
-    def rounded(self, compute: np.dtype[Any]) -> jax.Array:
+    def rounded(self, compute: np.dtype[Any], subnormals: Subnormals) -> jax.Array:
         """The number in a compute dtype; ValueError if the schedule overflows it anywhere."""
         if compute.name not in self._found:
             finite_in(self._name, self._table.max(), compute)
-            table = jnp.asarray(round_to(self._table, compute))
+            table = jnp.asarray(Flush(subnormals, compute).narrowed(self._table, compute))
             last = jnp.minimum(self._count, self._table.size - 1)
             self._found[compute.name] = lax.dynamic_index_in_dim(table, last, keepdims=False)
         return self._found[compute.name]
@@ -91,23 +94,52 @@ def beta(name: str, value: object) -> Number:
 
 
 def scalars_for(
-    lr: Number, beta1: Number, beta2: Number, weight_decay: Number, compute: Any
+    lr: Number,
+    beta1: Number,
+    beta2: Number,
+    weight_decay: Number,
+    compute: Any,
+    *,
+    flush: bool = False,
 ) -> Scalars:
-    """The six scalars in the compute dtype, each rounded once."""
+    """The six scalars in the compute dtype, each rounded once; one that is tiny flushed, if asked.
+
+    Unasked, a platform that flushes takes a subnormal scalar for a zero as it takes any operand.
+    """
     given = {"lr": lr, "beta1": beta1, "beta2": beta2, "weight_decay": weight_decay}
-    given = {k: x.rounded(compute) if isinstance(x, LookedUp) else x for k, x in given.items()}
+    rule: Subnormals = "flush" if flush else "keep"
+    given = {
+        k: x.rounded(compute, rule) if isinstance(x, LookedUp) else x for k, x in given.items()
+    }
     known = {name: 0.0 if is_traced(value) else value for name, value in given.items()}
     finite_in("learning_rate", known["lr"], compute)  # which round_scalars would call lr
-    rounded = round_scalars(Hyperparameters(**known), compute)
+    rounded = round_scalars(Hyperparameters(**known), compute, rule)
     fields = {name: getattr(rounded, name) for name in Scalars.__dataclass_fields__}
     for name, value in given.items():
         if is_traced(value):
             is_float = jnp.issubdtype(value.dtype, jnp.floating)
             opaque = fence(value) if is_float else value
-            fields[name] = opaque.astype(compute)
+            fields[name] = _rounded(opaque, compute, flush=flush and is_float)
             if name.startswith("beta"):
                 fields[f"one_minus_{name}"] = _complement(opaque, compute)
     return Scalars(**fields)
+
+
+def _rounded(value: jax.Array, compute: Any, *, flush: bool) -> jax.Array:
+    """A traced number in the compute dtype, rounded where the environment is the step's own."""
+
+    def native(value: jax.Array) -> jax.Array:
+        return value.astype(compute)
+
+    if not flush:
+        return native(value)
+    rounded: jax.Array = where_flushing(native, partial(_flushed, compute=compute), value)
+    return rounded
+
+
+def _flushed(value: jax.Array, compute: Any) -> jax.Array:
+    ops = operations(jnp.promote_types(value.dtype, compute), flushed=True)
+    return ops.store(ops.load(value), compute)
 
 
 def _complement(value: jax.Array, compute: Any) -> jax.Array:

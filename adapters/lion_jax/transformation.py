@@ -11,11 +11,12 @@ import optax
 
 from lion_jax import kernel
 from lion_jax.checks import Leaf, aligned, check_update_dtype, momentum_dtype
-from lion_jax.declared import declared_semantics
+from lion_jax.declared import check_kept, check_summed, declared_semantics, platforms_of
 from lion_jax.mask import guarding_mask, mask_given
 from lion_jax.scalars import beta, rate, rate_at, scalars_for
 from lion_jax.state import LionState, initial_state, lion_state
 from lion_ref import Semantics
+from lion_ref.subnormals import check_subnormals
 
 Tree = Any
 Kernel = Callable[[Any, Any, Any, Any], tuple[Any, Any]]
@@ -56,6 +57,7 @@ def lion(
     mask: Any = None,
     *,
     update_dtype: Any = "compute",
+    subnormals: Any = "native",
 ) -> LionTransformation:
     r"""Lion, with optax.lion's arguments and lion_ref's bits, inside jit and outside.
 
@@ -66,7 +68,8 @@ def lion(
     Rounding order (SPEC C5): a = β1⊗m, b = (1-β1)⊗g, c = a⊕b, u = sign(c); d = λ⊗θ, s = u⊕d,
     e = η⊗s, θ' = θ⊖e; x = β2⊗m, y = (1-β2)⊗g, m' = x⊕y, each one IEEE 754 operation in float64
     if θ is float64, else in float32, contracted with no other; θ' and m' are rounded once more, to
-    their dtypes. XLA flushes subnormals on a CPU (see `declared_semantics`).
+    their dtypes. XLA flushes subnormals on a CPU (see `declared_semantics`), and keeps them on a
+    GPU; with `subnormals="flush"` they are flushed on both, as by every adapter (SPEC C33).
 
     `update` returns -e in the compute dtype, so float32 for a bfloat16 or float16 parameter:
     `optax.apply_updates` then rounds θ' once. `step(grads, state, params) -> (params, state)` forms
@@ -88,6 +91,9 @@ def lion(
         update_dtype: "compute": exact updates, float32 for 16-bit parameters; "params": each of its
             parameter's dtype, for `optax.apply_if_finite`, a `lax.cond` that skips a step, strict
             promotion, `equinox.apply_updates`.
+        subnormals: "native": as XLA treats them on the platform; "flush": flushed on every platform
+            (SPEC C18, C33), at no cost on a CPU; "keep": kept, not on a CPU. Where XLA keeps them,
+            only `step` can flush: θ' of `update` is the caller's sum.
 
     Returns:
         A transformation whose state is a `LionState(count, mu)`, or optax.lion's, continued. Leaves
@@ -97,7 +103,9 @@ def lion(
         TypeError: a dtype that SPEC C2 and C3 refuse, a scalar that is no real number, a mask that
             optax.inject_hyperparams calls, a mu_dtype that it has made a number of.
         ValueError: a scalar outside its range, unless it is traced; shapes that differ; no params;
-            an update_dtype that there is not.
+            an update_dtype or a choice of subnormals that there is not; "keep" where the default
+            backend is a CPU, or for arrays on one; `update` with "flush" where XLA keeps them.
+            What is traced is taken to be for the default backend.
 
     Source: Chen et al., "Symbolic Discovery of Optimization Algorithms", arXiv 2302.06675.
 
@@ -116,12 +124,16 @@ def lion(
     mu_dtype = momentum_dtype(mu_dtype)
     mask = mask_given(mask)
     check_update_dtype(update_dtype)
+    check_subnormals(subnormals)
+    if subnormals == "keep":  # else nothing asks for the platform: it would start JAX's devices
+        check_kept(subnormals, jax.default_backend())
+    flush = subnormals == "flush"
 
     def init(params: Tree) -> Any:
         return initial_state(params, mu_dtype)
 
     def over_leaves(
-        run: Kernel, skipped: Any, grads: Tree, state: Any, params: Tree
+        run: Kernel, skipped: Any, grads: Tree, state: Any, params: Tree, *, refuse: Any
     ) -> tuple[Tree, Any]:
         if params is None:
             raise ValueError(
@@ -130,13 +142,18 @@ def lion(
             )
         state = lion_state(state)
         structure, leaves = aligned(params, state.mu, grads, mask)
+        if refuse is not None:
+            arrays = [x for leaf in leaves if not leaf.absent for x in (leaf.theta, leaf.m, leaf.g)]
+            for platform in platforms_of(arrays):
+                refuse(subnormals, platform)
         lr = rate_at("learning_rate", lr_given, state.count)
         decay = rate_at("weight_decay", decay_given, state.count)
 
         def results(leaf: Leaf) -> tuple[Any, Any]:
             if leaf.absent:
                 return skipped(leaf), leaf.m
-            scalars = scalars_for(lr, beta1, beta2, decay if leaf.decays else 0.0, leaf.compute)
+            own_decay = decay if leaf.decays else 0.0
+            scalars = scalars_for(lr, beta1, beta2, own_decay, leaf.compute, flush=flush)
             return run(leaf.theta, leaf.m, leaf.g, scalars)
 
         pairs = [results(leaf) for leaf in leaves]
@@ -148,17 +165,19 @@ def lion(
 
     # Named as optax names them, for who passes them by name; what is theirs is no extra argument.
     def update(updates: Tree, state: Any, params: Tree = None, **_: Any) -> tuple[Tree, Any]:
-        run = partial(kernel.update, stored=update_dtype == "params")
-        return over_leaves(run, lambda _: None, updates, state, params)
+        run = partial(kernel.update, stored=update_dtype == "params", flush=flush)
+        refuse = None if subnormals == "native" else check_summed
+        return over_leaves(run, lambda _: None, updates, state, params, refuse=refuse)
 
     def step(grads: Tree, state: Any, params: Tree) -> tuple[Tree, Any]:
         def run(theta: Any, m: Any, g: Any, scalars: Any) -> Any:
             sharded = may_be_sharded(theta, m, g)
-            return kernel.step(theta, m, g, scalars, sharded=sharded)
+            return kernel.step(theta, m, g, scalars, sharded=sharded, flush=flush)
 
-        return over_leaves(run, lambda leaf: leaf.theta, grads, state, params)
+        refuse = check_kept if subnormals == "keep" else None
+        return over_leaves(run, lambda leaf: leaf.theta, grads, state, params, refuse=refuse)
 
-    semantics = partial(declared_semantics, update_dtype=update_dtype)
+    semantics = partial(declared_semantics, update_dtype=update_dtype, subnormals=subnormals)
     given = Given(lr_given, beta1, beta2, decay_given, mask, semantics)
     return LionTransformation(init, update, step, given)
 

@@ -1,13 +1,13 @@
 """lion_tf: Lion as a Keras optimizer on TensorFlow, with the reference's bits in every mode.
 
 Rooms: `optimizer` is the public class; `kernel` the update of one variable, which `fence` keeps XLA
-from rewriting; `scalars` the numbers for it, of numbers, schedules and variables; `rounding` stores
-the results; `checks` refuses; `declared` finds out where subnormals are flushed; `excluded` tells a
-config's variables without a decay; `schedules` has lion_ref's schedules in Keras. A run is taken
-from other frameworks and handed on by `run_state`, with the numbers of an optimizer as
-`hyperparameters` and `groups`, and from and to Keras's own files by `checkpoints`, of which
-`stored` has the content, and `paired` the momentum of each variable. Keras clips,
-accumulates, averages, distributes and saves.
+from rewriting, in `operations` with subnormals as the device has them or flushed; `scalars` the
+numbers for it, of numbers, schedules and variables; `rounding` stores the results; `checks`
+refuses; `declared` finds out where subnormals are flushed; `excluded` tells a config's variables
+without a decay; `schedules` has lion_ref's schedules in Keras. A run is taken from other frameworks
+and handed on by `run_state`, with the numbers of an optimizer as `hyperparameters` and `groups`,
+and from and to Keras's own files by `checkpoints`, of which `stored` has the content, and `paired`
+the momentum of each variable. Keras clips, accumulates, averages, distributes and saves.
 
 >>> import keras
 >>> from lion_tf import Lion

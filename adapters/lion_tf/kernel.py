@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import tensorflow as tf
 
 from lion_tf.fence import fence, zero_after
+from lion_tf.operations import FlushedOperations, Operations
 from lion_tf.rounding import stored
 
 if TYPE_CHECKING:
@@ -33,6 +34,8 @@ def update(
     gradient: Tensor,
     scalars: Scalars,
     dtype: tf.DType,
+    *,
+    flushed: bool = False,
 ) -> None:
     """One step of Lion on a variable and its momentum, in place (SPEC C5).
 
@@ -46,13 +49,17 @@ def update(
         gradient: g, of θ's shape, in a dtype that is not wider than the compute dtype.
         scalars: η, λ, the betas and the number of steps done.
         dtype: the dtype of θ and m.
+        flushed: whether to flush subnormals on a device that keeps them (SPEC C33).
     """
     rate, decay = scalars.learning_rate.dtype, scalars.weight_decay.dtype
-    compiled(dtype, gradient.dtype, rate, decay)(variable, momentum, gradient, *scalars)
+    step = compiled(dtype, gradient.dtype, rate, decay, flushed)
+    step(variable, momentum, gradient, *scalars)
 
 
 @cache
-def compiled(dtype: tf.DType, gradient: tf.DType, rate: tf.DType, decay: tf.DType) -> Any:
+def compiled(
+    dtype: tf.DType, gradient: tf.DType, rate: tf.DType, decay: tf.DType, flushed: bool = False
+) -> Any:
     """`update` for arguments of these dtypes: one trace, which XLA compiles for each shape.
 
     It is traced in a thread of its own. TensorFlow's debuggers (`enable_check_numerics`,
@@ -70,7 +77,7 @@ def compiled(dtype: tf.DType, gradient: tf.DType, rate: tf.DType, decay: tf.DTyp
         scalar,
     ]
     function = tf.function(
-        partial(_update, dtype),
+        partial(_update, dtype, flushed),
         input_signature=signature,
         jit_compile=True,
         autograph=False,
@@ -81,6 +88,7 @@ def compiled(dtype: tf.DType, gradient: tf.DType, rate: tf.DType, decay: tf.DTyp
 
 def _update(
     dtype: tf.DType,
+    flushed: bool,
     variable: Tensor,
     momentum: Tensor,
     gradient: Tensor,
@@ -90,31 +98,32 @@ def _update(
     iterations: Tensor,
 ) -> None:
     compute = tf.float64 if dtype == tf.float64 else tf.float32
+    ops = FlushedOperations(compute) if flushed else Operations(compute)
     zero = tf.minimum(iterations, tf.zeros_like(iterations))
 
     # Rounded here, where the environment that flushes is the step's own (SPEC C18).
-    lr, decay = tf.cast(learning_rate, compute), tf.cast(weight_decay, compute)
-    beta_1, complement_1, beta_2, complement_2 = tf.unstack(tf.cast(betas, compute))
+    lr, decay = ops.scalar(learning_rate), ops.scalar(weight_decay)
+    beta_1, complement_1, beta_2, complement_2 = tf.unstack(ops.scalar(betas))
 
     old_theta = tf.raw_ops.ReadVariableOp(resource=variable, dtype=dtype)
     old_m = tf.raw_ops.ReadVariableOp(resource=momentum, dtype=dtype)
-    theta, m = tf.cast(old_theta, compute), tf.cast(old_m, compute)
-    g = tf.cast(fence(gradient, zero), compute)  # as it was handed over, rounded to its dtype
+    theta, m = ops.load(old_theta), ops.load(old_m)
+    g = ops.load(fence(gradient, zero))  # as it was handed over, rounded to its dtype
 
-    a = fence(beta_1 * m, zero)
-    b = fence(complement_1 * g, zero)
-    u = sign(a + b)
-    d = fence(decay * theta, zero)
-    s = u + d
-    e = fence(lr * s, zero)
-    new_theta = stored(theta - e, old_theta, zero, iterations)
+    a = fence(ops.product(beta_1, m), zero)
+    b = fence(ops.product(complement_1, g), zero)
+    u = sign(ops.add(a, b))
+    d = fence(ops.product(decay, theta), zero)
+    s = ops.add(u, d)
+    e = fence(ops.product(lr, s), zero)
+    new_theta = stored(ops.subtract(theta, e), old_theta, zero, iterations)
 
     # m' overwrites what θ' reads. Where nothing orders the two loops, XLA copies m first; this
     # zero is known only after θ', so that no copy is needed.
     after = zero_after(new_theta, zero)
-    x = fence(beta_2 * m, after)
-    y = fence(complement_2 * g, after)
-    new_m = stored(x + y, old_m, after, iterations)
+    x = fence(ops.product(beta_2, m), after)
+    y = fence(ops.product(complement_2, g), after)
+    new_m = stored(ops.add(x, y), old_m, after, iterations)
 
     tf.raw_ops.AssignVariableOp(resource=variable, value=new_theta)
     tf.raw_ops.AssignVariableOp(resource=momentum, value=new_m)

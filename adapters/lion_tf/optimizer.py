@@ -10,12 +10,15 @@ import numpy as np
 import tensorflow as tf
 
 from lion_ref.hyperparameters import in_unit_interval
+from lion_ref.subnormals import SubnormalsChoice, check_subnormals
 from lion_tf.checks import check_gradients, is_known
+from lion_tf.declared import check_kept, keeps
 from lion_tf.excluded import Excluded, UntoldError, check_config, searched_name
 from lion_tf.kernel import update
 from lion_tf.scalars import (
     Scalars,
     Schedule,
+    as_held,
     check_finite,
     check_values,
     number_or_schedule,
@@ -42,7 +45,8 @@ class Lion(keras.optimizers.Optimizer):
     s = u⊕d, e = η⊗s, θ' = θ⊖e; x = β2⊗m, y = (1-β2)⊗g, m' = x⊕y: each one IEEE 754 operation in
     float64 for a float64 variable, else in float32. 1-β is formed in binary64. θ' and m' are
     rounded once more, to the variable's dtype, which m shares. Subnormals are flushed where XLA
-    flushes them: on a CPU (`declared_semantics`).
+    flushes them: on a CPU (`declared_semantics`); with `subnormals="flush"` on a GPU too, as by
+    every adapter (SPEC C33).
 
     **What keras.optimizers.Lion does otherwise**, and this class overrides:
 
@@ -80,6 +84,8 @@ class Lion(keras.optimizers.Optimizer):
         loss_scale_factor: Keras': the loss is multiplied by it, the gradients divided.
         gradient_accumulation_steps: Keras': update with the mean gradient every so many steps.
         name: the optimizer's name.
+        subnormals: "native": as XLA treats them on the variable's device; "flush": flushed on every
+            device (SPEC C18), at no cost on a CPU; "keep": kept, not on a CPU.
 
     Raises:
         TypeError: a scalar that is no real number; a gradient wider than the compute dtype, or one
@@ -88,8 +94,10 @@ class Lion(keras.optimizers.Optimizer):
         ValueError: η or λ negative or not finite, β outside [0, 1), gradient and variable of
             different shapes, an index of IndexedSlices that is no row of the variable, `iterations`
             negative; a variable that a config excludes from the decay and that cannot be told; a
-            config that `get_config` does not give. A refused step changes nothing. η and λ from a
-            schedule, `iterations` and indices that are not constant are checked in eager mode only.
+            config that `get_config` does not give; a choice of subnormals that there is not; "keep"
+            where TensorFlow's default device is a CPU, or for a variable on one. A refused step
+            changes nothing. η and λ from a schedule, `iterations` and indices that are not constant
+            are checked in eager mode only.
         tf.errors.InvalidArgumentError: in a graph, a gradient whose shape is known only as the
             graph runs, and then differs from the variable's. Nothing is changed either.
 
@@ -124,12 +132,15 @@ class Lion(keras.optimizers.Optimizer):
         loss_scale_factor: float | None = None,
         gradient_accumulation_steps: int | None = None,
         name: str | None = None,
+        subnormals: SubnormalsChoice = "native",
         **kwargs: Any,
     ) -> None:
         learning_rate = number_or_schedule("learning_rate", learning_rate)
+        check_kept(check_subnormals(subnormals), None)
+        held = as_held(learning_rate, keras.config.floatx(), flush=subnormals == "flush")
         with np.errstate(over="ignore"):  # `build` refuses what no variable's dtype can hold
             super().__init__(
-                learning_rate=learning_rate,
+                learning_rate=held,
                 name=name,
                 weight_decay=weight_decay,
                 clipnorm=clipnorm,
@@ -143,6 +154,7 @@ class Lion(keras.optimizers.Optimizer):
                 **kwargs,
             )
         self._last_learning_rate = learning_rate
+        self.subnormals = subnormals
         self.beta_1 = in_unit_interval("beta_1", beta_1)
         self.beta_2 = in_unit_interval("beta_2", beta_2)
 
@@ -157,7 +169,10 @@ class Lion(keras.optimizers.Optimizer):
         if self.built:
             check_finite("learning_rate", value, self._trainable_variables)
         with np.errstate(over="ignore"):
-            keras.optimizers.Optimizer.learning_rate.fset(self, value)
+            held = value
+            if isinstance(self._learning_rate, keras.Variable):
+                held = self._as_held(value, self._learning_rate.dtype)
+            keras.optimizers.Optimizer.learning_rate.fset(self, held)
         self._last_learning_rate = value
 
     @property
@@ -175,6 +190,8 @@ class Lion(keras.optimizers.Optimizer):
             return
         check_finite("learning_rate", self._last_learning_rate, var_list)
         check_finite("weight_decay", self.weight_decay, var_list)
+        for device in self._devices(var_list) if self.subnormals == "keep" else ():
+            check_kept("keep", device)
         if self._excluded_config and var_list:  # Keras builds what it loads from .h5 for none
             with suppress(UntoldError):  # `apply` refuses: a file must stay one that can be loaded
                 self._exclude(Excluded.found(self._excluded_config(), var_list))
@@ -220,6 +237,7 @@ class Lion(keras.optimizers.Optimizer):
             tf.convert_to_tensor(gradient),
             scalars,
             tf.as_dtype(variable.dtype),
+            flushed=self.subnormals == "flush" and keeps(variable.device),
         )
 
     def exclude_from_weight_decay(
@@ -241,7 +259,8 @@ class Lion(keras.optimizers.Optimizer):
         excluded = self._config_of_excluded()
         if excluded is not None:
             config["exclude_from_weight_decay"] = excluded
-        return config | {"beta_1": self.beta_1, "beta_2": self.beta_2}
+        own = {"beta_1": self.beta_1, "beta_2": self.beta_2, "subnormals": self.subnormals}
+        return config | own
 
     @classmethod
     def from_config(
@@ -308,12 +327,17 @@ class Lion(keras.optimizers.Optimizer):
             self._traced = True
         return scalars
 
+    def _as_held(self, learning_rate: Any, dtype: str) -> Any:
+        return as_held(learning_rate, dtype, flush=self.subnormals == "flush")
+
     def _exact_learning_rate(self) -> float:
         """The number that was set, if the variable still holds it, rounded; else the variable's."""
         held = self._learning_rate.numpy()
         last = self._last_learning_rate
         with np.errstate(over="ignore"):
-            unchanged = isinstance(last, float) and held == held.dtype.type(last)
+            unchanged = isinstance(last, float) and held == held.dtype.type(
+                self._as_held(last, held.dtype.name)
+            )
         return last if unchanged else float(held)
 
     def _widen_learning_rate(self, dtype: str) -> None:
@@ -325,7 +349,7 @@ class Lion(keras.optimizers.Optimizer):
             return
         with tf.init_scope(), keras.name_scope(self.name):
             wide = keras.Variable(
-                self._exact_learning_rate(),
+                self._as_held(self._exact_learning_rate(), dtype),
                 name="learning_rate",
                 dtype=dtype,
                 trainable=False,
@@ -333,6 +357,12 @@ class Lion(keras.optimizers.Optimizer):
             )
         self._untrack_variable(narrow)
         self._learning_rate = wide  # tracked in the same place: behind the iterations
+
+    def _devices(self, variables: Iterable[Any]) -> set[str]:
+        """The devices of variables, each one's of one that is mirrored on several."""
+        copies = self._distribution_strategy.experimental_local_results
+        values = [x.value if isinstance(x, keras.Variable) else x for x in variables]
+        return {copy.device for value in values for copy in copies(value)}
 
     def _beside(self, variable: Any) -> Any:
         """The momentum of a variable, on the variable's device where it is mirrored on several."""

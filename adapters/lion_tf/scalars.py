@@ -6,10 +6,12 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from lion_ref import schedules
-from lion_ref.dtypes import compute_dtype
+from lion_ref.dtypes import STORAGE_DTYPES, compute_dtype
+from lion_ref.flushing import Flush
 from lion_ref.hyperparameters import finite_in, non_negative
 from lion_tf.schedules import TableSchedule
 
@@ -75,6 +77,18 @@ def number_or_schedule(name: str, value: Any) -> Any:
         raise TypeError(
             f"{error}, a LearningRateSchedule, or a callable without arguments that returns one"
         ) from None
+
+
+def as_held(value: Any, dtype: str, *, flush: bool) -> Any:
+    """What a variable of the dtype is to hold of a number.
+
+    A variable rounds as NumPy does, which keeps subnormals: what it holds would no longer tell
+    whether the number was tiny (SPEC C18).
+    """
+    if not (flush and isinstance(value, float)):
+        return value
+    binary64 = np.dtype(np.float64)
+    return float(Flush("flush", binary64).narrowed(np.array(value), STORAGE_DTYPES[dtype]))
 
 
 def check_values(scalars: Scalars, variables: Iterable[Any]) -> None:

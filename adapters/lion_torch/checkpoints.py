@@ -21,9 +21,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lion_ref.checks import check_shapes, type_name
+from lion_ref.checks import check_shapes, shown, type_name
 from lion_ref.dtypes import STORAGE_DTYPES, check_dtypes, storage_name
-from lion_ref.hyperparameters import shown
 from lion_ref.run_state import Checkpoint, Header, Tensors
 from lion_ref.run_state.state import SCHEDULES
 from lion_ref.schedules import Schedule
@@ -78,6 +77,9 @@ def read(path: str | os.PathLike[str], *, step: int | None = None) -> Checkpoint
 
     Where the file does not name the optimizer's parameters, they are those of the model's tensors
     whose order and shapes fit all momenta, and it is an error unless one choice does.
+
+    What a file does not say cannot be found: with lion-pytorch's decoupled_weight_decay=True, λ in
+    the steps was the file's, divided by the first η.
 
     Args:
         path: of the file.

@@ -10,9 +10,9 @@ from torch._subclasses.fake_tensor import FakeTensor
 
 from lion_ref.checks import check_shapes, shown
 from lion_ref.dtypes import LEGAL_DTYPES, STORAGE_DTYPES
-from lion_ref.hyperparameters import rounded_floats
+from lion_ref.subnormals import check_subnormals
 from lion_torch.layout import elements_may_share_memory, local
-from lion_torch.scalars import compute_dtype, dtype_name, read_values
+from lion_torch.scalars import compute_dtype, dtype_name, read_values, rounded
 
 if TYPE_CHECKING:
     from lion_torch.scalars import Group
@@ -70,6 +70,7 @@ def check_group(group: Group, *, wait: bool = True) -> None:
     for name in CHOICES:
         if not (group[name] is None or isinstance(group[name], bool)):
             raise TypeError(f"{name}={shown(group[name])} is not legal; legal: None, True, False")
+    check_subnormals(group["subnormals"])
     chosen = _chosen_dtype(group)
     if group["fused"] and group["differentiable"]:
         raise RuntimeError("`fused` does not support `differentiable`")
@@ -82,7 +83,7 @@ def check_group(group: Group, *, wait: bool = True) -> None:
     values = read_values(group, wait=wait)
     # A set of dtypes, as there may be many parameters.
     for param in {param.dtype for param in group["params"]}:
-        rounded_floats(values, dtype_name(compute_dtype(param, chosen or param, param)))
+        rounded(group, values, compute_dtype(param, chosen or param, param))
 
 
 def momentum_dtype(group: Group, param: Tensor) -> torch.dtype:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from torch import Tensor
     from torch.optim.optimizer import ParamsT
 
+    from lion_ref.subnormals import SubnormalsChoice
     from lion_torch.layout import Places
 
 __all__ = ["Lion"]
@@ -60,6 +61,9 @@ class Lion(Optimizer):
         momentum_dtype: dtype of the momentum, or its name, which is what a group keeps; None for
             each parameter's own. A float32 momentum beside bfloat16 parameters keeps what bfloat16
             rounds away.
+        subnormals: "native" and "keep" keep them, as torch does. "flush" takes them for zeros,
+            operands and results alike, on every device, as XLA does on a CPU: the bits of the other
+            adapters' "flush", in a thread that flushes too (SPEC C33).
 
     Each parameter's state is its momentum m, under `exp_avg`, of the parameter's shape; zeros at
     first.
@@ -98,6 +102,7 @@ class Lion(Optimizer):
         differentiable: bool = False,
         fused: bool | None = None,
         momentum_dtype: torch.dtype | str | None = None,
+        subnormals: SubnormalsChoice = "native",
     ) -> None:
         defaults = {
             "lr": lr,
@@ -109,6 +114,7 @@ class Lion(Optimizer):
             "differentiable": differentiable,
             "fused": fused,
             "momentum_dtype": momentum_dtype,
+            "subnormals": subnormals,
         }
         super().__init__(params, defaults)
         settle(self.defaults)
@@ -177,6 +183,9 @@ class Lion(Optimizer):
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
         self._known = {}
+        self.defaults.setdefault(
+            "subnormals", "native"
+        )  # what was pickled before there was a choice
         for group in self.param_groups:
             for name, default in self.defaults.items():
                 group.setdefault(name, default)

@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import torch
 from torch import Tensor
 
-from lion_ref import run_state
-from lion_ref.hyperparameters import shown
+from lion_ref import CANONICAL, run_state
+from lion_ref.checks import shown
 from lion_ref.schedules import Schedule
 from lion_torch.checks import check_group, momentum_dtype
+from lion_torch.declared import declared_semantics
 from lion_torch.scalars import compute_dtype, dtype_name, read_values
 from lion_torch.state import settle, shared_momentum_dtype
 
 if TYPE_CHECKING:
+    from lion_ref import Semantics
     from lion_ref.run_state import Header
     from lion_torch.scalars import Group
 
@@ -34,6 +36,18 @@ def check_direction(number: int, group: Group) -> None:
             "would step the other way; legal: maximize=False, with the gradients of the negated "
             "objective"
         )
+
+
+def semantics(groups: Sequence[Group]) -> Semantics:
+    """Which bits the steps of all groups have; ValueError where those of two differ."""
+    found = {declared_semantics(group["subnormals"]): group["subnormals"] for group in groups}
+    if len(found) > 1:
+        listed = ", ".join(map(repr, found.values()))
+        raise ValueError(
+            f"groups have subnormals={listed}, but a run state has one semantics; legal: the same "
+            "in all groups"
+        )
+    return next(iter(found), CANONICAL)
 
 
 def written(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from torch import Tensor
 
-from lion_ref.hyperparameters import shown
+from lion_ref.checks import shown
 
 if TYPE_CHECKING:
     from lion_torch.scalars import Group

@@ -1,4 +1,4 @@
-"""Conversions between dtypes that round once, to nearest even (SPEC C9)."""
+"""Conversions between dtypes that round once, to nearest even; flushed results (SPEC C9, C33)."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
+
+from lion_ref.flushed import Flushed
 
 HALVES = (torch.float16, torch.bfloat16)
 
@@ -23,6 +25,34 @@ def round_to(values: Tensor, dtype: torch.dtype) -> Tensor:
         rounded: Tensor = _ByWayOfOdd.apply(values, dtype)  # type: ignore[no-untyped-call]
         return rounded
     return values.to(dtype)
+
+
+def flushed(compute: str) -> Flushed:
+    """The operations of a compute dtype with subnormals flushed, for tensors.
+
+    Where autograd looks, a zero is left as it is: x times 0 has the same value but not its
+    derivative.
+
+    >>> flushed("float32").product(0.5, torch.tensor([2.0**-126, 1.0])).tolist()
+    [0.0, 0.5]
+    """
+    return Flushed(compute, _but_at_zero if torch.is_grad_enabled() else torch.where)
+
+
+def round_flushed(ops: Flushed, values: Tensor, dtype: torch.dtype) -> Tensor:
+    """What `round_to` gives, but for a zero of its sign where that is tiny (SPEC C18)."""
+    values = ops.storable(values, str(dtype).removeprefix("torch."))
+    if values.dtype == torch.float64 and dtype == torch.bfloat16:
+        # What is left below the smallest normal number becomes it: here, as a thread that flushes
+        # would lose it in float32, on the way.
+        smallest = torch.finfo(dtype).tiny
+        lost = (values != 0) & (values.abs() < smallest)
+        values = torch.where(lost, values.sign() * smallest, values)
+    return round_to(values, dtype)
+
+
+def _but_at_zero(tiny: Tensor, zero: Tensor, x: Tensor) -> Tensor:
+    return torch.where(tiny & (x != 0), zero, x)
 
 
 class _ByWayOfOdd(torch.autograd.Function):

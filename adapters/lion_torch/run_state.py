@@ -11,13 +11,11 @@ from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensor
 
 from lion_ref import run_state
-from lion_ref.checks import type_name
-from lion_ref.hyperparameters import shown
+from lion_ref.checks import shown, type_name
 from lion_ref.run_state import Header, Here, Unfinished, matched
 from lion_torch import options
 from lion_torch.arrays import as_tensor
 from lion_torch.checks import check_group, check_tensors, momentum_dtype
-from lion_torch.declared import declared_semantics
 from lion_torch.layout import local
 from lion_torch.optimizer import Lion
 from lion_torch.scalars import dtype_name
@@ -93,7 +91,8 @@ def export_state(
             lr_schedule=lr_schedule,
             weight_decay_schedule=weight_decay_schedule,
         )
-        header = Header(step, groups, declared_semantics(), {"torch": str(torch.__version__)})
+        semantics = options.semantics(optimizer.param_groups)
+        header = Header(step, groups, semantics, {"torch": str(torch.__version__)})
         every = [x for group in members for x in group]
         described = {
             x.name: (tuple(x.param.shape), dtype_name(x.param.dtype), x.momentum_dtype)
@@ -146,7 +145,9 @@ def import_state(
             name and shape that gives one of these.
 
     Returns:
-        The rest of the run: the number of steps done, the groups with their schedules.
+        The rest of the run: the number of steps done, the groups with their schedules, and the
+        semantics of its steps. Where these flush subnormals, steps here have the bits of one run
+        with `subnormals="flush"`; the optimizer's own choice stays.
 
     Raises:
         TypeError, ValueError, RuntimeError: all that does not fit, what a step would refuse, and a

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from lion_ref.checks import shown
 from lion_ref.dtypes import check_dtypes
-from lion_ref.hyperparameters import Hyperparameters, rounded_floats
+from lion_ref.hyperparameters import Hyperparameters, Scalars, rounded_floats
+from lion_torch.rounding import flushed
 
 Group = dict[str, Any]
 
@@ -22,7 +23,8 @@ class TorchScalars:
 
     lr and weight_decay may be 0-d tensors of that dtype; what is a float has been rounded to it, so
     that no kernel rounds it again. With maximize, the complements are negative: (-(1-β))⊗g has the
-    bits of (1-β)⊗(-g). skip is a flag on the device: not zero, and nothing is written.
+    bits of (1-β)⊗(-g). flush: they are flushed, and what they meet is to be (SPEC C33). skip is a
+    flag on the device: not zero, and nothing is written.
     """
 
     compute: torch.dtype
@@ -32,6 +34,7 @@ class TorchScalars:
     one_minus_beta2: float
     lr: float | Tensor
     weight_decay: float | Tensor
+    flush: bool
     skip: Tensor | None = None
 
 
@@ -74,16 +77,27 @@ def read_values(group: Group, *, wait: bool) -> Hyperparameters:
     )
 
 
+def flushes(group: Group) -> bool:
+    """Whether subnormals count as zeros in a group's steps; torch's own rule is to keep them."""
+    return bool(group["subnormals"] == "flush")
+
+
+def rounded(group: Group, values: Hyperparameters, compute: torch.dtype) -> Scalars:
+    """The group's numbers in one compute dtype; ValueError for one that overflows it (SPEC C13)."""
+    return rounded_floats(values, dtype_name(compute), "flush" if flushes(group) else "keep")
+
+
 def scalars_for(group: Group, values: Hyperparameters, compute: torch.dtype) -> TorchScalars:
     """The group's scalars for one compute dtype; tensors stay tensors where the mode needs that."""
-    scalars = rounded_floats(values, dtype_name(compute))
+    scalars = rounded(group, values, compute)
     direction = -1.0 if group["maximize"] else 1.0
     keep_tensors = group["capturable"] or group["differentiable"]
 
     def kept(name: str, number: float) -> float | Tensor:
         value = group[name]
         if keep_tensors and isinstance(value, Tensor):
-            return value.reshape(()).to(compute)
+            value = value.reshape(())
+            return _flushed(value, compute) if flushes(group) else value.to(compute)
         return number
 
     return TorchScalars(
@@ -94,4 +108,14 @@ def scalars_for(group: Group, values: Hyperparameters, compute: torch.dtype) -> 
         one_minus_beta2=direction * scalars.one_minus_beta2,
         lr=kept("lr", scalars.lr),
         weight_decay=kept("weight_decay", scalars.weight_decay),
+        flush=flushes(group),
     )
+
+
+def _flushed(value: Tensor, compute: torch.dtype) -> Tensor:
+    """A scalar rounded once to the compute dtype; which is tiny, that number no longer tells."""
+    wide = value if value.dtype == torch.float64 else value.to(compute)
+    name = dtype_name(wide.dtype)
+    ops = flushed(name)
+    kept: Tensor = ops.storable(ops.operand(wide, name), dtype_name(compute))
+    return kept.to(compute)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from lion_ref.hyperparameters import real_number, shown
+from lion_ref.checks import shown
+from lion_ref.hyperparameters import real_number
 from lion_torch.checks import momentum_dtype
 from lion_torch.rounding import round_to
 from lion_torch.scalars import dtype_name
@@ -55,6 +56,8 @@ def settle(group: Group) -> None:
     """
     if isinstance(group.get("momentum_dtype"), (str, torch.dtype)):
         group["momentum_dtype"] = dtype_name(group["momentum_dtype"])
+    if type(group.get("subnormals")) is not str and isinstance(group.get("subnormals"), str):
+        group["subnormals"] = str(group["subnormals"])  # NumPy's are of a type of their own
     for name in ("lr", "betas", "weight_decay"):
         if name in group:
             group[name] = _settled(group[name])

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from lion_ref.arithmetic import require_default_environment
+from lion_ref.subnormals import check_subnormals
 from lion_torch.checks import check_group, check_tensors, momentum_dtype
 from lion_torch.layout import PLAIN, Alike, has_no_memory, local, ordinary
 from lion_torch.scalars import TorchScalars, compute_dtype, read_values, scalars_for
 from lion_torch.state import settle
+from lion_torch.threads import require_environment
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -50,9 +51,10 @@ def plan(groups: list[Group], state: Mapping[Any, Any], known: dict[int, Places]
     Raises:
         TypeError: an illegal dtype. ValueError: an illegal value, or a momentum of another shape.
         RuntimeError: sparse gradients, elements that share memory, modes that exclude each other.
-        FloatingPointError: this thread flushes subnormals (SPEC C15).
+        FloatingPointError: this thread flushes subnormals that are to be kept (SPEC C15).
     """
-    require_default_environment()
+    for choice in {check_subnormals(group["subnormals"]) for group in groups}:
+        require_environment(flush=choice == "flush")
     works = []
     before = dict(known)
     known.clear()  # no tensor is held that is not stepped any more

@@ -9,9 +9,9 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
-from lion_conformance import github, handover, starters
+from lion_conformance import github, handover, report_files, starters
 from lion_conformance.diagnosis.search import diagnosis
 from lion_conformance.ports.backends import BACKENDS
 from lion_conformance.ports.by_name import find
@@ -19,16 +19,7 @@ from lion_conformance.ports.pipe import TIMEOUT, Program
 from lion_conformance.ports.protocol import PortError
 from lion_conformance.ports.published import FAMILIES, family
 from lion_conformance.progress import showing
-from lion_conformance.report import (
-    as_html,
-    as_json,
-    as_markdown,
-    as_survey,
-    as_svg,
-    as_text,
-    explanation,
-    reproduction,
-)
+from lion_conformance.report import as_markdown, as_survey, as_text, explanation
 from lion_conformance.report.origin import Origin
 from lion_conformance.report.report import Report
 from lion_conformance.runner import Options, judge_backends, run
@@ -39,8 +30,8 @@ from lion_conformance.verdict.sentences import headline
 from lion_conformance.verdict.verdict import Verdict
 from lion_conformance.verify import MAX_EXAMPLES, verify
 from lion_ref import STORAGE_DTYPES
+from lion_ref.subnormals import SubnormalsChoice
 
-DEFAULT_FOLDER = Path("build", "lion-conformance")
 SECONDS = 80.0
 """On two cores the table then stands within a minute and a half."""
 
@@ -67,11 +58,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             github.tell_not_run(str(error))
         return NOT_RUN
     as_text.show(reports)  # first: the verdict stands, whatever becomes of the files
-    written = _write(reports, parsed)
+    written = report_files.write(reports, parsed)
     if parsed.github:
         written = github.tell(reports, parsed.as_markdown) and written
     if parsed.reproduces or parsed.reproduction:
-        _reproduce(reports, parsed)
+        report_files.reproduce(reports, parsed)
     outcome = int(parsed.status(reports))
     return NOT_RUN if outcome == AS_DECLARED and not written else outcome
 
@@ -96,6 +87,7 @@ def _options(parsed: argparse.Namespace) -> Options:
         seed=parsed.seed,
         device=parsed.device,
         seconds=parsed.seconds,
+        subnormals=parsed.subnormals,
     )
 
 
@@ -183,46 +175,6 @@ def _check_answers(parsed: argparse.Namespace) -> int:
     return NOT_RUN if any(result.verdict is Verdict.NOT_RUN for result in results) else AS_DECLARED
 
 
-def _write(reports: Sequence[Report], parsed: argparse.Namespace) -> bool:
-    """Write the reports that are asked for and say where; False if one could not be written."""
-    formats = (
-        ("--json", parsed.json, as_json.dumps),
-        ("--markdown", parsed.markdown, parsed.as_markdown),
-        ("--html", parsed.html, as_html.render),
-        ("--svg", parsed.svg, as_svg.render),
-    )
-    complete = True
-    for option, path, render in formats:
-        if path is None:
-            continue
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(render(reports), encoding="utf-8")
-        except OSError as error:
-            print(
-                f"lion-conformance: {option} {path} was not written: {error.strerror}; "
-                "legal: a file that can be written",
-                file=sys.stderr,
-            )
-            complete = False
-        else:
-            print(f"written: {path}")
-    return complete
-
-
-def _reproduce(reports: Sequence[Report], parsed: argparse.Namespace) -> None:
-    """Write what fell short as programs, and say how to run them; a verdict stands without."""
-    beside = parsed.json or parsed.markdown or parsed.html
-    folder = DEFAULT_FOLDER if beside is None else beside.parent
-    try:
-        paths = reproduction.write(reports, parsed.reproduction, folder)
-    except OSError as error:
-        print(f"lion-conformance: no reproduction was written: {error}", file=sys.stderr)
-        return
-    for path in paths:
-        print(f"to reproduce: python {shlex.quote(str(path))}")
-
-
 def command_parser() -> argparse.ArgumentParser:
     """Every command and its options."""
     parser = argparse.ArgumentParser(
@@ -244,6 +196,12 @@ def command_parser() -> argparse.ArgumentParser:
         metavar="NAME",
         help=f"one of {', '.join(BACKENDS)}; repeatable",
     )
+    runs.add_argument(
+        "--subnormals",
+        choices=get_args(SubnormalsChoice),
+        help="the rule that every adapter is asked for: each platform's own (default), subnormals "
+        "flushed by all alike, or kept where the platform can",
+    )
     time = runs.add_mutually_exclusive_group()
     time.add_argument(
         "--thorough",
@@ -259,7 +217,7 @@ def command_parser() -> argparse.ArgumentParser:
         help="the time for the whole table, imports and compilation included (default: "
         f"{SECONDS:g}); what tells most comes first, and the table says what share was judged",
     )
-    runs.set_defaults(command=_run, seconds=SECONDS)
+    runs.set_defaults(command=_run, seconds=SECONDS, subnormals="native")
 
     published = commands.add_parser(
         "ports",
@@ -278,6 +236,7 @@ def command_parser() -> argparse.ArgumentParser:
         as_markdown=as_survey.render,
         status=surveyed,
         seconds=math.inf,
+        subnormals="native",  # other projects' ports have no choice
         reproduces=False,  # a difference is a finding here, and no program is owed unless asked for
     )
     for parser_of_backends in (runs, published):
@@ -376,18 +335,7 @@ def _common_arguments() -> argparse.ArgumentParser:
         "%(default)s); with run, as many of them as there is time for",
     )
     common.add_argument("--seed", type=int, default=0, help="the same seed gives the same cases")
-    for name in ("json", "markdown", "html"):
-        common.add_argument(f"--{name}", type=Path, metavar="FILE", help=f"write a {name} report")
-    common.add_argument(
-        "--svg", type=Path, metavar="FILE", help="write the table as a picture, light and dark"
-    )
-    common.add_argument(
-        "--reproduction",
-        type=Path,
-        metavar="FILE",
-        help="where a failure goes as a program of its own (default: beside the reports, else in "
-        f"{DEFAULT_FOLDER})",
-    )
+    report_files.add_options(common)
     common.set_defaults(
         as_markdown=as_markdown.render, status=status, reproduces=True, github=False
     )

@@ -31,6 +31,7 @@ from lion_conformance.timetable import Hours, Timetable
 from lion_conformance.verdict.verdict import Verdict
 from lion_conformance.verify import MAX_EXAMPLES, Progress, Told, check_budget, judge, not_run
 from lion_ref import STORAGE_DTYPES, Semantics
+from lion_ref.subnormals import SubnormalsChoice, check_subnormals
 
 if TYPE_CHECKING:
     from concurrent.futures import ProcessPoolExecutor
@@ -51,6 +52,8 @@ class Options:
     device: str = "cpu"
     seconds: float = math.inf
     """The time for all that is judged, imports and compilation included: see `timetable`."""
+    subnormals: SubnormalsChoice = "native"
+    """The rule that every adapter is asked for (SPEC C33)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +103,8 @@ def run(
     """Reports on the named backends, all if none is named, in their order.
 
     Raises:
-        ValueError: a backend, dtype or device that there is none of; a budget that is none.
+        ValueError: a backend, dtype, device or rule for subnormals that there is none of; a budget
+            that is none.
     """
     wanted = [backend(name) for name in (names or BACKENDS)]
     return judge_backends(wanted, options, jobs=jobs, on_event=on_event)
@@ -115,6 +119,7 @@ def judge_backends(
 ) -> list[Report]:
     """As `run`, for any backends: those of `BACKENDS`, of `published.FAMILIES`, or others."""
     check_names(options.dtypes)
+    check_subnormals(options.subnormals)
     if options.device not in DEVICES:
         raise ValueError(f"device={options.device!r} is not legal; legal: {', '.join(DEVICES)}")
     check_budget(options.max_examples, options.seed)
@@ -188,7 +193,7 @@ def judge_backend(one: Backend, options: Options, events: queues.Queue[Any]) -> 
     events.put(Event(one.name, "importing"))
     try:
         with without_chatter():
-            ports = load(one, options.device)
+            ports = load(one, options.device, options.subnormals)
     except NotRunnable as error:
         return [_not_run(one.name, options, str(error))]
     recorded = tape.load()
@@ -217,7 +222,7 @@ def judge_backend(one: Backend, options: Options, events: queues.Queue[Any]) -> 
         following = Following(progress, told, hours.pace, fresh)
         return judge_port(port, wanted[index], options, recorded, following)
 
-    origin = Origin("backend", one.module)
+    origin = Origin("backend", one.module, subnormals=options.subnormals)
     with FreshProcess() as shared:
         # A thorough judging has one for each port, in which nothing of the others was restored.
         fresh = None if math.isinf(options.seconds) else shared

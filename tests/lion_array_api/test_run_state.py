@@ -17,7 +17,7 @@ from lion_ref.dtypes import STORAGE_DTYPES
 from lion_ref.run_state import Group
 from tests.lion_array_api.namespaces import NAMESPACES, entered
 
-NUMBERS = {"lr": 0.3, "beta1": 0.8, "beta2": 0.97, "weight_decay": 0.1}
+NUMBERS: dict[str, Any] = {"lr": 0.3, "beta1": 0.8, "beta2": 0.97, "weight_decay": 0.1}
 GROUP = Group(0.3, 0.8, 0.97, 0.1)
 PAIRS = [("float16", "float32"), ("bfloat16", "bfloat16"), ("float32", "bfloat16")]
 PAIRS += [("float32", "float32"), ("float64", "float64"), ("float64", "float16")]

@@ -103,6 +103,7 @@ def test_a_namespace_that_flushes_float32_alone_is_refused_beside_float64(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """As CuPy does, whose float64 is canonical."""
+    monkeypatch.setattr("lion_array_api.checks._KEPT", {})
     monkeypatch.setattr("lion_array_api.checks._keeps", lambda _xp, _where, name: name != "float32")
     theta, m = np.ones(4)[::2], np.ones(4, np.float32)[::2]
     lion_array_api.step(theta, theta, theta, lr=0.1, subnormals="keep")

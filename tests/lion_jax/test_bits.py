@@ -201,8 +201,8 @@ WRONG: dict[str, dict[str, Callable[..., Any]]] = {
     "contracted": {"fence": lambda x: x, "fence_after": lambda x, _: x},
     "sign of zero": {"_sign": jnp.sign},
     "new momentum": {
-        "_direction": lambda m, g, scalars: kernel._sign(
-            kernel._new_momentum(m, g, scalars, after=m)
+        "_direction": lambda ops, m, g, scalars: kernel._sign(
+            kernel._new_momentum(ops, m, g, scalars, after=m)
         ),
     },
 }

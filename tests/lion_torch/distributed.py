@@ -1,7 +1,8 @@
 """Sharded runs with two processes, then with four: `distributed.py FOLDER`.
 
 Each check trains the same small model, and what it ends in is compared with lion_ref, which knows
-nothing of shards. Every gradient is a multiple of 1/8 of few bits, so that no collective rounds.
+nothing of shards. Every gradient is a small multiple of a unit, so that no collective rounds; those
+of some parameters are subnormal.
 """
 
 from __future__ import annotations
@@ -32,12 +33,13 @@ from torch.nn.parallel import DistributedDataParallel
 
 import lion_ref
 from lion_ref.arithmetic import same_bits
-from lion_torch import Lion
+from lion_torch import Lion, declared_semantics
 from tests.lion_torch.runs import saved as through_a_file
 from tests.lion_torch.support import to_numpy
 
 # Rows that divide by neither 2 nor 4, and fewer rows than processes: some shards are empty.
 SHAPES = [(7, 5), (3,), (1, 4), (10, 2)]
+UNITS = [1 / 8, 1 / 8, 2.0**-130, 2.0**-130]
 OPTIONS: dict[str, Any] = {"betas": (0.8, 0.95), "weight_decay": 0.1}
 STEPS = 4
 SAVED_AFTER = 2
@@ -46,6 +48,7 @@ KINDS: dict[str, tuple[torch.dtype, dict[str, Any]]] = {
     "float32": (torch.float32, {}),
     "fused": (torch.float32, {"fused": True}),
     "bfloat16": (torch.bfloat16, {"momentum_dtype": torch.float32}),
+    "flush": (torch.float32, {"subnormals": "flush"}),
 }
 # How torch hands a state from one run to another, beside a checkpoint in shards.
 HANDED: dict[str, dict[str, Any]] = {
@@ -78,7 +81,10 @@ class Model(torch.nn.Module):
 def coefficients(step: int, rank: int, dtype: torch.dtype) -> list[torch.Tensor]:
     """What one process contributes to the gradients; another process, another contribution."""
     random = np.random.default_rng([step, rank])
-    return [torch.tensor(random.integers(-8, 9, s) / 8, dtype=dtype) for s in SHAPES]
+    return [
+        torch.tensor(random.integers(-8, 9, shape) * unit, dtype=dtype)
+        for shape, unit in zip(SHAPES, UNITS, strict=True)
+    ]
 
 
 def expected(world: int, dtype: torch.dtype, options: dict[str, Any], steps: int = STEPS) -> Any:
@@ -100,6 +106,7 @@ def expected(world: int, dtype: torch.dtype, options: dict[str, Any], steps: int
                 beta1=beta1,
                 beta2=beta2,
                 weight_decay=OPTIONS["weight_decay"],
+                semantics=declared_semantics(options.get("subnormals", "native")),
             )
     return state
 

@@ -33,6 +33,14 @@ def to_numpy(tensor: torch.Tensor) -> Array:
     return integers.view(STORAGE_DTYPES[NAMES[tensor.dtype]])
 
 
+def pairs_bits(pairs: Any) -> dict[str, list[tuple[str, tuple[int, ...], bytes]]]:
+    """The bits of (θ, m) by name, NaN's among them, with dtypes and shapes."""
+    return {
+        name: [(x.dtype.name, x.shape, np.asarray(x).tobytes()) for x in pair]
+        for name, pair in pairs.items()
+    }
+
+
 @dataclass(frozen=True)
 class Case:
     """Starting parameters, momenta and gradients for some steps, all from a seed."""
@@ -158,6 +166,7 @@ def compare_with_reference(
     *,
     maximize: bool = False,
     device: str = "cpu",
+    semantics: lion_ref.Semantics = lion_ref.CANONICAL,
 ) -> list[str]:
     """Run case through optimizer.step() and through lion_ref.step; the differences, as text."""
     random = np.random.default_rng(case.seed + 1)
@@ -178,6 +187,7 @@ def compare_with_reference(
                 beta1=case.beta1,
                 beta2=case.beta2,
                 weight_decay=case.weight_decay,
+                semantics=semantics,
             )
         optimizer.step()
         for position, param in enumerate(params):

@@ -19,7 +19,7 @@ from lion_ref import run_state
 from lion_ref.run_state import Checkpoint, Group, Tensors
 from lion_ref.schedules import Schedule
 from lion_torch import Lion, checkpoints
-from tests.lion_torch.support import to_numpy, to_torch, values
+from tests.lion_torch.support import pairs_bits, to_numpy, to_torch, values
 
 pytestmark = pytest.mark.clause("C34")
 
@@ -447,26 +447,19 @@ def drawn(dtypes: tuple[str, str]) -> Checkpoint:
     return Checkpoint(tensors, 11, groups)
 
 
-def bits(tensors: Any) -> dict[str, Any]:
-    return {
-        name: [(x.dtype.name, x.shape, np.asarray(x).tobytes()) for x in pair]
-        for name, pair in tensors.items()
-    }
-
-
 @pytest.mark.parametrize("dtypes", PAIRS, ids="-".join)
 def test_a_run_comes_back_from_a_checkpoint(dtypes: tuple[str, str], tmp_path: Path) -> None:
     checkpoint, path = drawn(dtypes), tmp_path / "file.pt"
     checkpoints.write(checkpoint, path)
     found = checkpoints.read(path)
     assert (found.step, found.groups) == (checkpoint.step, checkpoint.groups)
-    assert bits(found.tensors) == bits(checkpoint.tensors)
+    assert pairs_bits(found.tensors) == pairs_bits(checkpoint.tensors)
     # From a run state, whose arrays are mapped from its file; and in place of a file.
     run_state.save(tmp_path / "run", **found._asdict())
     state = run_state.load(tmp_path / "run")
     again = Checkpoint(state.tensors, state.header.step, state.header.groups)
     checkpoints.write(again, path)
-    assert bits(checkpoints.read(path).tensors) == bits(checkpoint.tensors)
+    assert pairs_bits(checkpoints.read(path).tensors) == pairs_bits(checkpoint.tensors)
 
 
 @pytest.mark.parametrize("dtypes", PAIRS, ids="-".join)
@@ -482,7 +475,7 @@ def test_a_lion_goes_on_from_a_checkpoint(dtypes: tuple[str, str], tmp_path: Pat
     assert [group["lr"] for group in optimizer.param_groups] == [0.5, 0.125]
     for name, pair in checkpoint.tensors.items():
         loaded = params[name], optimizer.state[params[name]]["exp_avg"]
-        assert bits({name: map(to_numpy, loaded)}) == bits({name: pair})
+        assert pairs_bits({name: map(to_numpy, loaded)}) == pairs_bits({name: pair})
         params[name].grad = torch.ones_like(params[name])
     optimizer.step()
 
@@ -536,7 +529,9 @@ def test_arrays_of_any_strides_are_written(how: str, tmp_path: Path) -> None:
     checkpoints.write(Checkpoint(tensors, 0, (Group(lr=0.5),)), tmp_path / "file.pt")
     found = torch.load(tmp_path / "file.pt", weights_only=True)
     assert found["model"]["w"].is_contiguous()
-    assert bits(checkpoints.read(tmp_path / "file.pt").tensors) == bits({"w": (array, -array)})
+    assert pairs_bits(checkpoints.read(tmp_path / "file.pt").tensors) == pairs_bits(
+        {"w": (array, -array)}
+    )
 
 
 WHOLE = np.ones(3, np.float32)

@@ -42,6 +42,8 @@ CHOICES: list[dict[str, Any]] = [
     {"momentum_dtype": torch.float32},
     {"momentum_dtype": "bfloat16"},
     {"momentum_dtype": "torch.float32"},
+    {"subnormals": "flush"},
+    {"subnormals": np.str_("keep")},
 ]
 TENSORS: list[dict[str, Any]] = [
     {name: torch.full(shape, 0.1)} for name in ("lr", "weight_decay") for shape in [(), (1,)]

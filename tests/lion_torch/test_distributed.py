@@ -19,7 +19,7 @@ pytestmark = [
     pytest.mark.clause("C12"),
 ]
 WORLDS = (2, 4)
-KINDS = ("float32", "fused", "bfloat16")
+KINDS = ("float32", "fused", "bfloat16", "flush")
 WAYS = ("ddp", "fsdp", "zero", "checkpoint")
 HANDED = ("sharded", "offloaded", "full", "broadcast", "flat")
 

@@ -112,6 +112,7 @@ def test_a_grad_scaler_under_another_default_dtype() -> None:
             {"momentum_dtype": "float8"},
             "momentum_dtype='float8' is not legal; legal: None, float16",
         ),
+        ({"subnormals": "ftz"}, "subnormals='ftz' is not legal; legal: 'native', 'flush', 'keep'"),
         ({"amsgrad": False}, "another optimizer's; legal: a state dict of a Lion"),
     ],
 )
@@ -137,11 +138,12 @@ def test_a_thread_that_flushes_subnormals_is_refused() -> None:
     param.grad = torch.ones(2)
     torch.set_flush_denormal(True)
     try:
-        with pytest.raises(FloatingPointError, match="this thread flushes subnormals"):
+        with pytest.raises(FloatingPointError, match="this thread flushes subnormals") as refused:
             optimizer.step()
     finally:
         torch.set_flush_denormal(False)
     assert param.tolist() == [torch.tensor(1e-40).item(), 1.0]
+    assert str(refused.value).endswith("in a new thread, or step with subnormals='flush'")
 
 
 def test_a_group_alone_may_be_hidden_from_autograd() -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from lion_torch import Lion
+from lion_ref.run_state import load
+from lion_torch import Lion, declared_semantics, export_state, import_state
 from tests.lion_torch.support import FIXED_CASES, Case, compare_with_reference, large, to_numpy
+from tests.lion_torch.tiny import TINY_CASES
 
 pytestmark = [
     pytest.mark.gpu,
@@ -25,6 +28,25 @@ def test_every_path_has_the_reference_bits(path: dict[str, Any]) -> None:
 
     for case in FIXED_CASES:
         assert compare_with_reference(make, case, device="cuda") == []
+
+
+@pytest.mark.clause("C18", "C33")
+@pytest.mark.parametrize("path", PATHS)
+def test_every_path_flushes_as_the_reference_does(path: dict[str, Any]) -> None:
+    def make(params: Any, **options: Any) -> Lion:
+        return Lion(params, **options, **path, subnormals="flush")
+
+    def capturable(params: Any, **options: Any) -> Lion:
+        for name in ("lr", "weight_decay"):
+            options[name] = torch.tensor(options[name], dtype=torch.float64, device="cuda")
+        return make(params, **options, capturable=True)
+
+    for case in TINY_CASES:
+        for maker in (make, capturable):
+            found = compare_with_reference(
+                maker, case, device="cuda", semantics=declared_semantics("flush")
+            )
+            assert found == []
 
 
 @pytest.mark.clause("C12")
@@ -102,3 +124,35 @@ def test_a_fused_step_with_infinite_gradients_is_skipped() -> None:
         scaler.step(optimizer)
         scaler.update()
         assert param.tolist() == [expected] * 3
+
+
+@pytest.mark.clause("C34")
+def test_a_run_goes_to_a_file_and_on_from_one(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    params = {
+        "whole": torch.nn.Parameter(torch.randn(5, 7, device="cuda", dtype=torch.bfloat16)),
+        "strided": torch.nn.Parameter(torch.randn(6, 4, device="cuda").bfloat16()[:, ::2]),
+        "scalar": torch.nn.Parameter(torch.randn((), device="cuda").bfloat16()),
+    }
+    lr = torch.tensor(0.25, device="cuda")
+    optimizer = Lion(params.values(), lr=lr, momentum_dtype="float32", capturable=True)
+    for param in params.values():
+        param.grad = torch.randn_like(param)
+    optimizer.step()
+    export_state(optimizer, tmp_path / "run", model=params.items(), step=1)
+    before = {
+        name: [to_numpy(x).tobytes() for x in (param, optimizer.state[param]["exp_avg"])]
+        for name, param in params.items()
+    }
+    state = load(tmp_path / "run")
+    assert {name: [x.tobytes() for x in pair] for name, pair in state.tensors.items()} == before
+    optimizer.step()
+    lr.fill_(0.5)
+    places = [param.data_ptr() for param in params.values()]
+    import_state(optimizer, tmp_path / "run", model=params.items())
+    assert [param.data_ptr() for param in params.values()] == places
+    assert optimizer.param_groups[0]["lr"] is lr
+    assert lr.item() == 0.25
+    for name, param in params.items():
+        both = (param, optimizer.state[param]["exp_avg"])
+        assert [to_numpy(x).tobytes() for x in both] == before[name]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -58,6 +59,14 @@ def ones(*shape: int, dtype: torch.dtype = torch.float32) -> torch.nn.Parameter:
             ValueError,
             "lr as a Tensor is not supported for capturable=False and foreach=True",
         ),
+        (
+            {"subnormals": "daz"},
+            ValueError,
+            "subnormals='daz' is not legal; legal: 'native', 'flush', 'keep'",
+        ),
+        ({"subnormals": None}, ValueError, "subnormals=None is not legal; legal: 'native', 'flus"),
+        ({"subnormals": True}, ValueError, "subnormals=True is not legal; legal: 'native', 'flus"),
+        ({"subnormals": np.ones(2)}, ValueError, "subnormals=array([1., 1.]) is not legal; legal"),
         (
             {"foreach": True, "differentiable": True},
             RuntimeError,

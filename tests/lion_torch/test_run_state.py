@@ -17,8 +17,16 @@ import lion_ref
 from lion_ref import run_state
 from lion_ref.arithmetic import Array, round_to, same_bits
 from lion_ref.schedules import Schedule
-from lion_torch import Lion, export_state, import_state
-from tests.lion_torch.support import DTYPES, laid_out, parameter, to_numpy, to_torch, values
+from lion_torch import Lion, declared_semantics, export_state, import_state
+from tests.lion_torch.support import (
+    DTYPES,
+    laid_out,
+    pairs_bits,
+    parameter,
+    to_numpy,
+    to_torch,
+    values,
+)
 
 pytestmark = pytest.mark.clause("C34")
 
@@ -62,14 +70,7 @@ def arrays_of(param: Any, optimizer: Lion) -> tuple[Array, Array]:
 
 
 def bits_of(params: dict[str, Any], optimizer: Lion) -> dict[str, Any]:
-    return bits_of_arrays({name: arrays_of(param, optimizer) for name, param in params.items()})
-
-
-def bits_of_arrays(run: Any) -> dict[str, Any]:
-    return {
-        name: [(x.dtype.name, x.shape, np.asarray(x).tobytes()) for x in pair]
-        for name, pair in run.items()
-    }
+    return pairs_bits({name: arrays_of(param, optimizer) for name, param in params.items()})
 
 
 # --- there and back ---------------------------------------------------------------------------
@@ -81,19 +82,19 @@ def test_every_bit_comes_back(dtypes: tuple[str, str], tmp_path: Path) -> None:
     params, optimizer = optimized(run, lr=0.25, betas=(0.5, 0.75), weight_decay=0.125)
     export_state(optimizer, path, model=params.items(), step=3)
     state = run_state.load(path)
-    assert bits_of_arrays(state.tensors) == bits_of_arrays(run)
+    assert pairs_bits(state.tensors) == pairs_bits(run)
     assert state.header.semantics == lion_ref.CANONICAL
     assert state.header.versions["torch"] == torch.__version__
 
     again, other = zeroed(run)
     header = import_state(other, path, model=again.items())
     assert header == state.header
-    assert bits_of(again, other) == bits_of_arrays(run)
+    assert bits_of(again, other) == pairs_bits(run)
     (group,) = other.param_groups
     assert (group["lr"], group["betas"], group["weight_decay"]) == (0.25, (0.5, 0.75), 0.125)
     # What torch casts to the parameter's dtype, unless the group says otherwise.
     other.load_state_dict(other.state_dict())
-    assert bits_of(again, other) == bits_of_arrays(run)
+    assert bits_of(again, other) == pairs_bits(run)
 
 
 def test_a_momentum_that_has_not_been_made_is_zeros(tmp_path: Path) -> None:
@@ -120,12 +121,12 @@ def test_tensors_stay_where_they_lie(layout: str, tmp_path: Path) -> None:
     import_state(other, tmp_path / "run", model=[("w", param)])
     assert other.state[param]["exp_avg"] is momentum
     assert [(x.data_ptr(), x.stride()) for x in (param, momentum)] == before
-    assert bits_of({"w": param}, other) == bits_of_arrays(run)
+    assert bits_of({"w": param}, other) == pairs_bits(run)
     assert torch.equal(param.grad, torch.ones_like(param))
     assert param.requires_grad
     # And from there to a file again.
     export_state(other, tmp_path / "again", model=[("w", param)], step=1)
-    assert bits_of_arrays(run_state.load(tmp_path / "again").tensors) == bits_of_arrays(run)
+    assert pairs_bits(run_state.load(tmp_path / "again").tensors) == pairs_bits(run)
 
 
 def test_numbers_in_tensors_are_read_and_set_in_place(tmp_path: Path) -> None:
@@ -470,6 +471,7 @@ PARAM = torch.nn.Parameter(torch.zeros(3))
 OTHER: Any = torch.optim.SGD([PARAM])
 STATE_DICT: Any = {"w": PARAM}
 UNNAMED: Any = [PARAM]
+TWO_RULES: Any = [{"params": [PARAM]}, {"params": [], "subnormals": "flush"}]
 REFUSED_EXPORTS: dict[str, tuple[Callable[[], Any], str]] = {
     "another optimizer": (
         lambda: export_state(OTHER, "x", model=[("w", PARAM)], step=0),
@@ -496,6 +498,15 @@ REFUSED_EXPORTS: dict[str, tuple[Callable[[], Any], str]] = {
     "maximize": (
         lambda: export_state(Lion([PARAM], maximize=True), "x", model=[("w", PARAM)], step=0),
         "group 0 has maximize=True, which a run state cannot tell",
+    ),
+    "two rules for subnormals": (
+        lambda: export_state(
+            Lion(TWO_RULES),
+            "x",
+            model=[("w", PARAM)],
+            step=0,
+        ),
+        "groups have subnormals='native', 'flush', but a run state has one semantics",
     ),
     "a step that is none": (
         lambda: export_state(Lion([PARAM]), "x", model=[("w", PARAM)], step=-1),
@@ -558,6 +569,16 @@ def test_an_export_that_breaks_off_leaves_the_old_file(
     with pytest.raises(OSError, match="no room"):
         export_state(optimizer, path, model=params.items(), step=0)
     assert {x.name: x.read_bytes() for x in tmp_path.iterdir()} == {"run": b"as it was"}
+
+
+@pytest.mark.clause("C33")
+@pytest.mark.parametrize("subnormals", ["native", "keep", "flush"])
+def test_a_file_says_whether_subnormals_are_flushed(subnormals: Any, tmp_path: Path) -> None:
+    optimizer = Lion([PARAM], subnormals=subnormals)
+    export_state(optimizer, tmp_path / "run", model=[("w", PARAM)], step=0)
+    semantics = run_state.load(tmp_path / "run").header.semantics
+    assert semantics == declared_semantics(subnormals)
+    assert (semantics.subnormals == "flush") == (subnormals == "flush")
 
 
 def test_a_schedule_for_each_group(tmp_path: Path) -> None:

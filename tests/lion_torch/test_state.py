@@ -224,6 +224,41 @@ def test_options_that_a_dict_does_not_have_stay_the_group_s_own() -> None:
     assert loaded == [(None, False, 0.01), ("float32", True, 0.01)]
 
 
+@pytest.mark.clause("C33")
+def test_a_choice_of_subnormals_is_saved_and_may_be_missing() -> None:
+    (param,) = params = start(torch.float32)[:1]
+    saved_state = saved(Lion(params, subnormals="flush").state_dict())
+    assert type(saved_state["param_groups"][0]["subnormals"]) is str
+    optimizer = Lion(params)
+    optimizer.load_state_dict(saved_state)
+    assert optimizer.param_groups[0]["subnormals"] == "flush"
+    # An older one of ours, or another Lion's: the group here keeps its own.
+    del saved_state["param_groups"][0]["subnormals"]
+    optimizer.load_state_dict(saved_state)
+    assert optimizer.param_groups[0]["subnormals"] == "flush"
+    assert optimizer.defaults["subnormals"] == "native"
+    param.grad = torch.ones_like(param)
+    optimizer.step()
+
+
+@pytest.mark.clause("C33")
+def test_what_was_pickled_before_there_was_a_choice_steps_on_natively() -> None:
+    params = start(torch.float32)
+    optimizer = Lion(params, **OPTIONS)
+    train(params, optimizer, range(2))
+    for group in (optimizer.defaults, *optimizer.param_groups):
+        del group["subnormals"]
+    params_then, optimizer_then = pickle.loads(pickle.dumps((params, optimizer)))
+    for group in (optimizer.defaults, *optimizer.param_groups):
+        group["subnormals"] = "native"
+    train(params, optimizer, range(2, 4))
+    train(params_then, optimizer_then, range(2, 4))
+    assert bits(params, optimizer) == bits(params_then, optimizer_then)
+    added = torch.nn.Parameter(torch.ones(1))
+    optimizer_then.add_param_group({"params": [added]})
+    assert [x["subnormals"] for x in optimizer_then.param_groups] == ["native"] * 2
+
+
 @needs_timm
 def test_options_that_make_another_update_are_refused() -> None:
     params = start(torch.float32)

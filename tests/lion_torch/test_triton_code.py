@@ -37,7 +37,7 @@ SIGNATURE = {
     "lr_tensor": "constexpr",
     "weight_decay_tensor": "constexpr",
     "skip": "constexpr",
-    **dict.fromkeys(("THETA", "M", "G", "COMPUTE", "ALIGNED", "BLOCK"), "constexpr"),
+    **dict.fromkeys(("THETA", "M", "G", "COMPUTE", "ALIGNED", "BLOCK", "FLUSH"), "constexpr"),
 }
 
 
@@ -48,6 +48,7 @@ def code(
     *,
     on_device: bool = False,
     aligned: bool = True,
+    flush: bool = False,
     **options: Any,
 ) -> str:
     """The assembly of the kernel for a target that need not be there."""
@@ -57,6 +58,7 @@ def code(
         COMPUTE=compute,
         ALIGNED=aligned,
         BLOCK=BLOCK,
+        FLUSH=flush,
     )
     signature = dict(SIGNATURE)
     for name in ("lr_tensor", "weight_decay_tensor", "skip"):
@@ -86,6 +88,16 @@ def test_scalars_are_passed_in_double_precision() -> None:
     }
 
 
+def contracted(text: str) -> list[str]:
+    """Instructions of NVIDIA's that round a product and a sum as one."""
+    return re.findall(r"\b(?:fma|mad)\.(?:rn\.)?(?:ftz\.)?[bf]", text)
+
+
+def operations(text: str, name: str, kind: str) -> list[str]:
+    """What stands between the name and the type of each such instruction: how it rounds."""
+    return re.findall(rf"\b{name}([.\w]*)\.{kind}\b", text)
+
+
 TRIPLES = [
     ("float32", "float32", "float32"),
     ("bfloat16", "bfloat16", "bfloat16"),
@@ -104,23 +116,45 @@ def test_nvidia_neither_contracts_nor_flushes(
     target: str, dtypes: tuple[str, str, str], on_device: bool
 ) -> None:
     text = ptx(target, dtypes, on_device=on_device)
-    assert not re.findall(r"\b(?:fma|mad)\.(?:rn\.)?(?:ftz\.)?[bf]", text)
+    assert not contracted(text)
     assert ".ftz" not in text
     kind = "f64" if dtypes[0] == "float64" else "f32"
     # Six products, five sums and differences an element, each rounded to nearest: PTX contracts
     # on its own what carries no .rn.
-    products = re.findall(rf"\bmul([.\w]*)\.{kind}\b", text)
-    sums = re.findall(rf"\b(?:add|sub)([.\w]*)\.{kind}\b", text)
+    products = operations(text, "mul", kind)
+    sums = operations(text, "(?:add|sub)", kind)
     assert set(products) == {".rn"}
     assert set(sums) == {".rn"}
     assert len(products) * 4 == len(sums) * 6
+
+
+@pytest.mark.clause("C5", "C33")
+@pytest.mark.parametrize("dtypes", [*TRIPLES, ("float64", "float32", "float32")], ids="-".join)
+@pytest.mark.parametrize("target", NVIDIA)
+def test_nvidia_contracts_nothing_where_it_flushes(
+    target: str, dtypes: tuple[str, str, str]
+) -> None:
+    """The kernel flushes by operations that round as ever, never by the processor's own rule."""
+    text, native = ptx(target, dtypes, flush=True), ptx(target, dtypes)
+    assert not contracted(text)
+    assert ".ftz" not in text
+    kind = "f64" if dtypes[0] == "float64" else "f32"
+    for name in ("add", "sub"):
+        assert operations(text, name, kind) == operations(native, name, kind)
+    assert set(operations(text, "mul", kind)) == {".rn"}
+    # Each product once more, scaled; a zero of its sign for it, for each sum, operand and store
+    # that may be tiny. Beside the elements', the scalars' own are few.
+    elements = len(operations(native, "mul", kind)) // 6
+    operands = sum(x != "float16" for x in dtypes)
+    stores = dtypes[:2] == ("float64", "float32")
+    assert len(operations(text, "mul", kind)) // elements == 6 + 6 + 6 + 4 + operands + stores
 
 
 @pytest.mark.clause("C5")
 @pytest.mark.parametrize("target", NVIDIA)
 def test_nvidia_would_contract(target: str) -> None:
     """The check above can fail."""
-    assert len(re.findall(r"\bfma\.rn\.f32", ptx(target, enable_fp_fusion=True))) >= 32
+    assert len(contracted(ptx(target, enable_fp_fusion=True))) >= 32
 
 
 @pytest.mark.parametrize("target", NVIDIA)
@@ -147,10 +181,12 @@ def fused(text: str) -> list[str]:
     return [line for line in found if not re.match(single, line)]
 
 
-@pytest.mark.clause("C5", "C6")
+@pytest.mark.clause("C5", "C6", "C33")
+@pytest.mark.parametrize("flush", [False, True])
 @pytest.mark.parametrize("dtypes", TRIPLES[:4], ids=ids[:4])
-def test_amd_neither_contracts_nor_flushes(dtypes: tuple[str, str, str]) -> None:
-    text = gcn(dtypes)
+def test_amd_neither_contracts_nor_flushes(dtypes: tuple[str, str, str], flush: bool) -> None:
+    """Where the step flushes, it does so by operations, and never by the processor's own rule."""
+    text = gcn(dtypes, flush=flush)
     assert not fused(text)
     assert re.findall(r"\bv_(?:pk_)?mul_f32", text)
     # 3: subnormals are kept in operands and in results.

@@ -14,17 +14,17 @@ import pytest
 from tests.repo.preloaded import Program, run
 
 pytest.importorskip("triton", reason="pip install triton")
-MISTAKES = ("none", "blocks")
+WAYS = ("none", "blocks", "none flush", "tininess flush")
 
 
 @cache
 def printed() -> dict[str, list[str]]:
     """The lines that are printed of the kernel without a mistake, and with one."""
     program = str(Path(__file__).with_name("interpreted.py"))
-    programs = [Program([program, x], {"TRITON_INTERPRET": "1"}) for x in MISTAKES]
+    programs = [Program([program, *way.split()], {"TRITON_INTERPRET": "1"}) for way in WAYS]
     left = run(programs, ["torch._dynamo"])
     assert not any(ran.returncode for ran in left), left
-    return {x: ran.stdout.splitlines() for x, ran in zip(MISTAKES, left, strict=True)}
+    return {way: ran.stdout.splitlines() for way, ran in zip(WAYS, left, strict=True)}
 
 
 @pytest.mark.clause("C4", "C5", "C7", "C8", "C12")
@@ -32,5 +32,12 @@ def test_the_kernel_has_the_reference_bits() -> None:
     assert printed()["none"] == ["done"]
 
 
-def test_a_kernel_that_is_wrong_is_found() -> None:
-    assert len(printed()["blocks"]) > 1
+@pytest.mark.clause("C18", "C33")
+def test_the_kernel_flushes_as_the_reference_does() -> None:
+    assert printed()["none flush"] == ["done"]
+
+
+@pytest.mark.clause("C33")
+@pytest.mark.parametrize("way", ["blocks", "tininess flush"])
+def test_a_kernel_that_is_wrong_is_found(way: str) -> None:
+    assert len(printed()[way]) > 1

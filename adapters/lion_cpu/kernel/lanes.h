@@ -95,7 +95,7 @@ template <int N> struct Float16 {
     }
 };
 
-// Where the processor converts float16 itself.
+// Where the processor converts float16 itself. The modes that flush leave float16's subnormals alone.
 #if defined(__AVX512F__)
 template <> struct Float16<16> {
     static INLINE f32<16> widened(u16<16> pattern) {

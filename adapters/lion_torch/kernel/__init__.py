@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import lion_cpu
 from lion_torch.kernel import eager, native
-from lion_torch.threads import GRAIN, require_default_threads
+from lion_torch.threads import GRAIN, require_threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,7 +38,7 @@ def choose(work: Work) -> Path:
         and path is not native.update
         and any(param.numel() >= GRAIN for param, *_ in work.items)
     ):
-        require_default_threads()
+        require_threads(flush=work.scalars.flush)
     return path
 
 

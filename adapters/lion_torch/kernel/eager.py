@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from lion_torch.layout import pieces
-from lion_torch.rounding import round_to
+from lion_torch.rounding import flushed, round_flushed, round_to
+from lion_torch.scalars import dtype_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -43,13 +44,17 @@ def _update(triples: list[Triple], scalars: TorchScalars) -> None:
 
     add_(alpha=) and lerp_ would save passes, and contract or reassociate: they are not used.
     """
+    if scalars.flush:  # torch has no where for lists of tensors
+        for triple in triples:
+            _update_flushed(triple, scalars)
+        return
     stored_theta, stored_m, stored_g = (list(column) for column in zip(*triples, strict=True))
     theta, m, g = (
         [x.to(scalars.compute) for x in column] for column in (stored_theta, stored_m, stored_g)
     )
     if torch.is_grad_enabled():
-        # λ's derivative is θ as it was, which the step overwrites.
-        theta = [x.clone() for x in theta]
+        # λ's derivative is θ as it was, and products keep m, which the step overwrites.
+        theta, m = ([x.clone() for x in column] for column in (theta, m))
     c = _product(m, scalars.beta1)
     torch._foreach_add_(c, _product(g, scalars.one_minus_beta1))
     u = [sign(x) for x in c]
@@ -65,6 +70,18 @@ def _update(triples: list[Triple], scalars: TorchScalars) -> None:
     for stored, new in ((stored_theta, new_theta), (stored_m, new_m)):
         for target, values in zip(stored, new, strict=True):
             target.copy_(round_to(values, target.dtype))
+
+
+def _update_flushed(triple: Triple, scalars: TorchScalars) -> None:
+    """The same of one tensor, with subnormals flushed (SPEC C33)."""
+    ops = flushed(dtype_name(scalars.compute))
+    theta, m, g = (ops.operand(x.to(scalars.compute), dtype_name(x.dtype)) for x in triple)
+    c = ops.add(ops.product(scalars.beta1, m), ops.product(scalars.one_minus_beta1, g))
+    step = ops.add(sign(c), ops.product(scalars.weight_decay, theta))
+    new_theta = ops.subtract(theta, ops.product(scalars.lr, step))
+    new_m = ops.add(ops.product(scalars.beta2, m), ops.product(scalars.one_minus_beta2, g))
+    for target, values in zip(triple, (new_theta, new_m), strict=False):
+        target.copy_(round_flushed(ops, values, target.dtype))
 
 
 def sign(c: Tensor) -> Tensor:

@@ -49,6 +49,7 @@ def _step(some: Alike, scalars: TorchScalars) -> None:
         some.sizes,
         (theta, m, g),
         lion_cpu.in_order(scalars),
+        flush=scalars.flush,
         threads=torch.get_num_threads(),
         team=lion_cpu.team_of(torch._C.__file__),  # noqa: SLF001 - the library has no other name
     )

@@ -1,6 +1,7 @@
 """The Triton kernel: one launch steps every block of many tensors, in place.
 
 Kept apart from the code that launches it, so that it can be compiled and read without a GPU.
+With FLUSH its operations are those of lion_ref.flushed, of which Triton cannot compile a class.
 """
 
 # Not Python but Triton, which reads annotations as its own types, and which decides an `if` about a
@@ -22,6 +23,50 @@ OPTIONS = {"enable_fp_fusion": False, "num_warps": WARPS}
 
 
 @triton.jit
+def _zeroed(x, compared, dtype: tl.constexpr, factor: tl.constexpr):
+    """x, or a zero of its sign where |compared| is below the dtype's smallest normal number."""
+    smallest: tl.constexpr = 2.0**-1022 if dtype == tl.float64 else 2.0**-126
+    limit = tl.full([], smallest * factor, compared.dtype)
+    return tl.where(tl.abs(compared) < limit, x * 0.0, x)
+
+
+@triton.jit
+def _loaded(pointers, mask, compute: tl.constexpr, FLUSH: tl.constexpr):
+    stored: tl.constexpr = pointers.dtype.element_ty
+    x = tl.load(pointers, mask=mask).to(compute)
+    if FLUSH and stored != tl.float16:
+        x = _zeroed(x, x, stored, 1.0)
+    return x
+
+
+@triton.jit
+def _product(scalar, x, FLUSH: tl.constexpr):
+    product = scalar * x
+    if FLUSH:
+        # Rounded as with unbounded exponent range.
+        scaled = (scalar * 2.0**64) * x
+        product = _zeroed(product, scaled, x.dtype, 2.0**64)
+    return product
+
+
+@triton.jit
+def _exact_if_tiny(total, FLUSH: tl.constexpr):
+    """A sum or difference."""
+    if FLUSH:
+        total = _zeroed(total, total, total.dtype, 1.0)
+    return total
+
+
+@triton.jit
+def _store(pointers, x, mask, FLUSH: tl.constexpr):
+    stored: tl.constexpr = pointers.dtype.element_ty
+    if FLUSH and x.dtype == tl.float64 and stored == tl.float32:
+        # Nothing from half of the last place below the smallest normal number on is tiny.
+        x = _zeroed(x, x, stored, 1 - 2.0**-25)
+    tl.store(pointers, x.to(stored), mask=mask)
+
+
+@triton.jit
 def _update(
     theta_pointers,
     m_pointers,
@@ -33,27 +78,28 @@ def _update(
     one_minus_beta2,
     lr,
     weight_decay,
+    FLUSH: tl.constexpr,
 ):
     """The update of one block; every line is one rounding (SPEC C5)."""
-    compute = lr.dtype
-    theta = tl.load(theta_pointers, mask=mask).to(compute)
-    m = tl.load(m_pointers, mask=mask).to(compute)
-    g = tl.load(g_pointers, mask=mask).to(compute)
-    a = beta1 * m
-    b = one_minus_beta1 * g
-    c = a + b
+    compute: tl.constexpr = lr.dtype
+    theta = _loaded(theta_pointers, mask, compute, FLUSH)
+    m = _loaded(m_pointers, mask, compute, FLUSH)
+    g = _loaded(g_pointers, mask, compute, FLUSH)
+    a = _product(beta1, m, FLUSH)
+    b = _product(one_minus_beta1, g, FLUSH)
+    c = _exact_if_tiny(a + b, FLUSH)
     one = tl.full(c.shape, 1.0, compute)
     # NaN compares with nothing, and stays what it is.
     u = tl.where(c > 0, one, tl.where(c < 0, -one, tl.where(c == 0, one - one, c)))
-    d = weight_decay * theta
-    s = u + d
-    e = lr * s
-    new_theta = theta - e
-    x = beta2 * m
-    y = one_minus_beta2 * g
-    new_m = x + y
-    tl.store(theta_pointers, new_theta.to(theta_pointers.dtype.element_ty), mask=mask)
-    tl.store(m_pointers, new_m.to(m_pointers.dtype.element_ty), mask=mask)
+    d = _product(weight_decay, theta, FLUSH)
+    s = _exact_if_tiny(u + d, FLUSH)
+    e = _product(lr, s, FLUSH)
+    new_theta = _exact_if_tiny(theta - e, FLUSH)
+    x = _product(beta2, m, FLUSH)
+    y = _product(one_minus_beta2, g, FLUSH)
+    new_m = _exact_if_tiny(x + y, FLUSH)
+    _store(theta_pointers, new_theta, mask, FLUSH)
+    _store(m_pointers, new_m, mask, FLUSH)
 
 
 @triton.jit
@@ -78,6 +124,7 @@ def lion_kernel(
     COMPUTE: tl.constexpr,
     ALIGNED: tl.constexpr,
     BLOCK: tl.constexpr,
+    FLUSH: tl.constexpr,
 ):
     """One program steps one block of one of `count` tensors.
 
@@ -86,6 +133,7 @@ def lion_kernel(
     program was that tensor's first. The scalars have the compute dtype's values already, so that
     converting them is exact; lr_tensor and weight_decay_tensor take their place if given. Nothing
     is written if skip is given and not zero. ALIGNED: every address is a multiple of 16.
+    FLUSH: subnormals are flushed (SPEC C33); the scalars have been.
     """
     if skip is not None:
         if tl.load(skip) != 0:
@@ -119,7 +167,7 @@ def lion_kernel(
     # A mask would keep the compiler from reading several elements at once: only the last block of a
     # tensor has one.
     if start + BLOCK <= size:
-        _update(theta_pointers, m_pointers, g_pointers, None, b1, w1, b2, w2, rate, decay)
+        _update(theta_pointers, m_pointers, g_pointers, None, b1, w1, b2, w2, rate, decay, FLUSH)
     else:
         mask = offsets < size
-        _update(theta_pointers, m_pointers, g_pointers, mask, b1, w1, b2, w2, rate, decay)
+        _update(theta_pointers, m_pointers, g_pointers, mask, b1, w1, b2, w2, rate, decay, FLUSH)

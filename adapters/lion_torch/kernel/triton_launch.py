@@ -98,6 +98,7 @@ def _launch(some: Alike, scalars: TorchScalars) -> None:
             _TYPES[scalars.compute],
             _aligned(some),
             BLOCK,
+            scalars.flush,
             **OPTIONS,
         )
 

@@ -21,6 +21,7 @@ from lion_conformance.ports.sessions import ListSession
 from lion_ref import STORAGE_DTYPES, legal_triples
 from lion_ref.arithmetic import Array
 from lion_ref.run_state import Group, Header, NameMap
+from lion_ref.subnormals import SubnormalsChoice
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,25 +91,33 @@ NAMESPACES = {
 }
 
 
-def ports(device: str) -> list[Port]:
+def ports(device: str, subnormals: SubnormalsChoice = "native") -> list[Port]:
     """One port for each namespace of NAMESPACES that is installed; NumPy's always is."""
     only_cpu("array-api", device)
-    return [_port(package) for package in NAMESPACES if importlib.util.find_spec(package)]
+    return [
+        _port(package, subnormals) for package in NAMESPACES if importlib.util.find_spec(package)
+    ]
 
 
-def _port(package: str) -> Port:
+def _port(package: str, subnormals: SubnormalsChoice) -> Port:
     namespace = NAMESPACES[package]()
     triples: tuple[Triple, ...] = tuple(
         triple for triple in legal_triples() if set(triple) <= set(namespace.dtypes)
     )
     one = namespace.put(np.ones(1, np.float32))
+    declared, unavailable = None, ""
+    try:
+        declared = lion_array_api.declared_semantics(one, subnormals=subnormals)
+    except ValueError as error:  # the namespace has no such rule; the others may
+        unavailable = str(error)
     return Port(
         offers=OFFERS,
-        restore=partial(restored, package=package),
+        restore=partial(restored, package=package, subnormals=subnormals),
         name="lion_array_api",
         door=f"step, {namespace.name}",
-        open=partial(ArraySession, namespace=namespace),
-        declared=lion_array_api.declared_semantics(one),
+        open=partial(ArraySession, namespace=namespace, subnormals=subnormals),
+        declared=declared,
+        unavailable=unavailable,
         triples=triples,
         compiles=namespace.compiles,
     )
@@ -128,11 +137,13 @@ OFFERS = frozenset(
 )
 
 
-def restored(saved: bytes, *, package: str) -> ArraySession:
+def restored(saved: bytes, *, package: str, subnormals: SubnormalsChoice) -> ArraySession:
     """A session of a namespace that goes on where a saved one was."""
     arrays, betas = unpack(saved)
     namespace = NAMESPACES[package]()
-    return ArraySession(arrays["params"], arrays["momenta"], **betas, namespace=namespace)
+    return ArraySession(
+        arrays["params"], arrays["momenta"], **betas, namespace=namespace, subnormals=subnormals
+    )
 
 
 class ArraySession(ListSession):
@@ -144,9 +155,10 @@ class ArraySession(ListSession):
         momenta: Sequence[Array],
         *,
         namespace: Namespace,
+        subnormals: SubnormalsChoice,
         **betas: Unpack[Betas],
     ) -> None:
-        self._namespace, self._betas = namespace, betas
+        self._namespace, self._betas, self._subnormals = namespace, betas, subnormals
         self._groups: Sequence[Group] = ()
         wide = any(x.dtype == np.float64 for x in params)
         self._context = namespace.wide if wide else nullcontext
@@ -178,6 +190,7 @@ class ArraySession(ListSession):
                     self._put(grad),
                     lr=lr,
                     weight_decay=weight_decay,
+                    subnormals=self._subnormals,
                     **self._betas,
                 )
             settled = self._namespace.settle([*self._params, *self._momenta])

@@ -1,17 +1,22 @@
 """The backends that `lion-conformance run` judges, each a file beside this one.
 
-Such a file has `ports(device) -> list[Port]`, and is imported, with its framework and adapter, only
-when asked for. Those of other projects, which `lion-conformance ports` judges, are in `published`.
+Such a file has `ports(device, subnormals="native") -> list[Port]`, and is imported, with its
+framework and adapter, only when asked for. Those of other projects, which `lion-conformance ports`
+judges, are in `published`; they have `ports(device)`, and no choice.
 """
 
 from __future__ import annotations
 
 import importlib
 import importlib.util
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from lion_conformance.ports.protocol import Port
+from lion_ref.subnormals import SubnormalsChoice
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,22 +32,26 @@ class Backend:
     """Its share of the time for all: about what all its cases and runs take beside the others'."""
     environment: tuple[tuple[str, str], ...] = ()
     """Variables of the process that judges it: what its framework reads as it is imported."""
+    chooses: bool = False
+    """Whether its ports take a rule for subnormals, as those of the adapters do."""
 
+
+_adapter: Final = partial(Backend, chooses=True)
 
 BACKENDS: Final = {
     backend.name: backend
     for backend in (
-        Backend("numpy", "lion_conformance.ports.reference", (), "lion-ref", 2),
-        Backend("torch", "lion_conformance.ports.torch", ("torch",), "'lion-ref[torch]'", 4),
-        Backend("jax", "lion_conformance.ports.jax", ("jax", "optax"), "'lion-ref[jax]'", 6),
-        Backend(
+        _adapter("numpy", "lion_conformance.ports.reference", (), "lion-ref", 2),
+        _adapter("torch", "lion_conformance.ports.torch", ("torch",), "'lion-ref[torch]'", 4),
+        _adapter("jax", "lion_conformance.ports.jax", ("jax", "optax"), "'lion-ref[jax]'", 6),
+        _adapter(
             "tensorflow",
             "lion_conformance.ports.tensorflow",
             ("tensorflow", "keras"),
             "'lion-ref[tensorflow]'",
             7,
         ),
-        Backend(
+        _adapter(
             "array-api",
             "lion_conformance.ports.array_api",
             ("array_api_compat",),
@@ -70,14 +79,22 @@ def backend(name: str) -> Backend:
     return BACKENDS[name]
 
 
-def load(wanted: Backend, device: str = "cpu") -> list[Port]:
-    """The ports of a backend on a device; NotRunnable if it is missing or its import fails."""
+def load(
+    wanted: Backend, device: str = "cpu", subnormals: SubnormalsChoice = "native"
+) -> list[Port]:
+    """The ports of a backend on a device, with the rule for subnormals that is asked for.
+
+    NotRunnable if it is missing, or its import fails, or it refuses that rule.
+    """
+    if subnormals != "native" and not wanted.chooses:
+        raise NotRunnable(f"{wanted.name} has no choice of subnormals; legal: 'native'")
+    chosen = (subnormals,) if wanted.chooses else ()
     command = f"pip install {wanted.install}"
     for package in wanted.needs:
         if importlib.util.find_spec(package) is None:
             raise NotRunnable(f"{package} is not installed; {command}")
     try:
-        found: list[Port] = importlib.import_module(wanted.module).ports(device)
+        found: list[Port] = importlib.import_module(wanted.module).ports(device, *chosen)
     except NotRunnable:
         raise
     except Exception as error:  # a framework can fail in any way while it is imported
@@ -87,6 +104,15 @@ def load(wanted: Backend, device: str = "cpu") -> list[Port]:
             f"repair its installation: {command}"
         ) from error
     return found
+
+
+@contextmanager
+def refusing() -> Iterator[None]:
+    """What an adapter refuses inside is why its ports cannot be run, in the adapter's words."""
+    try:
+        yield
+    except ValueError as error:
+        raise NotRunnable(str(error)) from error
 
 
 def only_cpu(name: str, device: str) -> None:

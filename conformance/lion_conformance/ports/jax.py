@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import lru_cache, partial
+from functools import cache, lru_cache, partial
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -14,18 +14,19 @@ import optax
 
 import lion_jax
 from lion_conformance.ports.archive import pack, unpack
-from lion_conformance.ports.backends import NotRunnable
+from lion_conformance.ports.backends import NotRunnable, refusing
 from lion_conformance.ports.offers import Offer
 from lion_conformance.ports.protocol import Betas, Port
 from lion_conformance.ports.sessions import ListSession
 from lion_ref import legal_triples
 from lion_ref.arithmetic import Array
 from lion_ref.run_state import Group, Header, NameMap
+from lion_ref.subnormals import SubnormalsChoice
 
 TrainStep = Callable[..., Any]
 
 
-def ports(device: str) -> list[Port]:
+def ports(device: str, subnormals: SubnormalsChoice = "native") -> list[Port]:
     """One port for each door; float64 is judged with x64 enabled, the rest without."""
     platform = "gpu" if device == "cuda" else device
     try:
@@ -33,25 +34,45 @@ def ports(device: str) -> list[Port]:
     except RuntimeError as error:
         raise NotRunnable(f"jax has no device {device!r} here; legal: cpu") from error
     chosen = devices[0]
+    with refusing():
+        declared = {
+            update_dtype: lion_jax.declared_semantics(
+                chosen.platform, update_dtype=update_dtype, subnormals=subnormals
+            )
+            for update_dtype in UPDATE_DTYPES
+        }
     return [
         Port(
             name="lion_jax",
             door=door,
             open=partial(
-                JaxSession, train_step=train_step, device=chosen, narrowed=door in NARROWED
+                JaxSession,
+                train_step=train_step,
+                device=chosen,
+                options=options_of(door, subnormals),
             ),
-            declared=lion_jax.declared_semantics(
-                chosen.platform, update_dtype="params" if door in NARROWED else "compute"
-            ),
+            declared=declared["params" if door in NARROWED else "compute"],
             triples=legal_triples(),
             device=device,
             compiles=True,
             offers=OFFERS | ({Offer.DEVICE} if len(devices) > 1 else set()),
-            restore=partial(restored, door=door, device=device),
+            restore=partial(restored, door=door, device=device, subnormals=subnormals),
             devices=tuple(str(i) for i in range(len(devices))),
+            unavailable=_refusal(train_step) if subnormals == "flush" else "",
         )
-        for door, train_step in DOORS.items()
+        for door, train_step in doors(subnormals).items()
     ]
+
+
+def _refusal(train_step: TrainStep) -> str:
+    """Why a door is closed: where a GPU keeps subnormals, `update` cannot flush θ', a sum."""
+    one, betas = [jnp.ones(1)], {"beta1": 0.5, "beta2": 0.5}
+    state = lion_jax.LionState(jnp.zeros([], jnp.int32), one)
+    try:
+        jax.eval_shape(partial(train_step, **betas), one, state, one, 0.5, 0.5)
+    except ValueError as error:
+        return str(error)
+    return ""
 
 
 def _through_update(
@@ -62,9 +83,9 @@ def _through_update(
     weight_decay: Any,
     beta1: float,
     beta2: float,
-    update_dtype: lion_jax.UpdateDtype = "compute",
+    **options: Any,
 ) -> Any:
-    tx = lion_jax.lion(lr, b1=beta1, b2=beta2, weight_decay=weight_decay, update_dtype=update_dtype)
+    tx = lion_jax.lion(lr, b1=beta1, b2=beta2, weight_decay=weight_decay, **options)
     # optax's apply_updates passes a parameter over only if that is None itself.
     taking_part = [None if g is None else p for p, g in zip(params, grads, strict=True)]
     updates, state = tx.update(grads, state, taking_part)
@@ -73,9 +94,16 @@ def _through_update(
 
 
 def _through_step(
-    params: Any, state: Any, grads: Any, lr: Any, weight_decay: Any, beta1: float, beta2: float
+    params: Any,
+    state: Any,
+    grads: Any,
+    lr: Any,
+    weight_decay: Any,
+    beta1: float,
+    beta2: float,
+    **options: Any,
 ) -> Any:
-    tx = lion_jax.lion(lr, b1=beta1, b2=beta2, weight_decay=weight_decay)
+    tx = lion_jax.lion(lr, b1=beta1, b2=beta2, weight_decay=weight_decay, **options)
     return tx.step(grads, state, params)
 
 
@@ -103,29 +131,42 @@ def _inside_jit(train_step: TrainStep) -> TrainStep:
     return run
 
 
-DOORS: dict[str, TrainStep] = {
-    "tx.update, jit": _inside_jit(_through_update),
-    "tx.step, jit": _inside_jit(_through_step),
-    "tx.update": _through_update,
-    "tx.update in θ's dtype, jit": _inside_jit(partial(_through_update, update_dtype="params")),
-}
+@cache
+def doors(subnormals: SubnormalsChoice) -> dict[str, TrainStep]:
+    """The ways to take a step; the same ones for the same choice, so that jit compiles once."""
+    update = partial(_through_update, subnormals=subnormals)
+    return {
+        "tx.update, jit": _inside_jit(update),
+        "tx.step, jit": _inside_jit(partial(_through_step, subnormals=subnormals)),
+        "tx.update": update,
+        "tx.update in θ's dtype, jit": _inside_jit(partial(update, update_dtype="params")),
+    }
+
+
+UPDATE_DTYPES: tuple[lion_jax.UpdateDtype, ...] = ("compute", "params")
 NARROWED = {"tx.update in θ's dtype, jit"}
 """Where updates are rounded to their parameters' dtypes (SPEC C31)."""
+
+
+def options_of(door: str, subnormals: SubnormalsChoice) -> dict[str, Any]:
+    """What `lion` is given at a door beside its numbers."""
+    narrowed = {"update_dtype": "params"} if door in NARROWED else {}
+    return {"subnormals": subnormals, **narrowed}
 
 
 OFFERS = frozenset(Offer) - {Offer.DEVICE, Offer.REFUSAL}
 """No refusal: a traced number has no value that could be refused."""
 
 
-def restored(saved: bytes, *, door: str, device: str) -> JaxSession:
+def restored(saved: bytes, *, door: str, device: str, subnormals: SubnormalsChoice) -> JaxSession:
     """A training loop that goes on from the leaves of a saved one."""
     arrays, facts = unpack(saved)
     session = JaxSession(
         arrays["params"],
         arrays["momenta"],
         **facts["betas"],
-        train_step=DOORS[door],
-        narrowed=door in NARROWED,
+        train_step=doors(subnormals)[door],
+        options=options_of(door, subnormals),
         device=jax.devices("gpu" if device == "cuda" else device)[facts["place"]],
     )
     session.resume(facts["count"], facts["rates"])
@@ -142,11 +183,11 @@ class JaxSession(ListSession):
         *,
         train_step: TrainStep,
         device: Any,
-        narrowed: bool = False,
+        options: dict[str, Any],
         **betas: Unpack[Betas],
     ) -> None:
         self._train_step, self._betas = train_step, betas
-        self._options: dict[str, Any] = {"update_dtype": "params"} if narrowed else {}
+        self._options = options
         self._tx = self._made(0.0, 0.0)
         self._device = device
         self._x64 = any(x.dtype == np.float64 for x in params)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Unpack
+from typing import TypeAlias, Unpack
 
 import numpy as np
 
@@ -15,18 +15,26 @@ from lion_conformance.ports.callable import CallableSession
 from lion_conformance.ports.offers import Offer
 from lion_conformance.ports.protocol import Betas, Port, ScalarArguments
 from lion_ref import CANONICAL, Semantics, legal_triples, oracle, run_state
-from lion_ref.arithmetic import Array
+from lion_ref.arithmetic import Array, round_to
+from lion_ref.dtypes import compute_dtype
+from lion_ref.flushed import Flushed
+from lion_ref.hyperparameters import Hyperparameters, round_scalars
 from lion_ref.run_state import Group, Header, Here, NameMap
+from lion_ref.subnormals import SubnormalsChoice
 
+Step: TypeAlias = Callable[..., tuple[Array, Array]]
 SAMPLE = 401
 """Elements of a case that the oracle evaluates; it takes exact arithmetic a second for 20,000."""
 
 OFFERS = frozenset({Offer.NO_GRADIENT, Offer.HAND_OVER})
 
 
-def ports(device: str) -> list[Port]:
-    """lion_ref.oracle, which shares no code with the reference that judges it."""
+def ports(device: str, subnormals: SubnormalsChoice = "native") -> list[Port]:
+    """A twin that shares no code with the reference that judges it: of C6, or of C18's flush."""
     only_cpu("numpy", device)
+    if subnormals == "flush":
+        flush = Semantics(subnormals="flush")
+        return [_port(flushed, "lion_ref.flushed", "operation by operation", flush)]
     return [_port(sampled_oracle, "lion_ref.oracle", "exact rationals, sampled", CANONICAL)]
 
 
@@ -35,7 +43,7 @@ def reference(semantics: Semantics = CANONICAL) -> Port:
     return _port(partial(lion_ref.step, semantics=semantics), "lion_ref", "step(...)", semantics)
 
 
-def _port(step: Callable[..., Any], name: str, door: str, declared: Semantics) -> Port:
+def _port(step: Step, name: str, door: str, declared: Semantics) -> Port:
     return Port(
         name,
         partial(NumPySession, step, declared),
@@ -51,7 +59,7 @@ class NumPySession(CallableSession):
 
     def __init__(
         self,
-        step: Callable[..., Any],
+        step: Step,
         semantics: Semantics,
         params: Sequence[Array],
         momenta: Sequence[Array],
@@ -90,6 +98,29 @@ class NumPySession(CallableSession):
         self._group = Group(first.lr, first.beta1, first.beta2, first.weight_decay)
         self._betas = {"beta1": first.beta1, "beta2": first.beta2}
         return state.header
+
+
+def flushed(
+    param: Array, momentum: Array, grad: Array, **given: Unpack[ScalarArguments]
+) -> tuple[Array, Array]:
+    """SPEC C5 with the operations of `lion_ref.flushed`, which adapters step with."""
+    compute = compute_dtype(param.dtype)
+    ops = Flushed(compute.name, np.where)
+    scalars = round_scalars(Hyperparameters.checked(**given), compute, "flush")
+    with np.errstate(all="ignore"):
+        theta, m, g = (
+            ops.operand(x.astype(compute), x.dtype.name) for x in (param, momentum, grad)
+        )
+        c = ops.add(ops.product(scalars.beta1, m), ops.product(scalars.one_minus_beta1, g))
+        u = np.sign(c) + compute.type(0)  # of -0 too (C7)
+        e = ops.product(scalars.lr, ops.add(u, ops.product(scalars.weight_decay, theta)))
+        x, y = ops.product(scalars.beta2, m), ops.product(scalars.one_minus_beta2, g)
+        results = ops.subtract(theta, e), ops.add(x, y)
+        stored = [
+            round_to(ops.storable(result, like.dtype.name), like.dtype)
+            for result, like in zip(results, (param, momentum), strict=True)
+        ]
+    return stored[0], stored[1]
 
 
 def sampled_oracle(

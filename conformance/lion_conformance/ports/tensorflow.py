@@ -12,7 +12,7 @@ import tensorflow as tf
 
 import lion_tf
 from lion_conformance.ports.archive import pack, unpack
-from lion_conformance.ports.backends import NotRunnable
+from lion_conformance.ports.backends import NotRunnable, refusing
 from lion_conformance.ports.loops import Loops
 from lion_conformance.ports.offers import Offer
 from lion_conformance.ports.protocol import Betas, Port, Triple
@@ -20,6 +20,7 @@ from lion_conformance.ports.sessions import ListSession
 from lion_ref import legal_triples
 from lion_ref.arithmetic import Array
 from lion_ref.run_state import Group, Header, NameMap
+from lion_ref.subnormals import SubnormalsChoice
 
 Key = tuple[tuple[str, tuple[int, ...]], ...]
 
@@ -30,7 +31,7 @@ DOORS: dict[str, Callable[[Callable[..., None]], Callable[..., None]]] = {
 }
 
 
-def ports(device: str) -> list[Port]:
+def ports(device: str, subnormals: SubnormalsChoice = "native") -> list[Port]:
     """One port for each way to run a train step; in Keras m has its variable's dtype."""
     if device != "cpu" and not tf.config.list_physical_devices("GPU"):
         raise NotRunnable(f"tensorflow has no device {device!r} here; legal: cpu")
@@ -38,18 +39,20 @@ def ports(device: str) -> list[Port]:
     tf.get_logger().setLevel("ERROR")
     place = "CPU:0" if device == "cpu" else "GPU:0"
     triples: tuple[Triple, ...] = tuple(x for x in legal_triples() if x[0] == x[1])
-    declared = lion_tf.declared_semantics(place)
+    with refusing():
+        declared = lion_tf.declared_semantics(place, subnormals=subnormals)
+    how: dict[str, Any] = {"place": place, "subnormals": subnormals}
     return [
         Port(
             name="lion_tf",
             door=door,
-            open=partial(TensorFlowSession, door=door, place=place),
+            open=partial(TensorFlowSession, door=door, **how),
             declared=declared,
             triples=triples,
             device=device,
             compiles=True,
             offers=OFFERS,
-            restore=partial(restored, door=door, place=place),
+            restore=partial(restored, door=door, **how),
         )
         for door in DOORS
     ]
@@ -66,7 +69,15 @@ def variables_of(key: Key) -> list[Any]:
 class TrainingLoop:
     """Variables, an optimizer and a train step for given shapes and dtypes; built once."""
 
-    def __init__(self, variables: Key, beta1: float, beta2: float, door: str, place: str) -> None:
+    def __init__(
+        self,
+        variables: Key,
+        beta1: float,
+        beta2: float,
+        door: str,
+        place: str,
+        subnormals: SubnormalsChoice,
+    ) -> None:
         with tf.device(place):
             self.variables = variables_of(variables)
             self.learning_rate = tf.Variable(0.0, dtype=tf.float64)
@@ -76,6 +87,7 @@ class TrainingLoop:
                 beta_1=beta1,
                 beta_2=beta2,
                 weight_decay=self.weight_decay.read_value,
+                subnormals=subnormals,
             )
             self.optimizer.build(self.variables)
         self.train_step = DOORS[door](self._train_step)
@@ -112,14 +124,12 @@ OFFERS = frozenset(
 )
 
 
-def restored(saved: bytes, *, door: str, place: str) -> TensorFlowSession:
+def restored(saved: bytes, **how: Any) -> TensorFlowSession:
     """A training loop that goes on from variables, and from what Keras saves of an optimizer."""
     arrays, facts = unpack(saved)
     params = arrays["params"]
     # Momenta of zeros: the right ones come from the optimizer's own variables.
-    session = TensorFlowSession(
-        params, [np.zeros_like(x) for x in params], **facts["betas"], door=door, place=place
-    )
+    session = TensorFlowSession(params, [np.zeros_like(x) for x in params], **facts["betas"], **how)
     session.resume(facts["iterations"], arrays["optimizer"])
     return session
 
@@ -134,9 +144,10 @@ class TensorFlowSession(ListSession):
         *,
         door: str,
         place: str,
+        subnormals: SubnormalsChoice,
         **betas: Unpack[Betas],
     ) -> None:
-        self._betas, self._how = betas, (door, place)
+        self._betas, self._how = betas, (door, place, subnormals)
         self._imported: Any = None
         self._rebuilt(params, momenta)
 
@@ -197,7 +208,7 @@ class TensorFlowSession(ListSession):
         """Into a new optimizer; then into the loop, whose traced step serves many runs."""
         with tf.device(self._how[1]):
             variables = variables_of(self._key)
-            optimizer = self._imported = lion_tf.Lion()
+            optimizer = self._imported = lion_tf.Lion(subnormals=self._how[2])
             header = lion_tf.import_state(optimizer, path, variables=variables, mapping=mapping)
         params = [np.asarray(x.numpy()) for x in variables]
         momenta = [np.asarray(x.value.numpy()) for x in momenta_of(optimizer)]

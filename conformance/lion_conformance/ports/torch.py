@@ -20,6 +20,7 @@ from lion_conformance.ports.protocol import Port, Session
 from lion_ref import STORAGE_DTYPES, legal_triples
 from lion_ref.arithmetic import Array
 from lion_ref.run_state import Group, Header, NameMap
+from lion_ref.subnormals import SubnormalsChoice
 
 DOORS: dict[str, dict[str, Any]] = {
     "optimizer.step()": {},
@@ -28,8 +29,9 @@ DOORS: dict[str, dict[str, Any]] = {
 }
 
 
-def ports(device: str) -> list[Port]:
+def ports(device: str, subnormals: SubnormalsChoice = "native") -> list[Port]:
     """One port for each path of the optimizer. A gradient has its parameter's dtype in torch."""
+    chosen = {"subnormals": subnormals}
     if torch.device(device).type == "cuda" and not torch.cuda.is_available():
         raise NotRunnable(f"torch has no device {device!r} here; legal: cpu")
     # The default's own: the other doors never take it.
@@ -39,11 +41,11 @@ def ports(device: str) -> list[Port]:
         Port(
             name="lion_torch",
             door=door if options or not without else f"{door}, {without}",
-            open=partial(open_session, options=options, device=device),
-            restore=partial(restored, options=options, device=device),
+            open=partial(open_session, options=options | chosen, device=device),
+            restore=partial(restored, options=options | chosen, device=device),
             offers=OFFERS if device == "cpu" else frozenset(Offer),
             devices=(device,) if device == "cpu" else (device, "cpu"),
-            declared=lion_torch.declared_semantics(),
+            declared=lion_torch.declared_semantics(subnormals),
             triples=triples,
             device=device,
         )

@@ -18,8 +18,8 @@ class Origin:
     """A way back to a port.
 
     kind is `import` (name is MODULE:CALLABLE), `exec` (a command line), `backend` (a module
-    with `ports(device)`, as in `lion_conformance.ports`), or `object`: a Python object to which no
-    name leads.
+    with `ports(device)`, or `ports(device, subnormals)`, as in `lion_conformance.ports`), or
+    `object`: a Python object to which no name leads.
     """
 
     kind: str = UNKNOWN
@@ -28,6 +28,8 @@ class Origin:
     """What was typed, or called, to judge it; empty if that is not known."""
     timeout: float = 0.0
     """Seconds for an answer; of a program."""
+    subnormals: str = "native"
+    """The rule that was asked for; of a backend."""
 
     @classmethod
     def of(cls, port: object) -> Origin:
@@ -63,7 +65,7 @@ class Origin:
         elif self.kind == "exec":
             body = self._starting()
         elif self.kind == "backend":
-            body = _choosing(self.name, port, door, device)
+            body = self._choosing(port, door, device)
         else:
             body = _asking(port)
         lines = ["def load_port():", *(f"    {line}".rstrip() for line in body)]
@@ -81,6 +83,16 @@ class Origin:
     def _starting(self) -> list[str]:
         return [f"return PipedProgram({shlex.split(self.name)!r}, timeout={self.timeout!r})"]
 
+    def _choosing(self, port: str, door: str, device: str) -> list[str]:
+        arguments = [device] if self.subnormals == "native" else [device, self.subnormals]
+        called = ", ".join(map(repr, arguments))
+        return [
+            "import importlib",
+            "",
+            f"ports = importlib.import_module({self.name!r}).ports({called})",
+            f"return next(x for x in ports if (x.name, x.door) == ({port!r}, {door!r}))",
+        ]
+
 
 def _source(thing: Any) -> tuple[Path, int] | None:
     """Where the source of a module, class or function begins; None of anything else."""
@@ -90,15 +102,6 @@ def _source(thing: Any) -> tuple[Path, int] | None:
     except (OSError, TypeError, ValueError):
         return None
     return None if file is None else (Path(file), max(line, 1))
-
-
-def _choosing(module: str, port: str, door: str, device: str) -> list[str]:
-    return [
-        "import importlib",
-        "",
-        f"ports = importlib.import_module({module!r}).ports({device!r})",
-        f"return next(x for x in ports if (x.name, x.door) == ({port!r}, {door!r}))",
-    ]
 
 
 def _asking(port: str) -> list[str]:

@@ -27,7 +27,7 @@ pytestmark = [pytest.mark.clause("C34"), pytest.mark.slow]
 
 @pytest.fixture
 def corpus() -> Iterator[Path]:
-    """In memory, where there is such a folder: a disk is waited for longer than the reader takes."""
+    """In memory, where there is such a folder: a disk takes longer than the reader does."""
     shared = Path("/dev/shm")
     with tempfile.TemporaryDirectory(dir=shared if shared.is_dir() else None) as scratch:
         found = Path(scratch, "corpus")

@@ -242,6 +242,10 @@ def test_a_header_with_one_thing_wrong_is_refused(whole: bytes, what: str) -> No
         (b'{"a": ' + b"1" * 5000 + b"}", "its header is no JSON: a number has 5000 digits"),
         (b'{"a": -Infinity}', "its header is no JSON: -Infinity is no number of JSON"),
         (b'{"a": 1} //', "its header is no JSON: Extra data"),
+        (
+            b'{"param.\\ud800":{"dtype":"F16","shape":[0],"data_offsets":[0,0]}}',
+            r"the name '\ud800' is not legal; legal: 1 to 1000 printable characters",
+        ),
         (b"{}", "it has no format; legal: 'lion-ref run state 1'"),
     ],
 )
