@@ -17,6 +17,7 @@ from lion_ref import CANONICAL, Semantics
 from lion_ref.checks import shown, type_name
 from lion_ref.dtypes import STORAGE_DTYPES, compute_dtype, storage_name
 from lion_ref.run_state import Group, Header, Here, NameMap, Tensors, load, matched, save
+from lion_ref.subnormals import SubnormalsChoice
 
 
 def export_state(
@@ -25,6 +26,7 @@ def export_state(
     *,
     step: int,
     groups: Group | Sequence[Group],
+    subnormals: SubnormalsChoice = "native",
 ) -> None:
     """Write a run to a file, from which every adapter's import_state goes on (SPEC C34).
 
@@ -36,6 +38,7 @@ def export_state(
         path: where to; what is there stays until the new file is whole.
         step: how many steps have been done.
         groups: η, β1, β2, λ of the step that comes next, and which parameters have them.
+        subnormals: as the steps were given it, for the semantics that the file is to tell.
 
     Raises:
         TypeError, ValueError: a name, an array, a dtype, a shape or a number that is not legal;
@@ -57,7 +60,7 @@ def export_state(
             params[name] = pair[0]
             common_namespace({"param": pair[0], "momentum": pair[1]})
             passing[name] = _Passing("param", pair[0]), _Passing("momentum", pair[1])
-    semantics, versions = _semantics(params), _versions(params.values())
+    semantics, versions = _semantics(params, subnormals), _versions(params.values())
     save(path, passing, step=step, groups=groups, semantics=semantics, versions=versions)
 
 
@@ -156,13 +159,13 @@ def _naming(name: str) -> Iterator[None]:
         raise type(error)(f"{shown(name)}: {error}") from None
 
 
-def _semantics(params: Mapping[str, Any]) -> Semantics:
+def _semantics(params: Mapping[str, Any], subnormals: SubnormalsChoice) -> Semantics:
     """What `step` declares for all of them; asked once for all that are alike."""
     alike: dict[tuple[Any, ...], Any] = {}
     for theta in params.values():
         xp, device = array_api_compat.array_namespace(theta), array_api_compat.device(theta)
         alike.setdefault((xp, str(device), compute_dtype(dtype_name(theta.dtype))), theta)
-    found = {declared_semantics(theta) for theta in alike.values()}
+    found = {declared_semantics(theta, subnormals=subnormals) for theta in alike.values()}
     if len(found) > 1:
         each = " and ".join(sorted(x.describe() for x in found))
         raise ValueError(f"steps of these arrays have several semantics, {each}; legal: one")

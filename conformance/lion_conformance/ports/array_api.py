@@ -209,6 +209,7 @@ class ArraySession(ListSession):
             path,
             step=step,
             groups=self._groups if group is None else [group],
+            subnormals=self._subnormals,
         )
 
     def import_state(self, path: Path, *, mapping: NameMap) -> Header:
