@@ -18,7 +18,7 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 from lion_conformance.ports.backends import BACKENDS, Backend, backend
 from lion_conformance.ports.dtypes import check_names
@@ -31,6 +31,7 @@ from lion_conformance.runs.hand_over import in_words, pairs
 from lion_conformance.runs.relay import Dtypes
 from lion_conformance.verdict.verdict import Verdict
 from lion_ref import CANONICAL, STORAGE_DTYPES, Semantics
+from lion_ref.subnormals import SubnormalsChoice
 
 DIED: Final = "its process died"
 
@@ -51,6 +52,7 @@ def judged(
     first: Sequence[Backend],
     second: Sequence[Backend],
     params: Sequence[str] = tuple(STORAGE_DTYPES),
+    subnormals: SubnormalsChoice = "native",
 ) -> list[Part]:
     """Every way from one of the first backends to one of the second, with θ of these dtypes."""
     check_names(params)
@@ -64,7 +66,7 @@ def judged(
         def begin(one: Backend) -> Written:
             begins = wanted if one in first else ()
             try:
-                return processes[one].submit(_first, one, folder, begins).result()
+                return processes[one].submit(_first, one, folder, begins, subnormals).result()
             except BrokenProcessPool:
                 return Written(one.name, not_run=f"{one.name}: {DIED}")
 
@@ -76,7 +78,8 @@ def judged(
             found: dict[Backend, Mapping[Dtypes, Read] | str] = {}
             for other in first:
                 try:
-                    found[other] = processes[one].submit(_second, one, written[other]).result()
+                    task = processes[one].submit(_second, one, written[other], subnormals)
+                    found[other] = task.result()
                 except BrokenProcessPool:
                     found[other] = f"{one.name}: {DIED}"
             return found
@@ -90,14 +93,16 @@ def judged(
     ]
 
 
-def _first(one: Backend, folder: Path, wanted: Sequence[Dtypes]) -> Written:
+def _first(
+    one: Backend, folder: Path, wanted: Sequence[Dtypes], subnormals: SubnormalsChoice
+) -> Written:
     with without_chatter():
-        return first_parts(one, folder, wanted)
+        return first_parts(one, folder, wanted, subnormals)
 
 
-def _second(one: Backend, written: Written) -> dict[Dtypes, Read]:
+def _second(one: Backend, written: Written, subnormals: SubnormalsChoice) -> dict[Dtypes, Read]:
     with without_chatter():
-        return second_parts(one, written)
+        return second_parts(one, written, subnormals)
 
 
 def _parts(
@@ -213,6 +218,12 @@ def add_command(commands: Any) -> None:
         help=f"dtype of the parameter, one of {', '.join(STORAGE_DTYPES)}; repeatable (default: "
         "all), with every dtype of the momentum that both take",
     )
+    parser.add_argument(
+        "--subnormals",
+        choices=get_args(SubnormalsChoice),
+        default="native",
+        help="the rule that every adapter is asked for, as of `run`",
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write what was found as json")
     parser.set_defaults(action=_command)
 
@@ -226,6 +237,7 @@ def _command(parsed: argparse.Namespace) -> int:
         [backend(first)] if first else every,
         [backend(second)] if second else every,
         tuple(parsed.dtype or STORAGE_DTYPES),
+        parsed.subnormals,
     )
     for line in lines(parts):
         print(line)

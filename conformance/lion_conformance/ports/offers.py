@@ -26,7 +26,7 @@ class Offer(Enum):
     MOMENTUM_DTYPE = "dtype of momentum"
     DEVICE = "another device"
     REFUSAL = "refusal of illegal arguments"
-    SEVERAL_DTYPES = "tensors of several dtypes"
+    SEVERAL_DTYPES = "several dtypes"
     HAND_OVER = "hand-over"
 
 

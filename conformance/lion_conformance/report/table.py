@@ -108,7 +108,7 @@ def general(reports: Sequence[Findings]) -> list[str]:
         said.append(f"ordinary hyperparameters: {ORDINARY_IN_WORDS}")
     if len(reports) > 1 and any(x.text == "–" for report in reports for x in row(report)):
         said.append(
-            "–: the port does not take this dtype, or does not offer this, or was not asked"
+            "–: the port does not take this dtype or offer this run, or was not asked for it"
         )
     return said
 

@@ -18,7 +18,8 @@ from lion_conformance.ports.state import State
 from lion_conformance.runs import relay
 from lion_conformance.runs.hand_over import pairs
 from lion_conformance.runs.relay import Dtypes, Side
-from lion_ref import Semantics
+from lion_ref import CANONICAL, Semantics
+from lion_ref.subnormals import SubnormalsChoice
 
 STEPS: Final = 8
 """Of each part."""
@@ -66,10 +67,12 @@ def side(backend: str) -> Side:
     return Side(turned=backend in TURNED)
 
 
-def first_parts(one: Backend, folder: Path, wanted: Sequence[Dtypes]) -> Written:
+def first_parts(
+    one: Backend, folder: Path, wanted: Sequence[Dtypes], subnormals: SubnormalsChoice
+) -> Written:
     """Begin the run in each pair of dtypes that is wanted and taken, and write it to a file."""
     try:
-        port = _port(one)
+        port = _port(one, subnormals)
     except NotRunnable as error:
         return Written(one.name, not_run=f"{one.name}: {error}")
     here = side(one.name)
@@ -90,9 +93,11 @@ def first_parts(one: Backend, folder: Path, wanted: Sequence[Dtypes]) -> Written
     return Written(one.name, port.declared, skips, pairs(port), files, errors)
 
 
-def second_parts(one: Backend, written: Written) -> dict[Dtypes, Read]:
+def second_parts(
+    one: Backend, written: Written, subnormals: SubnormalsChoice
+) -> dict[Dtypes, Read]:
     """Go on with what another backend, or the same, has written, as far as it is taken."""
-    port, here, there = _port(one), side(one.name), side(written.backend)
+    port, here, there = _port(one, subnormals), side(one.name), side(written.backend)
     return {
         dtypes: _second_part(port, here, there, written.declared, dtypes, file)
         for dtypes, file in written.files.items()
@@ -115,9 +120,11 @@ def _second_part(
         return Read(None, str(error))
 
 
-def _port(one: Backend) -> Port:
+def _port(one: Backend, subnormals: SubnormalsChoice) -> Port:
     """The backend's first door that hands a run over."""
-    offered = [reference()] if one.name == "numpy" else load(one)
+    flush = Semantics(subnormals="flush") if subnormals == "flush" else CANONICAL
+    numpy = one.name == "numpy"
+    offered = [reference(flush)] if numpy else load(one, subnormals=subnormals)
     for port in offered:
         if Offer.HAND_OVER in port.offers and not port.unavailable:
             return port
