@@ -38,7 +38,7 @@ def export_state(
         path: where to; what is there stays until the new file is whole.
         step: how many steps have been done.
         groups: η, β1, β2, λ of the step that comes next, and which parameters have them.
-        subnormals: as the steps were given it, for the semantics that the file is to tell.
+        subnormals: what the steps were given (SPEC C33); the file says which bits they had.
 
     Raises:
         TypeError, ValueError: a name, an array, a dtype, a shape or a number that is not legal;

@@ -183,9 +183,7 @@ class Lion(Optimizer):
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
         self._known = {}
-        self.defaults.setdefault(
-            "subnormals", "native"
-        )  # what was pickled before there was a choice
+        self.defaults.setdefault("subnormals", "native")  # older pickles have no choice
         for group in self.param_groups:
             for name, default in self.defaults.items():
                 group.setdefault(name, default)

@@ -143,6 +143,7 @@ def test_keep_is_refused_of_arrays_whose_namespace_flushes(
     assert pick([array], subnormals="keep").__name__ == "lion_array_api"
     from lion_array_api import checks
 
+    monkeypatch.setattr(checks, "_KEPT", {})
     monkeypatch.setattr(checks, "_keeps", lambda *_: False)
     assert adapter is pick([array])
     with pytest.raises(ValueError, match="subnormals='keep' is not legal for array_api_strict"):

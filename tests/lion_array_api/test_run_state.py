@@ -188,14 +188,16 @@ def test_two_namespaces_in_one_pair_are_refused(path: Path) -> None:
         lion_array_api.export_state({"w": (ONE, torch.ones(2))}, path, step=0, groups=GROUP)
 
 
-@pytest.mark.clause("C18", "C34")
-def test_two_semantics_in_one_run_are_refused(path: Path) -> None:
+@pytest.mark.clause("C18", "C33", "C34")
+def test_two_semantics_in_one_run_are_refused_and_by_one_rule_are_one(path: Path) -> None:
     """JAX flushes subnormals on a CPU, NumPy keeps them; the semantics of a file is one."""
     jnp = pytest.importorskip("jax.numpy")
     tensors = {"a": (ONE, ONE), "b": (jnp.ones(2), jnp.ones(2))}
     message = "^steps of these arrays have several semantics, canonical and subnormals flushed; leg"
     with pytest.raises(ValueError, match=message):
         lion_array_api.export_state(tensors, path, step=0, groups=GROUP)
+    lion_array_api.export_state(tensors, path, step=0, groups=GROUP, subnormals="flush")
+    assert run_state.load(path).header.semantics == lion_ref.Semantics(subnormals="flush")
 
 
 @pytest.mark.clause("C34")

@@ -83,8 +83,22 @@ def test_a_table_of_the_wrong_dtype_would_be_found() -> None:
     """A float64 leaf needs the float64 table: float32's, widened, is another number."""
     looked = scalars.LookedUp("learning_rate", SCHEDULES["cosine"], jnp.int32(2))
     with jax.enable_x64(True):
-        narrow, wide = (float(looked.rounded(np.dtype(x))) for x in ("float32", "float64"))
+        narrow, wide = (float(looked.rounded(np.dtype(x), "keep")) for x in ("float32", "float64"))
     assert wide == SCHEDULES["cosine"](2) != narrow == float(np.float32(wide))
+
+
+@pytest.mark.clause("C33", "C35")
+def test_a_number_that_rounds_up_to_the_smallest_normal_one_is_flushed_if_asked() -> None:
+    tiny = 2.0**-126 * (1 - 0.75 * 2.0**-24)
+    schedule, compute = Schedule("constant", first=tiny), np.dtype(np.float32)
+
+    @jax.jit
+    def lr(count: Any) -> Any:
+        looked = scalars.LookedUp("learning_rate", schedule, count)
+        return scalars.scalars_for(looked, 0.9, 0.99, 0.0, compute, flush=True).lr
+
+    assert np.float32(tiny) == 2.0**-126
+    assert float(lr(0)) == 0.0
 
 
 @pytest.mark.clause("C35")
