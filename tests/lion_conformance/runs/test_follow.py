@@ -295,7 +295,7 @@ def test_drawn_runs_of_the_array_api_adapter(name: str, dtype: str) -> None:
     from lion_conformance.ports.array_api import _port
 
     tally = Tally(lion_ref.CANONICAL)
-    judge_runs(_port(name), dtype, tally, drawn=5)
+    judge_runs(_port(name, "native"), dtype, tally, drawn=5)
     assert tally.failure is None
     assert tally.verdict is Verdict.BIT_EXACT
 
@@ -305,6 +305,6 @@ def test_the_array_api_adapter_goes_on_in_a_fresh_process() -> None:
     from lion_conformance.ports.array_api import _port
 
     tallies = {dtype: Tally(lion_ref.CANONICAL) for dtype in lion_ref.STORAGE_DTYPES}
-    assert judge_elsewhere(_port("numpy"), tallies) == {}
+    assert judge_elsewhere(_port("numpy", "native"), tallies) == {}
     assert {tally.verdict for tally in tallies.values()} == {Verdict.BIT_EXACT}
     assert all(x.events["save and restore in a fresh process"] == 1 for x in tallies.values())
