@@ -32,7 +32,7 @@ from lion_conformance.report.origin import Origin
 from lion_conformance.report.report import Report
 from lion_conformance.report.table import meaning
 from lion_conformance.report.told import port_name, said, shown_first
-from lion_conformance.runs import tape
+from lion_conformance.runs import hand_over, tape
 from lion_conformance.runs.all import affordable, judge_runs
 from lion_conformance.runs.other_process import judge_elsewhere, why_not
 from lion_conformance.runs.shortest_run import refused_alone, smallest
@@ -61,6 +61,7 @@ class Check(Enum):
     DECLARED = "bits as declared"
     SEMANTICS = "has the semantics of Lion"
     TAPE = "real gradients"
+    HAND_OVER = "hand-over"
 
 
 BY_STAGE = {
@@ -225,6 +226,8 @@ class Checklist:
         left_out = {Check.DECLARED} if self.port.declared is None else set()
         if dtype != "float32" or tape.TRIPLE not in self.port.triples:
             left_out.add(Check.TAPE)
+        if dtype != self.dtypes[0] or not hand_over.tried(self.port, self.dtypes):
+            left_out.add(Check.HAND_OVER)
         return [check for check in Check if check not in left_out]
 
     def shortfall(self, dtype: str, check: Check) -> Report | None:
@@ -234,6 +237,9 @@ class Checklist:
         """
         if check is Check.TAPE:
             return self._tape_shortfall()
+        if check is Check.HAND_OVER:
+            handed = hand_over.judge(self.port, self.dtypes)
+            return replace(self._report(), hand_over=handed) if handed and handed.why else None
         judged = self._of(dtype)
         failure = judged.failures.get(check)
         if failure is not None:

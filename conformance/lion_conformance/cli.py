@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
-from lion_conformance import github, report_files, starters
+from lion_conformance import github, handover, report_files, starters
 from lion_conformance.diagnosis.search import diagnosis
 from lion_conformance.ports.backends import BACKENDS
 from lion_conformance.ports.by_name import find
@@ -186,6 +186,7 @@ def command_parser() -> argparse.ArgumentParser:
     common = _common_arguments()
 
     starters.add_command(commands)
+    handover.add_command(commands)
     runs = commands.add_parser(
         "run", parents=[common], help="judge the adapters of every framework that is installed"
     )

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lion_conformance.cases.pace import Pace
 from lion_conformance.ports.backends import BACKENDS, Backend, NotRunnable, backend, load
@@ -24,14 +24,17 @@ from lion_conformance.ports.dtypes import asked_for, check_names, spelled, takes
 from lion_conformance.ports.protocol import Port, Triple
 from lion_conformance.report.origin import Origin
 from lion_conformance.report.report import Report
-from lion_conformance.report.table import TAPE, in_short
-from lion_conformance.runs import tape
+from lion_conformance.report.table import HAND_OVER, TAPE, in_short
+from lion_conformance.runs import hand_over, tape
 from lion_conformance.runs.other_process import FreshProcess
 from lion_conformance.timetable import Hours, Timetable
 from lion_conformance.verdict.verdict import Verdict
 from lion_conformance.verify import MAX_EXAMPLES, Progress, Told, check_budget, judge, not_run
 from lion_ref import STORAGE_DTYPES, Semantics
 from lion_ref.subnormals import SubnormalsChoice, check_subnormals
+
+if TYPE_CHECKING:
+    from concurrent.futures import ProcessPoolExecutor
 
 Events = Callable[["Event"], None]
 
@@ -71,7 +74,7 @@ class Found:
     door: str
     device: str
     column: str
-    """A dtype of θ, or TAPE."""
+    """A dtype of θ, TAPE or HAND_OVER."""
     verdict: Verdict
     words: str
 
@@ -158,20 +161,26 @@ def _listen(events: Any, on_event: Events | None) -> None:
 
 
 def _in_own_process(one: Backend, options: Options, events: Any) -> list[Report]:
-    import multiprocessing
-    from concurrent.futures import ProcessPoolExecutor
     from concurrent.futures.process import BrokenProcessPool
 
-    spawn = multiprocessing.get_context("spawn")
     try:
-        with ProcessPoolExecutor(
-            1, mp_context=spawn, initializer=_set_environment, initargs=(one.environment,)
-        ) as process:
+        with own_process(one) as process:
             reports = process.submit(judge_backend, one, options, events).result()
     except BrokenProcessPool:
         reports = [_not_run(one.name, options, "its process died while it was judged")]
     events.put(Event(one.name, "done"))
     return reports
+
+
+def own_process(one: Backend) -> ProcessPoolExecutor:
+    """A process for one backend, whose environment is what its framework has to read."""
+    import multiprocessing
+    from concurrent.futures import ProcessPoolExecutor
+
+    spawn = multiprocessing.get_context("spawn")
+    return ProcessPoolExecutor(
+        1, mp_context=spawn, initializer=_set_environment, initargs=(one.environment,)
+    )
 
 
 def _set_environment(variables: tuple[tuple[str, str], ...]) -> None:
@@ -183,7 +192,7 @@ def judge_backend(one: Backend, options: Options, events: queues.Queue[Any]) -> 
     begin = time.perf_counter()
     events.put(Event(one.name, "importing"))
     try:
-        with _without_chatter():
+        with without_chatter():
             ports = load(one, options.device, options.subnormals)
     except NotRunnable as error:
         return [_not_run(one.name, options, str(error))]
@@ -193,7 +202,8 @@ def judge_backend(one: Backend, options: Options, events: queues.Queue[Any]) -> 
     rows = tuple(_row(*x) for x in zip(ports, wanted, strict=True))
     events.put(Event(one.name, "imported", rows=rows))
     # Saved runs go on in a fresh process, which has to import everything again.
-    parts = [len(row.columns) for row in rows]
+    # A hand-over is short, and has no pace.
+    parts = [len(row.columns) - (HAND_OVER in row.columns) for row in rows]
     hours = Hours(options.seconds - imported, parts, beside=imported)
 
     def judged(index: int, port: Port) -> Report:
@@ -220,7 +230,7 @@ def judge_backend(one: Backend, options: Options, events: queues.Queue[Any]) -> 
 
 
 @contextmanager
-def _without_chatter() -> Iterator[None]:
+def without_chatter() -> Iterator[None]:
     """Drop what a framework's libraries print to stderr while they load: it tears the progress.
 
     An exception still arrives, and becomes the reason that the backend was not run.
@@ -278,6 +288,8 @@ def judge_port(
     )
     for result in report.results:  # a fresh process, or the diagnosis, may have changed them
         tell(result.dtype, result.verdict)
+    if report.hand_over is not None:
+        tell(HAND_OVER, report.hand_over.verdict)
     judged = {triple for result in report.results for triple in result.triples}
     if spelled(tape.TRIPLE) in judged:
         promised = replace(port, declared=port.declared or _known(report, "float32"))
@@ -288,12 +300,13 @@ def judge_port(
 
 
 def _row(port: Port, wanted: Sequence[str | Triple]) -> Row:
-    """What there is to judge of a port: each dtype of θ that it takes, and the tape."""
+    """What there is to judge of a port: each dtype of θ that it takes, and runs."""
     columns: tuple[str, ...] = ()
     if not port.unavailable and wanted:
         asked = asked_for(port, wanted)
         replayed = tape.TRIPLE in asked.port.triples and "float32" in asked.dtypes
-        columns = (*asked.dtypes, *([TAPE] if replayed else []))
+        handed = bool(hand_over.tried(asked.port, asked.dtypes))
+        columns = (*asked.dtypes, *[TAPE] * replayed, *[HAND_OVER] * handed)
     return Row(port.name, port.door, port.device, columns)
 
 

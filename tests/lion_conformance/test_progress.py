@@ -47,18 +47,18 @@ def shown(*events: Event) -> list[str]:
 
 def test_on_a_terminal_the_table_stands_before_anything_is_imported() -> None:
     columns, torch, jax, _ = shown()
-    assert columns == "float16 bfloat16 float32 float64 real gradients"
+    assert columns == "float16 bfloat16 float32 float64 real gradients hand-over"
     assert (torch, jax) == ("torch waiting", "jax waiting")
 
 
 def test_on_a_terminal_the_cells_fill_one_by_one() -> None:
     judging = Event("torch", "judging", judging=(*HEADS, "float16"))
     _, torch, jax, _ = shown(IMPORTED, judging, FOUND, Event("jax", "importing"))
-    assert torch == "lion_torch, step(), cpu … – bit-exact – –"
+    assert torch == "lion_torch, step(), cpu … – bit-exact – – –"
     assert jax == "jax importing"
 
 
 def test_what_was_found_may_be_corrected() -> None:
     other = Found(*HEADS, "float32", Verdict.REJECTED, "rejected")
     _, torch, *_ = shown(IMPORTED, FOUND, Event("torch", "judging", found=other))
-    assert torch == "lion_torch, step(), cpu – rejected – –"
+    assert torch == "lion_torch, step(), cpu – rejected – – –"

@@ -15,7 +15,8 @@ ANY = ("--lion-port", "ports:right", "--lion-dtype", "float32")
 FUSED = "lion-port/ports:fused::float32::real gradients"
 OWN = "test_own.py::test_own"
 ANSWERS, READS = (f"{RIGHT}::float32::{check.value}" for check in (Check.ANSWERS, Check.READS))
-FLOAT32 = [f"{RIGHT}::float32::{check.value}" for check in Check if check is not Check.DECLARED]
+OFFERED = (Check.DECLARED, Check.HAND_OVER)
+FLOAT32 = [f"{RIGHT}::float32::{check.value}" for check in Check if check not in OFFERED]
 """All that there is of float32, for a port that declares nothing."""
 
 

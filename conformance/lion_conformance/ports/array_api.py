@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import Any, Unpack
 
 import numpy as np
@@ -19,6 +20,7 @@ from lion_conformance.ports.protocol import Betas, Port, Triple
 from lion_conformance.ports.sessions import ListSession
 from lion_ref import STORAGE_DTYPES, legal_triples
 from lion_ref.arithmetic import Array
+from lion_ref.run_state import Group, Header, NameMap
 from lion_ref.subnormals import SubnormalsChoice
 
 
@@ -130,6 +132,7 @@ OFFERS = frozenset(
         Offer.MOMENTUM_DTYPE,
         Offer.REFUSAL,
         Offer.SEVERAL_DTYPES,
+        Offer.HAND_OVER,
     }
 )
 
@@ -156,6 +159,7 @@ class ArraySession(ListSession):
         **betas: Unpack[Betas],
     ) -> None:
         self._namespace, self._betas, self._subnormals = namespace, betas, subnormals
+        self._groups: Sequence[Group] = ()
         wide = any(x.dtype == np.float64 for x in params)
         self._context = namespace.wide if wide else nullcontext
         with self._context():
@@ -192,6 +196,36 @@ class ArraySession(ListSession):
             settled = self._namespace.settle([*self._params, *self._momenta])
         count = len(self._params)
         self._params, self._momenta = settled[:count], settled[count:]
+
+    def names(self) -> list[str]:
+        """A name for each array."""
+        return [f"array{i}" for i in range(len(self._params))]
+
+    def export_state(self, path: Path, *, step: int, group: Group | None = None) -> None:
+        """The arrays, with the numbers that the loop has, as it was imported if it was."""
+        pairs = zip(self._params, self._momenta, strict=True)
+        lion_array_api.export_state(
+            dict(zip(self.names(), pairs, strict=True)),
+            path,
+            step=step,
+            groups=self._groups if group is None else [group],
+            subnormals=self._subnormals,
+        )
+
+    def import_state(self, path: Path, *, mapping: NameMap) -> Header:
+        """New arrays, in the namespace of those that are here."""
+        with self._context():
+            found, header = lion_array_api.import_state(
+                path,
+                params=dict(zip(self.names(), self._params, strict=True)),
+                mapping=mapping,
+            )
+        self._params, self._momenta = (
+            list(x) for x in zip(*(found[name] for name in self.names()), strict=True)
+        )
+        self._groups = header.groups
+        self._betas = {"beta1": header.groups[0].beta1, "beta2": header.groups[0].beta2}
+        return header
 
     def save(self) -> bytes:
         """The state as bit patterns, with the betas."""

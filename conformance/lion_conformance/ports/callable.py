@@ -30,7 +30,7 @@ _OF_ANY_CALLABLE = frozenset({Offer.NO_GRADIENT, Offer.FREEZE, Offer.SPLIT})
 """A callable keeps nothing between its calls, as these events show; there is nothing to save."""
 
 
-class _Stateless(ListSession):
+class CallableSession(ListSession):
     """A session over a callable that keeps no state of its own."""
 
     def __init__(
@@ -167,7 +167,7 @@ def from_callable(
     offers = _OF_ANY_CALLABLE | ({Offer.REFUSAL} if refuses else set())
     return Port(
         name=name,
-        open=partial(_Stateless, step),
+        open=partial(CallableSession, step),
         declared=declared,
         offers=offers,
         triples=triples,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import cache, lru_cache, partial
+from pathlib import Path
 from typing import Any, Unpack
 
 import jax
@@ -19,6 +20,7 @@ from lion_conformance.ports.protocol import Betas, Port
 from lion_conformance.ports.sessions import ListSession
 from lion_ref import legal_triples
 from lion_ref.arithmetic import Array
+from lion_ref.run_state import Group, Header, NameMap
 from lion_ref.subnormals import SubnormalsChoice
 
 TrainStep = Callable[..., Any]
@@ -43,7 +45,12 @@ def ports(device: str, subnormals: SubnormalsChoice = "native") -> list[Port]:
         Port(
             name="lion_jax",
             door=door,
-            open=partial(JaxSession, train_step=train_step, device=chosen),
+            open=partial(
+                JaxSession,
+                train_step=train_step,
+                device=chosen,
+                options=options_of(door, subnormals),
+            ),
             declared=declared["params" if door in NARROWED else "compute"],
             triples=legal_triples(),
             device=device,
@@ -141,6 +148,12 @@ NARROWED = {"tx.update in θ's dtype, jit"}
 """Where updates are rounded to their parameters' dtypes (SPEC C31)."""
 
 
+def options_of(door: str, subnormals: SubnormalsChoice) -> dict[str, Any]:
+    """What `lion` is given at a door beside its numbers."""
+    narrowed = {"update_dtype": "params"} if door in NARROWED else {}
+    return {"subnormals": subnormals, **narrowed}
+
+
 OFFERS = frozenset(Offer) - {Offer.DEVICE, Offer.REFUSAL}
 """No refusal: a traced number has no value that could be refused."""
 
@@ -153,6 +166,7 @@ def restored(saved: bytes, *, door: str, device: str, subnormals: SubnormalsChoi
         arrays["momenta"],
         **facts["betas"],
         train_step=doors(subnormals)[door],
+        options=options_of(door, subnormals),
         device=jax.devices("gpu" if device == "cuda" else device)[facts["place"]],
     )
     session.resume(facts["count"], facts["rates"])
@@ -169,9 +183,12 @@ class JaxSession(ListSession):
         *,
         train_step: TrainStep,
         device: Any,
+        options: dict[str, Any],
         **betas: Unpack[Betas],
     ) -> None:
         self._train_step, self._betas = train_step, betas
+        self._options = options
+        self._tx = self._made(0.0, 0.0)
         self._device = device
         self._x64 = any(x.dtype == np.float64 for x in params)
         self._rates: tuple[tuple[float, ...], tuple[float, ...]] | None = None
@@ -235,6 +252,41 @@ class JaxSession(ListSession):
             count=int(self._state.count),
             rates=self._rates,
             place=self._device.id,
+        )
+
+    def names(self) -> list[str]:
+        """The paths in a tree that is a list."""
+        return [str(i) for i in range(len(self._params))]
+
+    def export_state(self, path: Path, *, step: int, group: Group | None = None) -> None:
+        """The state, which has the count, with the transformation that goes on with it."""
+        del step
+        tx, schedules = self._tx, {}
+        if group is not None:
+            tx = self._made(group.lr, group.weight_decay)
+            schedules["lr_schedule"] = group.lr_schedule
+            schedules["weight_decay_schedule"] = group.weight_decay_schedule
+        with self._context():
+            lion_jax.export_state(self._state, path, params=self._params, tx=tx, **schedules)
+
+    def import_state(self, path: Path, *, mapping: NameMap) -> Header:
+        """New parameters, a new state and a new transformation."""
+        with self._context():
+            self._params, self._state, header = lion_jax.import_state(
+                path, params=self._params, mapping=mapping
+            )
+            self._tx = lion_jax.from_header(header, self._params, **self._options)
+        given = self._tx.given
+        self._betas = {"beta1": given.b1, "beta2": given.b2}
+        return header
+
+    def _made(self, lr: float, weight_decay: float) -> Any:
+        return lion_jax.lion(
+            lr,
+            b1=self._betas["beta1"],
+            b2=self._betas["beta2"],
+            weight_decay=weight_decay,
+            **self._options,
         )
 
     def move(self, device: str) -> None:

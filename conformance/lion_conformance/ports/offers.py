@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import Enum
+from pathlib import Path
 from typing import Protocol
 
 from lion_ref.arithmetic import Array
+from lion_ref.run_state import Group, Header, NameMap
 
 
 class Offer(Enum):
@@ -24,7 +26,8 @@ class Offer(Enum):
     MOMENTUM_DTYPE = "dtype of momentum"
     DEVICE = "another device"
     REFUSAL = "refusal of illegal arguments"
-    SEVERAL_DTYPES = "tensors of several dtypes"
+    SEVERAL_DTYPES = "several dtypes"
+    HAND_OVER = "hand-over"
 
 
 class StepsWithoutGradients(Protocol):
@@ -90,6 +93,19 @@ class TakesSeveralDtypes(Protocol):
 
     def step(self, grads: Sequence[Array], *, lr: float, weight_decay: float) -> None:
         """As `Session.step`, with gradients of several dtypes."""
+
+
+class HandsOver(Protocol):
+    """HAND_OVER: a run goes on in another framework, and comes from one, by a file (SPEC C34)."""
+
+    def names(self) -> Sequence[str]:
+        """What the session's tensors are called in a file."""
+
+    def export_state(self, path: Path, *, step: int, group: Group | None = None) -> None:
+        """Write the run after so many steps; the next has the group's numbers, or those it has."""
+
+    def import_state(self, path: Path, *, mapping: NameMap) -> Header:
+        """Go on as a file says, whose tensors `mapping` finds among those that are here."""
 
 
 class Moves(Protocol):

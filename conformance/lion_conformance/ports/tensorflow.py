@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any, Unpack
 
 import numpy as np
@@ -18,6 +19,7 @@ from lion_conformance.ports.protocol import Betas, Port, Triple
 from lion_conformance.ports.sessions import ListSession
 from lion_ref import legal_triples
 from lion_ref.arithmetic import Array
+from lion_ref.run_state import Group, Header, NameMap
 from lion_ref.subnormals import SubnormalsChoice
 
 Key = tuple[tuple[str, tuple[int, ...]], ...]
@@ -56,6 +58,14 @@ def ports(device: str, subnormals: SubnormalsChoice = "native") -> list[Port]:
     ]
 
 
+def variables_of(key: Key) -> list[Any]:
+    """Variables of these dtypes and shapes, each with a name of its own."""
+    return [
+        tf.Variable(tf.zeros(shape, dtype), name=f"tensor_{i}")
+        for i, (dtype, shape) in enumerate(key)
+    ]
+
+
 class TrainingLoop:
     """Variables, an optimizer and a train step for given shapes and dtypes; built once."""
 
@@ -69,7 +79,7 @@ class TrainingLoop:
         subnormals: SubnormalsChoice,
     ) -> None:
         with tf.device(place):
-            self.variables = [tf.Variable(tf.zeros(shape, dtype)) for dtype, shape in variables]
+            self.variables = variables_of(variables)
             self.learning_rate = tf.Variable(0.0, dtype=tf.float64)
             self.weight_decay = tf.Variable(0.0, dtype=tf.float64)
             self.optimizer = lion_tf.Lion(
@@ -90,15 +100,27 @@ class TrainingLoop:
 
     @property
     def momenta(self) -> list[Any]:
-        """The optimizer's own variables: the iterations and η come first."""
-        return [x.value for x in self.optimizer.variables if "momentum" in x.name]
+        """Of the variables, in their order."""
+        return [x.value for x in momenta_of(self.optimizer)]
+
+
+def momenta_of(optimizer: Any) -> list[Any]:
+    """An optimizer's own variables, without the iterations and η, which come first."""
+    return [x for x in optimizer.variables if "momentum" in x.name]
 
 
 _loops = Loops(TrainingLoop)
 
 
 OFFERS = frozenset(
-    {Offer.NO_GRADIENT, Offer.FREEZE, Offer.RESTORE, Offer.SPLIT, Offer.SEVERAL_DTYPES}
+    {
+        Offer.NO_GRADIENT,
+        Offer.FREEZE,
+        Offer.RESTORE,
+        Offer.SPLIT,
+        Offer.SEVERAL_DTYPES,
+        Offer.HAND_OVER,
+    }
 )
 
 
@@ -126,13 +148,14 @@ class TensorFlowSession(ListSession):
         **betas: Unpack[Betas],
     ) -> None:
         self._betas, self._how = betas, (door, place, subnormals)
+        self._imported: Any = None
         self._rebuilt(params, momenta)
 
     def _state_lists(self) -> tuple[list[Array], list[Array]]:
         return self.read()
 
     def _rebuilt(self, params: Sequence[Array], momenta: Sequence[Array], /) -> None:
-        key = tuple((x.dtype.name, x.shape) for x in params)
+        self._key = key = tuple((x.dtype.name, x.shape) for x in params)
         self._loop: TrainingLoop = _loops.lend(
             self, key, self._betas["beta1"], self._betas["beta2"], *self._how
         )
@@ -161,6 +184,38 @@ class TensorFlowSession(ListSession):
         """Give the optimizer back what it saved."""
         variables = enumerate([np.int64(iterations), *own])
         self._loop.optimizer.load_own_variables({str(i): x for i, x in variables})
+
+    def names(self) -> list[str]:
+        """The paths of the variables."""
+        return [f"tensor_{i}" for i in range(len(self._key))]
+
+    def export_state(self, path: Path, *, step: int, group: Group | None = None) -> None:
+        """The optimizer's state, which has the iterations, with the numbers set as for a step."""
+        del step
+        if group is None:
+            lion_tf.export_state(self._imported, path)
+            return
+        self._loop.learning_rate.assign(group.lr)
+        self._loop.weight_decay.assign(group.weight_decay)
+        lion_tf.export_state(
+            self._loop.optimizer,
+            path,
+            lr_schedule=group.lr_schedule,
+            weight_decay_schedule=group.weight_decay_schedule,
+        )
+
+    def import_state(self, path: Path, *, mapping: NameMap) -> Header:
+        """Into a new optimizer; then into the loop, whose traced step serves many runs."""
+        with tf.device(self._how[1]):
+            variables = variables_of(self._key)
+            optimizer = self._imported = lion_tf.Lion(subnormals=self._how[2])
+            header = lion_tf.import_state(optimizer, path, variables=variables, mapping=mapping)
+        params = [np.asarray(x.numpy()) for x in variables]
+        momenta = [np.asarray(x.value.numpy()) for x in momenta_of(optimizer)]
+        self._betas = {"beta1": optimizer.beta_1, "beta2": optimizer.beta_2}
+        self._rebuilt(params, momenta)
+        self._loop.optimizer.iterations.assign(optimizer.iterations)
+        return header
 
     def read(self) -> tuple[list[Array], list[Array]]:
         """Variables and momenta."""

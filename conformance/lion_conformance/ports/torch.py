@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from lion_conformance.ports.offers import Offer
 from lion_conformance.ports.protocol import Port, Session
 from lion_ref import STORAGE_DTYPES, legal_triples
 from lion_ref.arithmetic import Array
+from lion_ref.run_state import Group, Header, NameMap
 from lion_ref.subnormals import SubnormalsChoice
 
 DOORS: dict[str, dict[str, Any]] = {
@@ -218,6 +220,26 @@ class TorchSession(Session):
             param.data = param.data.to(device)
             entry = self.optimizer.state[param]
             entry["exp_avg"] = entry["exp_avg"].to(device)
+
+    def names(self) -> list[str]:
+        """As `named_parameters` of a list of them has them."""
+        return [f"tensors.{i}" for i in range(len(self._params))]
+
+    def export_state(self, path: Path, *, step: int, group: Group | None = None) -> None:
+        """The optimizer's state, with the numbers that a program has set for the next step."""
+        schedules: dict[str, Any] = {}
+        if group is not None:
+            self._set(lr=group.lr, weight_decay=group.weight_decay)
+            schedules["lr_schedule"] = group.lr_schedule
+            schedules["weight_decay_schedule"] = group.weight_decay_schedule
+        lion_torch.export_state(self.optimizer, path, model=self._named(), step=step, **schedules)
+
+    def import_state(self, path: Path, *, mapping: NameMap) -> Header:
+        """In place."""
+        return lion_torch.import_state(self.optimizer, path, model=self._named(), mapping=mapping)
+
+    def _named(self) -> list[tuple[str, torch.Tensor]]:
+        return list(zip(self.names(), self._params, strict=True))
 
     def read(self) -> tuple[list[Array], list[Array]]:
         """Parameters and exp_avg."""

@@ -55,8 +55,8 @@ def _matrix(reports: Sequence[Findings]) -> str:
     body = "\n".join(_row(number, report) for number, report in enumerate(reports))
     return f"""<div class="scroll" role="region" aria-label="Verdicts" tabindex="0">
 <table class="matrix">
-<caption>For each dtype of the parameter on adversarial cases, and on the gradients of a recorded
-training run.</caption>
+<caption>For each dtype of the parameter on adversarial cases, on the gradients of a recorded
+training run, and a run that is handed over.</caption>
 <thead><tr>{header}</tr></thead>
 <tbody>
 {body}

@@ -16,7 +16,7 @@ from lion_conformance.report.table import meaning
 from lion_conformance.verdict.cause import Cause
 from lion_ref import SPEC_VERSION, Semantics
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 SCHEMA = "lion-report.schema.json"
 
 
@@ -62,6 +62,15 @@ def as_dict(report: Findings) -> dict[str, Any]:
             "recorded": report.tape.recorded,
             "elements": report.tape.elements,
             "why": report.tape.why or None,
+        },
+        "hand_over": None
+        if report.hand_over is None
+        else {
+            "verdict": report.hand_over.verdict.value,
+            "as_promised": report.hand_over.as_promised,
+            "dtypes": list(report.hand_over.dtypes),
+            "elements": report.hand_over.elements,
+            "why": report.hand_over.why or None,
         },
         "reproduction": program if 0 < len(program) <= SHOWN else None,
         "versions": report.versions,

@@ -9,6 +9,8 @@ from lion_conformance.report.findings import DtypeResult, Findings
 from lion_conformance.report.opening import counterexample, with_capital
 from lion_conformance.report.style import CLASSES, MARKS
 from lion_conformance.report.table import (
+    HAND_OVER,
+    HANDED_OVER,
     TAPE,
     Cell,
     meaning,
@@ -16,6 +18,7 @@ from lion_conformance.report.table import (
     share_in_words,
     width_in_words,
 )
+from lion_conformance.runs.hand_over import HandOverResult
 from lion_conformance.runs.tape import TapeResult
 from lion_conformance.verdict.sentences import headline
 from lion_conformance.verdict.verdict import Verdict
@@ -34,10 +37,12 @@ def matrix_cell(number: int, report: Findings, column: str, cell: Cell) -> str:
 
 
 def parts(number: int, report: Findings) -> str:
-    """All that is known of one port: a folded part for each dtype, and for the recorded run."""
+    """All that is known of one port: a folded part for each dtype, and for each run."""
     found = [_dtype(number, report, result) for result in report.results]
     if report.tape is not None:
         found.append(_tape(number, report.tape))
+    if report.hand_over is not None:
+        found.append(_hand_over(number, report.hand_over))
     return "".join(found)
 
 
@@ -94,3 +99,10 @@ def _tape(number: int, found: TapeResult) -> str:
         body += f"<p>{escape(with_capital(found.why))}</p>"
     label = f"{TAPE}: {found.verdict.value}"
     return _folded(_anchor(number, TAPE), label, found.verdict, body, ok=found.as_promised)
+
+
+def _hand_over(number: int, found: HandOverResult) -> str:
+    body = f"<p>{found.elements:,} elements of θ and m in {escape(', '.join(found.dtypes))}.</p>"
+    body += f"<p>{escape(with_capital(found.why or HANDED_OVER))}</p>"
+    label = f"{HAND_OVER}: {found.verdict.value}"
+    return _folded(_anchor(number, HAND_OVER), label, found.verdict, body, ok=found.as_promised)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from lion_conformance.ports.refusal import Refusal
 from lion_conformance.report.counterexample import Counterexample
 from lion_conformance.report.origin import Origin
+from lion_conformance.runs.hand_over import HandOverResult
 from lion_conformance.runs.tape import TapeResult
 from lion_conformance.verdict.accepted_set import Width
 from lion_conformance.verdict.cause import Cause
@@ -116,6 +117,7 @@ class Findings:
     max_examples: int
     versions: dict[str, str]
     tape: TapeResult | None = None
+    hand_over: HandOverResult | None = None
     not_offered: tuple[str, ...] = ()
     """Events that the port does not take part in (docs/reference/runs.md), and so not judged."""
     mixed_unasked: bool = False
@@ -132,7 +134,7 @@ class Findings:
     def verdict(self) -> Verdict:
         """The worst of all that was judged."""
         parts = [result.verdict for result in self.results]
-        parts += [] if self.tape is None else [self.tape.verdict]
+        parts += [part.verdict for part in (self.tape, self.hand_over) if part is not None]
         parts = [verdict for verdict in parts if verdict is not Verdict.NOT_TAKEN]
         if self.not_run or not parts:
             return Verdict.NOT_RUN
@@ -141,10 +143,8 @@ class Findings:
     @property
     def fell_short(self) -> bool:
         """Whether some part that was judged does not keep to what the port declares."""
-        parts: list[DtypeResult | TapeResult] = [*self.results]
-        if self.tape is not None:
-            parts.append(self.tape)
-        return not all(part.as_promised for part in parts)
+        parts = (*self.results, self.tape, self.hand_over)
+        return not all(part.as_promised for part in parts if part is not None)
 
     @property
     def ok(self) -> bool:

@@ -1,4 +1,4 @@
-"""The matrix that every format shows: a row a port, a column a dtype, one for real gradients."""
+"""The matrix that every format shows: a row a port, a column a dtype, and one for each run."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ SHOWN = 8
 HEADS = ("port", "door", "device")
 """The columns that say what is judged; those behind them hold verdicts."""
 TAPE = "real gradients"
-COLUMNS = (*HEADS, *STORAGE_DTYPES, TAPE)
+HAND_OVER = "hand-over"
+HANDED_OVER = "hands a run to lion_ref and takes it back, without the loss of a bit"
+COLUMNS = (*HEADS, *STORAGE_DTYPES, TAPE, HAND_OVER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,20 +43,13 @@ def row(report: Findings) -> list[Cell]:
     if report.not_run:
         return [Cell("not run", Verdict.NOT_RUN, ok=False)] * (len(COLUMNS) - len(HEADS))
     by_dtype = {result.dtype: result for result in report.results}
-    cells = []
-    for dtype in STORAGE_DTYPES:
-        result = by_dtype.get(dtype)
-        if result is None:
-            cells.append(Cell("–", None, ok=True))
-        else:
-            cells.append(Cell(short(report, result.verdict), result.verdict, result.as_promised))
-    if report.tape is None:
-        cells.append(Cell("–", None, ok=True))
-    else:
-        cells.append(
-            Cell(short(report, report.tape.verdict), report.tape.verdict, report.tape.as_promised)
-        )
-    return cells
+    parts = (*(by_dtype.get(dtype) for dtype in STORAGE_DTYPES), report.tape, report.hand_over)
+    return [
+        Cell("–", None, ok=True)
+        if part is None
+        else Cell(short(report, part.verdict), part.verdict, part.as_promised)
+        for part in parts
+    ]
 
 
 def short(report: Findings, verdict: Verdict) -> str:
@@ -112,7 +107,9 @@ def general(reports: Sequence[Findings]) -> list[str]:
     if any(ORDINARILY in report.sentence for report in reports):
         said.append(f"ordinary hyperparameters: {ORDINARY_IN_WORDS}")
     if len(reports) > 1 and any(x.text == "–" for report in reports for x in row(report)):
-        said.append("–: the port does not take this dtype, or it was not asked for")
+        said.append(
+            "–: the port does not take this dtype or offer this run, or was not asked for it"
+        )
     return said
 
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 from lion_conformance.report.counterexample import Counterexample
 from lion_conformance.report.explanation import how_to_learn_more
 from lion_conformance.report.findings import DtypeResult, Findings
-from lion_conformance.report.table import TAPE, meaning, short
+from lion_conformance.report.table import HAND_OVER, HANDED_OVER, TAPE, meaning, short
+from lion_conformance.runs.hand_over import HandOverResult
 from lion_conformance.runs.tape import TapeResult
 from lion_conformance.verdict.code import Code
 from lion_conformance.verdict.sentences import headline, in_words, sentence
@@ -35,7 +36,7 @@ class Said:
     code: Code | None = None
     """That of the cause, if one was found."""
     parts: tuple[str, ...] = ()
-    """The dtypes, and the recorded run."""
+    """The dtypes, the recorded run, the hand-over."""
 
     @property
     def lines(self) -> tuple[str, ...]:
@@ -61,6 +62,8 @@ def said(report: Findings) -> list[Said]:
         found.setdefault(_of_dtype(report, result), []).append(result.dtype)
     if report.tape is not None:
         found.setdefault(_of_tape(report, report.tape), []).append(TAPE)
+    if report.hand_over is not None:
+        found.setdefault(_of_hand_over(report, report.hand_over), []).append(HAND_OVER)
     grouped = [replace(x, parts=tuple(parts)) for x, parts in found.items()]
     return sorted(grouped, key=lambda x: (x.ok, -x.verdict.rank if x.ok else 0))
 
@@ -111,4 +114,9 @@ def _of_tape(report: Findings, found: TapeResult) -> Said:
         what = f"{found.steps} steps of a recorded run do not keep to what is declared"
         if found.as_promised:
             what = f"{found.steps} steps of a recorded run are roundings of Lion's"
+    return Said(found.verdict, short(report, found.verdict), found.as_promised, what, more)
+
+
+def _of_hand_over(report: Findings, found: HandOverResult) -> Said:
+    what, more = headline(found.why or HANDED_OVER)
     return Said(found.verdict, short(report, found.verdict), found.as_promised, what, more)

@@ -36,13 +36,13 @@ def test_a_row_has_the_port_its_door_and_a_cell_for_every_column(exact: Report) 
     assert told[: len(names)] == names
     assert (
         told[len(names) : 2 * len(names)]
-        == ["a <port>", exact.door, "–", "–", "✓ bit-exact"] + ["–"] * 2
+        == ["a <port>", exact.door, "–", "–", "✓ bit-exact"] + ["–"] * 3
     )
-    assert told[2 * len(names) : 3 * len(names)] == ["torch", "step()", *["? not run"] * 5]
+    assert told[2 * len(names) : 3 * len(names)] == ["torch", "step()", *["? not run"] * 6]
     assert told[3 * len(names) :] == [
         "✓ bit-exact: every bit is the reference's",
         "? not run: the report says why",
-        "–: the port does not take this dtype, or it was not asked for",
+        "–: the port does not take this dtype or offer this run, or was not asked for it",
     ]
 
 
