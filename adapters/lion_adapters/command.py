@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from lion_adapters.convert import Converted, convert
 from lion_adapters.forms import FORMS
-from lion_ref.hyperparameters import shown
+from lion_ref.checks import shown
 from lion_ref.run_state import Group
 from lion_ref.run_state.strict_json import json_value
 

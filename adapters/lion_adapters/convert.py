@@ -14,7 +14,7 @@ import numpy as np
 
 from lion_adapters.forms import FORMS, checkpoints, of_ending, recognised
 from lion_ref import run_state
-from lion_ref.hyperparameters import shown
+from lion_ref.checks import shown
 from lion_ref.run_state import Checkpoint, Group, Header, Tensors
 
 

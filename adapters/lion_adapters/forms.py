@@ -18,7 +18,7 @@ from types import ModuleType
 from typing import Final
 
 from lion_adapters.backends import pick
-from lion_ref.hyperparameters import shown
+from lion_ref.checks import shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,18 +72,25 @@ def recognised(path: Path) -> str:
         head = file.read(9)
     if head.startswith(b"\x89HDF\r\n\x1a\n"):
         return "keras"
-    if zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as archive:
-            names = archive.namelist()
-        if "config.json" in names:
-            return "keras"
-        if any(name.endswith("data.pkl") for name in names):
-            return "torch"
+    names = _members(path)
+    if "config.json" in names:
+        return "keras"
+    if any(name.endswith("data.pkl") for name in names):
+        return "torch"
     if head.startswith(b"\x80"):  # a pickle: PyTorch's adapter says what it makes of it
         return "torch"
     if head[8:] == b"{":
         return "run-state"
     raise ValueError(f"{shown(str(path))} is of no form that is known; legal: {_LEGAL}")
+
+
+def _members(path: Path) -> list[str]:
+    """The names in a zip archive; none if it is no whole one."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.namelist()
+    except (zipfile.BadZipFile, NotImplementedError, ValueError):
+        return []
 
 
 def of_ending(path: Path) -> str:

@@ -20,7 +20,7 @@ from typing import IO, Any, Final, NamedTuple, cast
 
 import numpy as np
 
-from lion_ref.hyperparameters import shown
+from lion_ref.checks import shown
 from lion_ref.run_state import Checkpoint, Group, Header, Tensors
 from lion_ref.run_state.opened import Opened
 from lion_ref.schedules import Schedule

@@ -13,8 +13,9 @@ from typing import Final
 import numpy as np
 
 from lion_ref.arithmetic import round_to
+from lion_ref.checks import shown
 from lion_ref.dtypes import compute_dtype
-from lion_ref.hyperparameters import finite_in, shown
+from lion_ref.hyperparameters import finite_in
 from lion_ref.run_state import Group, Header
 from lion_ref.schedules import Schedule
 

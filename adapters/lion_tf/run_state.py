@@ -10,12 +10,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from lion_ref.checks import type_name
-from lion_ref.hyperparameters import shown
+from lion_ref.checks import shown, type_name
 from lion_ref.run_state import Header, Here, NameMap, Unfinished, load, matched
 from lion_ref.schedules import Schedule
 from lion_ref.semantics import Semantics
-from lion_ref.subnormals import SubnormalsChoice
 from lion_tf.checks import path as name_of
 from lion_tf.declared import declared_semantics
 from lion_tf.excluded import Excluded, searched_name
@@ -68,7 +66,8 @@ def export_state(
     numbers = planned(numbers, step)
     versions = {"tensorflow": tf.__version__, "keras": keras.__version__}
     groups = split(decaying, numbers)
-    header = Header(step, groups, _semantics(variables.values(), optimizer.subnormals), versions)
+    semantics = _semantics(optimizer, variables.values())
+    header = Header(step, groups, semantics, versions)
     described = {
         name: (tuple(variable.shape), _dtype(variable), _dtype(variable))
         for name, variable in variables.items()
@@ -103,6 +102,8 @@ def import_state(
 
     Returns:
         How many steps have been done, the groups with the paths here, the semantics, the versions.
+        Where the semantics flush subnormals, steps here have the bits of one run with
+        `subnormals="flush"`; the optimizer's own choice stays.
 
     Raises:
         TypeError: no `lion_tf.Lion`.
@@ -195,11 +196,12 @@ def _decaying(optimizer: Lion, variables: list[Any]) -> list[bool]:
     return [optimizer._use_weight_decay(searched_name(x)[0]) for x in variables]
 
 
-def _semantics(variables: Iterable[Any], subnormals: SubnormalsChoice) -> Semantics:
+def _semantics(optimizer: Lion, variables: Iterable[Any]) -> Semantics:
     """What is declared for the devices on which the variables lie."""
     local = tf.distribute.get_strategy().experimental_local_results
     devices = {copy.device for variable in variables for copy in local(_own(variable))}
-    found = {x: declared_semantics(x, subnormals=subnormals) for x in sorted(devices)}
+    rule = optimizer.subnormals
+    found = {x: declared_semantics(x, subnormals=rule) for x in sorted(devices)}
     if len(set(found.values())) > 1:
         words = ", ".join(f"{x.describe()} on {device}" for device, x in found.items())
         raise ValueError(f"the variables' devices differ: {words}; legal: devices of one semantics")

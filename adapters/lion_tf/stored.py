@@ -14,6 +14,7 @@ import shutil
 import stat
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -24,8 +25,8 @@ import h5py
 import numpy as np
 
 from lion_ref.arithmetic import name_of
+from lion_ref.checks import shown
 from lion_ref.dtypes import STORAGE_DTYPES
-from lion_ref.hyperparameters import shown
 from lion_ref.run_state.layout import Placed
 from lion_ref.run_state.opened import Opened
 
@@ -100,10 +101,17 @@ def one_line(path: Path) -> Iterator[None]:
     try:
         yield
     except ValueError as error:
-        raise ValueError(f"{shown(str(path))}: {' '.join(str(error).split())}") from None
-    except (zipfile.BadZipFile, RuntimeError, KeyError, EOFError, NotImplementedError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise ValueError(f"{path}: it is damaged: {reason}; legal: as Keras writes it") from None
+        words = " ".join(str(error).split())
+        if "legal: " not in words:  # h5py's own
+            raise ValueError(f"{shown(str(path))}: {_damaged(error)}") from None
+        raise ValueError(f"{shown(str(path))}: {words}") from None
+    except (zipfile.BadZipFile, zlib.error, RuntimeError, KeyError, EOFError) as error:
+        raise ValueError(f"{shown(str(path))}: {_damaged(error)}") from None
+
+
+def _damaged(error: Exception) -> str:
+    reason = " ".join(str(error).split())[:200]
+    return f"it is damaged: {reason}; legal: as Keras writes it"
 
 
 def opened(path: Path, *, copied: bool = False) -> Stored:
@@ -153,6 +161,8 @@ def _unpacked(path: Path) -> tuple[Mapping[str, Any], Opened]:
                 "Keras writes it"
             )
         for info in archive.infolist():
+            if info.compress_type not in {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}:
+                raise ValueError(f"{shown(info.filename)} is packed; legal: stored, or deflated")
             if info.file_size > max(_MOST_EXPANDED * info.compress_size, 1 << 20):
                 raise ValueError(
                     f"{shown(info.filename)} has {info.file_size} bytes, packed into "
@@ -162,7 +172,7 @@ def _unpacked(path: Path) -> tuple[Mapping[str, Any], Opened]:
             raise ValueError(f"{CONFIG} has more than {_LONGEST_CONFIG} bytes; legal: fewer")
         try:
             config = json.loads(archive.read(CONFIG))
-        except (ValueError, RecursionError) as error:
+        except (ValueError, RecursionError, OSError) as error:
             raise ValueError(f"{CONFIG} is no JSON: {error}; legal: as Keras writes it") from None
         if not isinstance(config, dict):
             raise ValueError(f"{CONFIG} is no object; legal: as Keras writes it")  # noqa: TRY004
@@ -180,9 +190,9 @@ def _read(weights: Opened, config: Mapping[str, Any] | None) -> tuple[Layer, Lay
             reader = _Reader(weights.size)
             optimizer = reader.layer(h5, "optimizer", None) if "optimizer" in h5 else None
             return reader.model(h5, config), optimizer
-    except OSError as error:  # the file itself has been opened: what h5py cannot read is damaged
-        reason = " ".join(str(error).split())[:200]
-        raise ValueError(f"its weights are damaged: {reason}; legal: as Keras writes it") from None
+    # The file itself has been opened: whatever h5py raises is of what is in it.
+    except (OSError, TypeError, AttributeError, OverflowError) as error:
+        raise ValueError(_damaged(error)) from None
 
 
 class _Reader:

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
-import shutil
 import zipfile
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-import h5py
 import keras
 import numpy as np
 import pytest
@@ -22,7 +18,6 @@ from lion_ref.arithmetic import all_same_bits
 from lion_ref.run_state import Checkpoint, Group
 from lion_ref.schedules import Schedule
 from lion_tf import Lion, checkpoints, paired, stored
-from tests.hostile import damaged, damaged_bytes, examples, said
 
 LR = Schedule("linear", first=0.5, last=0.25, steps=8)
 RATES: dict[str, Any] = {
@@ -331,119 +326,3 @@ def test_a_wrong_reading_is_rejected(
         monkeypatch.setattr(checkpoints, "paired", lambda model, left: dict(enumerate(left)))
     with pytest.raises((ValueError, AssertionError, TypeError, AttributeError)):
         test_a_saved_model_is_read("functional", tmp_path)
-
-
-# What means no good.
-
-
-@pytest.fixture(scope="module")
-def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a .keras file and its weights."""
-    folder = tmp_path_factory.mktemp("saved")
-    trained(sequential()).save(folder / "model.keras")
-    with zipfile.ZipFile(folder / "model.keras") as archive:
-        archive.extract("model.weights.h5", folder)
-    return folder
-
-
-def packed(path: Path, source: Path, **members: bytes) -> None:
-    """The archive with other bytes in some members, all compressed."""
-    with (
-        zipfile.ZipFile(source) as old,
-        zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as new,
-    ):
-        for name in old.namelist():
-            new.writestr(name, members.get(name, old.read(name)))
-
-
-def linked(kind: str, path: Path, source: Path) -> None:
-    shutil.copy(source, path)
-    with h5py.File(path, "r+") as file:
-        del file["layers/dense/vars/0"]
-        inside = file["layers/dense/vars"]
-        if kind == "external link":
-            inside["0"] = h5py.ExternalLink("/etc/passwd", "/x")
-        elif kind == "soft link":
-            inside["0"] = h5py.SoftLink("/layers/dense_1/vars/0")
-        elif kind == "external bytes":
-            inside.create_dataset("0", (4, 4), "f4", external=[("/etc/passwd", 0, 64)])
-        elif kind == "compressed":
-            inside.create_dataset("0", (1 << 20, 1 << 12), "f4", compression="gzip")
-        elif kind == "promised":
-            inside.create_dataset("0", (1 << 20, 1 << 20), "f4")
-        else:  # a circle
-            inside["0"] = file["layers"]
-
-
-@pytest.mark.parametrize(
-    "kind",
-    ["external link", "soft link", "external bytes", "compressed", "promised", "circle"],
-)
-@pytest.mark.clause("C13", "C34")
-def test_weights_are_in_the_file_itself(kind: str, saved: Path, tmp_path: Path) -> None:
-    path = tmp_path / "model.weights.h5"
-    linked(kind, path, saved / "model.weights.h5")
-    assert said(lambda: checkpoints.read(path, numbers=NUMBERS), errors=(ValueError,))
-
-
-@pytest.mark.clause("C13", "C34")
-def test_a_circle_of_groups_ends(saved: Path, tmp_path: Path) -> None:
-    path = tmp_path / "model.weights.h5"
-    shutil.copy(saved / "model.weights.h5", path)
-    with h5py.File(path, "r+") as file:
-        file["layers/more"] = file["layers"]
-        file["layers/again"] = file["layers"]
-    assert said(lambda: checkpoints.read(path, numbers=NUMBERS), errors=(ValueError,))
-
-
-@pytest.mark.clause("C13", "C34")
-def test_an_archive_that_grows_is_refused(saved: Path, tmp_path: Path) -> None:
-    path = tmp_path / "model.keras"
-    packed(path, saved / "model.keras", **{"model.weights.h5": bytes(1 << 24)})
-    words = said(lambda: checkpoints.read(path), errors=(ValueError,))
-    assert f"'model.weights.h5' has {1 << 24} bytes, packed into " in words
-    packed(path, saved / "model.keras")  # compressed as a honest file may be
-    assert checkpoints.read(path).step == 2
-
-
-@pytest.mark.clause("C13", "C34")
-def test_a_file_cut_short_is_refused(saved: Path, tmp_path: Path) -> None:
-    for name in ("model.keras", "model.weights.h5"):
-        whole = (saved / name).read_bytes()
-        for size in (0, 7, 8, 100, len(whole) // 2, len(whole) - 100, len(whole) - 1):
-            path = tmp_path / name
-            path.write_bytes(whole[:size])
-            assert said(partial(checkpoints.read, path, numbers=NUMBERS), errors=(ValueError,))
-
-
-@pytest.mark.clause("C13", "C34")
-def test_any_config_is_read_or_refused(saved: Path, tmp_path: Path) -> None:
-    from hypothesis import given
-
-    with zipfile.ZipFile(saved / "model.keras") as archive:
-        config = json.loads(archive.read("config.json"))
-    path = tmp_path / "model.keras"
-
-    @examples(60)
-    @given(damaged({"compile_config": config["compile_config"]}))
-    def run(document: Any) -> None:
-        changed = config | document if isinstance(document, dict) else document
-        packed(path, saved / "model.keras", **{"config.json": json.dumps(changed).encode()})
-        said(lambda: checkpoints.read(path), errors=(ValueError,))
-
-    run()
-
-
-@pytest.mark.clause("C13", "C34")
-def test_any_bytes_are_read_or_refused(saved: Path, tmp_path: Path) -> None:
-    from hypothesis import given
-
-    path = tmp_path / "model.weights.h5"
-
-    @examples(60)
-    @given(damaged_bytes((saved / "model.weights.h5").read_bytes()))
-    def run(octets: bytes) -> None:
-        path.write_bytes(octets)
-        said(lambda: checkpoints.read(path, numbers=NUMBERS), errors=(ValueError,))
-
-    run()

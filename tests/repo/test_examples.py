@@ -17,7 +17,7 @@ PRELOADED = {"tf": ["keras", "tensorflow"], "torch": ["torch._dynamo"]}
 
 @cache
 def ran(framework: str) -> dict[Path, Ran]:
-    """The programs of one framework, or of several, each in a process of its own."""
+    """The programs of one framework, each in a process of its own."""
     programs = [path for path in EXAMPLES if path.stem.partition("_")[0] == framework]
     left = run([Program([str(path)]) for path in programs], PRELOADED.get(framework, []))
     return dict(zip(programs, left, strict=True))
