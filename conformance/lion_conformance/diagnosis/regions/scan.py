@@ -238,6 +238,8 @@ def _related(
     """m = ±g, θ = ±m, θ = ±g, and c about 0, a share of the elements each."""
     theta, m, g = (np.asarray(x, np.float64) for x in (theta, m, g))
     kind, sign = rng.integers(0, 5, m.size), rng.choice([-1.0, 1.0], m.size)
-    g = np.select([kind == 0, kind == 1], [sign * m, -beta / (1 - beta) * m], g)
+    with np.errstate(over="ignore"):  # the largest m has no g that cancels it
+        cancelling = -beta / (1 - beta) * m
+    g = np.select([kind == 0, kind == 1], [sign * m, cancelling], g)
     theta = np.select([kind == 2, kind == 3], [sign * m, sign * g], theta)
     return theta, m, g
