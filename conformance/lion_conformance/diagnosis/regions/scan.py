@@ -209,7 +209,8 @@ def values(setup: Setup) -> Iterator[Case]:
     yield setup.filled((theta, both, both * (1 + rng.random(size))))
     yield setup.filled(tuple(_wide(rng, size, name) for name in setup.triple))
     yield setup.filled(_related(rng, theta, m, g, setup.scalars[1]))
-    whole = (np.rint(x * rng.choice([0.3, 1, 3, 30], size)) for x in (theta, m))
+    with np.errstate(over="ignore"):
+        whole = [np.rint(x * rng.choice([0.3, 1, 3, 30], size)) for x in (theta, m)]
     yield setup.filled((*whole, np.asarray(g, np.float64)))
     for kinds in ((0.0, -0.0), (0.0, -0.0, np.nan), (np.inf, -np.inf), (np.nan,), (0.0, np.inf)):
         chosen = [rng.random(size) < share for share in (0.3, 0.3, 0.3)]
