@@ -21,7 +21,7 @@ _LONGEST: Final = 1 << 28
 _LARGEST_RATIO: Final = 2.0**1000
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # without slots: LambdaLR.state_dict() takes what __dict__ has
 class Schedule:
     """η or λ as a number of the steps done, t: first a warm-up, then from `first` to `last`.
 
