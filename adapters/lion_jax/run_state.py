@@ -132,31 +132,32 @@ def from_header(header: Header, params: Tree, **options: Any) -> LionTransformat
     """The `lion` that goes on with a run whose header `import_state` has returned.
 
     Args:
-        header: what import_state returned.
+        header: what import_state returned. Where its semantics flush subnormals, steps have the
+            bits of one run with `subnormals="flush"`, which a CPU has anyway.
         params: the tree, for the mask: where a group's λ is 0 and another's is not.
         **options: of `lion`, other than the numbers.
 
     Raises:
-        ValueError: groups that one transformation cannot have.
+        ValueError: groups that one transformation cannot have, or that are of other parameters.
 
     >>> header = Header(7, (Group(lr=1e-4, weight_decay=0.1, names=("w",)),))
     >>> from_header(header, {"w": 0.0}).given.weight_decay
     0.1
     """
-    decaying = [x for x in header.groups if x.weight_decay or x.weight_decay_schedule]
-    numbers = {replace(x, names=()) for x in decaying or header.groups}
-    others = {
-        replace(x, weight_decay=0.0, weight_decay_schedule=None, names=()) for x in header.groups
-    }
+    names = by_name(params)
+    groups = header.of(names).groups
+    decaying = [x for x in groups if x.weight_decay or x.weight_decay_schedule]
+    numbers = {replace(x, names=()) for x in decaying or groups}
+    others = {replace(x, weight_decay=0.0, weight_decay_schedule=None, names=()) for x in groups}
     if not len(numbers) == len(others) == 1:
         raise ValueError(
-            f"the run has {len(header.groups)} groups, which differ in more than λ = 0; legal: one "
+            f"the run has {len(groups)} groups, which differ in more than λ = 0; legal: one "
             "lion for each, in optax.partition"
         )
-    one = (decaying or header.groups)[0]
+    one = (decaying or groups)[0]
     structure: Any = jax.tree.structure(params)
     decays = {name for group in decaying for name in group.names or ()}
-    mask = [name in decays for name in by_name(params)]
+    mask = [name in decays for name in names]
     return lion(
         one.lr_schedule or one.lr,
         one.beta1,

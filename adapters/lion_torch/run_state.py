@@ -145,9 +145,9 @@ def import_state(
             name and shape that gives one of these.
 
     Returns:
-        The rest of the run: the number of steps done, the groups with their schedules, and the
-        semantics of its steps. Where these flush subnormals, steps here have the bits of one run
-        with `subnormals="flush"`; the optimizer's own choice stays.
+        The rest of the run: the number of steps done, the groups with their schedules and the names
+        here, and the semantics of its steps. Where these flush subnormals, steps here have the bits
+        of one run with `subnormals="flush"`; the optimizer's own choice stays.
 
     Raises:
         TypeError, ValueError, RuntimeError: all that does not fit, what a step would refuse, and a
@@ -188,7 +188,7 @@ def import_state(
             optimizer.state[param]["exp_avg"] = momentum
         for group, given in zip(optimizer.param_groups, values, strict=True):
             options.assign(group, given)
-    return state.header
+    return state.header.renamed({at.name: name for name, at in found.items()})
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -289,6 +289,17 @@ def test_a_header_makes_a_transformation() -> None:
             made(decaying, other)
 
 
+@pytest.mark.clause("C34")
+def test_a_header_of_other_parameters_makes_none() -> None:
+    """Their λ would be 0, and nobody would see it."""
+    params = {"w": 0.0, "b": 0.0}
+    for names in (("weight", "bias"), ("w",), ("w", "b", "c")):
+        with pytest.raises(ValueError, match=r"is in no group|is no parameter"):
+            lion_jax.from_header(Header(3, (Group(0.1, weight_decay=0.1, names=names),)), params)
+    every = Header(3, (Group(0.1, weight_decay=0.1),))
+    assert lion_jax.from_header(every, params).given.mask is None
+
+
 W = {"w": jnp.ones(2)}
 TX = lion_jax.lion(0.1)
 

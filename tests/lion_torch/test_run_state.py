@@ -204,7 +204,8 @@ def test_names_and_axes_of_another_framework(tmp_path: Path) -> None:
     model = torch.nn.Linear(3, 2, bias=False)
     optimizer = Lion(model.parameters())
     mapping = {"params/dense/kernel": ("weight", (1, 0))}
-    assert import_state(optimizer, tmp_path / "run", model=model, mapping=mapping).step == 5
+    header = import_state(optimizer, tmp_path / "run", model=model, mapping=mapping)
+    assert (header.step, header.group_of("weight").lr) == (5, 0.5)
     assert np.array_equal(model.weight.detach().numpy(), kernel.T)
     assert np.array_equal(optimizer.state[model.weight]["exp_avg"].numpy(), -kernel.T)
 
@@ -346,6 +347,22 @@ def test_lambda_lr_has_the_schedules_numbers(name: Any) -> None:
         for step in range(70):
             assert optimizer.param_groups[0]["lr"] == schedule(step)
             scheduler.step()
+
+
+@pytest.mark.clause("C35")
+@pytest.mark.filterwarnings("ignore:Detected call of `lr_scheduler.step")
+def test_a_scheduler_s_state_dict_goes_to_a_file_and_back(tmp_path: Path) -> None:
+    def scheduler(steps: int) -> LambdaLR:
+        optimizer = Lion([torch.nn.Parameter(torch.ones(1))], lr=1.0)
+        return LambdaLR(optimizer, Schedule("cosine", first=3e-3, steps=steps))
+
+    one, again = scheduler(50), scheduler(9)
+    for _ in range(4):
+        one.step()
+    torch.save(one.state_dict(), tmp_path / "scheduler")
+    again.load_state_dict(torch.load(tmp_path / "scheduler", weights_only=True))
+    assert again.last_epoch == 4
+    assert again.lr_lambdas == one.lr_lambdas
 
 
 @pytest.mark.clause("C35")
