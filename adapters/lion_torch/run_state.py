@@ -152,7 +152,8 @@ def import_state(
     Raises:
         TypeError, ValueError, RuntimeError: all that does not fit, what a step would refuse, and a
             group here whose parameters have several numbers in the file. Nothing has been changed.
-        OSError: the file cannot be read.
+        OSError: the file cannot be read. Where that, or no memory, comes in the middle, some
+            tensors are the file's already: import again before the next step.
 
     >>> import tempfile
     >>> model = torch.nn.Linear(3, 2)

@@ -406,6 +406,11 @@ def mixed_momenta() -> Any:
     return {"a": (theta, theta), "b": (theta, theta.astype(np.float16))}
 
 
+def made_for_inference() -> torch.Tensor:
+    with torch.inference_mode():
+        return torch.tensor(0.25)
+
+
 REFUSED_IMPORTS: dict[str, tuple[Any, Any, dict[str, Any], str]] = {
     "a missing parameter": ({"a": ONE["a"]}, LEGAL, {}, "missing in the file: 'b'"),
     "one too many": ({**ONE, "c": ONE["a"]}, LEGAL, {}, "left over in the file: 'c'"),
@@ -446,6 +451,12 @@ REFUSED_IMPORTS: dict[str, tuple[Any, Any, dict[str, Any], str]] = {
         run_state.Group(lr=0.1),
         {"lr": torch.tensor(0.1, dtype=torch.bfloat16)},
         r"lr of group 0 is a bfloat16 tensor, which would make 0\.10009765625 of the file's 0\.1",
+    ),
+    "a tensor that nobody may set": (
+        ONE,
+        LEGAL,
+        {"lr": made_for_inference()},
+        r"lr of group 0 was made under torch\.inference_mode",
     ),
     "capturable on a CPU": (ONE, LEGAL, {"capturable": True}, "'a': capturable=True with a param"),
 }
