@@ -50,6 +50,25 @@ def check_shapes(param: Iterable[int], **others: Iterable[int]) -> None:
             )
 
 
+def integer(name: str, value: object, least: int, most: int) -> int:
+    """value as Python's integer; ValueError unless it, or NumPy's, lies in [least, most].
+
+    >>> integer("step", np.int64(3), 0, 10)
+    3
+    >>> integer("step", 3.0, 0, 10)
+    Traceback (most recent call last):
+        ...
+    ValueError: step=3.0 is not legal; legal: an integer in [0, 10]
+    """
+    # timedelta64 registers as an integer, and is a duration.
+    is_other = isinstance(value, (bool, np.timedelta64))
+    if is_other or not isinstance(value, (int, np.integer)) or not least <= value <= most:
+        raise ValueError(
+            f"{name}={shown(value)} is not legal; legal: an integer in [{least}, {most}]"
+        )
+    return int(value)
+
+
 def type_name(value: object) -> str:
     """The type of what was given, with its module unless that is Python's own.
 

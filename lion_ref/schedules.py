@@ -12,7 +12,7 @@ from typing import Any, Final, Literal, TypeVar, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from lion_ref.checks import shown
+from lion_ref.checks import integer, shown
 from lion_ref.hyperparameters import non_negative
 
 Name = Literal["constant", "linear", "cosine", "exponential"]
@@ -65,10 +65,8 @@ class Schedule:
         for name in ("first", "last"):
             object.__setattr__(self, name, non_negative(name, getattr(self, name)))
         for name, least in (("steps", 1), ("warmup", 0)):
-            value = getattr(self, name)
-            if type(value) is not int or not least <= value <= _LONGEST:
-                legal = f"an integer in [{least}, {_LONGEST}]"
-                raise ValueError(f"{name}={shown(value)} is not legal; legal: {legal}")
+            value = integer(name, getattr(self, name), least, _LONGEST)
+            object.__setattr__(self, name, value)
         low, high = self._ends()
         if self.name == "exponential" and not (low > 0 and high / low < _LARGEST_RATIO):
             raise ValueError(
