@@ -120,6 +120,20 @@ class Schedule:
         return self.last + (self.first - self.last) * left
 
 
+def check_schedule(name: str, value: object) -> None:
+    """TypeError unless a value is a schedule, or None, which is none.
+
+    >>> check_schedule("lr_schedule", "cosine")
+    Traceback (most recent call last):
+        ...
+    TypeError: lr_schedule='cosine' is not legal; legal: a lion_ref.schedules.Schedule, None
+    """
+    if not isinstance(value, Schedule | None):
+        raise TypeError(
+            f"{name}={shown(value)} is not legal; legal: a lion_ref.schedules.Schedule, None"
+        )
+
+
 def _sine(angle: Numbers) -> Any:
     """Of angles from 0 to π/2, by its series: x·(1 - x²/(2·3)·(1 - x²/(4·5)·(…)))."""
     square = angle * angle

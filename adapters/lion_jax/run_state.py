@@ -21,9 +21,9 @@ from lion_jax.transformation import LionTransformation, lion
 from lion_ref import Semantics
 from lion_ref.arithmetic import round_to
 from lion_ref.checks import check_shapes, shown, type_name
-from lion_ref.dtypes import check_dtypes, compute_dtype, storage_name
+from lion_ref.dtypes import STORAGE_DTYPES, check_dtypes, compute_dtype, storage_name
 from lion_ref.run_state import Group, Header, Here, NameMap, Tensors, Unfinished, load, matched
-from lion_ref.schedules import Schedule
+from lion_ref.schedules import Schedule, check_schedule
 
 Tree = Any
 _LATEST = np.iinfo(np.int32).max
@@ -116,8 +116,9 @@ def import_state(
     found = matched(run, here, mapping)
     for name, (place, _) in leaves.items():
         with naming(place):
-            for kind, x in zip(Tensors._fields, found[name].of(run), strict=True):
-                check_as_stored(kind, x.dtype)
+            dtypes = run.tensors.dtypes(found[name].name)
+            for kind, dtype in zip(Tensors._fields, dtypes, strict=True):
+                check_as_stored(kind, STORAGE_DTYPES[dtype])
     loaded = []
     for name, (place, leaf) in leaves.items():
         with naming(place):
@@ -238,12 +239,13 @@ def _number(
     given = getattr(tx.given, name)
     value = _known(name, rate_at(name, given, count))
     own = given if isinstance(given, Schedule) else None
+    argument = "lr_schedule" if name == "learning_rate" else "weight_decay_schedule"
+    check_schedule(argument, named)
     if named is None:
         return value, own
     expected = named(int(count))
     wide = np.array([value, expected])
     if own not in (None, named) or any(len(set(round_to(wide, x))) > 1 for x in computes):
-        argument = "lr_schedule" if name == "learning_rate" else "weight_decay_schedule"
         raise ValueError(
             f"{argument}={shown(named)} is not legal: it gives {expected!r} after {int(count)} "
             f"steps, but tx has {shown(own or value)}; legal: what tx has, None"

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from lion_ref import CANONICAL, run_state
 from lion_ref.checks import shown
-from lion_ref.schedules import Schedule
+from lion_ref.schedules import Schedule, check_schedule
 from lion_torch.checks import check_group, check_not_inference, momentum_dtype
 from lion_torch.declared import declared_semantics
 from lion_torch.scalars import compute_dtype, dtype_name, read_values
@@ -100,6 +100,8 @@ def _for_each(groups: int, name: str, schedules: Any) -> Sequence[Schedule | Non
             f"{name}={shown(schedules)} is not legal; legal: a lion_ref.schedules.Schedule, None, "
             f"or a list with one of them for each of {groups} groups"
         )
+    for schedule in schedules:
+        check_schedule(name, schedule)
     return schedules
 
 

@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 
 from lion_ref.checks import integer, shown
 from lion_ref.hyperparameters import Hyperparameters
-from lion_ref.schedules import Schedule
+from lion_ref.schedules import Schedule, check_schedule
 from lion_ref.semantics import CANONICAL, Semantics
 
 NUMBERS: Final = ("lr", "beta1", "beta2", "weight_decay")
@@ -66,11 +66,7 @@ class Group:
         if self.names is not None:
             object.__setattr__(self, "names", tuple(self.names))
         for name in SCHEDULES:
-            if not isinstance(getattr(self, name), Schedule | None):
-                raise TypeError(
-                    f"{name}={shown(getattr(self, name))} is not legal; legal: a "
-                    "lion_ref.schedules.Schedule, None"
-                )
+            check_schedule(name, getattr(self, name))
 
     @property
     def hyperparameters(self) -> Hyperparameters:

@@ -320,9 +320,10 @@ def traced_number(path: Path) -> None:
     jax.jit(traced)(0.1)
 
 
-def exported(params: Any, state: Any = None, tx: Any = TX) -> Any:
+def exported(params: Any, state: Any = None, tx: Any = TX, **schedules: Any) -> Any:
     def export(path: Path) -> None:
-        ours.export_state(TX.init(params) if state is None else state, path, params=params, tx=tx)
+        own = TX.init(params) if state is None else state
+        ours.export_state(own, path, params=params, tx=tx, **schedules)
 
     return export
 
@@ -381,6 +382,14 @@ REFUSED_EXPORTS: dict[str, tuple[Any, str]] = {
     "what would be lost": (
         exported(W, injected()),
         r"holds also the tensor state\.count; legal: .* nothing else, which would be lost",
+    ),
+    "optax's schedule as one with a name": (
+        exported(W, lr_schedule=optax.constant_schedule(0.1)),
+        "lr_schedule=<function .* is not legal; legal: a lion_ref.schedules.Schedule, None",
+    ),
+    "the name of a schedule": (
+        exported(W, weight_decay_schedule="cosine"),
+        "weight_decay_schedule='cosine' is not legal; legal: a lion_ref.schedules.Schedule, None",
     ),
     "several counts": (
         exported(W, lion_jax.LionState(jnp.zeros(2, jnp.int32), W)),

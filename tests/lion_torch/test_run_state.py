@@ -548,6 +548,16 @@ REFUSED_EXPORTS: dict[str, tuple[Callable[[], Any], str]] = {
         lambda: export_state(Lion([PARAM], lr=0.5), "x", model=[("w", PARAM)], step=2, **SCHEDULES),
         r"lr=0\.5 of group 0 is not legal; legal: 0\.01.*, which its schedule has after 2 steps",
     ),
+    "the name of a schedule": (
+        lambda: export_state(
+            Lion([PARAM]),
+            "x",
+            model=[("w", PARAM)],
+            step=0,
+            lr_schedule=["cosine"],  # type: ignore[list-item]
+        ),
+        r"lr_schedule='cosine' is not legal; legal: a lion_ref\.schedules\.Schedule, None",
+    ),
     "schedules for other groups": (
         lambda: export_state(
             Lion([PARAM]), "x", model=[("w", PARAM)], step=0, lr_schedule=[None, None]
