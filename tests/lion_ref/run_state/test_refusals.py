@@ -15,6 +15,8 @@ pytestmark = pytest.mark.clause("C34", "C13")
 
 ONES = np.ones(2, np.float32)
 WIDE = np.ones(2)
+MANY_AXES = np.ones((1,) * 33, np.float32)
+MANY_ZEROS = np.ones((0, *(1 << 15,) * 4), np.float32)
 
 
 def _names(*names: str) -> Group:
@@ -36,6 +38,11 @@ def _names(*names: str) -> Group:
         ),
         ({"tensors": {"../w": (ONES, ONES)}}, r"the name '../w' is not legal; legal: 1 to 1000"),
         ({"tensors": {3: (ONES, ONES)}}, r"the name 3 is not legal; legal: 1 to 1000"),
+        ({"tensors": {"w": (MANY_AXES,) * 2}}, r"'momentum.w' has shape .*; legal: up to 32"),
+        (
+            {"tensors": {"w": (MANY_ZEROS,) * 2}},
+            r"'momentum.w' has shape \[0, 32768, .*; legal: up",
+        ),
         ({"step": -1}, r"step=-1 is not legal; legal: an integer in \[0, 9223372036854775807\]"),
         ({"step": 2**63}, r"step=9223372036854775808 is not legal; legal: an integer in"),
         ({"step": True}, r"step=True is not legal; legal: an integer in"),
