@@ -101,24 +101,12 @@ def export_state(
         file = Unfinished(path, described, header)
         places = {tensor: place(tensor) for x in every for tensor in x.tensors}
     processes.require_same("names, shapes, dtypes or numbers", (described, header))
-    try:
-        with processes.agreed():
-            if processes.first:
-                file.create()
-        with processes.agreed():
-            for x in every:
-                # A momentum that has not been made is zeros, as all of the new file is.
-                for target, tensor in zip(file[x.name], x.tensors, strict=False):
-                    if processes.writes(tensor):
-                        as_tensor(target[(*places[tensor], ...)]).copy_(local(tensor))
-            file.sync()
-        with processes.agreed():
-            if processes.first:
-                file.finish()
-    except BaseException:
-        if processes.first:
-            file.discard()
-        raise
+    with file.shared(processes.agreed, first=processes.first):
+        for x in every:
+            # A momentum that has not been made is zeros, as all of the new file is.
+            for target, tensor in zip(file[x.name], x.tensors, strict=False):
+                if processes.writes(tensor):
+                    as_tensor(target[(*places[tensor], ...)]).copy_(local(tensor))
 
 
 @torch.no_grad()

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -227,6 +228,19 @@ def test_two_exports_to_one_path_do_not_mix(tmp_path: Path) -> None:
     assert not path.exists()
     second.finish()
     assert load(path).tensors["w"].param.tolist() == [2, 2, 2, 2]
+
+
+def test_what_ends_one_of_several_processes_leaves_the_old_file(tmp_path: Path) -> None:
+    path = small(tmp_path / "run")
+    before = path.read_bytes()
+    first, second = begun(path), begun(path)
+    with pytest.raises(RuntimeError, match="lost"), first.shared(nullcontext, first=True):
+        with pytest.raises(KeyboardInterrupt), second.shared(nullcontext, first=False):
+            second["w"].param[...] = 1
+            raise KeyboardInterrupt
+        assert first.part.exists()  # which is for the first to remove
+        raise RuntimeError("the device is lost")
+    assert {x.name: x.read_bytes() for x in tmp_path.iterdir()} == {"run": before}
 
 
 def test_a_share_of_another_run_is_refused(tmp_path: Path) -> None:
