@@ -27,11 +27,16 @@ def shown(value: object) -> str:
 
 def as_array(name: str, value: ArrayLike) -> NDArray[Any]:
     """value as NumPy makes an array of it; TypeError for one whose mask would be ignored."""
+    refuse_mask(name, value)
+    return np.asarray(value)
+
+
+def refuse_mask(name: str, value: object) -> None:
+    """TypeError for an array whose mask would be ignored."""
     if isinstance(value, np.ma.MaskedArray):
         raise TypeError(
             f"{name} is a masked array, whose mask the update would ignore; legal: an array"
         )
-    return np.asarray(value)
 
 
 def check_shapes(param: Iterable[int], **others: Iterable[int]) -> None:
