@@ -27,11 +27,16 @@ def shown(value: object) -> str:
 
 def as_array(name: str, value: ArrayLike) -> NDArray[Any]:
     """value as NumPy makes an array of it; TypeError for one whose mask would be ignored."""
+    refuse_mask(name, value)
+    return np.asarray(value)
+
+
+def refuse_mask(name: str, value: object) -> None:
+    """TypeError for an array whose mask would be ignored."""
     if isinstance(value, np.ma.MaskedArray):
         raise TypeError(
             f"{name} is a masked array, whose mask the update would ignore; legal: an array"
         )
-    return np.asarray(value)
 
 
 def check_shapes(param: Iterable[int], **others: Iterable[int]) -> None:
@@ -48,6 +53,25 @@ def check_shapes(param: Iterable[int], **others: Iterable[int]) -> None:
                 f"{name} has shape {tuple(shape)}, but param has shape {tuple(param)}; "
                 "legal: param, momentum and grad of one shape"
             )
+
+
+def integer(name: str, value: object, least: int, most: int) -> int:
+    """value as Python's integer; ValueError unless it, or NumPy's, lies in [least, most].
+
+    >>> integer("step", np.int64(3), 0, 10)
+    3
+    >>> integer("step", 3.0, 0, 10)
+    Traceback (most recent call last):
+        ...
+    ValueError: step=3.0 is not legal; legal: an integer in [0, 10]
+    """
+    # timedelta64 registers as an integer, and is a duration.
+    is_other = isinstance(value, (bool, np.timedelta64))
+    if is_other or not isinstance(value, (int, np.integer)) or not least <= value <= most:
+        raise ValueError(
+            f"{name}={shown(value)} is not legal; legal: an integer in [{least}, {most}]"
+        )
+    return int(value)
 
 
 def type_name(value: object) -> str:

@@ -12,7 +12,7 @@ from typing import Any, Final, Literal, TypeVar, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from lion_ref.checks import shown
+from lion_ref.checks import integer, shown
 from lion_ref.hyperparameters import non_negative
 
 Name = Literal["constant", "linear", "cosine", "exponential"]
@@ -21,7 +21,7 @@ _LONGEST: Final = 1 << 28
 _LARGEST_RATIO: Final = 2.0**1000
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # without slots: LambdaLR.state_dict() takes what __dict__ has
 class Schedule:
     """η or λ as a number of the steps done, t: first a warm-up, then from `first` to `last`.
 
@@ -65,10 +65,8 @@ class Schedule:
         for name in ("first", "last"):
             object.__setattr__(self, name, non_negative(name, getattr(self, name)))
         for name, least in (("steps", 1), ("warmup", 0)):
-            value = getattr(self, name)
-            if type(value) is not int or not least <= value <= _LONGEST:
-                legal = f"an integer in [{least}, {_LONGEST}]"
-                raise ValueError(f"{name}={shown(value)} is not legal; legal: {legal}")
+            value = integer(name, getattr(self, name), least, _LONGEST)
+            object.__setattr__(self, name, value)
         low, high = self._ends()
         if self.name == "exponential" and not (low > 0 and high / low < _LARGEST_RATIO):
             raise ValueError(
@@ -120,6 +118,20 @@ class Schedule:
             sine = _sine(math.pi / 2 * left)
             left = sine * sine
         return self.last + (self.first - self.last) * left
+
+
+def check_schedule(name: str, value: object) -> None:
+    """TypeError unless a value is a schedule, or None, which is none.
+
+    >>> check_schedule("lr_schedule", "cosine")
+    Traceback (most recent call last):
+        ...
+    TypeError: lr_schedule='cosine' is not legal; legal: a lion_ref.schedules.Schedule, None
+    """
+    if not isinstance(value, Schedule | None):
+        raise TypeError(
+            f"{name}={shown(value)} is not legal; legal: a lion_ref.schedules.Schedule, None"
+        )
 
 
 def _sine(angle: Numbers) -> Any:

@@ -8,7 +8,7 @@ from typing import Any
 from array_api_compat import array_namespace, device, is_dask_array
 
 from lion_ref.arithmetic import require_default_environment
-from lion_ref.checks import type_name
+from lion_ref.checks import refuse_mask, type_name
 from lion_ref.dtypes import check_dtypes
 from lion_ref.rational import FORMATS
 from lion_ref.subnormals import cannot_keep
@@ -27,6 +27,7 @@ def common_namespace(arrays: dict[str, Any]) -> Any:
                 f"{name} is of type {type_name(array)}, which has no namespace; legal: {LEGAL}"
             ) from error
         _refuse_tracer(name, array)
+        refuse_mask(name, array)
     (first, namespace), *others = namespaces.items()
     for name, other in others:
         if other is not namespace:

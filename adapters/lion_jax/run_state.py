@@ -21,9 +21,9 @@ from lion_jax.transformation import LionTransformation, lion
 from lion_ref import Semantics
 from lion_ref.arithmetic import round_to
 from lion_ref.checks import check_shapes, shown, type_name
-from lion_ref.dtypes import check_dtypes, compute_dtype, storage_name
+from lion_ref.dtypes import STORAGE_DTYPES, check_dtypes, compute_dtype, storage_name
 from lion_ref.run_state import Group, Header, Here, NameMap, Tensors, Unfinished, load, matched
-from lion_ref.schedules import Schedule
+from lion_ref.schedules import Schedule, check_schedule
 
 Tree = Any
 _LATEST = np.iinfo(np.int32).max
@@ -116,8 +116,9 @@ def import_state(
     found = matched(run, here, mapping)
     for name, (place, _) in leaves.items():
         with naming(place):
-            for kind, x in zip(Tensors._fields, found[name].of(run), strict=True):
-                check_as_stored(kind, x.dtype)
+            dtypes = run.tensors.dtypes(found[name].name)
+            for kind, dtype in zip(Tensors._fields, dtypes, strict=True):
+                check_as_stored(kind, STORAGE_DTYPES[dtype])
     loaded = []
     for name, (place, leaf) in leaves.items():
         with naming(place):
@@ -132,31 +133,32 @@ def from_header(header: Header, params: Tree, **options: Any) -> LionTransformat
     """The `lion` that goes on with a run whose header `import_state` has returned.
 
     Args:
-        header: what import_state returned.
+        header: what import_state returned. Where its semantics flush subnormals, steps have the
+            bits of one run with `subnormals="flush"`, which a CPU has anyway.
         params: the tree, for the mask: where a group's λ is 0 and another's is not.
         **options: of `lion`, other than the numbers.
 
     Raises:
-        ValueError: groups that one transformation cannot have.
+        ValueError: groups that one transformation cannot have, or that are of other parameters.
 
     >>> header = Header(7, (Group(lr=1e-4, weight_decay=0.1, names=("w",)),))
     >>> from_header(header, {"w": 0.0}).given.weight_decay
     0.1
     """
-    decaying = [x for x in header.groups if x.weight_decay or x.weight_decay_schedule]
-    numbers = {replace(x, names=()) for x in decaying or header.groups}
-    others = {
-        replace(x, weight_decay=0.0, weight_decay_schedule=None, names=()) for x in header.groups
-    }
+    names = by_name(params)
+    groups = header.of(names).groups
+    decaying = [x for x in groups if x.weight_decay or x.weight_decay_schedule]
+    numbers = {replace(x, names=()) for x in decaying or groups}
+    others = {replace(x, weight_decay=0.0, weight_decay_schedule=None, names=()) for x in groups}
     if not len(numbers) == len(others) == 1:
         raise ValueError(
-            f"the run has {len(header.groups)} groups, which differ in more than λ = 0; legal: one "
+            f"the run has {len(groups)} groups, which differ in more than λ = 0; legal: one "
             "lion for each, in optax.partition"
         )
-    one = (decaying or header.groups)[0]
+    one = (decaying or groups)[0]
     structure: Any = jax.tree.structure(params)
     decays = {name for group in decaying for name in group.names or ()}
-    mask = [name in decays for name in by_name(params)]
+    mask = [name in decays for name in names]
     return lion(
         one.lr_schedule or one.lr,
         one.beta1,
@@ -237,12 +239,13 @@ def _number(
     given = getattr(tx.given, name)
     value = _known(name, rate_at(name, given, count))
     own = given if isinstance(given, Schedule) else None
+    argument = "lr_schedule" if name == "learning_rate" else "weight_decay_schedule"
+    check_schedule(argument, named)
     if named is None:
         return value, own
     expected = named(int(count))
     wide = np.array([value, expected])
     if own not in (None, named) or any(len(set(round_to(wide, x))) > 1 for x in computes):
-        argument = "lr_schedule" if name == "learning_rate" else "weight_decay_schedule"
         raise ValueError(
             f"{argument}={shown(named)} is not legal: it gives {expected!r} after {int(count)} "
             f"steps, but tx has {shown(own or value)}; legal: what tx has, None"

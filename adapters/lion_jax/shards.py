@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import jax
@@ -13,31 +13,14 @@ import numpy as np
 from lion_ref.run_state import Unfinished
 
 
-@contextmanager
-def opened(file: Unfinished) -> Iterator[None]:
+def opened(file: Unfinished) -> AbstractContextManager[object]:
     """The file while it is written: made and named by one process, filled by each.
 
     All processes have to reach the same file system, and to call this with the same file.
     """
     if jax.process_count() == 1:
-        with file:
-            yield
-        return
-    first = jax.process_index() == 0
-    try:
-        with _agreed():
-            if first:
-                file.create()
-        with _agreed():
-            yield
-            file.sync()
-        with _agreed():
-            if first:
-                file.finish()
-    except BaseException:
-        if first:
-            file.discard()
-        raise
+        return file
+    return file.shared(_agreed, first=jax.process_index() == 0)
 
 
 @contextmanager

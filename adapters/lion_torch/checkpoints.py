@@ -337,9 +337,11 @@ def _saved(array: Any) -> Tensor:
 
 def _save(content: Any, path: Path) -> None:
     """torch.save, which leaves the old file until the new one is whole."""
+    path = Path(os.path.realpath(path))  # the file that a link leads to is to be another
     part = path.with_name(path.name + ".part")
+    part.unlink(missing_ok=True)  # it may be a link elsewhere
     try:
-        with part.open("wb") as file:
+        with part.open("xb") as file:
             torch.save(content, file)
             file.flush()
             os.fsync(file.fileno())

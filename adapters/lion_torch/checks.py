@@ -179,11 +179,7 @@ def _check_beside(param: Tensor, name: str, tensor: Tensor) -> None:
 
 def _check_writable(group: Group, name: str, tensor: Tensor) -> None:
     """What torch would refuse in the middle of a step, when some of it has been done."""
-    if tensor.is_inference() and not torch.is_inference_mode_enabled():
-        raise RuntimeError(
-            f"{name} was made under torch.inference_mode(), and cannot be updated outside it; "
-            "legal: a step inside it, or a tensor of its own, as from clone()"
-        )
+    check_not_inference(name, tensor)
     if tensor.is_neg():
         raise RuntimeError(
             f"{name} is negated lazily, as the imaginary part of a conjugate is, and its bits are "
@@ -199,6 +195,15 @@ def _check_writable(group: Group, name: str, tensor: Tensor) -> None:
             f"{name} of shape {tuple(tensor.shape)} and strides {tensor.stride()} has elements "
             "that share memory, so each would be updated more than once; legal: a tensor of "
             "its own, as from clone()"
+        )
+
+
+def check_not_inference(name: str, tensor: Tensor) -> None:
+    """RuntimeError for a tensor that torch lets nobody update here."""
+    if tensor.is_inference() and not torch.is_inference_mode_enabled():
+        raise RuntimeError(
+            f"{name} was made under torch.inference_mode(), and cannot be updated outside it; "
+            "legal: a step inside it, or a tensor of its own, as from clone()"
         )
 
 

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from lion_ref import CANONICAL, run_state
 from lion_ref.checks import shown
-from lion_ref.schedules import Schedule
-from lion_torch.checks import check_group, momentum_dtype
+from lion_ref.schedules import Schedule, check_schedule
+from lion_torch.checks import check_group, check_not_inference, momentum_dtype
 from lion_torch.declared import declared_semantics
 from lion_torch.scalars import compute_dtype, dtype_name, read_values
 from lion_torch.state import settle, shared_momentum_dtype
@@ -100,6 +100,8 @@ def _for_each(groups: int, name: str, schedules: Any) -> Sequence[Schedule | Non
             f"{name}={shown(schedules)} is not legal; legal: a lion_ref.schedules.Schedule, None, "
             f"or a list with one of them for each of {groups} groups"
         )
+    for schedule in schedules:
+        check_schedule(name, schedule)
     return schedules
 
 
@@ -120,6 +122,7 @@ def read(
     Raises:
         TypeError, ValueError: numbers that a group cannot have, or parameters of one group with
             several numbers, or momenta of several dtypes.
+        RuntimeError: a number's tensor that cannot be set.
     """
     found = []
     for number, (group, params) in enumerate(zip(groups, names, strict=True)):
@@ -173,13 +176,14 @@ def _words(group: run_state.Group) -> str:
 
 
 def _check_held(groups: Sequence[Group], found: Sequence[Mapping[str, Any]]) -> None:
-    """ValueError where an option that is a tensor cannot have the bits of its number in a step."""
+    """Refuse where an option that is a tensor cannot be set, or not to the number's bits."""
     given: dict[int, float] = {}
     for number, (group, values) in enumerate(zip(groups, found, strict=True)):
         for name in NUMBERS:
             tensor = group[name]
             if not values or not isinstance(tensor, Tensor):
                 continue
+            check_not_inference(f"{name} of group {number}", tensor)
             held = _held(tensor, values[name])
             for param in group["params"]:
                 compute = compute_dtype(param.dtype, param.dtype, param.dtype)

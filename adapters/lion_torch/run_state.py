@@ -101,24 +101,12 @@ def export_state(
         file = Unfinished(path, described, header)
         places = {tensor: place(tensor) for x in every for tensor in x.tensors}
     processes.require_same("names, shapes, dtypes or numbers", (described, header))
-    try:
-        with processes.agreed():
-            if processes.first:
-                file.create()
-        with processes.agreed():
-            for x in every:
-                # A momentum that has not been made is zeros, as all of the new file is.
-                for target, tensor in zip(file[x.name], x.tensors, strict=False):
-                    if processes.writes(tensor):
-                        as_tensor(target[(*places[tensor], ...)]).copy_(local(tensor))
-            file.sync()
-        with processes.agreed():
-            if processes.first:
-                file.finish()
-    except BaseException:
-        if processes.first:
-            file.discard()
-        raise
+    with file.shared(processes.agreed, first=processes.first):
+        for x in every:
+            # A momentum that has not been made is zeros, as all of the new file is.
+            for target, tensor in zip(file[x.name], x.tensors, strict=False):
+                if processes.writes(tensor):
+                    as_tensor(target[(*places[tensor], ...)]).copy_(local(tensor))
 
 
 @torch.no_grad()
@@ -145,14 +133,15 @@ def import_state(
             name and shape that gives one of these.
 
     Returns:
-        The rest of the run: the number of steps done, the groups with their schedules, and the
-        semantics of its steps. Where these flush subnormals, steps here have the bits of one run
-        with `subnormals="flush"`; the optimizer's own choice stays.
+        The rest of the run: the number of steps done, the groups with their schedules and the names
+        here, and the semantics of its steps. Where these flush subnormals, steps here have the bits
+        of one run with `subnormals="flush"`; the optimizer's own choice stays.
 
     Raises:
         TypeError, ValueError, RuntimeError: all that does not fit, what a step would refuse, and a
             group here whose parameters have several numbers in the file. Nothing has been changed.
-        OSError: the file cannot be read.
+        OSError: the file cannot be read. Where that, or no memory, comes in the middle, some
+            tensors are the file's already: import again before the next step.
 
     >>> import tempfile
     >>> model = torch.nn.Linear(3, 2)
@@ -188,7 +177,7 @@ def import_state(
             optimizer.state[param]["exp_avg"] = momentum
         for group, given in zip(optimizer.param_groups, values, strict=True):
             options.assign(group, given)
-    return state.header
+    return state.header.renamed({at.name: name for name, at in found.items()})
 
 
 @dataclass(frozen=True, eq=False, slots=True)

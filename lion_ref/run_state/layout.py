@@ -69,6 +69,7 @@ def laid_out(tensors: Mapping[str, tuple[str, tuple[int, ...]]], text: Mapping[s
     for name, (dtype, shape) in sorted(
         tensors.items(), key=lambda item: (-STORAGE_DTYPES[item[1][0]].itemsize, item[0])
     ):
+        _check_shape(name, list(shape))
         relative[name] = placed = Placed(dtype, shape, begin)
         begin += placed.bytes
         offsets = [placed.begin, begin]
@@ -126,12 +127,7 @@ def _placed(name: str, entry: Any, start: int, size: int) -> Placed:
     code, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
     if not isinstance(code, str) or code not in _DTYPES:
         raise ValueError(f"{shown(name)} has dtype {shown(code)}; legal: {', '.join(_DTYPES)}")
-    # Zeros do not count: some reader may multiply up to the first of them, and overflow.
-    if not _whole(shape, MOST_AXES) or math.prod(filter(None, shape)) > MOST_NUMBERS:
-        raise ValueError(
-            f"{shown(name)} has shape {shown(shape)}; legal: up to {MOST_AXES} whole numbers >= 0, "
-            f"whose product is no more than {MOST_NUMBERS}"
-        )
+    _check_shape(name, shape)
     if not _whole(offsets, 2) or len(offsets) != 2 or not offsets[0] <= offsets[1] <= size - start:
         raise ValueError(
             f"{shown(name)} lies at {shown(offsets)} of {size - start} bytes of data: has the file "
@@ -149,6 +145,15 @@ def _placed(name: str, entry: Any, start: int, size: int) -> Placed:
             f"{placed.width}, the width of {code}"
         )
     return placed
+
+
+def _check_shape(name: str, shape: Any) -> None:
+    # Zeros do not count: some reader may multiply up to the first of them, and overflow.
+    if not _whole(shape, MOST_AXES) or math.prod(filter(None, shape)) > MOST_NUMBERS:
+        raise ValueError(
+            f"{shown(name)} has shape {shown(shape)}; legal: up to {MOST_AXES} whole numbers >= 0, "
+            f"whose product is no more than {MOST_NUMBERS}, zeros aside"
+        )
 
 
 def _whole(numbers: Any, most: int) -> bool:

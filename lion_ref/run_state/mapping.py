@@ -54,7 +54,8 @@ def matched(
 
     Raises:
         ValueError: all that does not fit, in one message: what is missing in the file, left over,
-            of another shape, of another dtype; an order of axes that is none.
+            of another shape, of another dtype; an order of axes that is none; a name of the table
+            that the file does not have.
         TypeError: a mapping that is none.
 
     >>> import tempfile
@@ -90,10 +91,11 @@ def matched(
                 wrong.setdefault(kind, []).append(f"{shown(target)}{difference}")
     if missing := [shown(name) for name in here if name not in found]:
         wrong["missing in the file"] = missing
+    # Of a name with a typing error the axes would be lost, and a square matrix fits without them.
+    named = mapping if isinstance(mapping, Mapping) else ()
+    if unused := [shown(name) for name in named if name not in state.tensors]:
+        wrong["in the mapping alone"] = unused
     if wrong:
-        named = mapping if isinstance(mapping, Mapping) else ()
-        if unused := [shown(name) for name in named if name not in state.tensors]:
-            wrong["in the mapping alone"] = unused
         listed = "; ".join(f"{kind}: {_list(names)}" for kind, names in wrong.items())
         raise ValueError(
             f"{shown(str(state.path))} does not fit. {listed}; legal: a mapping of names and axes "

@@ -31,6 +31,10 @@ class Opened:
         self.number = os.open(path, flags | getattr(os, "O_BINARY", 0), 0o666)
         self.close = weakref.finalize(self, os.close, self.number)
 
+    def __reduce__(self) -> Any:
+        # Elsewhere, or once this one is closed, its number is that of another file.
+        raise TypeError("an open file cannot be copied or pickled; legal: its path, and load")
+
     @property
     def size(self) -> int:
         """Its bytes, now."""

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, NamedTuple
 
-from lion_ref.checks import shown
+from lion_ref.checks import integer, shown
 from lion_ref.hyperparameters import Hyperparameters
-from lion_ref.schedules import Schedule
+from lion_ref.schedules import Schedule, check_schedule
 from lion_ref.semantics import CANONICAL, Semantics
 
 NUMBERS: Final = ("lr", "beta1", "beta2", "weight_decay")
@@ -66,11 +66,7 @@ class Group:
         if self.names is not None:
             object.__setattr__(self, "names", tuple(self.names))
         for name in SCHEDULES:
-            if not isinstance(getattr(self, name), Schedule | None):
-                raise TypeError(
-                    f"{name}={shown(getattr(self, name))} is not legal; legal: a "
-                    "lion_ref.schedules.Schedule, None"
-                )
+            check_schedule(name, getattr(self, name))
 
     @property
     def hyperparameters(self) -> Hyperparameters:
@@ -99,10 +95,7 @@ class Header:
     _group_of: dict[str, Group] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        if type(self.step) is not int or not 0 <= self.step <= _LATEST:
-            raise ValueError(
-                f"step={shown(self.step)} is not legal; legal: an integer in [0, 2**63)"
-            )
+        object.__setattr__(self, "step", integer("step", self.step, 0, _LATEST))
         if not all(isinstance(group, Group) for group in self.groups):
             raise TypeError(f"groups={shown(self.groups)} is not legal; legal: Groups alone")
         if not isinstance(self.semantics, Semantics):

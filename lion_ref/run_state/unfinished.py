@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from operator import index
 from pathlib import Path
 from types import TracebackType
@@ -27,7 +28,7 @@ class Unfinished:
     The bytes go to `PATH.part`, which takes the place of `path` once all are there and on the disk;
     an error inside, or the end of the process, leaves `path` as it was. Only what is assigned at a
     time need be in memory. Where several processes write a share each, one of them calls `create`,
-    each assigns and calls `sync`, and then the one calls `finish`.
+    each assigns and calls `sync`, and then the one calls `finish`: see `shared`.
 
     Args:
         path: where the file is to be.
@@ -102,6 +103,31 @@ class Unfinished:
         self._opened().close()  # Windows renames no open file
         self._file = None
         self.part.replace(self.path)
+
+    @contextmanager
+    def shared(
+        self, agreed: Callable[[], AbstractContextManager[None]], *, first: bool
+    ) -> Iterator[None]:
+        """The file while several processes write a share each, if all of them enter this.
+
+        Args:
+            agreed: what is done within it is done by all: an error in one is an error in each.
+            first: whether this process makes the file and gives it its name. One does.
+        """
+        try:
+            with agreed():
+                if first:
+                    self.create()
+            with agreed():
+                yield
+                self.sync()
+            with agreed():
+                if first:
+                    self.finish()
+        except BaseException:
+            if first:
+                self.discard()
+            raise
 
     def discard(self) -> None:
         """Remove what has been written."""

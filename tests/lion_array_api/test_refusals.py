@@ -27,6 +27,7 @@ REFUSED: dict[str, tuple[tuple[Any, Any, Any], dict[str, Any]]] = {
     "grad's shape": ((ONE, ONE, np.ones((), np.float32)), {"lr": 0.1}),
     "integers": ((ONE, ONE, np.ones(1, np.int32)), {"lr": 0.1}),
     "complex": ((np.ones(1, np.complex64), ONE, ONE), {"lr": 0.1}),
+    "a mask": ((ONE, ONE, np.ma.ones(1, "f4")), {"lr": 0.1}),
     "wide momentum": ((ONE, np.ones(1), ONE), {"lr": 0.1}),
 }
 

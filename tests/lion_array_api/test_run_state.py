@@ -160,6 +160,11 @@ ONE = np.ones(2, np.float32)
 REFUSED: dict[str, tuple[Any, dict[str, Any], str]] = {
     "no pair": ({"w": ONE}, {}, r"'w': its tensors are of type numpy.ndarray; legal: \(θ, m\)"),
     "no arrays": ({"w": (1.0, 2.0)}, {}, "'w': param is of type float, which has no namespace"),
+    "a mask": (
+        {"w": (ONE, np.ma.ones(2, "f4"))},
+        {},
+        "'w': momentum is a masked array, whose mask",
+    ),
     "integers": ({"w": (ONE.astype(int), ONE)}, {}, "'w': param has dtype int64; legal: float16"),
     "wide momentum": ({"w": (ONE, np.ones(2))}, {}, "'w': momentum has dtype float64, wider than"),
     "shapes": ({"w": (ONE, ONE[:1])}, {}, r"'w': momentum has shape \(1,\), but param has shape"),

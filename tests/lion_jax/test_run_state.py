@@ -289,6 +289,17 @@ def test_a_header_makes_a_transformation() -> None:
             made(decaying, other)
 
 
+@pytest.mark.clause("C34")
+def test_a_header_of_other_parameters_makes_none() -> None:
+    """Their λ would be 0, and nobody would see it."""
+    params = {"w": 0.0, "b": 0.0}
+    for names in (("weight", "bias"), ("w",), ("w", "b", "c")):
+        with pytest.raises(ValueError, match=r"is in no group|is no parameter"):
+            lion_jax.from_header(Header(3, (Group(0.1, weight_decay=0.1, names=names),)), params)
+    every = Header(3, (Group(0.1, weight_decay=0.1),))
+    assert lion_jax.from_header(every, params).given.mask is None
+
+
 W = {"w": jnp.ones(2)}
 TX = lion_jax.lion(0.1)
 
@@ -309,9 +320,10 @@ def traced_number(path: Path) -> None:
     jax.jit(traced)(0.1)
 
 
-def exported(params: Any, state: Any = None, tx: Any = TX) -> Any:
+def exported(params: Any, state: Any = None, tx: Any = TX, **schedules: Any) -> Any:
     def export(path: Path) -> None:
-        ours.export_state(TX.init(params) if state is None else state, path, params=params, tx=tx)
+        own = TX.init(params) if state is None else state
+        ours.export_state(own, path, params=params, tx=tx, **schedules)
 
     return export
 
@@ -370,6 +382,14 @@ REFUSED_EXPORTS: dict[str, tuple[Any, str]] = {
     "what would be lost": (
         exported(W, injected()),
         r"holds also the tensor state\.count; legal: .* nothing else, which would be lost",
+    ),
+    "optax's schedule as one with a name": (
+        exported(W, lr_schedule=optax.constant_schedule(0.1)),
+        "lr_schedule=<function .* is not legal; legal: a lion_ref.schedules.Schedule, None",
+    ),
+    "the name of a schedule": (
+        exported(W, weight_decay_schedule="cosine"),
+        "weight_decay_schedule='cosine' is not legal; legal: a lion_ref.schedules.Schedule, None",
     ),
     "several counts": (
         exported(W, lion_jax.LionState(jnp.zeros(2, jnp.int32), W)),

@@ -155,6 +155,11 @@ def test_an_argument_that_is_not_legal_is_refused(arguments: dict[str, Any], wor
         Schedule(**{"name": "cosine", "first": 1e-3, "steps": 10, **arguments})
 
 
+def test_numpy_s_integers_are_integers() -> None:
+    schedule = Schedule("linear", 1.0, steps=np.int64(10), warmup=np.uint8(2))  # type: ignore[arg-type]
+    assert repr(schedule) == repr(Schedule("linear", 1.0, steps=10, warmup=2))
+
+
 def test_a_count_that_is_none_is_refused() -> None:
     schedule = Schedule("linear", 1.0, steps=10)
     assert schedule(np.int64(5)) == 0.5  # type: ignore[arg-type]

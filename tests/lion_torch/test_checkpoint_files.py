@@ -567,6 +567,20 @@ def test_a_refused_run_leaves_the_old_file(what: str, tmp_path: Path) -> None:
     assert {x.name: x.read_bytes() for x in tmp_path.iterdir()} == {"file.pt": b"as it was"}
 
 
+def test_a_link_stays_one_and_an_unfinished_file_that_is_a_link_leads_nowhere(
+    tmp_path: Path,
+) -> None:
+    """Or whoever may write to the folder chooses a file that is destroyed."""
+    (tmp_path / "other").write_text("mine", encoding="utf-8")
+    (tmp_path / "real.pt.part").symlink_to(tmp_path / "other")
+    (tmp_path / "file.pt").symlink_to(tmp_path / "real.pt")
+    checkpoints.write(drawn(("float32", "float32")), tmp_path / "file.pt")
+    assert (tmp_path / "other").read_text(encoding="utf-8") == "mine"
+    assert (tmp_path / "file.pt").is_symlink()
+    assert not (tmp_path / "real.pt").is_symlink()
+    assert checkpoints.read(tmp_path / "file.pt").step == 11
+
+
 def test_a_file_that_breaks_off_leaves_the_old_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

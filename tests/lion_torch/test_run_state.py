@@ -204,7 +204,8 @@ def test_names_and_axes_of_another_framework(tmp_path: Path) -> None:
     model = torch.nn.Linear(3, 2, bias=False)
     optimizer = Lion(model.parameters())
     mapping = {"params/dense/kernel": ("weight", (1, 0))}
-    assert import_state(optimizer, tmp_path / "run", model=model, mapping=mapping).step == 5
+    header = import_state(optimizer, tmp_path / "run", model=model, mapping=mapping)
+    assert (header.step, header.group_of("weight").lr) == (5, 0.5)
     assert np.array_equal(model.weight.detach().numpy(), kernel.T)
     assert np.array_equal(optimizer.state[model.weight]["exp_avg"].numpy(), -kernel.T)
 
@@ -349,6 +350,22 @@ def test_lambda_lr_has_the_schedules_numbers(name: Any) -> None:
 
 
 @pytest.mark.clause("C35")
+@pytest.mark.filterwarnings("ignore:Detected call of `lr_scheduler.step")
+def test_a_scheduler_s_state_dict_goes_to_a_file_and_back(tmp_path: Path) -> None:
+    def scheduler(steps: int) -> LambdaLR:
+        optimizer = Lion([torch.nn.Parameter(torch.ones(1))], lr=1.0)
+        return LambdaLR(optimizer, Schedule("cosine", first=3e-3, steps=steps))
+
+    one, again = scheduler(50), scheduler(9)
+    for _ in range(4):
+        one.step()
+    torch.save(one.state_dict(), tmp_path / "scheduler")
+    again.load_state_dict(torch.load(tmp_path / "scheduler", weights_only=True))
+    assert again.last_epoch == 4
+    assert again.lr_lambdas == one.lr_lambdas
+
+
+@pytest.mark.clause("C35")
 def test_torch_s_own_cosine_has_other_numbers() -> None:
     """The check above can fail."""
     schedule = Schedule("cosine", first=3e-3, last=1e-4, steps=50)
@@ -387,6 +404,11 @@ def in_two_groups(**numbers: Any) -> list[run_state.Group]:
 def mixed_momenta() -> Any:
     theta = np.ones(3, np.float32)
     return {"a": (theta, theta), "b": (theta, theta.astype(np.float16))}
+
+
+def made_for_inference() -> torch.Tensor:
+    with torch.inference_mode():
+        return torch.tensor(0.25)
 
 
 REFUSED_IMPORTS: dict[str, tuple[Any, Any, dict[str, Any], str]] = {
@@ -429,6 +451,12 @@ REFUSED_IMPORTS: dict[str, tuple[Any, Any, dict[str, Any], str]] = {
         run_state.Group(lr=0.1),
         {"lr": torch.tensor(0.1, dtype=torch.bfloat16)},
         r"lr of group 0 is a bfloat16 tensor, which would make 0\.10009765625 of the file's 0\.1",
+    ),
+    "a tensor that nobody may set": (
+        ONE,
+        LEGAL,
+        {"lr": made_for_inference()},
+        r"lr of group 0 was made under torch\.inference_mode",
     ),
     "capturable on a CPU": (ONE, LEGAL, {"capturable": True}, "'a': capturable=True with a param"),
 }
@@ -519,6 +547,16 @@ REFUSED_EXPORTS: dict[str, tuple[Callable[[], Any], str]] = {
     "another number than the schedule's": (
         lambda: export_state(Lion([PARAM], lr=0.5), "x", model=[("w", PARAM)], step=2, **SCHEDULES),
         r"lr=0\.5 of group 0 is not legal; legal: 0\.01.*, which its schedule has after 2 steps",
+    ),
+    "the name of a schedule": (
+        lambda: export_state(
+            Lion([PARAM]),
+            "x",
+            model=[("w", PARAM)],
+            step=0,
+            lr_schedule=["cosine"],  # type: ignore[list-item]
+        ),
+        r"lr_schedule='cosine' is not legal; legal: a lion_ref\.schedules\.Schedule, None",
     ),
     "schedules for other groups": (
         lambda: export_state(

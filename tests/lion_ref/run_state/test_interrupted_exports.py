@@ -7,8 +7,10 @@ import signal
 import subprocess
 import sys
 import tempfile
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -227,6 +229,23 @@ def test_two_exports_to_one_path_do_not_mix(tmp_path: Path) -> None:
     assert not path.exists()
     second.finish()
     assert load(path).tensors["w"].param.tolist() == [2, 2, 2, 2]
+
+
+def test_what_ends_one_of_several_processes_leaves_the_old_file(tmp_path: Path) -> None:
+    path = small(tmp_path / "run")
+    before = path.read_bytes()
+    first, second = begun(path), begun(path)
+
+    def write(file: Unfinished, number: int) -> None:
+        with file.shared(nullcontext, first=file is first):
+            file["w"].param[...] = number
+            if file is first:
+                write(second, 2)
+
+    second.sync = Mock(side_effect=OSError("no room"))  # type: ignore[method-assign]
+    with pytest.raises(OSError, match="no room"):
+        write(first, 1)
+    assert {x.name: x.read_bytes() for x in tmp_path.iterdir()} == {"run": before}
 
 
 def test_a_share_of_another_run_is_refused(tmp_path: Path) -> None:

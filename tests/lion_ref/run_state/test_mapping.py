@@ -90,6 +90,15 @@ def test_all_that_does_not_fit_is_said_at_once(state: RunState) -> None:
     )
 
 
+def test_a_name_with_a_typing_error_is_refused_where_all_fits_without_it(tmp_path: Path) -> None:
+    """A square matrix does, transposed or not."""
+    square = np.arange(4, dtype=np.float32).reshape(2, 2)
+    save(tmp_path / "run.safetensors", {"w": (square, square)}, step=0, groups=Group(lr=0.1))
+    state, here = load(tmp_path / "run.safetensors"), {"w": Here((2, 2), "float32")}
+    assert matched(state, here, {"w": ("w", (1, 0))})["w"].axes == (1, 0)
+    assert words(state, here, {"W": ("w", (1, 0))}) == "in the mapping alone: 'W'"
+
+
 def test_axes_that_would_fit_are_named(state: RunState) -> None:
     table = {**TABLE, "fc.weight": "fc/kernel", "conv.weight": "conv/kernel"}
     assert words(state, FLOAT16, table) == (

@@ -15,6 +15,8 @@ pytestmark = pytest.mark.clause("C34", "C13")
 
 ONES = np.ones(2, np.float32)
 WIDE = np.ones(2)
+MANY_AXES = np.ones((1,) * 33, np.float32)
+MANY_ZEROS = np.ones((0, *(1 << 15,) * 4), np.float32)
 
 
 def _names(*names: str) -> Group:
@@ -36,10 +38,17 @@ def _names(*names: str) -> Group:
         ),
         ({"tensors": {"../w": (ONES, ONES)}}, r"the name '../w' is not legal; legal: 1 to 1000"),
         ({"tensors": {3: (ONES, ONES)}}, r"the name 3 is not legal; legal: 1 to 1000"),
-        ({"step": -1}, r"step=-1 is not legal; legal: an integer in \[0, 2\*\*63\)"),
+        ({"tensors": {"w": (MANY_AXES,) * 2}}, r"'momentum.w' has shape .*; legal: up to 32"),
+        (
+            {"tensors": {"w": (MANY_ZEROS,) * 2}},
+            r"'momentum.w' has shape \[0, 32768, .*; legal: up",
+        ),
+        ({"step": -1}, r"step=-1 is not legal; legal: an integer in \[0, 9223372036854775807\]"),
         ({"step": 2**63}, r"step=9223372036854775808 is not legal; legal: an integer in"),
         ({"step": True}, r"step=True is not legal; legal: an integer in"),
         ({"step": 1.0}, r"step=1.0 is not legal; legal: an integer in"),
+        ({"step": np.bool_(True)}, r"step=np.True_ is not legal; legal: an integer in"),
+        ({"step": np.timedelta64(1)}, r"step=np.timedelta64\(1\) is not legal; legal: an integer"),
         ({"groups": [_names("v")]}, "'w' is in no group; legal: in one"),
         ({"groups": [_names("w", "v")]}, "a group names 'v', which is no parameter; legal: para"),
         ({"groups": [_names("w"), _names("w")]}, "'w' is in two groups; legal: in one"),

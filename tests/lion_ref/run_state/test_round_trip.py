@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import math
+import pickle
 import struct
 from dataclasses import replace
 from pathlib import Path
@@ -135,6 +137,17 @@ def test_assigning_to_what_was_loaded_changes_no_file(tmp_path: Path, size: int)
     state.tensors["w"].param[...] = 1
     assert path.read_bytes() == before
     assert not state.tensors["w"].param.any()
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, pickle.dumps])
+def test_what_was_loaded_is_not_copied(tmp_path: Path, copied: Any) -> None:
+    """Its tensors would be read from whichever file is open under the same number by then."""
+    state = load(small(tmp_path / "run.safetensors"))
+    with pytest.raises(
+        TypeError, match="an open file cannot be copied or pickled; legal: its path"
+    ):
+        copied(state)
+    assert copied(state.header)
 
 
 def test_many_parameters_can_be_held_at_once(tmp_path: Path) -> None:
