@@ -221,8 +221,8 @@ def require_default_environment() -> None:
         raise FloatingPointError(
             "this thread flushes subnormals, so no reference bits can be computed in it; legal: "
             "the default floating-point environment. torch.set_flush_denormal(True) sets the flag, "
-            "and so does loading a library built with -ffast-math: unset it, or compute in a new "
-            "thread"
+            "and so does loading a library built with -ffast-math: unset it, or compute in a "
+            "thread that began before"
         )
     require_rounding_to_nearest()
 

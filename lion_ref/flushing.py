@@ -65,14 +65,14 @@ class Flush:
     def _is_tiny_product(self, a: Array, b: Array, result: Array) -> Mask:
         if self.compute.itemsize == 4:
             product = np.asarray(a, np.float64) * np.asarray(b, np.float64)  # exact
-            return np.asarray(np.abs(product) < float(_limit(self.mode, self.compute)))
+            return np.asarray(np.abs(product) < float(tiny_below(self.mode, self.compute)))
         return self._is_tiny(result, (a, b), lambda x, y: x * y)
 
     def _is_tiny_fma(self, a: Array, b: Array, c: Array, result: Array) -> Mask:
         return self._is_tiny(result, (a, b, c), lambda x, y, z: x * y + z)
 
     def _is_tiny_stored(self, values: Array, dtype: Dtype) -> Mask:
-        return np.asarray(np.abs(values) < float(_limit(self.mode, dtype)))
+        return np.asarray(np.abs(values) < float(tiny_below(self.mode, dtype)))
 
     def _is_tiny(
         self, result: Array, operands: tuple[Array, ...], exact: Callable[..., Fraction]
@@ -82,7 +82,7 @@ class Flush:
         Left to decide are the results that are that number, having been rounded up to it.
         """
         smallest = 2.0 ** FORMATS[name_of(self.compute)].min_exponent
-        limit = _limit(self.mode, self.compute)
+        limit = tiny_below(self.mode, self.compute)
         magnitude = np.abs(np.asarray(result, dtype=np.float64))
         tiny: Mask = np.asarray(magnitude < smallest)
         everywhere = np.broadcast_arrays(*operands)
@@ -93,7 +93,7 @@ class Flush:
 
 
 @lru_cache(maxsize=8)
-def _limit(mode: Subnormals, dtype: Dtype) -> Fraction:
+def tiny_below(mode: Subnormals, dtype: Dtype) -> Fraction:
     """Exact results below it are tiny.
 
     Rounded with unbounded exponent range, numbers from half an ulp below the smallest normal

@@ -6,16 +6,18 @@ import math
 import numbers
 import struct
 from dataclasses import dataclass, fields
+from fractions import Fraction
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike
 
-from lion_ref.arithmetic import round_to
+from lion_ref.arithmetic import require_default_environment, round_to
 from lion_ref.checks import shown
 from lion_ref.dtypes import compute_dtype
-from lion_ref.flushing import Flush
+from lion_ref.flushing import Flush, tiny_below
+from lion_ref.rational import round_fraction
 from lion_ref.semantics import Subnormals
 
 NON_NEGATIVE = "a finite number >= 0"
@@ -156,17 +158,20 @@ def round_scalars(
     np.float32(0.0)
     """
     target = compute_dtype(dtype)
-    wide = np.array(
-        [
-            values.lr,
-            values.beta1,
-            1.0 - values.beta1,
-            values.beta2,
-            1.0 - values.beta2,
-            values.weight_decay,
-        ]
-    )
-    scalars = Scalars(*Flush(subnormals, target).narrowed(wide, target))
+    wide = np.array(_with_complements(values, 1.0 - values.beta1, 1.0 - values.beta2))
+    return _finite(Scalars(*Flush(subnormals, target).narrowed(wide, target)), values, target)
+
+
+def _with_complements(
+    values: Hyperparameters, one_minus_beta1: float, one_minus_beta2: float
+) -> tuple[float, ...]:
+    """The six of `Scalars`, in binary64."""
+    first = (values.lr, values.beta1, one_minus_beta1)
+    return (*first, values.beta2, one_minus_beta2, values.weight_decay)
+
+
+def _finite(scalars: Scalars, values: Hyperparameters, target: np.dtype[Any]) -> Scalars:
+    """The scalars; ValueError for a value that overflowed the dtype."""
     for name in ("lr", "weight_decay"):
         if not math.isfinite(getattr(scalars, name)):
             raise _beyond(name, getattr(values, name), target)
@@ -189,4 +194,27 @@ def rounded_floats(
 @lru_cache(maxsize=1024)
 def _rounded_floats(packed: bytes, compute: str, subnormals: Subnormals) -> Scalars:
     values = Hyperparameters(*struct.unpack("4d", packed))
+    try:
+        require_default_environment()
+    except FloatingPointError:  # what is remembered is for the steps of every thread (SPEC C33)
+        return _rounded_exactly(values, compute, subnormals)
     return round_scalars(values, compute, subnormals).as_floats()
+
+
+def _rounded_exactly(values: Hyperparameters, compute: str, subnormals: Subnormals) -> Scalars:
+    """The same by rationals, which no thread's rounding and no flush of its own can change."""
+    target = compute_dtype(compute)
+
+    def complement(beta: float) -> float:
+        return float(round_fraction(1 - Fraction(beta), "float64"))
+
+    def rounded(number: float) -> float:
+        exact = Fraction(number)
+        if subnormals != "keep" and abs(exact) < tiny_below(subnormals, target):
+            return math.copysign(0.0, number)
+        # A subnormal binary64 number would be lost on the way through a rational.
+        nearest = number if compute == "float64" else float(round_fraction(exact, compute))
+        return math.copysign(nearest, number)
+
+    six = _with_complements(values, complement(values.beta1), complement(values.beta2))
+    return _finite(Scalars(*map(rounded, six)), values, target)

@@ -248,6 +248,19 @@ def test_the_flags_of_one_thread_stay_there() -> None:
     require_default_environment()
 
 
+@X86
+@pytest.mark.clause("C15")
+def test_a_new_thread_is_no_way_out() -> None:
+    """It begins as the one that starts it, so that the message names one that began before."""
+    found: list[str] = []
+
+    def start_another() -> None:
+        found.append(in_environment(0, require_default_environment))
+
+    assert in_environment(0x8000, start_another) == ""
+    assert found[0].endswith("compute in a thread that began before")
+
+
 @pytest.mark.clause("C15")
 def test_torch_flushing_is_refused() -> None:
     pytest.importorskip("torch")

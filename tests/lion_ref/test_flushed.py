@@ -12,7 +12,13 @@ from lion_ref import STORAGE_DTYPES, Semantics, legal_triples, step
 from lion_ref.arithmetic import Array, round_to
 from lion_ref.dtypes import compute_dtype
 from lion_ref.flushed import Flushed
-from lion_ref.hyperparameters import Hyperparameters, Scalars, rounded_floats
+from lion_ref.hyperparameters import (
+    Hyperparameters,
+    Scalars,
+    _rounded_floats,
+    round_scalars,
+    rounded_floats,
+)
 from lion_ref.rational import FORMATS
 from lion_ref.subnormals import check_subnormals
 from tests.adversarial import around_underflow, elements, hyperparameters
@@ -186,6 +192,40 @@ def test_a_scalar_is_tiny_after_rounding_with_unbounded_range(lr: float) -> None
     assert rounded_floats(values, "float32").lr == 2.0**-126
     is_tiny = lr < 2.0**-126 * (1 - 2.0**-25)
     assert rounded_floats(values, "float32", "flush").lr == (0.0 if is_tiny else 2.0**-126)
+
+
+@pytest.mark.clause("C4", "C15")
+@pytest.mark.parametrize("compute", ["float32", "float64"])
+@pytest.mark.parametrize("rule", ["keep", "flush"])
+def test_a_thread_s_environment_is_not_remembered_with_its_scalars(
+    rule: Any, compute: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A step elsewhere with the same numbers would have the scalars of this thread."""
+    environments = pytest.importorskip("tests.lion_cpu.environments", exc_type=ImportError)
+    rng = np.random.default_rng(0)
+    below = [2.0**-126 * (1 - k * 2.0**-27) for k in range(9)]
+    rates = [0.0, -0.0, 1e-40, 2.0**-1022, 5e-324, 0.1, 1e38, *below]
+    betas = [1e-40, 0.9, 0.99, 1 - 2.0**-25, *(rng.random(8) * 1e-3).tolist()]
+    every = [Hyperparameters(lr, b, 1 - b, lr) for lr in rates for b in betas]
+
+    def differing() -> list[Hyperparameters]:
+        found = []
+        for around in (environments.flushing, environments.Rounding().upward):
+            _rounded_floats.cache_clear()
+            with around():
+                for values in every:
+                    rounded_floats(values, compute, rule)
+            remembered = [rounded_floats(values, compute, rule) for values in every]
+            pairs = zip(every, remembered, strict=True)
+            expected = [round_scalars(x, compute, rule).as_floats() for x in every]
+            found += [x for (x, a), b in zip(pairs, expected, strict=True) if repr(a) != repr(b)]
+        _rounded_floats.cache_clear()
+        return found
+
+    assert differing() == []
+    # Rounded by the thread's own operations, they are found.
+    monkeypatch.setattr("lion_ref.hyperparameters.require_default_environment", lambda: None)
+    assert differing()
 
 
 @pytest.mark.parametrize("value", ["native", "flush", "keep"])
