@@ -137,10 +137,9 @@ class Lion(keras.optimizers.Optimizer):
     ) -> None:
         learning_rate = number_or_schedule("learning_rate", learning_rate)
         check_kept(check_subnormals(subnormals), None)
-        held = as_held(learning_rate, keras.config.floatx(), flush=subnormals == "flush")
         with np.errstate(over="ignore"):  # `build` refuses what no variable's dtype can hold
             super().__init__(
-                learning_rate=held,
+                learning_rate=learning_rate,
                 name=name,
                 weight_decay=weight_decay,
                 clipnorm=clipnorm,
@@ -153,8 +152,8 @@ class Lion(keras.optimizers.Optimizer):
                 gradient_accumulation_steps=gradient_accumulation_steps,
                 **kwargs,
             )
-        self._last_learning_rate = learning_rate
         self.subnormals = subnormals
+        self.learning_rate = learning_rate
         self.beta_1 = in_unit_interval("beta_1", beta_1)
         self.beta_2 = in_unit_interval("beta_2", beta_2)
 

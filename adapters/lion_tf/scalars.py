@@ -55,7 +55,7 @@ def _scalar(name: str, value: Any) -> Tensor:
     if isinstance(value, keras.Variable):
         value = value.value
     if not (tf.is_tensor(value) or isinstance(value, tf.Variable)):
-        return tf.constant(value, tf.float64)
+        return tf.constant(np.array(value), tf.float64)  # see as_held
     tensor = tf.convert_to_tensor(value)
     if tensor.shape.rank:
         raise TypeError(
@@ -83,12 +83,15 @@ def as_held(value: Any, dtype: str, *, flush: bool) -> Any:
     """What a variable of the dtype is to hold of a number.
 
     A variable rounds as NumPy does, which keeps subnormals: what it holds would no longer tell
-    whether the number was tiny (SPEC C18).
+    whether the number was tiny (SPEC C18). And of numbers that are equal, as 0.0 and -0.0 are,
+    TensorFlow makes one tensor, unless they are arrays.
     """
-    if not (flush and isinstance(value, float)):
+    if not isinstance(value, float):
         return value
-    binary64 = np.dtype(np.float64)
-    return float(Flush("flush", binary64).narrowed(np.array(value), STORAGE_DTYPES[dtype]))
+    number = np.array(value)
+    if flush:
+        return Flush("flush", number.dtype).narrowed(number, STORAGE_DTYPES[dtype])
+    return number
 
 
 def check_values(scalars: Scalars, variables: Iterable[Any]) -> None:

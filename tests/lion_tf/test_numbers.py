@@ -30,6 +30,19 @@ def stepped(theta: Any, given: Any, door: str) -> list[Any]:
     return [(target.numpy(), opt.variables[-1].numpy())]
 
 
+@pytest.mark.clause("C4", "C5")
+def test_a_rate_of_zero_keeps_its_sign_whichever_came_before() -> None:
+    """TensorFlow takes a Python number that is equal to one before for that one."""
+    for before, lr in ((-0.0, 0.0), (0.0, -0.0)):
+        tf.constant(before)
+        for given in ("made", "set"):
+            target, opt = variable(np.array([-0.0], np.float32)), Lion(lr if given == "made" else 0.5)
+            opt.build([target])
+            opt.learning_rate = lr if given == "set" else opt.learning_rate.numpy().item()
+            opt.apply([tf.ones(1)], [target])
+            assert np.signbit(target.numpy()[0]) == np.signbit(-0.0 - lr), (before, lr, given)
+
+
 @pytest.mark.clause("C2", "C3")
 def test_what_has_a_dtype_keeps_it_beside_a_float64_variable() -> None:
     """A float32 0.1 is another number than Python's, and an integer is no gradient."""
