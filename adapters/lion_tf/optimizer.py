@@ -153,7 +153,9 @@ class Lion(keras.optimizers.Optimizer):
                 **kwargs,
             )
         self.subnormals = subnormals
-        self.learning_rate = learning_rate
+        self._last_learning_rate = learning_rate
+        if isinstance(learning_rate, float):  # which Keras has put into a variable by itself
+            self.learning_rate = learning_rate
         self.beta_1 = in_unit_interval("beta_1", beta_1)
         self.beta_2 = in_unit_interval("beta_2", beta_2)
 
