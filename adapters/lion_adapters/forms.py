@@ -72,6 +72,8 @@ def recognised(path: Path) -> str:
         head = file.read(9)
     if head.startswith(b"\x89HDF\r\n\x1a\n"):
         return "keras"
+    if head[8:] == b"{":  # its length before it may begin as a pickle does
+        return "run-state"
     names = _members(path)
     if "config.json" in names:
         return "keras"
@@ -79,8 +81,6 @@ def recognised(path: Path) -> str:
         return "torch"
     if head.startswith(b"\x80"):  # a pickle: PyTorch's adapter says what it makes of it
         return "torch"
-    if head[8:] == b"{":
-        return "run-state"
     raise ValueError(f"{shown(str(path))} is of no form that is known; legal: {_LEGAL}")
 
 

@@ -203,6 +203,20 @@ def test_a_run_state_keeps_what_it_alone_has(
 
 
 @pytest.mark.clause("C34", "C35")
+def test_a_run_state_is_told_whatever_its_length(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """SPEC C34: one in 32 begins with the byte of a pickle, which is its header's length."""
+    new = tmp_path / "new.safetensors"
+    first = set()
+    for length in range(1, 257, 8):
+        old = saved(tmp_path / "run.safetensors", tensors(**{"w" * length: (1,)}))
+        first.add(old.read_bytes()[0])
+        done(capsys, old, new, "--force")
+        assert new.read_bytes() == old.read_bytes()
+    assert 0x80 in first
+
+
 def test_a_schedule_goes_with_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     need("torch", "jax", "optax", "orbax")
     path = saved(tmp_path / "1.safetensors", tensors(w=(2,)), lr=LR(300), lr_schedule=LR)
