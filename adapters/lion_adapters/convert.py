@@ -72,6 +72,11 @@ def convert(
         raise ValueError(
             f"--like is for a Keras file, and {shown(str(target))} is {FORMS[form].words}"
         )
+    if like is None and form == "keras":
+        raise ValueError(
+            f"{shown(str(target))}: Keras alone can make a file of a model; legal: --like, and a "
+            "file that Keras saved of the same model after a step"
+        )
     found = _read(own, source, step, numbers)
     if mapping is not None:
         found = found._replace(checkpoint=_renamed(found.checkpoint, mapping, source))
@@ -183,6 +188,11 @@ class _Renamed(Mapping[str, Tensors]):
 
 def _check_target(source: Path, target: Path, force: bool) -> None:
     """ValueError unless the target may be written."""
+    folder = target.absolute().parent
+    if not folder.is_dir():
+        raise ValueError(f"{shown(str(folder))} is no folder; legal: one that is there")
+    if source.resolve() in target.resolve().parents:
+        raise ValueError(f"{shown(str(target))} is in the source; legal: another folder")
     if not os.path.lexists(target):
         return
     if not force:

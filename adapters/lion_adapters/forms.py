@@ -63,7 +63,8 @@ def recognised(path: Path) -> str:
         if any((path / below / "_METADATA").is_file() for below in ("", "default")):
             return "orbax"
         raise ValueError(
-            f"{shown(str(path))} is a folder, but none that Orbax made; legal: {_LEGAL}"
+            f"{shown(str(path))} is a folder, but none of one tree of Orbax's{_steps(path)}; "
+            f"legal: {_LEGAL}"
         )
     path.stat()  # an OSError that says so if there is none
     if not path.is_file():
@@ -82,6 +83,13 @@ def recognised(path: Path) -> str:
     if head.startswith(b"\x80"):  # a pickle: PyTorch's adapter says what it makes of it
         return "torch"
     raise ValueError(f"{shown(str(path))} is of no form that is known; legal: {_LEGAL}")
+
+
+def _steps(path: Path) -> str:
+    """Which folders in one are such a folder, as the steps of Orbax's CheckpointManager are."""
+    places = (found.parent for deep in ("*", "*/*") for found in path.glob(f"{deep}/_METADATA"))
+    found = sorted(str(x.parent if x.name == "default" else x) for x in places)
+    return f", as {shown(found[-1])} in it is" if found else ""
 
 
 def _members(path: Path) -> list[str]:

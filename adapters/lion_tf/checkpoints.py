@@ -182,6 +182,11 @@ def _check_is_lion(stored: Stored, optimizer: Mapping[str, Any]) -> None:
             raise ValueError(f"it says nothing of an optimizer; {legal}, of a compiled model")
         if name not in ("Lion", _OURS):
             raise ValueError(f"its optimizer is {shown(name)}; {legal}")
+        if stored.optimizer and stored.optimizer.chains:  # as compile does for mixed_float16
+            raise ValueError(
+                f"its optimizer is in a {shown(stored.optimizer.name)}; {legal}, by itself, or a "
+                "run state that lion_tf.export_state writes of its inner_optimizer"
+            )
         config = entry(optimizer, "config")
         for option in ("use_ema", "gradient_accumulation_steps"):
             if config.get(option):

@@ -251,8 +251,8 @@ def _step(content: Mapping[str, Any]) -> int:
     if not found or len(set(map(repr, found.values()))) > 1:
         has = shown(found) if found else "none"
         raise ValueError(
-            f"of {', '.join(STEP_KEYS)} it has {has}; legal: one number of steps, or step=, which "
-            "goes before the file's"
+            f"of {', '.join(STEP_KEYS)} it has {has}; legal: one number of steps, or one beside "
+            "it, which goes before the file's"
         )
     step: int = next(iter(found.values()))
     return step

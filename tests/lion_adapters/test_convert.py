@@ -178,7 +178,7 @@ def test_keras_files_are_read_and_written(
     done(capsys, weights, third, "--lr", "0.5", "--weight-decay", "0.1", "--step", "1")
     assert same_run(first, third)
     words = refused(capsys, tmp_path, first, tmp_path / "x.keras")
-    assert "Keras alone can make such a file of a model" in words
+    assert "Keras alone can make a file of a model" in words
     words = refused(capsys, tmp_path, weights, tmp_path / "x.safetensors")
     assert "a .weights.h5 file has no β1, β2 and λ" in words
 
