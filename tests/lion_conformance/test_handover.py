@@ -28,6 +28,7 @@ WRONG_FROM: dict[type[rich.Rich], str] = {
 WRONG_TO: dict[type[rich.Rich], str] = {
     handed.Transposes: "after the import θ of the weight of 64 × 8",
     handed.KeepsTheOldMomentumInside: "at the end θ of the weight of 64 × 8",
+    handed.ImportsNoRate: "exported again after the import, the file has lr=0.5 instead of ",
     handed.ImportsNoStep: "after the import the file has 0 steps instead of 8",
 }
 
