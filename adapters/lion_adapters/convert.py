@@ -14,7 +14,7 @@ import numpy as np
 
 from lion_adapters.forms import FORMS, checkpoints, of_ending, recognised
 from lion_ref import run_state
-from lion_ref.checks import shown
+from lion_ref.checks import listed, shown
 from lion_ref.run_state import Checkpoint, Group, Header, Tensors
 
 
@@ -141,7 +141,7 @@ def _renamed(checkpoint: Checkpoint, mapping: Mapping[str, Any], path: Path) -> 
         origin[target], places[target] = name, (name, axes)
     if wrong:
         raise ValueError(
-            f"{shown(str(path))}: the mapping does not fit. {'; '.join(wrong)}; legal: from a "
+            f"{shown(str(path))}: the mapping does not fit. {listed(wrong, '; ')}; legal: from a "
             "name in it to a name, or to [name, [axes]], each name once"
         )
     names = {name: target for target, name in origin.items()}

@@ -20,7 +20,7 @@ from typing import IO, Any, Final, NamedTuple, cast
 
 import numpy as np
 
-from lion_ref.checks import shown
+from lion_ref.checks import listed, shown
 from lion_ref.run_state import Checkpoint, Group, Header, Tensors
 from lion_ref.run_state.opened import Opened
 from lion_ref.schedules import Schedule
@@ -33,7 +33,6 @@ __all__ = ["read", "write"]
 _OURS: Final = "lion_tf>Lion"
 _TABLE: Final = "lion_tf>TableSchedule"
 _NUMBERS: Final = {"beta1": "beta_1", "beta2": "beta_2", "weight_decay": "weight_decay"}
-_MOST_LISTED: Final = 8
 
 
 def read(
@@ -292,9 +291,9 @@ def _check_like(
                     f"it, {value.dtype} of shape {tuple(value.shape)} in the run"
                 )
     if wrong:
-        more = len(wrong) - _MOST_LISTED
-        listed = "; ".join(wrong[:_MOST_LISTED]) + (f"; and {more} more" if more > 0 else "")
-        raise ValueError(f"it is not like the run. {listed}; legal: the same variables, by mapping")
+        raise ValueError(
+            f"it is not like the run. {listed(wrong, '; ')}; legal: the same variables, by mapping"
+        )
 
 
 def _config(found: _Found, numbers: Group) -> Mapping[str, Any] | None:

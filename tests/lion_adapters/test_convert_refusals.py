@@ -47,6 +47,16 @@ class Code:
         return os.system, (f"touch {BETRAYED}",)
 
 
+@pytest.mark.clause("C13")
+def test_names_that_do_not_fit_are_not_listed_endlessly(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, names = saved(tmp_path / "run.safetensors"), tmp_path / "names.json"
+    names.write_text(json.dumps({f"absent {i}": "x" for i in range(1000)}))
+    words = refused(capsys, tmp_path, run, tmp_path / "new.safetensors", "--map", names)
+    assert "'absent 19' is not in it and 980 more; legal: " in words
+
+
 @pytest.mark.clause("C13", "C34")
 def test_a_pickle_with_code_is_not_run(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
