@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,9 @@ from numpy.typing import ArrayLike, NDArray
 
 LONGEST_VALUE = 500
 """Characters of a value that an error shows."""
+
+MOST_LISTED = 20
+"""Things of one kind that an error names one by one."""
 
 
 def shown(value: object) -> str:
@@ -23,6 +26,16 @@ def shown(value: object) -> str:
     except (ValueError, RecursionError):  # more digits than Python writes, or deeper than it goes
         return f"<{type(value).__name__}>"
     return text if len(text) <= LONGEST_VALUE else f"{text[:LONGEST_VALUE]}…"
+
+
+def listed(words: Sequence[str], separator: str = ", ") -> str:
+    """What an error lists, but not endlessly.
+
+    >>> listed(["a", "b"]), listed(["a"] * 1000, "; ")[-20:]
+    ('a, b', 'a; a; a and 980 more')
+    """
+    more = len(words) - MOST_LISTED
+    return separator.join(words[:MOST_LISTED]) + (f" and {more} more" if more > 0 else "")
 
 
 def as_array(name: str, value: ArrayLike) -> NDArray[Any]:

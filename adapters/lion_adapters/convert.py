@@ -14,7 +14,7 @@ import numpy as np
 
 from lion_adapters.forms import FORMS, checkpoints, of_ending, recognised
 from lion_ref import run_state
-from lion_ref.checks import shown
+from lion_ref.checks import listed, shown
 from lion_ref.run_state import Checkpoint, Group, Header, Tensors
 
 
@@ -72,6 +72,11 @@ def convert(
         raise ValueError(
             f"--like is for a Keras file, and {shown(str(target))} is {FORMS[form].words}"
         )
+    if like is None and form == "keras":
+        raise ValueError(
+            f"{shown(str(target))}: Keras alone can make a file of a model; legal: --like, and a "
+            "file that Keras saved of the same model after a step"
+        )
     found = _read(own, source, step, numbers)
     if mapping is not None:
         found = found._replace(checkpoint=_renamed(found.checkpoint, mapping, source))
@@ -88,7 +93,7 @@ class _Read(NamedTuple):
     """A run, and what a run state alone says besides."""
 
     checkpoint: Checkpoint
-    beside: Mapping[str, Any]
+    versions: Mapping[str, str]
 
 
 def _read(form: str, path: Path, step: int | None, numbers: Group | None) -> _Read:
@@ -101,15 +106,15 @@ def _read(form: str, path: Path, step: int | None, numbers: Group | None) -> _Re
             raise ValueError(f"{shown(str(path))}: a run state has its step; legal: without --step")
         state = run_state.load(path)
         header = state.header
-        found = Checkpoint(state.tensors, header.step, header.groups)
-        return _Read(found, {"semantics": header.semantics, "versions": header.versions})
+        found = Checkpoint(state.tensors, header.step, header.groups, header.semantics)
+        return _Read(found, header.versions)
     given = {} if form == "torch" else {"numbers": numbers}
     return _Read(checkpoints(FORMS[form]).read(path, step=step, **given), {})
 
 
 def _write(form: str, found: _Read, path: Path, like: Path | None) -> None:
     if form == "run-state":
-        run_state.save(path, **found.checkpoint._asdict(), **found.beside)
+        run_state.save(path, **found.checkpoint._asdict(), versions=found.versions)
         return
     given = {"like": like} if form == "keras" else {}
     checkpoints(FORMS[form]).write(found.checkpoint, path, **given)
@@ -136,12 +141,12 @@ def _renamed(checkpoint: Checkpoint, mapping: Mapping[str, Any], path: Path) -> 
         origin[target], places[target] = name, (name, axes)
     if wrong:
         raise ValueError(
-            f"{shown(str(path))}: the mapping does not fit. {'; '.join(wrong)}; legal: from a "
+            f"{shown(str(path))}: the mapping does not fit. {listed(wrong, '; ')}; legal: from a "
             "name in it to a name, or to [name, [axes]], each name once"
         )
     names = {name: target for target, name in origin.items()}
     header = Header(checkpoint.step, checkpoint.groups).renamed(names)
-    return Checkpoint(_Renamed(checkpoint.tensors, places), checkpoint.step, header.groups)
+    return checkpoint._replace(tensors=_Renamed(checkpoint.tensors, places), groups=header.groups)
 
 
 def _place(place: Any) -> tuple[str | None, tuple[int, ...] | None]:
@@ -183,6 +188,11 @@ class _Renamed(Mapping[str, Tensors]):
 
 def _check_target(source: Path, target: Path, force: bool) -> None:
     """ValueError unless the target may be written."""
+    folder = target.absolute().parent
+    if not folder.is_dir():
+        raise ValueError(f"{shown(str(folder))} is no folder; legal: one that is there")
+    if source.resolve() in target.resolve().parents:
+        raise ValueError(f"{shown(str(target))} is in the source; legal: another folder")
     if not os.path.lexists(target):
         return
     if not force:

@@ -63,7 +63,8 @@ def recognised(path: Path) -> str:
         if any((path / below / "_METADATA").is_file() for below in ("", "default")):
             return "orbax"
         raise ValueError(
-            f"{shown(str(path))} is a folder, but none that Orbax made; legal: {_LEGAL}"
+            f"{shown(str(path))} is a folder, but none of one tree of Orbax's{_steps(path)}; "
+            f"legal: {_LEGAL}"
         )
     path.stat()  # an OSError that says so if there is none
     if not path.is_file():
@@ -72,6 +73,8 @@ def recognised(path: Path) -> str:
         head = file.read(9)
     if head.startswith(b"\x89HDF\r\n\x1a\n"):
         return "keras"
+    if head[8:] == b"{":  # its length before it may begin as a pickle does
+        return "run-state"
     names = _members(path)
     if "config.json" in names:
         return "keras"
@@ -79,9 +82,14 @@ def recognised(path: Path) -> str:
         return "torch"
     if head.startswith(b"\x80"):  # a pickle: PyTorch's adapter says what it makes of it
         return "torch"
-    if head[8:] == b"{":
-        return "run-state"
     raise ValueError(f"{shown(str(path))} is of no form that is known; legal: {_LEGAL}")
+
+
+def _steps(path: Path) -> str:
+    """Which folders in one are such a folder, as the steps of Orbax's CheckpointManager are."""
+    places = (found.parent for deep in ("*", "*/*") for found in path.glob(f"{deep}/_METADATA"))
+    found = sorted(str(x.parent if x.name == "default" else x) for x in places)
+    return f", as {shown(found[-1])} in it is" if found else ""
 
 
 def _members(path: Path) -> list[str]:

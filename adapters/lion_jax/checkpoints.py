@@ -127,6 +127,8 @@ class _Folder:
         self._checkpointer = self._orbax.Checkpointer(self._orbax.PyTreeCheckpointHandler())
         with self._read_by_orbax():
             found = self._checkpointer.metadata(self.path)
+            if found.item_metadata is None:  # of which Orbax has written to its log
+                raise ValueError("a part of its metadata is missing or damaged")
             self.tree = found.item_metadata.tree
         self.own = (found.custom_metadata or {}).get(_OWN)
         leaves, self._structure = jax.tree.flatten(self.tree)
@@ -251,9 +253,13 @@ def _groups(folder: _Folder, numbers: Group | None) -> tuple[Group, ...]:
         return (numbers,)
     if folder.own is None:
         raise ValueError(
-            "it has no η, β1, β2 and λ, which are no part of an optax state; legal: with "
-            "numbers=Group(lr=…, beta1=…, beta2=…, weight_decay=…)"
+            "it has no η, β1, β2 and λ, which are no part of an optax state; legal: these numbers "
+            "beside it"
         )
+    if not isinstance(folder.own, Mapping) or not all(
+        isinstance(text, str) for text in folder.own.values()
+    ):
+        raise ValueError(f"its metadata has {_OWN}={shown(folder.own)}; legal: as write writes it")
     return metadata.read(folder.own).groups
 
 

@@ -20,9 +20,11 @@ from typing import IO, Any, Final, NamedTuple, cast
 
 import numpy as np
 
-from lion_ref.checks import shown
+from lion_ref import CANONICAL, Semantics
+from lion_ref.checks import listed, shown
 from lion_ref.run_state import Checkpoint, Group, Header, Tensors
 from lion_ref.run_state.opened import Opened
+from lion_ref.run_state.replacing import replacing
 from lion_ref.schedules import Schedule
 from lion_tf.groups import joined, split
 from lion_tf.paired import paired, trained
@@ -30,10 +32,10 @@ from lion_tf.stored import CONFIG, WEIGHTS, Stored, Variable, entry, one_line, o
 
 __all__ = ["read", "write"]
 
+_FLUSH: Final = Semantics(subnormals="flush")
 _OURS: Final = "lion_tf>Lion"
 _TABLE: Final = "lion_tf>TableSchedule"
 _NUMBERS: Final = {"beta1": "beta_1", "beta2": "beta_2", "weight_decay": "weight_decay"}
-_MOST_LISTED: Final = 8
 
 
 def read(
@@ -62,7 +64,10 @@ def read(
             numbers = _numbers(found, done)
         header = Header(done, split(found.decaying, replace(numbers, names=None)))
         return Checkpoint(
-            _Tensors(found.stored.weights, found.pairs), done, header.of(found.pairs).groups
+            _Tensors(found.stored.weights, found.pairs),
+            done,
+            header.of(found.pairs).groups,
+            _FLUSH if entry(found.optimizer, "config").get("subnormals") == "flush" else CANONICAL,
         )
 
 
@@ -182,6 +187,11 @@ def _check_is_lion(stored: Stored, optimizer: Mapping[str, Any]) -> None:
             raise ValueError(f"it says nothing of an optimizer; {legal}, of a compiled model")
         if name not in ("Lion", _OURS):
             raise ValueError(f"its optimizer is {shown(name)}; {legal}")
+        if stored.optimizer and stored.optimizer.chains:  # as compile does for mixed_float16
+            raise ValueError(
+                f"its optimizer is in a {shown(stored.optimizer.name)}; {legal}, by itself, or a "
+                "run state that lion_tf.export_state writes of its inner_optimizer"
+            )
         config = entry(optimizer, "config")
         for option in ("use_ema", "gradient_accumulation_steps"):
             if config.get(option):
@@ -287,9 +297,9 @@ def _check_like(
                     f"it, {value.dtype} of shape {tuple(value.shape)} in the run"
                 )
     if wrong:
-        more = len(wrong) - _MOST_LISTED
-        listed = "; ".join(wrong[:_MOST_LISTED]) + (f"; and {more} more" if more > 0 else "")
-        raise ValueError(f"it is not like the run. {listed}; legal: the same variables, by mapping")
+        raise ValueError(
+            f"it is not like the run. {listed(wrong, '; ')}; legal: the same variables, by mapping"
+        )
 
 
 def _config(found: _Found, numbers: Group) -> Mapping[str, Any] | None:
@@ -339,28 +349,13 @@ def _count(found: _Found, step: int) -> None:
 
 
 def _save(stored: Stored, config: Mapping[str, Any] | None, path: Path) -> None:
-    """The new file, which takes the place of an old one once it is whole."""
-    part = path.with_name(path.name + ".part")
-    try:
-        with (
-            open(stored.weights.number, "rb", closefd=False) as weights,
-            part.open("wb") as file,
-        ):
-            weights.seek(0)
-            if config is None:
-                shutil.copyfileobj(weights, file)
-            else:
-                _pack(
-                    stored.path,
-                    {CONFIG: BytesIO(json.dumps(config).encode()), WEIGHTS: weights},
-                    file,
-                )
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
+    with open(stored.weights.number, "rb", closefd=False) as weights, replacing(path) as file:
+        weights.seek(0)
+        if config is None:
+            shutil.copyfileobj(weights, file)
+        else:
+            octets = BytesIO(json.dumps(config).encode())
+            _pack(stored.path, {CONFIG: octets, WEIGHTS: weights}, file)
 
 
 def _pack(like: Path, replaced: Mapping[str, IO[bytes]], file: IO[bytes]) -> None:

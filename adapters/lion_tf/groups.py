@@ -6,20 +6,17 @@ group, or two.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import Final
 
 import numpy as np
 
 from lion_ref.arithmetic import round_to
-from lion_ref.checks import shown
+from lion_ref.checks import listed, shown
 from lion_ref.dtypes import compute_dtype
 from lion_ref.hyperparameters import finite_in
 from lion_ref.run_state import Group, Header
 from lion_ref.schedules import Schedule
-
-_MOST_LISTED: Final = 8
 
 
 def split(decaying: Mapping[str, bool], numbers: Group) -> tuple[Group, ...]:
@@ -68,7 +65,8 @@ def joined(header: Header, decaying: Mapping[str, bool], names: Mapping[str, str
         others = [name for name, group in decays.items() if _decay(group) == (0.0, None)]
         legal = "one λ, and 0 for variables that the optimizer excludes from the decay"
         if len(found) == 2 and others:
-            legal = f"{legal}, by exclude_from_weight_decay before it is built: {_list(others)}"
+            excluded = listed(list(map(shown, others)))
+            legal = f"{legal}, by exclude_from_weight_decay before it is built: {excluded}"
         (one, of_one), (other, of_other) = list(found.items())[-1:-3:-1]
         raise ValueError(
             f"λ is {shown(one[0])} of {shown(of_one)} and {shown(other[0])} of "
@@ -118,8 +116,3 @@ def check_finite(numbers: Group, dtypes: Iterable[str]) -> None:
 
 def _decay(group: Group) -> tuple[float, Schedule | None]:
     return group.weight_decay, group.weight_decay_schedule
-
-
-def _list(names: Sequence[str]) -> str:
-    more = len(names) - _MOST_LISTED
-    return ", ".join(map(shown, names[:_MOST_LISTED])) + (f" and {more} more" if more > 0 else "")

@@ -24,11 +24,12 @@ from torch import Tensor
 from lion_ref.checks import check_shapes, shown, type_name
 from lion_ref.dtypes import STORAGE_DTYPES, check_dtypes, storage_name
 from lion_ref.run_state import Checkpoint, Header, Tensors
+from lion_ref.run_state.replacing import replacing
 from lion_ref.run_state.state import SCHEDULES
 from lion_ref.schedules import Schedule
 from lion_torch.arrays import as_array, as_tensor
 from lion_torch.checks import check_form, check_is_dict, check_is_lion, check_momenta
-from lion_torch.options import written
+from lion_torch.options import semantics, written
 from lion_torch.param_names import param_names
 from lion_torch.scalars import dtype_name
 from lion_torch.shards import is_sharded
@@ -109,9 +110,11 @@ def read(path: str | os.PathLike[str], *, step: int | None = None) -> Checkpoint
             name: [_schedule(name, group.get(name)) for group in groups] for name in SCHEDULES
         }
         header = Header(done, written(groups, names, step=done, **schedules)).of(tensors)
+        rules = [{"subnormals": group.get("subnormals", "native")} for group in groups]
+        found = Checkpoint(tensors, header.step, header.groups, semantics(rules))
     except (TypeError, ValueError) as error:
         raise type(error)(f"{place}: {error}") from None
-    return Checkpoint(tensors, header.step, header.groups)
+    return found
 
 
 def write(checkpoint: Checkpoint, path: str | os.PathLike[str]) -> None:
@@ -163,12 +166,14 @@ def write(checkpoint: Checkpoint, path: str | os.PathLike[str]) -> None:
                 "momentum_dtype": shared_momentum_dtype(dtypes),
                 # As options that torch keeps with the others, and that a step does not look at.
                 **{name: asdict(x) for name in SCHEDULES if (x := getattr(group, name))},
+                **({"subnormals": "flush"} if checkpoint.semantics.subnormals != "keep" else {}),
                 "params": list(keys),
                 "param_names": list(names),
             }
         )
     optimizer = {"state": state, "param_groups": groups}
-    _save({"model": model, "optimizer": optimizer, "step": header.step}, Path(path))
+    with replacing(path) as file:
+        torch.save({"model": model, "optimizer": optimizer, "step": header.step}, file)
 
 
 # --- what a file holds ------------------------------------------------------------------------
@@ -251,8 +256,8 @@ def _step(content: Mapping[str, Any]) -> int:
     if not found or len(set(map(repr, found.values()))) > 1:
         has = shown(found) if found else "none"
         raise ValueError(
-            f"of {', '.join(STEP_KEYS)} it has {has}; legal: one number of steps, or step=, which "
-            "goes before the file's"
+            f"of {', '.join(STEP_KEYS)} it has {has}; legal: one number of steps, or one beside "
+            "it, which goes before the file's"
         )
     step: int = next(iter(found.values()))
     return step
@@ -333,19 +338,3 @@ def _tensors(name: str, group: Group, param: Tensor, state: Mapping[str, Any]) -
 def _saved(array: Any) -> Tensor:
     """A tensor of an array, in the order in which whoever loads it expects its elements."""
     return as_tensor(np.asarray(array, STORAGE_DTYPES[storage_name(array.dtype)], order="C"))
-
-
-def _save(content: Any, path: Path) -> None:
-    """torch.save, which leaves the old file until the new one is whole."""
-    path = Path(os.path.realpath(path))  # the file that a link leads to is to be another
-    part = path.with_name(path.name + ".part")
-    part.unlink(missing_ok=True)  # it may be a link elsewhere
-    try:
-        with part.open("xb") as file:
-            torch.save(content, file)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise

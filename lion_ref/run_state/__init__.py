@@ -2,8 +2,8 @@
 
 Rooms: `state` is what a run consists of beside its tensors, as values and as text; `layout` the
 form of the file, a safetensors file's, and what is refused of it; `unfinished` a file until it is
-whole; `doors` are `save` and `load`; `mapping` finds a run's tensors under the names and axes of
-another framework.
+whole, and `replacing` one of another form; `doors` are `save` and `load`; `mapping` finds a run's
+tensors under the names and axes of another framework.
 """
 
 from lion_ref.run_state.doors import RunState, load, save

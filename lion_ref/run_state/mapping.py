@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 
 import numpy as np
 
-from lion_ref.checks import shown
+from lion_ref.checks import listed, shown
 from lion_ref.run_state.doors import RunState
 from lion_ref.run_state.state import Tensors
 
@@ -18,7 +18,6 @@ NameMap: TypeAlias = "Mapping[str, Place] | Callable[[str, tuple[int, ...]], Pla
 """From a name in the file to the name here; or to the name here and the axes, which are those of
 `numpy.transpose` and make of the file's tensor the one here. A callable is given name and shape."""
 
-_MOST_LISTED: Final = 20
 _MOST_AXES_TRIED: Final = 5
 
 
@@ -96,9 +95,9 @@ def matched(
     if unused := [shown(name) for name in named if name not in state.tensors]:
         wrong["in the mapping alone"] = unused
     if wrong:
-        listed = "; ".join(f"{kind}: {_list(names)}" for kind, names in wrong.items())
+        words = "; ".join(f"{kind}: {listed(names)}" for kind, names in wrong.items())
         raise ValueError(
-            f"{shown(str(state.path))} does not fit. {listed}; legal: a mapping of names and axes "
+            f"{shown(str(state.path))} does not fit. {words}; legal: a mapping of names and axes "
             "with which every parameter here is one of the file, of its shape and dtype, and none "
             "is left over"
         )
@@ -152,8 +151,3 @@ def _axes_that_fit(theirs: tuple[int, ...], ours: tuple[int, ...]) -> list[tuple
 
 def _renamed(name: str, target: str) -> str:
     return shown(name) if name == target else f"{shown(name)} as {shown(target)}"
-
-
-def _list(names: Sequence[str]) -> str:
-    more = len(names) - _MOST_LISTED
-    return ", ".join(names[:_MOST_LISTED]) + (f" and {more} more" if more > 0 else "")

@@ -148,18 +148,20 @@ class Header:
 class Checkpoint(NamedTuple):
     """A run as a framework's own checkpoint has it, on its way to a run state or from one.
 
-    What `save` takes, but for `semantics` and `versions`, of which such a file says nothing:
+    What `save` takes, but for `versions`, of which such a file says nothing:
     `save(path, **checkpoint._asdict())`.
 
     Attributes:
         tensors: θ and m by name, as NumPy's arrays, each read when it is asked for.
         step: how many steps have been done.
         groups: with the names of their parameters.
+        semantics: which bits the steps had, as far as the file says.
     """
 
     tensors: Mapping[str, Tensors]
     step: int
     groups: tuple[Group, ...]
+    semantics: Semantics = CANONICAL
 
 
 def check_name(name: object) -> None:

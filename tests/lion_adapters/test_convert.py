@@ -178,7 +178,7 @@ def test_keras_files_are_read_and_written(
     done(capsys, weights, third, "--lr", "0.5", "--weight-decay", "0.1", "--step", "1")
     assert same_run(first, third)
     words = refused(capsys, tmp_path, first, tmp_path / "x.keras")
-    assert "Keras alone can make such a file of a model" in words
+    assert "Keras alone can make a file of a model" in words
     words = refused(capsys, tmp_path, weights, tmp_path / "x.safetensors")
     assert "a .weights.h5 file has no β1, β2 and λ" in words
 
@@ -202,7 +202,51 @@ def test_a_run_state_keeps_what_it_alone_has(
     )
 
 
+@pytest.mark.clause("C33", "C34")
+def test_a_run_that_flushed_says_so_in_every_form_that_can(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    need("torch", "tensorflow")
+    import torch
+
+    one, two = tmp_path / "one.safetensors", tmp_path / "two.safetensors"
+    flushed = Semantics(subnormals="flush")
+    run_state.save(one, tensors(), step=1, groups=Group(lr=0.5), semantics=flushed)
+    done(capsys, one, tmp_path / "run.pt")
+    saved_by_torch = torch.load(tmp_path / "run.pt", weights_only=True)
+    assert saved_by_torch["optimizer"]["param_groups"][0]["subnormals"] == "flush"
+    done(capsys, tmp_path / "run.pt", two)
+    assert run_state.load(two).header.semantics == flushed
+
+    import keras
+
+    import lion_tf
+
+    for rule, semantics in (("flush", flushed), ("native", Semantics())):
+        model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+        optimizer = lion_tf.Lion(0.5, subnormals=rule)  # type: ignore[arg-type]
+        model.compile(optimizer, loss="mse")
+        model.fit(np.ones((2, 2)), np.ones((2, 1)), verbose=0)
+        model.save(tmp_path / f"{rule}.keras")
+        done(capsys, tmp_path / f"{rule}.keras", tmp_path / f"{rule}.safetensors")
+        assert run_state.load(tmp_path / f"{rule}.safetensors").header.semantics == semantics
+
+
 @pytest.mark.clause("C34", "C35")
+def test_a_run_state_is_told_whatever_its_length(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """SPEC C34: one in 32 begins with the byte of a pickle, which is its header's length."""
+    new = tmp_path / "new.safetensors"
+    first = set()
+    for length in range(1, 257, 8):
+        old = saved(tmp_path / "run.safetensors", {"w" * length: tensors()["fc.bias"]})
+        first.add(old.read_bytes()[0])
+        done(capsys, old, new, "--force")
+        assert new.read_bytes() == old.read_bytes()
+    assert 0x80 in first
+
+
 def test_a_schedule_goes_with_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     need("torch", "jax", "optax", "orbax")
     path = saved(tmp_path / "1.safetensors", tensors(w=(2,)), lr=LR(300), lr_schedule=LR)

@@ -47,6 +47,16 @@ class Code:
         return os.system, (f"touch {BETRAYED}",)
 
 
+@pytest.mark.clause("C13")
+def test_names_that_do_not_fit_are_not_listed_endlessly(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, names = saved(tmp_path / "run.safetensors"), tmp_path / "names.json"
+    names.write_text(json.dumps({f"absent {i}": "x" for i in range(1000)}))
+    words = refused(capsys, tmp_path, run, tmp_path / "new.safetensors", "--map", names)
+    assert "'absent 19' is not in it and 980 more; legal: " in words
+
+
 @pytest.mark.clause("C13", "C34")
 def test_a_pickle_with_code_is_not_run(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
@@ -94,7 +104,12 @@ def test_what_is_no_run_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture
     folder = tmp_path / "folder"
     folder.mkdir()
     words = refused(capsys, tmp_path, folder, new)
-    assert words == f"{str(folder)!r} is a folder, but none that Orbax made; {legal}"
+    assert words == f"{str(folder)!r} is a folder, but none of one tree of Orbax's; {legal}"
+    for place in (folder / "3", folder / "12" / "default"):
+        place.mkdir(parents=True)
+        (place / "_METADATA").touch()
+    words = refused(capsys, tmp_path, folder, new)
+    assert f"of Orbax's, as {str(folder / '3')!r} in it is; {legal}" in words
     whole = saved(tmp_path / "run.safetensors")
     octets = whole.read_bytes()
     for size in (9, 100, len(octets) // 2, len(octets) - 1):
@@ -114,7 +129,15 @@ def test_what_is_no_run_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture
     words = refused(capsys, tmp_path, whole, new, "--lr", "nan")
     assert words == "lr=nan is not legal; legal: a finite number >= 0"
     words = refused(capsys, tmp_path, whole, tmp_path / "nowhere" / "new.safetensors")
-    assert "No such file" in words
+    assert words == f"{str(tmp_path / 'nowhere')!r} is no folder; legal: one that is there"
+    inside = folder / "3" / "new.safetensors"
+    words = refused(capsys, tmp_path, folder / "3", inside)
+    assert words == f"{str(inside)!r} is in the source; legal: another folder"
+    words = refused(capsys, tmp_path, whole, tmp_path / "new.weights.h5")
+    assert words == (
+        f"{str(tmp_path / 'new.weights.h5')!r}: Keras alone can make a file of a model; legal: "
+        "--like, and a file that Keras saved of the same model after a step"
+    )
 
 
 @pytest.mark.parametrize(

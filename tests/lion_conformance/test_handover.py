@@ -28,6 +28,7 @@ WRONG_FROM: dict[type[rich.Rich], str] = {
 WRONG_TO: dict[type[rich.Rich], str] = {
     handed.Transposes: "after the import θ of the weight of 64 × 8",
     handed.KeepsTheOldMomentumInside: "at the end θ of the weight of 64 × 8",
+    handed.ImportsNoRate: "exported again after the import, the file has lr=0.5 instead of ",
     handed.ImportsNoStep: "after the import the file has 0 steps instead of 8",
 }
 
@@ -109,4 +110,7 @@ def test_the_command_writes_json_and_refuses_half_a_way(
     assert [x["dtypes"] for x in found["parts"]][-1] == "float64"
     assert main(["handover", "numpy"]) == 2
     assert "'numpy' alone is not legal; legal: FROM and TO, or neither" in capsys.readouterr().err
-    assert main(["handover", "numpy", "numpy", "--dtype", "int8"]) == 2
+    for wrong in ("int8", "float32/float32/float32"):  # θ's is named alone
+        with pytest.raises(SystemExit, match="2"):
+            main(["handover", "numpy", "numpy", "--dtype", wrong])
+        assert f"argument --dtype: invalid choice: '{wrong}'" in capsys.readouterr().err

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -246,10 +247,25 @@ def test_what_is_no_run_is_refused_by_name(kind: str, tmp_path: Path) -> None:
 def test_numbers_that_nobody_gave_are_refused(tmp_path: Path) -> None:
     tree = {"params": PARAMS, "opt_state": optax.lion(0.1).init(PARAMS)}
     message = (
-        r"it has no η, β1, β2 and λ, which are no part of an optax state; legal: with numbers="
+        r"it has no η, β1, β2 and λ, which are no part of an optax state; legal: these numbers "
     )
     with pytest.raises(ValueError, match=message):
         checkpoints.read(saved(tmp_path / "run", tree))
+
+
+@pytest.mark.clause("C34")
+@pytest.mark.parametrize("own", [5, {"format": 5}, {"format": "x"}])
+def test_numbers_that_nobody_wrote_so_are_refused(own: Any, tmp_path: Path) -> None:
+    """What is under our key in Orbax's metadata is held against what `write` puts there."""
+    folder = tmp_path / "run"
+    checkpoints.write(run(), folder)
+    file = folder / "_CHECKPOINT_METADATA"
+    content = json.loads(file.read_text())
+    file.write_text(json.dumps({**content, "custom_metadata": {"lion_ref": own}}))
+    with pytest.raises(
+        ValueError, match=r"run: it(s metadata has lion_ref=| has the format ).*legal"
+    ):
+        checkpoints.read(folder)
 
 
 # What else Orbax's threads find damaged they report to a loop that is closed.
@@ -264,7 +280,7 @@ def test_a_damaged_folder_is_refused_in_one_line(tmp_path: Path) -> None:
         checkpoints.read(folder, numbers=NUMBERS)
     assert "\n" not in str(refusal.value)
     (folder / "_METADATA").write_text("{")
-    with pytest.raises(ValueError, match="Orbax cannot read it, "):
+    with pytest.raises(ValueError, match=r"Orbax cannot read it, ValueError: a part of its metad"):
         checkpoints.read(folder, numbers=NUMBERS)
     gc.collect()  # so that they do it here
     with pytest.raises(ValueError, match="nowhere has no _METADATA; legal: a folder that Orbax"):

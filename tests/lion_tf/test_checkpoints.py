@@ -283,6 +283,12 @@ def test_what_has_no_lion_is_refused_by_name(tmp_path: Path) -> None:
     scaled = trained_by(keras.optimizers.LossScaleOptimizer(Lion(0.1)))
     refused(scaled.save, "scaled.keras", "its optimizer is 'LossScaleOptimizer'")
     refused(scaled.save_weights, "scaled.weights.h5", "its optimizer is called ", numbers=NUMBERS)
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        mixed = trained_by(Lion(0.1))
+    finally:
+        keras.config.set_dtype_policy("float32")
+    refused(mixed.save, "mixed.keras", "its optimizer is in a 'loss_scale_optimizer'; " + legal)
     averaged = trained_by(Lion(0.1, use_ema=True))
     refused(averaged.save, "ema.keras", "its optimizer has use_ema=True, whose state no run has")
     accumulated = trained_by(Lion(0.1, gradient_accumulation_steps=2))

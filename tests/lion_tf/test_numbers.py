@@ -36,7 +36,10 @@ def test_a_rate_of_zero_keeps_its_sign_whichever_came_before() -> None:
     for before, lr in ((-0.0, 0.0), (0.0, -0.0)):
         tf.constant(before)
         for given in ("made", "set"):
-            target, opt = variable(np.array([-0.0], np.float32)), Lion(lr if given == "made" else 0.5)
+            target, opt = (
+                variable(np.array([-0.0], np.float32)),
+                Lion(lr if given == "made" else 0.5),
+            )
             opt.build([target])
             opt.learning_rate = lr if given == "set" else opt.learning_rate.numpy().item()
             opt.apply([tf.ones(1)], [target])

@@ -115,6 +115,8 @@ def _second_part(
         lost = relay.lost(header, run, STEPS, declared) or relay.difference(taken, file.state)
         if lost:
             return Read(None, f"after the import {lost}")
+        if lost := relay.lost_inside(session, run, STEPS, port.declared):
+            return Read(None, f"exported again after the import, {lost}")
         return Read(relay.finished(session, header, port, run, here))
     except PortError as error:
         return Read(None, str(error))

@@ -15,7 +15,6 @@ from lion_conformance.runs import relay
 from lion_conformance.runs.relay import Dtypes, Relay, Side
 from lion_conformance.verdict.verdict import Verdict
 from lion_ref import CANONICAL, STORAGE_DTYPES
-from lion_ref.run_state import load
 
 STEPS: Final = 2
 ORDINARY: Final[Dtypes] = ("float32", "float32")
@@ -106,8 +105,7 @@ def _lost(port: Port, run: Relay) -> Iterator[str]:
         session, header = relay.taken_over(port, run, _PLAIN, back, _TURNED, other.names())
         yield from _told("import", relay.difference(relay.shown(session, run, _PLAIN), after))
         yield from _told("import, its header", relay.lost(header, run, step))
-        _exported(session, run, there, header.step, None)
-        again = relay.lost(load(there).header, run, step, port.declared, relay.NUMBERS)
+        again = relay.lost_inside(session, run, step, port.declared)
         yield from _told("import, exported again", again)
 
         relay.stepped(session, port, run, _PLAIN, 0, run.group(step))

@@ -7,6 +7,7 @@ special kind, no axes, no elements.
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, astuple, dataclass, replace
 from pathlib import Path
@@ -24,7 +25,7 @@ from lion_conformance.runs.events import spelled
 from lion_conformance.runs.session import read
 from lion_ref import STORAGE_DTYPES, Semantics
 from lion_ref.arithmetic import Array, same_bits
-from lion_ref.run_state import Group, Header, NameMap
+from lion_ref.run_state import Group, Header, NameMap, load
 from lion_ref.schedules import Schedule
 
 Dtypes = tuple[str, str]
@@ -294,3 +295,12 @@ def lost(
             if found != given:
                 return f"the file has {name}={found!r} instead of {given!r}"
     return ""
+
+
+def lost_inside(session: Any, relay: Relay, step: int, declared: Semantics | None) -> str:
+    """What an import has not put into a session itself, by what that writes when nothing is set."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "again.safetensors")
+        with answering():
+            session.export_state(path, step=step, group=None)
+        return lost(load(path).header, relay, step, declared, NUMBERS)

@@ -169,6 +169,13 @@ class ImportsNoStep(rich.Rich):
         return replace(super().import_state(path, mapping=mapping), step=0)
 
 
+class ImportsNoRate(rich.Rich):
+    """Is set before each step, so that no step tells."""
+
+    def export_state(self, path: Path, *, step: int, group: Group | None = None) -> None:
+        super().export_state(path, step=step, group=group or Group(lr=0.5))
+
+
 class ExportsTheRateOfTheLastStep(rich.Rich):
     def export_state(self, path: Path, *, step: int, group: Group | None = None) -> None:
         if group is not None and group.lr_schedule is not None:
@@ -221,6 +228,7 @@ WRONG: dict[type[rich.Rich], str] = {
     KeepsTheOldMomentumInside: "the step after an import: θ of the",
     KeepsItsBetas: "the step after an import: θ of the",
     ExportsNoStep: "export: the file has 0 steps instead of 2",
+    ImportsNoRate: "import, exported again: the file has lr=0.5 instead of ",
     ImportsNoStep: "import, its header: the file has 0 steps instead of 4",
     ExportsTheRateOfTheLastStep: "export: the file has lr=0.01",
     ExportsAnotherSchedule: "export: the file has lr_schedule=Schedule(name='cosine',",
