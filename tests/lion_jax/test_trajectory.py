@@ -6,6 +6,7 @@ import pytest
 
 from lion_conformance import Offer, Port
 from lion_conformance.ports.jax import ports
+from lion_conformance.runs import hand_over
 from lion_conformance.runs.all import judge_runs
 from lion_conformance.runs.other_process import judge_elsewhere
 from lion_conformance.verdict.tally import Tally
@@ -23,8 +24,16 @@ def test_every_event_has_the_declared_bits(port: Port) -> None:
     judge_runs(port, port.params()[0], tally, drawn=0)
     assert tally.failure is None
     assert tally.as_promised
-    assert set(tally.events) >= {x.value for x in port.offers} | {"step"}
+    events = port.offers - {Offer.HAND_OVER}  # which is judged apart
+    assert set(tally.events) >= {x.value for x in events} | {"step"}
     assert Offer.DEVICE in port.offers, "conftest.py makes several devices"
+
+
+@pytest.mark.clause("C34")
+def test_a_run_is_handed_over_whole() -> None:
+    found = hand_over.judge(QUICK[0], QUICK[0].params())
+    assert found is not None
+    assert found.as_promised, found
 
 
 @pytest.mark.slow

@@ -6,6 +6,7 @@ import pytest
 
 from lion_conformance import Offer, Port
 from lion_conformance.ports.torch import ports
+from lion_conformance.runs import hand_over
 from lion_conformance.runs.all import judge_runs
 from lion_conformance.runs.other_process import judge_elsewhere
 from lion_conformance.verdict.tally import Tally
@@ -29,8 +30,16 @@ def test_every_event_has_the_references_bits(port: Port, dtype: str) -> None:
     judge_runs(port, dtype, tally, drawn=2)
     assert tally.failure is None
     assert tally.verdict is Verdict.BIT_EXACT
-    kinds = {offer.value for offer in Offer if offer is not Offer.DEVICE} | {"step"}
-    assert set(tally.events) == kinds
+    events = set(Offer) - {Offer.DEVICE, Offer.HAND_OVER}  # the hand-over is judged apart
+    assert set(tally.events) == {offer.value for offer in events} | {"step"}
+
+
+@pytest.mark.clause("C34")
+@doors
+def test_a_run_is_handed_over_whole(port: Port) -> None:
+    found = hand_over.judge(port, port.params())
+    assert found is not None
+    assert found.as_promised, found
 
 
 @pytest.mark.slow
