@@ -7,9 +7,7 @@ of some parameters are subnormal.
 
 from __future__ import annotations
 
-import importlib
 import json
-import multiprocessing
 import sys
 from pathlib import Path
 from typing import Any
@@ -36,6 +34,7 @@ from lion_ref.arithmetic import same_bits
 from lion_torch import Lion, declared_semantics
 from tests.lion_torch.runs import saved as through_a_file
 from tests.lion_torch.support import to_numpy
+from tests.lion_torch.worlds import each_forked
 
 # Rows that divide by neither 2 nor 4, and fewer rows than processes: some shards are empty.
 SHAPES = [(7, 5), (3,), (1, 4), (10, 2)]
@@ -250,21 +249,5 @@ def run(folder: Path, world: int, rank: int) -> None:
     dist.destroy_process_group()
 
 
-def main(folder: Path) -> None:
-    # Forked: what is imported by now need not be imported by every process, as torch does later.
-    importlib.import_module("torch._dynamo")
-    context = multiprocessing.get_context("fork")
-    for world in WORLDS:
-        processes = [context.Process(target=run, args=(folder, world, r)) for r in range(world)]
-        for process in processes:
-            process.start()
-        for process in processes:
-            process.join(120)
-        if any(process.exitcode for process in processes):
-            for process in processes:
-                process.kill()
-            sys.exit(f"world of {world}: exit codes {[p.exitcode for p in processes]}")
-
-
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    each_forked(run, Path(sys.argv[1]), [(world, world, ()) for world in WORLDS])

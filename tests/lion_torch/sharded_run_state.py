@@ -7,9 +7,7 @@ lion_ref, which knows nothing of shards.
 from __future__ import annotations
 
 import hashlib
-import importlib
 import json
-import multiprocessing
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import contextmanager
@@ -39,7 +37,9 @@ from tests.lion_torch.distributed import (
     rate,
     sharded,
 )
+from tests.lion_torch.meshes import TWO_DIMENSIONS, chunked, placed
 from tests.lion_torch.support import to_numpy
+from tests.lion_torch.worlds import each_forked
 
 WRITERS = 2
 """The processes of the run whose gradients all runs here have."""
@@ -112,39 +112,6 @@ def in_the_file(path: Path, dtype: torch.dtype, options: dict[str, Any]) -> list
 
 
 # --- other meshes -------------------------------------------------------------------------------
-
-
-def placed(placements: Sequence[Any]) -> Callable[[torch.Tensor, Any], Any]:
-    def place(whole: torch.Tensor, mesh: Any) -> Any:
-        return distribute_tensor(whole, mesh, [fitting(x, whole) for x in placements])
-
-    return place
-
-
-def fitting(placement: Any, whole: torch.Tensor) -> Any:
-    """A tensor of one dimension has no other to be split along."""
-    if isinstance(placement, Shard) and placement.dim >= whole.dim():
-        return Shard(0)
-    return placement
-
-
-TWO_DIMENSIONS: dict[str, Sequence[Any]] = {
-    "columns, then rows": (Shard(1), Shard(0)),
-    "rows twice": (Shard(0), Shard(0)),
-    "replicas of rows": (Replicate(), Shard(0)),
-    "rows of replicas": (Shard(0), Replicate()),
-    "replicas": (Replicate(), Replicate()),
-}
-
-
-def chunked(whole: torch.Tensor, mesh: Any, splits: Sequence[tuple[int, int]]) -> torch.Tensor:
-    """This process's part of a tensor after torch.chunk along (mesh dimension, dimension)s."""
-    coordinates = mesh.get_coordinate()
-    for number, dim in splits:
-        parts = whole.chunk(mesh.size(number), dim)
-        mine = coordinates[number]
-        whole = parts[mine] if mine < len(parts) else whole.narrow(dim, 0, 0)
-    return whole
 
 
 def through_a_mesh(path: Path, mesh: Any, placements: Sequence[Any], again: Path) -> list[str]:
@@ -401,24 +368,7 @@ def run(folder: Path, world: str, size: int, rank: int) -> None:
         dist.destroy_process_group()
 
 
-def main(folder: Path) -> None:
-    # Forked: what is imported by now need not be imported by every process, as torch does later.
-    importlib.import_module("torch._dynamo")
-    context = multiprocessing.get_context("fork")
-    for world in PASSES:
-        size = int(world[0])
-        processes = [
-            context.Process(target=run, args=(folder, world, size, r)) for r in range(size)
-        ]
-        for process in processes:
-            process.start()
-        for process in processes:
-            process.join(120)
-        if any(process.exitcode for process in processes):
-            for process in processes:
-                process.kill()
-            sys.exit(f"world of {world}: exit codes {[p.exitcode for p in processes]}")
-
-
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    each_forked(
+        run, Path(sys.argv[1]), [(world, int(world[0]), (int(world[0]),)) for world in PASSES]
+    )

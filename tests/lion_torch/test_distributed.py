@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+
+from tests.lion_torch.worlds import found_by
 
 pytestmark = [
     pytest.mark.skipif(
@@ -28,22 +25,8 @@ HANDED = ("sharded", "offloaded", "full", "broadcast", "flat")
 def found(tmp_path_factory: pytest.TempPathFactory) -> dict[int, list[dict[str, Any]]]:
     """What each process found; two save a checkpoint that four continue."""
     folder = tmp_path_factory.mktemp("distributed")
-    ran = subprocess.run(
-        [sys.executable, "-m", "tests.lion_torch.distributed", str(folder)],
-        cwd=Path(__file__).parents[2],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"},
-    )
-    assert ran.returncode == 0, ran.stderr
-    return {
-        world: [
-            json.loads((folder / f"results{world}-{rank}.json").read_text(encoding="utf-8"))
-            for rank in range(world)
-        ]
-        for world in WORLDS
-    }
+    files = {world: [f"results{world}-{rank}.json" for rank in range(world)] for world in WORLDS}
+    return found_by("tests.lion_torch.distributed", folder, files)
 
 
 @pytest.mark.parametrize("kind", KINDS)

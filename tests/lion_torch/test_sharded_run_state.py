@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 import torch
+
+from tests.lion_torch.worlds import found_by
 
 pytestmark = [
     pytest.mark.skipif(
@@ -46,22 +42,11 @@ Found = dict[str, list[dict[str, list[str]]]]
 def found(tmp_path_factory: pytest.TempPathFactory) -> Found:
     """What each process of each world found."""
     folder = tmp_path_factory.mktemp("sharded")
-    ran = subprocess.run(
-        [sys.executable, "-m", "tests.lion_torch.sharded_run_state", str(folder)],
-        cwd=Path(__file__).parents[2],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"},
-    )
-    assert ran.returncode == 0, ran.stderr
-    return {
-        world: [
-            json.loads((folder / f"results {world} {rank}.json").read_text(encoding="utf-8"))
-            for rank in range(int(world[0]))
-        ]
+    files = {
+        world: [f"results {world} {rank}.json" for rank in range(int(world[0]))]
         for world in ("1", "2", "3", "4", "1 again")
     }
+    return found_by("tests.lion_torch.sharded_run_state", folder, files)
 
 
 def all_find_nothing(found: Found, world: str, what: str) -> bool:

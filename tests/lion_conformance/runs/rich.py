@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,16 +15,13 @@ import numpy as np
 import lion_ref
 from lion_conformance import Offer, Port
 from lion_conformance.ports.state import recast
-from lion_ref import run_state
-from lion_ref.run_state import Group, Header, Here, NameMap
+from tests.lion_conformance.runs.hands_over import HandsOver
 
 Arrays = list[Any]
 
 
-class Rich:
+class Rich(HandsOver):
     """Offers everything, and does it right."""
-
-    imported: Group = Group(lr=0.0)
 
     def __init__(self, params: Sequence[Any], momenta: Sequence[Any], **betas: float) -> None:
         self.params: Arrays = list(params)
@@ -83,30 +78,6 @@ class Rich:
 
     def move(self, device: str) -> None:
         pass
-
-    def names(self) -> list[str]:
-        return [f"rich/{i}" for i in range(len(self.params))]
-
-    def export_state(self, path: Path, *, step: int, group: Group | None = None) -> None:
-        tensors = zip(self.params, self.momenta, strict=True)
-        run_state.save(
-            path,
-            dict(zip(self.names(), tensors, strict=True)),
-            step=step,
-            groups=group or self.imported,
-        )
-
-    def import_state(self, path: Path, *, mapping: NameMap) -> Header:
-        state = run_state.load(path)
-        tensors = zip(self.names(), self.params, self.momenta, strict=True)
-        here = {name: Here(x.shape, x.dtype.name, m.dtype.name) for name, x, m in tensors}
-        found = run_state.matched(state, here, mapping)
-        taken = [found[name].of(state) for name in here]
-        self.params = [x.param.copy() for x in taken]
-        self.momenta = [x.momentum.copy() for x in taken]
-        self.imported = replace(state.header.groups[0], names=None)
-        self.betas = {"beta1": self.imported.beta1, "beta2": self.imported.beta2}
-        return state.header
 
 
 class MomentumNotRestored(Rich):

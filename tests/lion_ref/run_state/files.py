@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from lion_ref.dtypes import STORAGE_DTYPES, legal_triples
-from lion_ref.run_state import Group, save
+from lion_ref.run_state import Group, RunState, save
 from lion_ref.schedules import Schedule
 from lion_ref.semantics import Semantics
 
@@ -66,3 +66,16 @@ def file_of(header: Any, data: bytes) -> bytes:
     octets: bytes = header if isinstance(header, bytes) else text.encode("utf-8", "surrogatepass")
     octets += b" " * (-len(octets) % 8)
     return len(octets).to_bytes(8, "little") + octets + data
+
+
+def save_again(state: RunState, path: Path) -> None:
+    """Write what was loaded to another file."""
+    header = state.header
+    save(
+        path,
+        state.tensors,
+        step=header.step,
+        groups=header.groups,
+        semantics=header.semantics,
+        versions=header.versions,
+    )

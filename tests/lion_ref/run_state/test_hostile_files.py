@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import os
 import re
-import stat
 import time
 import tracemalloc
 from collections.abc import Callable
@@ -14,25 +12,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from lion_ref.run_state import doors, layout, load
-from tests.hostile import BETRAYED, VALUES, damaged, damaged_bytes, examples, said
+from lion_ref.run_state import layout, load
+from tests.hostile import said
 from tests.lion_ref.run_state.files import document, file_of, small
-from tests.lion_ref.run_state.hostile_files import judged
+from tests.lion_ref.run_state.hostile_files import (
+    described_as,
+    group_changed,
+    judged,
+    renamed_to,
+    tensor_changed,
+    with_text,
+)
 
 pytestmark = pytest.mark.clause("C34")
-
-
-@pytest.fixture(autouse=True)
-def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-
-
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    return small(tmp_path_factory.mktemp("run") / "run.safetensors").read_bytes()
 
 
 def refused(octets: bytes) -> str:
@@ -53,34 +46,6 @@ def test_bytes_after_the_end_are_refused(whole: bytes) -> None:
     assert refused(whole + b"\0") == "the last 1 bytes belong to no tensor; legal: none"
 
 
-def _tensor(change: Callable[[dict[str, Any]], object]) -> Callable[[Any], object]:
-    return lambda header: change(header["param.fc.bias"])
-
-
-def _described(**values: Any) -> Callable[[Any], object]:
-    return _tensor(lambda tensor: tensor.update(values))
-
-
-def _text(key: str, text: str) -> Callable[[Any], object]:
-    return lambda header: header["__metadata__"].update({key: text})
-
-
-def _group(change: Callable[[dict[str, Any]], object]) -> Callable[[Any], object]:
-    def changed(header: Any) -> None:
-        groups = json.loads(header["__metadata__"]["groups"])
-        change(groups[0])
-        header["__metadata__"]["groups"] = json.dumps(groups)
-
-    return changed
-
-
-def _renamed(name: str) -> Callable[[Any], object]:
-    def changed(header: Any) -> None:
-        header[name] = header.pop("param.fc.bias")
-
-    return changed
-
-
 SCHEDULE = {"name": "linear", "first": 1, "last": 0, "steps": 1, "warmup": 0}
 SHAPES: list[Any] = [
     *([-3], [2**64], [2**63, 0], [2**40, 2**40, 0], [True, 3], [3.0], ["3"], [[3]], None, "3", 3),
@@ -91,25 +56,28 @@ OFFSETS: list[Any] = [
     *([False, 6], [0.0, 6.0], ["0", "6"], None, 0, {}, [10**9, 10**9 + 6]),
 ]
 REFUSED: dict[str, tuple[Callable[[Any], object], str]] = {
-    **{f"shape {x!r}"[:30]: (_described(shape=x), r"has shape .*; legal: up") for x in SHAPES},
+    **{f"shape {x!r}"[:30]: (described_as(shape=x), r"has shape .*; legal: up") for x in SHAPES},
     **{
         f"offsets {x!r}"[:30]: (
-            _described(data_offsets=x),
+            described_as(data_offsets=x),
             r"lies at .* of 64 bytes of data: has the file been cut short\? legal: \[begin, end\]",
         )
         for x in OFFSETS
     },
     "a shape of another size": (
-        _described(shape=[4]),
+        described_as(shape=[4]),
         r"'param.fc.bias', F16 of shape \[4\], takes 8 bytes, but lies at .*; legal: as many",
     ),
     "another dtype": (
-        _described(dtype="I8"),
+        described_as(dtype="I8"),
         "'param.fc.bias' has dtype 'I8'; legal: F16, BF16, F32, F64",
     ),
-    "no dtype": (_described(dtype=["F16"]), r"has dtype \['F16'\]; legal: F16"),
-    "a tensor that lacks its shape": (_tensor(lambda t: t.pop("shape")), "legal: these three"),
-    "a tensor that has more": (_described(x=1), "legal: these three"),
+    "no dtype": (described_as(dtype=["F16"]), r"has dtype \['F16'\]; legal: F16"),
+    "a tensor that lacks its shape": (
+        tensor_changed(lambda t: t.pop("shape")),
+        "legal: these three",
+    ),
+    "a tensor that has more": (described_as(x=1), "legal: these three"),
     "two tensors on one memory": (
         lambda h: h["param.fc.bias"].update(
             data_offsets=h["momentum.fc.bias"]["data_offsets"],
@@ -121,13 +89,13 @@ REFUSED: dict[str, tuple[Callable[[Any], object], str]] = {
         "(have a gap between them; legal: one after|belong to no tensor; legal: none)",
     ),
     "a momentum alone": (
-        _renamed("param.fc.b"),
+        renamed_to("param.fc.b"),
         "'fc.b(ias)?' has a (param|momentum) alone; legal: both",
     ),
-    "a tensor of another kind": (_renamed("grad.fc.bias"), "legal: param.NAME, momentum.NAME"),
-    "a tensor without a name": (_renamed("param"), "the name '' is not legal; legal: 1 to 1000"),
+    "a tensor of another kind": (renamed_to("grad.fc.bias"), "legal: param.NAME, momentum.NAME"),
+    "a tensor without a name": (renamed_to("param"), "the name '' is not legal; legal: 1 to 1000"),
     **{
-        f"the name {name!a}": (_renamed(f"param.{name}"), "the name .* is not legal; legal: 1 to")
+        f"the name {name!a}": (renamed_to(f"param.{name}"), "the name .* is not legal; legal: 1 to")
         for name in (
             *("..", "/etc/passwd", "a/../b", "a//b", ".", "./a", "a\\b", "", "\n", "\x1b[2J"),
             *("a\0b", "\u202e", "x" * 1001),
@@ -147,70 +115,106 @@ REFUSED: dict[str, tuple[Callable[[Any], object], str]] = {
     "no metadata": (lambda h: h.pop("__metadata__"), "it has no format; legal: 'lion-ref run"),
     "metadata that is no text": (lambda h: h["__metadata__"].update(step=7), "is not text by key"),
     "metadata that is none": (lambda h: h.update(__metadata__=None), "is not text by key; legal"),
-    "another format": (_text("format", "pt"), "it has the format 'pt'; legal: 'lion-ref run state"),
-    "a later format": (_text("format", "lion-ref run state 2"), "run state 2'; legal: 'lion-ref r"),
+    "another format": (
+        with_text("format", "pt"),
+        "it has the format 'pt'; legal: 'lion-ref run state",
+    ),
+    "a later format": (
+        with_text("format", "lion-ref run state 2"),
+        "run state 2'; legal: 'lion-ref r",
+    ),
     "a later specification": (
-        _text("spec_version", "2"),
+        with_text("spec_version", "2"),
         "it has spec_version '2'; legal: 1 to 1, or a newer lion_ref",
     ),
-    "no specification": (_text("spec_version", "true"), "it has spec_version 'true'; legal: 1 to"),
-    "a key more": (_text("author", "me"), "its metadata is .*; legal: an object of format, spec"),
+    "no specification": (
+        with_text("spec_version", "true"),
+        "it has spec_version 'true'; legal: 1 to",
+    ),
+    "a key more": (
+        with_text("author", "me"),
+        "its metadata is .*; legal: an object of format, spec",
+    ),
     "a key less": (lambda h: h["__metadata__"].pop("step"), "its metadata is .*; legal: an object"),
     **{
-        f"step {x}": (_text("step", x), r"step.* is (not legal|no JSON).*; legal: ")
+        f"step {x}": (with_text("step", x), r"step.* is (not legal|no JSON).*; legal: ")
         for x in ("-1", "1.0", "true", "null", "9223372036854775808", "[7]", "", "7 8", "1e3", "-0")
     },
-    "groups that are none": (_text("groups", "{}"), "groups is no list; legal: a list of groups"),
-    "a group that is none": (_text("groups", "[3]"), "a group is 3; legal: an object of lr, beta1"),
-    "a group that lacks a number": (_group(lambda g: g.pop("lr")), "a group is .*; legal: an obj"),
-    "a number that is text": (_group(lambda g: g.update(lr="0.1")), "lr='0.1' is not legal.*legal"),
-    "a number that is true": (_group(lambda g: g.update(lr=True)), "lr=True is not legal.*legal"),
-    "a number that is null": (_group(lambda g: g.update(lr=None)), "lr=None is not legal.*legal"),
+    "groups that are none": (
+        with_text("groups", "{}"),
+        "groups is no list; legal: a list of groups",
+    ),
+    "a group that is none": (
+        with_text("groups", "[3]"),
+        "a group is 3; legal: an object of lr, beta1",
+    ),
+    "a group that lacks a number": (
+        group_changed(lambda g: g.pop("lr")),
+        "a group is .*; legal: an obj",
+    ),
+    "a number that is text": (
+        group_changed(lambda g: g.update(lr="0.1")),
+        "lr='0.1' is not legal.*legal",
+    ),
+    "a number that is true": (
+        group_changed(lambda g: g.update(lr=True)),
+        "lr=True is not legal.*legal",
+    ),
+    "a number that is null": (
+        group_changed(lambda g: g.update(lr=None)),
+        "lr=None is not legal.*legal",
+    ),
     "a number beyond binary64": (
-        _text("groups", '[{"lr": 1e999}]'),
+        with_text("groups", '[{"lr": 1e999}]'),
         "a group is .*inf.*; legal: an object",
     ),
-    "NaN": (_text("groups", "[NaN]"), "groups is no JSON: NaN is no number of JSON; legal"),
+    "NaN": (with_text("groups", "[NaN]"), "groups is no JSON: NaN is no number of JSON; legal"),
     "β beyond 1": (
-        _group(lambda g: g.update(beta1=1)),
+        group_changed(lambda g: g.update(beta1=1)),
         r"beta1=1 is not legal; legal: a number in",
     ),
     "a schedule that is none": (
-        _group(lambda g: g.update(lr_schedule=[])),
+        group_changed(lambda g: g.update(lr_schedule=[])),
         r"lr_schedule is \[\]; legal: an object of name, first, last, steps, warmup",
     ),
     "a schedule of another name": (
-        _group(lambda g: g.update(lr_schedule={**SCHEDULE, "name": "x"})),
+        group_changed(lambda g: g.update(lr_schedule={**SCHEDULE, "name": "x"})),
         "name='x' is not legal; legal: 'constant'",
     ),
-    "names that are text": (_group(lambda g: g.update(names="ab")), "legal: a list of strings"),
+    "names that are text": (
+        group_changed(lambda g: g.update(names="ab")),
+        "legal: a list of strings",
+    ),
     "a name that no tensor has": (
-        _group(lambda g: g["names"].append("x")),
+        group_changed(lambda g: g["names"].append("x")),
         "a group names 'x', which is no parameter; legal: parameters",
     ),
     "a parameter in no group": (
-        _group(lambda g: g["names"].clear()),
+        group_changed(lambda g: g["names"].clear()),
         "'(fc.weight|params/größe)' is in no group; legal: in one",
     ),
     "a parameter in two groups": (
-        _group(lambda g: g["names"].append("fc.bias")),
+        group_changed(lambda g: g["names"].append("fc.bias")),
         "'fc.bias' is in two groups; legal: in one",
     ),
     "semantics that are none": (
-        _text("semantics", "[]"),
+        with_text("semantics", "[]"),
         r"semantics is \[\]; legal: an object of",
     ),
     "semantics unknown": (
-        _text("semantics", '{"x": 1}'),
+        with_text("semantics", '{"x": 1}'),
         "semantics is {'x': 1}; legal: an object",
     ),
     "a choice unknown": (
-        _text("semantics", '{"subnormals": "' + "x" * 5000 + '"}'),
+        with_text("semantics", '{"subnormals": "' + "x" * 5000 + '"}'),
         "subnormals='x+…? is not legal; legal: 'keep', 'flush'",
     ),
-    "versions that are none": (_text("versions", '{"a": 1}'), "versions is not text by package"),
+    "versions that are none": (
+        with_text("versions", '{"a": 1}'),
+        "versions is not text by package",
+    ),
     "versions beyond print": (
-        _text("versions", r'{"a": "\ud800"}'),
+        with_text("versions", r'{"a": "\ud800"}'),
         "versions={'a': '.ud800'} is not legal; legal: printable text",
     ),
 }
@@ -273,7 +277,7 @@ def test_a_tensor_that_is_not_aligned_is_refused(whole: bytes) -> None:
 
 def test_minus_zero_is_the_number_that_it_is(whole: bytes) -> None:
     header, data = document(whole)
-    _group(lambda g: g.update(lr=0))(header)
+    group_changed(lambda g: g.update(lr=0))(header)
     text = header["__metadata__"]
     text["groups"] = text["groups"].replace('"lr": 0,', '"lr": -0,')
     path = Path("zero.safetensors")
@@ -363,62 +367,3 @@ def test_nothing_is_left_open() -> None:
             refused(Path(name).read_bytes()[:-1])
     if before is not None:
         assert len(list(held.iterdir())) == before
-
-
-# Deliberately wrong readers: what the tests above and below are for.
-
-
-def _believes(header: dict[str, Any], data: bytes) -> None:
-    path = Path("believed.safetensors")
-    path.write_bytes(file_of(header, data))
-    judged(path)
-
-
-def test_a_reader_that_looks_for_no_gaps_would_be_found(
-    whole: bytes, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(layout, "_check_gaps", lambda *_: None)
-    header, data = document(whole)
-    with pytest.raises(Exception, match="file not fully covered"):  # safetensors' own refusal
-        _believes(header, data + bytes(8))
-
-
-def test_a_reader_that_takes_any_name_would_be_found(
-    whole: bytes, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(doors, "check_name", lambda _: None)
-    header, data = document(whole)
-    for kind in ("param", "momentum"):
-        header[f"{kind}..."] = header.pop(f"{kind}.fc.bias")
-    groups = header["__metadata__"]["groups"]
-    header["__metadata__"]["groups"] = groups.replace("fc.bias", "..")
-    with pytest.raises(ValueError, match=r"the name '\.\.' is not legal"):
-        _believes(header, data)
-
-
-@given(st.data())
-@examples(300)
-def test_a_damaged_header_is_taken_or_refused_in_words(whole: bytes, data: st.DataObject) -> None:
-    header, octets = document(whole)
-    text = header["__metadata__"]
-    for key in ("groups", "semantics", "versions", "step"):
-        text[key] = json.loads(text[key])
-    found = data.draw(damaged(copy.deepcopy(header), VALUES))
-    inner = found.get("__metadata__") if isinstance(found, dict) else None
-    if isinstance(inner, dict):
-        for key in ("groups", "semantics", "versions", "step"):
-            if key in inner:
-                inner[key] = json.dumps(inner[key])
-    path = Path("damaged.safetensors")
-    path.write_bytes(file_of(found, octets))
-    judged(path)
-
-
-@given(st.data())
-@examples(300)
-def test_damaged_bytes_are_taken_or_refused_in_words(whole: bytes, data: st.DataObject) -> None:
-    path = Path("damaged.safetensors")
-    path.write_bytes(data.draw(damaged_bytes(whole)))
-    judged(path)
-    assert not Path(BETRAYED).exists()
-    assert stat.S_ISREG(path.stat().st_mode)

@@ -21,7 +21,7 @@ from lion_ref.run_state import Group, Header, Unfinished, load, save
 from lion_ref.schedules import Schedule
 from lion_ref.semantics import Semantics
 from tests.hostile import examples
-from tests.lion_ref.run_state.files import PAIRS, bits, document, every_kind, small
+from tests.lion_ref.run_state.files import PAIRS, bits, document, every_kind, save_again, small
 
 pytestmark = pytest.mark.clause("C34")
 
@@ -107,16 +107,7 @@ def test_all_of_a_header_comes_back(tmp_path: Path) -> None:
 
 def test_a_file_that_was_loaded_is_saved_byte_for_byte(tmp_path: Path) -> None:
     path, again = small(tmp_path / "run.safetensors"), tmp_path / "again.safetensors"
-    state = load(path)
-    header = state.header
-    save(
-        again,
-        state.tensors,
-        step=header.step,
-        groups=header.groups,
-        semantics=header.semantics,
-        versions=header.versions,
-    )
+    save_again(load(path), again)
     assert again.read_bytes() == path.read_bytes()
 
 
