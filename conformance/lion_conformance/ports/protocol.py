@@ -15,6 +15,7 @@ from typing import Any, Final, Protocol, TypedDict
 
 import numpy as np
 
+from lion_conformance.operations.traced import Trace
 from lion_conformance.ports.layouts import like
 from lion_conformance.ports.offers import Offer
 from lion_conformance.ports.refusal import Refusal
@@ -110,6 +111,7 @@ _FIELDS: Final[dict[str, tuple[Any, str]]] = {
     "restore": ((Callable, NoneType), "a callable restore(saved) -> session, or None"),
     "devices": (tuple, "a tuple of strings"),
     "unavailable": (str, "a string"),
+    "trace": ((Callable, NoneType), "a callable trace(triple) -> iterable of Traced, or None"),
 }
 """What each field of a port has to be."""
 
@@ -155,6 +157,8 @@ class Port:
     """Where its sessions can be moved, `device` first."""
     unavailable: str = ""
     """Why this door cannot be judged here, though its framework is installed."""
+    trace: Trace | None = None
+    """The update as expressions, for `lion_conformance.prove`; what cannot be traced has none."""
 
     def __post_init__(self) -> None:
         """TypeError or ValueError, in one line, for what no port can say of itself."""

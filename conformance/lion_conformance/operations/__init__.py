@@ -1,0 +1,1 @@
+"""Single operations on bit patterns, on numbers and on symbols: what code of any kind comes to."""
