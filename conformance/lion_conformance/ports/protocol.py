@@ -112,6 +112,8 @@ _FIELDS: Final[dict[str, tuple[Any, str]]] = {
     "devices": (tuple, "a tuple of strings"),
     "unavailable": (str, "a string"),
     "trace": ((Callable, NoneType), "a callable trace(triple) -> iterable of Traced, or None"),
+    "variants": (tuple, "a tuple of lion_conformance.Port"),
+    "recipe": (str, "a Python expression, as a string"),
 }
 """What each field of a port has to be."""
 
@@ -159,6 +161,12 @@ class Port:
     """Why this door cannot be judged here, though its framework is installed."""
     trace: Trace | None = None
     """The update as expressions, for `lion_conformance.prove`; what cannot be traced has none."""
+    variants: tuple[Port, ...] = ()
+    """The same code with other bits, where its compiler is free to choose; `device` of each says
+    how. All are judged, and the verdict is the worst."""
+    recipe: str = ""
+    """Python that makes the port again from what lion_conformance and lion_ref export, for a
+    reproduction; where it is found under a name, none is needed."""
 
     def __post_init__(self) -> None:
         """TypeError or ValueError, in one line, for what no port can say of itself."""
@@ -172,7 +180,8 @@ class Port:
                     f"triples holds {triple!r}, which is not legal; legal: those of "
                     "lion_ref.legal_triples(), the dtypes (param, momentum, grad)"
                 )
-        for name, kind in (("declines", Refusal), ("offers", Offer), ("devices", str)):
+        members = (("declines", Refusal), ("offers", Offer), ("devices", str), ("variants", Port))
+        for name, kind in members:
             for member in getattr(self, name):
                 if not isinstance(member, kind):
                     raise TypeError(
