@@ -111,7 +111,7 @@ def _verify(parsed: argparse.Namespace) -> list[Report]:
             max_examples=parsed.max_examples,
             seed=parsed.seed,
         )
-    return [replace(report, origin=origin)]
+    return [replace(report, origin=replace(origin, variant=report.origin.variant))]
 
 
 def _diagnose(parsed: argparse.Namespace) -> int:

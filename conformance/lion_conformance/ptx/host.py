@@ -8,8 +8,8 @@ from typing import Final
 import numpy as np
 
 from lion_conformance.ports.protocol import check_unchanged
-from lion_conformance.ptx import arguments as kernel_arguments
-from lion_conformance.ptx.arguments import Argument
+from lion_conformance.ptx.arguments import SIZE, Argument, formed, values
+from lion_conformance.ptx.findings import Finding
 from lion_conformance.ptx.machine import launch
 from lion_conformance.ptx.memory import Memory
 from lion_conformance.ptx.syntax import Entry
@@ -21,13 +21,14 @@ LARGEST_ALIGNMENT: Final = 256
 
 @dataclass(frozen=True, slots=True)
 class Kernel:
-    """A kernel with its host: called as lion_ref.step is, it launches once and returns new arrays."""
+    """A kernel and how it is launched, to be called as lion_ref.step is."""
 
     entry: Entry
     arguments: tuple[Argument, ...]
     threads: tuple[int, int, int]
     elements_per_program: int
     aligned: int
+    """Bytes to which every array is aligned."""
     contraction: str = "none"
 
     def __call__(
@@ -41,55 +42,56 @@ class Kernel:
         beta2: float,
         weight_decay: float,
     ) -> tuple[Array, Array]:
-        """(θ', m'); a Finding if the kernel does what no kernel may."""
-        given = {"param": param, "momentum": momentum, "grad": grad}
-        if not param.size:
+        """(θ', m') of one launch, in new arrays; a Finding if it does what no kernel may."""
+        if not param.size:  # a grid of no programs is no launch
             return param.copy(), momentum.copy()
+        given = {"param": param, "momentum": momentum, "grad": grad}
         memory = Memory()
-        known: dict[str, float] = {
-            kernel_arguments.SIZE: param.size,
-            **kernel_arguments.formed(lr, beta1, beta2, weight_decay),
-        }
+        known: dict[str, float] = {SIZE: param.size, **formed(lr, beta1, beta2, weight_decay)}
         for name, array in given.items():
-            known[name] = memory.place(name, *self._laid_out(array))
-        for name in self._new:
-            known[name] = memory.place_unwritten(name, given[name.removeprefix("new_")])
-        values = kernel_arguments.values(self.arguments, known, self.entry.params)
-        programs = -(-param.size // self.elements_per_program)
+            known[name] = memory.place(name, array, offset=self._offset(array))
+            if (new := f"new_{name}") in self.arguments:
+                known[new] = memory.place(new, array, written=False)
         launch(
             self.entry,
             memory,
-            values,
-            grid=(programs, 1, 1),
+            values(self.arguments, known, self.entry.params),
+            grid=(-(-param.size // self.elements_per_program), 1, 1),
             threads=self.threads,
             contraction=self.contraction,
         )
-        results = []
+        results = {
+            name: memory.read(name, array.dtype).reshape(array.shape)
+            for name, array in given.items()
+        }
         for name, array in given.items():
-            result = memory.read(name)
-            if name == "grad" or f"new_{name}" in self._new:
-                check_unchanged(
-                    name, result.reshape(array.shape), bits(np.ascontiguousarray(array))
-                )
-            if name != "grad":
-                found = memory.read(f"new_{name}") if f"new_{name}" in self._new else result
-                results.append(found.reshape(array.shape))
-        return results[0], results[1]
+            if name == "grad" or f"new_{name}" in self.arguments:
+                check_unchanged(name, results[name], bits(array))
+        for name in ("param", "momentum"):
+            if f"new_{name}" in self.arguments:
+                results[name] = _written(memory, f"new_{name}", given[name])
+        return results["param"], results["momentum"]
 
-    @property
-    def _new(self) -> tuple[str, ...]:
-        return tuple(x for x in ("new_param", "new_momentum") if x in self.arguments)
+    def _offset(self, array: Array) -> int:
+        """Bytes from an aligned address at which an array begins.
 
-    def _laid_out(self, array: Array) -> tuple[Array, int]:
-        """The elements in C's order, and where they begin behind an aligned address.
-
-        What is in C's order already is handed over where it lies, if it is aligned as promised.
+        What lies in the middle of another is handed over where it lies if it is aligned as
+        promised there, and has no gaps; else the host makes a copy, which begins anew.
         """
-        flat = np.ascontiguousarray(array).reshape(-1)
         whole: object = array
         while isinstance(whole, np.ndarray) and isinstance(whole.base, np.ndarray):
             whole = whole.base
         if not (array.flags.c_contiguous and isinstance(whole, np.ndarray)):
-            return flat, 0
-        begins = (array.ctypes.data - whole.ctypes.data) % LARGEST_ALIGNMENT
-        return flat, 0 if begins % self.aligned else begins
+            return 0
+        offset = (array.ctypes.data - whole.ctypes.data) % LARGEST_ALIGNMENT
+        return 0 if offset % self.aligned else offset
+
+
+def _written(memory: Memory, name: str, like: Array) -> Array:
+    """A result that the kernel has written elsewhere; a Finding unless all of it was written."""
+    written = memory.named(name).is_written(np.arange(like.size), like.itemsize)
+    if not written.all():
+        index = int(np.argmin(written))
+        words = f"element {index} of {name} is never written, of {like.size}"
+        raise Finding("uninitialized", words)
+    return memory.read(name, like.dtype).reshape(like.shape)

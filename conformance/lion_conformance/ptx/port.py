@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from lion_conformance.ports.callable import from_callable
-from lion_conformance.ports.protocol import LONGEST_NAME, Port, Triple
+from lion_conformance.ports.protocol import LONGEST_NAME, Port, Triple, Variant
 from lion_conformance.ptx import arguments as kernel_arguments
 from lion_conformance.ptx.arguments import Argument
 from lion_conformance.ptx.host import LARGEST_ALIGNMENT, Kernel
@@ -28,10 +28,14 @@ ALIGNED: Final = 16
 """Bytes to which an array is aligned if nothing else is said: cudaMalloc and PyTorch do more."""
 
 CONTRACTED: Final = {
-    "first": "each sum contracted with its first product",
-    "second": "each sum contracted with its second product",
+    "first": "contracted",
+    "second": "contracted with the second product of each sum",
 }
 """What an assembler may make of a kernel, by the name of the contraction."""
+
+DECIDED_BY: Final = (
+    "mul.rn and add.rn decide it: nvcc --fmad=false, or Triton's enable_fp_fusion=False"
+)
 
 _MOST_THREADS: Final = 1024
 
@@ -113,18 +117,15 @@ def ptx_port(
     }
     port = replace(as_written, door=DOOR, device=DEVICE, recipe=_recipe(source, called))
     ways = CONTRACTED if may_contract(found) else {}
-    return replace(
-        port,
-        variants=tuple(
-            replace(
-                port,
-                open=from_callable(replace(kernel, contraction=how)).open,
-                device=f"{DEVICE}, {words}",
-                recipe=f"{port.recipe}.variants[{i}]",
-            )
-            for i, (how, words) in enumerate(ways.items())
-        ),
+    variants = (
+        Variant(
+            words,
+            replace(port, open=from_callable(replace(kernel, contraction=how)).open),
+            DECIDED_BY,
+        )
+        for how, words in ways.items()
     )
+    return replace(port, variants=tuple(variants))
 
 
 def sizes(elements_per_program: int) -> tuple[int, ...]:
@@ -163,7 +164,8 @@ def _threads(entry: Entry, threads: int | None) -> tuple[int, int, int]:
     if threads is None:
         if required is None:
             raise ValueError(
-                "threads=None is not legal: the PTX has no .reqntid; legal: the threads of a program"
+                "threads=None is not legal where the PTX has no .reqntid; legal: the threads of a "
+                "program"
             )
         return required
     _check_whole("threads", threads)
@@ -197,5 +199,11 @@ def _unread_at_the_end(entry: Entry) -> int:
 def _recipe(source: str | Path, called: Mapping[str, Any]) -> str:
     """The call of `ptx_port`, with what was not left out."""
     defaults = {name: x.default for name, x in inspect.signature(ptx_port).parameters.items()}
-    more = (f"{name}={value!r}" for name, value in called.items() if value != defaults[name])
-    return f"ptx_port({', '.join([repr(str(source)), *more])})"
+    given = {name: x for name, x in called.items() if x != defaults[name]}
+    words = {name: repr(x) for name, x in given.items()}
+    if "declared" in given:
+        words["declared"] = f"lion_ref.{words['declared']}"
+    text = str(source)
+    quoted = repr(text) if "\n" not in text else "\n".join(map(repr, text.splitlines(True)))
+    named = "".join(f"\n    {name}={x}," for name, x in words.items())
+    return f"lion_conformance.ptx_port(\n{quoted},{named}\n)"
