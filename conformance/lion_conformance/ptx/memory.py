@@ -39,6 +39,27 @@ class Allocation:
     constant: bool = False
     """A variable of the module, which would keep what is written from launch to launch."""
 
+    element: int = 1
+    """Bytes of what its owner counts in it."""
+    repeats: int = 0
+    """Bytes from one program's, or thread's, to the next one's, where each has its own."""
+    size_of_each: int = 0
+    """How many of them it may touch."""
+
+    def load(self, index: Array, width: int) -> Array:
+        """What these cells of `width` bytes hold."""
+        return np.asarray(self.views[width][index])
+
+    def store(self, index: Array, width: int, value: Array) -> None:
+        """Change these cells; of wider values, the lower bytes."""
+        self.views[width][index] = value
+
+    def where(self, offset: int) -> str:
+        """This byte's place, in words."""
+        if self.repeats:
+            return f"byte {offset % self.repeats} of {self.name}"
+        return f"element {offset // self.element} of {self.name}"
+
     def refine(self, grain: int) -> None:
         """Tell smaller cells apart."""
         if grain < self.grain:
@@ -77,7 +98,7 @@ def allocation(
     buffer[: len(data)] = np.frombuffer(data, np.uint8)
     views = {width: buffer.view(cell) for width, cell in CELLS.items()}
     known = None if written else np.zeros(room // grain, np.bool_)
-    return Allocation(name, base, len(data), grain, space, views, known)
+    return Allocation(name, base, len(data), grain, space, views, known, element=grain)
 
 
 class Memory:
