@@ -7,7 +7,7 @@ from typing import Any, Final
 from lion_conformance.ptx.compiler import Evaluator, Slots, computed
 from lion_conformance.ptx.movement import moved
 from lion_conformance.ptx.program import Block, Piece, Program, Step
-from lion_conformance.ptx.syntax import Entry, Instruction, Negated, Number, SourceError, Symbol
+from lion_conformance.ptx.syntax import Entry, Instruction, Negated, Number, Symbol
 
 _BARRIERS: Final = frozenset(
     "bar.sync bar.cta.sync barrier.sync barrier.cta.sync barrier.sync.aligned "
@@ -16,19 +16,21 @@ _BARRIERS: Final = frozenset(
 _ENDS: Final = frozenset({"ret", "ret.uni", "exit"})
 
 
-def compiled(entry: Entry, evaluator: Evaluator) -> Program:
+def compiled(entry: Entry, evaluator: Evaluator, contraction: str = "none") -> Program:
     """The entry, ready to run on what `evaluator` computes with."""
     slots = Slots(entry, evaluator)
     shared, dynamic = _laid_out(slots, "shared")
     local, _ = _laid_out(slots, "local")
     blocks = _blocks(slots)
-    watched = _watched(blocks)
+    watched = frozenset(slot for slot in _watched(blocks) if slot < len(entry.registers))
     own = _own(blocks)
     for number, block in enumerate(blocks):
         block.steps = [
             _step(slots, piece, watched, all(own.get(slot) == number for slot in piece.writes))
             for piece in block.pieces
         ]
+        if block.predicate in watched and block.instruction is not None:
+            block.steps.append(_watching(_nothing, block.instruction, (block.predicate,), ()))
     return Program(
         blocks=blocks,
         registers=slots.values,
@@ -115,10 +117,7 @@ def _predicate(slots: Slots, instruction: Instruction) -> tuple[int, bool]:
 
 
 def _piece(slots: Slots, instruction: Instruction) -> Piece:
-    try:
-        piece = moved(slots, instruction) or computed(slots, instruction)
-    except SourceError:
-        raise
+    piece = moved(slots, instruction) or computed(slots, instruction)
     piece.predicate, piece.negated = _predicate(slots, instruction)
     return piece
 
@@ -216,6 +215,10 @@ def _watching(
             run.define(slot)
 
     return watching
+
+
+def _nothing(run: Any) -> None:
+    pass
 
 
 def _guarded(step: Step, predicate: int, negated: bool) -> Step:

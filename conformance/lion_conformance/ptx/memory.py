@@ -31,7 +31,6 @@ class Allocation:
     base: int
     size: int
     grain: int
-    space: str = "global"
     views: dict[int, Array] = field(default_factory=dict)
     """The bytes, as cells of 1, 2, 4 and 8."""
     written: Array | None = None
@@ -89,16 +88,13 @@ class Allocation:
             self.written.reshape(-1, parts)[index] = True
 
 
-def allocation(
-    name: str, base: int, data: bytes, grain: int, *, space: str = "global", written: bool = True
-) -> Allocation:
-    """An allocation that holds these bytes."""
-    room = -(-len(data) // _PADDING) * _PADDING + _PADDING
+def allocation(name: str, base: int, size: int, grain: int, *, written: bool) -> Allocation:
+    """An allocation of so many zero bytes."""
+    room = -(-size // _PADDING) * _PADDING + _PADDING
     buffer = np.zeros(room, np.uint8)
-    buffer[: len(data)] = np.frombuffer(data, np.uint8)
     views = {width: buffer.view(cell) for width, cell in CELLS.items()}
     known = None if written else np.zeros(room // grain, np.bool_)
-    return Allocation(name, base, len(data), grain, space, views, known, element=grain)
+    return Allocation(name, base, size, grain, views, known, element=grain)
 
 
 class Memory:
@@ -115,9 +111,9 @@ class Memory:
         """
         array = np.ascontiguousarray(array)
         base = ((_FIRST_RANGE + len(self.allocations)) << RANGE_BITS) + _MIDDLE + offset
-        self.allocations.append(
-            allocation(name, base, array.tobytes(), array.itemsize, written=written)
-        )
+        held = allocation(name, base, array.nbytes, array.itemsize, written=written)
+        held.views[1][: array.nbytes] = array.reshape(-1).view(np.uint8)
+        self.allocations.append(held)
         return base
 
     def read(self, name: str, dtype: npt.DTypeLike = np.uint8) -> Array:

@@ -9,8 +9,11 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from lion_conformance.ptx.findings import Finding
 from lion_conformance.ptx.memory import Allocation, Memory
+from lion_conformance.ptx.program import Step
 from lion_conformance.ptx.races import Log
+from lion_conformance.ptx.syntax import Instruction
 
 Array = npt.NDArray[Any]
 
@@ -63,13 +66,21 @@ class Run:
     """
 
     def __init__(
-        self, shape: Shape, first: int, programs: int, registers: list[Any], memory: Memory, log: Log
+        self,
+        shape: Shape,
+        first: int,
+        programs: int,
+        registers: list[Any],
+        names: list[str],
+        memory: Memory,
+        log: Log,
     ) -> None:
         self.shape = shape
         self.first = first
         self.programs = programs
         self.lanes = programs * shape.width
         self.registers = registers
+        self.names = names
         self.memory = memory
         self.log = log
         self.mask: Array | None = None
@@ -90,6 +101,59 @@ class Run:
             self.registers[slot] = value
         else:
             self.registers[slot] = np.where(self.keep, value, old)
+
+    def under(self, predicate: Array, negated: bool, step: Step) -> None:
+        """Do a step in those of the lanes at work whose predicate says so."""
+        if negated:
+            predicate = ~predicate
+        if predicate.size == 1:
+            if predicate[0]:
+                step(self)
+            return
+        mask, keep = self.mask, self.keep
+        if mask is not None:
+            predicate = predicate & mask
+            if not predicate.any():
+                return
+        elif predicate.all():
+            step(self)
+            return
+        elif not predicate.any():
+            return
+        self.mask = self.keep = predicate
+        step(self)
+        self.mask, self.keep = mask, keep
+
+    def split(self, predicate: Array, negated: bool) -> tuple[Array, Array]:
+        """The lanes at work that a branch takes, and those that go on."""
+        if negated:
+            predicate = ~predicate
+        if self.mask is None:
+            taken = np.broadcast_to(predicate, self.lanes)
+            return taken, ~taken
+        return predicate & self.mask, ~predicate & self.mask
+
+    def define(self, slot: int) -> None:
+        """Note that the lanes at work wrote a register."""
+        known = self.defined.get(slot)
+        if self.mask is None:
+            self.defined[slot] = np.ones(1, np.bool_)
+        else:
+            self.defined[slot] = self.mask.copy() if known is None else known | self.mask
+
+    def check_defined(self, slot: int, instruction: Instruction) -> None:
+        """A Finding if a lane at work never wrote a register that it is about to read."""
+        known = self.defined.get(slot, np.zeros(1, np.bool_))
+        missing = ~np.broadcast_to(known, self.lanes)
+        if self.mask is not None:
+            missing &= self.mask
+        if missing.any():
+            lane = self.first * self.shape.width + int(np.argmax(missing))
+            raise Finding(
+                "uninitialized",
+                f"uninitialized: {self.shape.who(lane)} reads {self.names[slot]}, which it never wrote "
+                f"({instruction.place})",
+            )
 
     def at_work(self) -> Array | None:
         """The numbers of the lanes at work; None where all are."""
