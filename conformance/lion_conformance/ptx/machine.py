@@ -264,7 +264,7 @@ class Groups:
                 gone = self.waiting[number] & free
                 if gone.any():
                     self.join(number + 1, gone)
-                self.waiting[number] &= ~free
+                self.waiting[number] = self.waiting[number] & ~free
                 if not self.waiting[number].any():
                     del self.waiting[number]
 
