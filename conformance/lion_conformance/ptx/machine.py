@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lion_conformance.operations.evaluate import evaluator
+from lion_conformance.ptx.contraction import contracted
 from lion_conformance.ptx.findings import Finding
 from lion_conformance.ptx.flow import compiled
 from lion_conformance.ptx.memory import Memory, allocation
@@ -55,7 +56,7 @@ def launch(
     """
     held = _programs.setdefault(entry, {})
     if contraction not in held:
-        held[contraction] = compiled(entry, evaluator, contraction)
+        held[contraction] = compiled(contracted(entry, contraction), evaluator)
     shape = Shape(grid, threads)
     Launch(entry, held[contraction], memory, shape, shared, most_steps).all(
         _parameters(entry, arguments)
