@@ -42,7 +42,10 @@ def test_every_type_that_a_compiler_writes_is_taken(size: str, pointer: str, num
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ("param", "arguments='param' is not legal; legal: a sequence of names and numbers, one for"),
+        (
+            "param",
+            "arguments='param' is not legal; legal: a sequence of names and numbers, one for",
+        ),
         (
             RIGHT[:4],
             "arguments=['param', 'momentum', 'grad', 'size'] has 4; legal: 5, one for each "
