@@ -48,8 +48,10 @@ def test_every_type_that_a_compiler_writes_is_taken(size: str, pointer: str, num
         ),
         (
             RIGHT[:4],
-            "arguments=['param', 'momentum', 'grad', 'size'] has 4; legal: 5, one for each "
-            "parameter: .u64 p0, .u64 p1, .u64 p2, .u32 p3, .f32 p4",
+            (
+                "arguments=['param', 'momentum', 'grad', 'size'] has 4; legal: 5, one for each "
+                "parameter: .u64 p0, .u64 p1, .u64 p2, .u32 p3, .f32 p4"
+            ),
         ),
         ([*RIGHT, 0], "has 6; legal: 5, one for each parameter: .u64 p0, .u64 p1, "),
         (
@@ -58,13 +60,17 @@ def test_every_type_that_a_compiler_writes_is_taken(size: str, pointer: str, num
         ),
         (
             ["param", "momentum", "size", "grad", "lr"],
-            "argument 'grad' for .u32 p3 is not legal: it is a pointer; legal: a parameter of "
-            ".u64, .s64, .b64",
+            (
+                "argument 'grad' for .u32 p3 is not legal: it is a pointer; legal: a parameter of "
+                ".u64, .s64, .b64"
+            ),
         ),
         (
             ["lr", "momentum", "grad", "size", "param"],
-            "argument 'lr' for .u64 p0 is not legal: it is a number; legal: a parameter of .f32, "
-            ".f64, .b32, .b64",
+            (
+                "argument 'lr' for .u64 p0 is not legal: it is a number; legal: a parameter of .f32, "
+                ".f64, .b32, .b64"
+            ),
         ),
         (
             ["param", "momentum", "grad", "lr", "size"],
@@ -72,8 +78,10 @@ def test_every_type_that_a_compiler_writes_is_taken(size: str, pointer: str, num
         ),
         (
             ["param", "momentum", "grad", "size", "size"],
-            "argument 'size' for .f32 p4 is not legal: it is a whole number; legal: a parameter "
-            "of .u32",
+            (
+                "argument 'size' for .f32 p4 is not legal: it is a whole number; legal: a parameter "
+                "of .u32"
+            ),
         ),
         (
             ["param", "momentum", "grad", 0.5, "lr"],
@@ -121,7 +129,7 @@ def test_parameters_at_the_end_that_are_never_read_may_be_left_out() -> None:
 
 
 def test_those_that_are_read_may_not() -> None:
-    with pytest.raises(ValueError, match="has 5; legal: 7, .*; Triton's last two are pointers"):
+    with pytest.raises(ValueError, match=r"has 5; legal: 7, .*; Triton's last two are pointers"):
         check(RIGHT, HIDDEN, unread=0)
     with pytest.raises(ValueError, match="has 5; legal: 7, "):
         check(RIGHT, HIDDEN, unread=1)
