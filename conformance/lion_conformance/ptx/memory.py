@@ -31,13 +31,33 @@ class Allocation:
     base: int
     size: int
     grain: int
-    space: str = "global"
     views: dict[int, Array] = field(default_factory=dict)
     """The bytes, as cells of 1, 2, 4 and 8."""
     written: Array | None = None
     """Whether each grain was ever written; None where all of them were."""
     constant: bool = False
     """A variable of the module, which would keep what is written from launch to launch."""
+
+    element: int = 1
+    """Bytes of what its owner counts in it."""
+    repeats: int = 0
+    """Bytes from one program's, or thread's, to the next one's, where each has its own."""
+    size_of_each: int = 0
+    """How many of them it may touch."""
+
+    def load(self, index: Array, width: int) -> Array:
+        """What these cells of `width` bytes hold."""
+        return np.asarray(self.views[width][index])
+
+    def store(self, index: Array, width: int, value: Array) -> None:
+        """Change these cells; of wider values, the lower bytes."""
+        self.views[width][index] = value
+
+    def where(self, offset: int) -> str:
+        """This byte's place, in words."""
+        if self.repeats:
+            return f"byte {offset % self.repeats} of {self.name}"
+        return f"element {offset // self.element} of {self.name}"
 
     def refine(self, grain: int) -> None:
         """Tell smaller cells apart."""
@@ -68,16 +88,13 @@ class Allocation:
             self.written.reshape(-1, parts)[index] = True
 
 
-def allocation(
-    name: str, base: int, data: bytes, grain: int, *, space: str = "global", written: bool = True
-) -> Allocation:
-    """An allocation that holds these bytes."""
-    room = -(-len(data) // _PADDING) * _PADDING + _PADDING
+def allocation(name: str, base: int, size: int, grain: int, *, written: bool) -> Allocation:
+    """An allocation of so many zero bytes."""
+    room = -(-size // _PADDING) * _PADDING + _PADDING
     buffer = np.zeros(room, np.uint8)
-    buffer[: len(data)] = np.frombuffer(data, np.uint8)
     views = {width: buffer.view(cell) for width, cell in CELLS.items()}
     known = None if written else np.zeros(room // grain, np.bool_)
-    return Allocation(name, base, len(data), grain, space, views, known)
+    return Allocation(name, base, size, grain, views, known, element=grain)
 
 
 class Memory:
@@ -94,9 +111,9 @@ class Memory:
         """
         array = np.ascontiguousarray(array)
         base = ((_FIRST_RANGE + len(self.allocations)) << RANGE_BITS) + _MIDDLE + offset
-        self.allocations.append(
-            allocation(name, base, array.tobytes(), array.itemsize, written=written)
-        )
+        held = allocation(name, base, array.nbytes, array.itemsize, written=written)
+        held.views[1][: array.nbytes] = array.reshape(-1).view(np.uint8)
+        self.allocations.append(held)
         return base
 
     def read(self, name: str, dtype: npt.DTypeLike = np.uint8) -> Array:
