@@ -217,8 +217,10 @@ class Variant:
     """What the code of a port may come to where that is not for the code to say."""
 
     words: str
-    """When it does, as in "if the assembler contracts"."""
+    """How it does, as in "contracted by the assembler"."""
     port: Port
+    depends_on: str
+    """Whose choice it is, as in "the assembler"."""
     decided_by: str
     """What its author can do so that it does not depend."""
 

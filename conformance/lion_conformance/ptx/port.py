@@ -29,7 +29,7 @@ ALIGNED: Final = 16
 
 CONTRACTED: Final = {
     "first": "contracted",
-    "second": "contracted with the second product of each sum",
+    "second": "contracted by the second product of each sum",
 }
 """What an assembler may make of a kernel, by the name of the contraction."""
 
@@ -121,6 +121,7 @@ def ptx_port(
         Variant(
             words,
             replace(port, open=from_callable(replace(kernel, contraction=how)).open),
+            "the assembler, which may contract a multiplication and an addition to an fma",
             DECIDED_BY,
         )
         for how, words in ways.items()

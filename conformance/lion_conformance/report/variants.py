@@ -51,19 +51,26 @@ def _of_dtype(
     ranks = [(not result.as_promised, result.verdict.rank) for _, result in found]
     which = ranks.index(max(ranks))
     words, worst = found[which]
-    told = [f"{' or '.join(some)}: {text}" for (_, text), some in means.items()]
-    decided_by = dict.fromkeys(variant.decided_by for variant, _ in variants)
+    told = {" or ".join(some): text for (_, text), some in means.items()}
     cause = worst.cause
     if cause is not None:
-        others = (x for x in told if not x.startswith(words))
-        cause = replace(cause, evidence=("; ".join([f"so {words}", *others]), *cause.evidence))
+        shared = next(x for x, text in told.items() if text == meaning(report, worst))
+        others = (f"{x}: {text}" for x, text in told.items() if x != shared)
+        cause = replace(cause, evidence=("; ".join([f"{shared} alone", *others]), *cause.evidence))
     example = worst.counterexample
     if example is not None:
         example = replace(example, why=f"{words}: {example.why}")
     verdict = worst.verdict
     if verdict in (Verdict.BIT_EXACT, Verdict.BIT_EXACT_AS):
         verdict = Verdict.ACCEPTED
-    sentence = "; ".join([*told, *decided_by])
+    of_variants = [variant for variant, _ in variants]
+    sentence = "; ".join(
+        [
+            *dict.fromkeys(f"its bits depend on {x.depends_on}" for x in of_variants),
+            *(f"{x}: {text}" for x, text in told.items()),
+            *dict.fromkeys(x.decided_by for x in of_variants),
+        ]
+    )
     return which, replace(
         worst,
         verdict=verdict,
