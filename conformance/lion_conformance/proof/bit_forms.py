@@ -40,7 +40,7 @@ def bits(rules: Rules, operation: Operation, *arguments: Node) -> Node:
     return _logic(rules, name, bits_type(kind), *arguments)
 
 
-def whole_conversion(rules: Rules, operation: Operation, argument: Node) -> Node:
+def whole_conversion(operation: Operation, argument: Node) -> Node:
     """The normal form of a conversion between whole numbers."""
     width, target = WIDTHS[operation.source], WIDTHS[operation.type]
     if operation.saturate:

@@ -162,25 +162,25 @@ def _as_test_for_nan(holds: AbstractSet[Relation]) -> bool:
     return holds in (HOLDS["gt"], HOLDS["le"])
 
 
-def logic(rules: Rules, operation: Operation, *arguments: Node) -> Node:
+def logic(operation: Operation, *arguments: Node) -> Node:
     """The normal form of and, or, xor and not on normal forms of true and false."""
     name = operation.name
     if name == "not":
-        return negated(rules, arguments[0])
+        return negated(arguments[0])
     if name not in ("and", "or", "xor"):
         return made(operation, *arguments)
     first, second = sorted(arguments, key=lambda x: (not is_constant(x), serial(x)))
     if is_constant(first):
         told = bool(first.operation.bits)
         if name == "xor":
-            return negated(rules, second) if told else second
+            return negated(second) if told else second
         return second if told == (name == "and") else first
     if first is second:
         return pattern("pred", 0) if name == "xor" else first
     return made(Operation(name, "pred"), first, second)
 
 
-def negated(rules: Rules, condition: Node) -> Node:
+def negated(condition: Node) -> Node:
     """The normal form of its contrary."""
     operation = condition.operation
     if is_constant(condition):

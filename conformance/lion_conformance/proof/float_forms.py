@@ -21,7 +21,7 @@ def floats(rules: Rules, operation: Operation, *arguments: Node) -> Node:
     held = tuple(as_float(rules, x, takes) for x in arguments)
     if operation.ftz and (operation.name != "convert" or takes == "f32"):
         held = tuple(unflushed(x, takes) for x in held)
-    if operation.rounding == "rn" and not (operation.name == "integral"):
+    if operation.rounding == "rn" and operation.name != "integral":
         operation = replace(operation, rounding="")
     if operation.name in _TAKE_NAN:
         return made(operation, *sorted(held, key=serial))

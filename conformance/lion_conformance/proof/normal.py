@@ -60,17 +60,21 @@ class Normal:
         if name == "compare":
             return comparing.compare(self, operation, *arguments)
         if operation.type == "pred":
-            return comparing.logic(self, operation, *arguments)
+            return comparing.logic(operation, *arguments)
         if name in BITWISE:
             return bit_forms.bits(self, operation, *arguments)
         if operation.type in FLOATS and (name != "convert" or operation.source in FLOATS):
             return float_forms.floats(self, operation, *arguments)
         if name == "convert" and operation.source not in (*FLOATS, "pred"):
-            return bit_forms.whole_conversion(self, operation, *arguments)
+            return bit_forms.whole_conversion(operation, *arguments)
         if name in ("add", "mul") and operation.type not in FLOATS:
             ordered = sorted(arguments, key=serial)
             return made(_modular(operation), *ordered)
         return made(operation, *arguments)
+
+    def as_float(self, node: Node, kind: str) -> Node:
+        """A normal form as an operation on floats of this type would take it."""
+        return bit_forms.as_float(self, node, kind)
 
     def kind(self, node: Node, kind: str) -> Kind | None:
         """Where a value lies that is taken as a float of this type, if it is known."""
@@ -86,7 +90,7 @@ class Normal:
         if yes is no:
             return yes
         if operation.type == "pred" and is_constant(yes) and is_constant(no):
-            return condition if yes.operation.bits else comparing.negated(self, condition)
+            return condition if yes.operation.bits else comparing.negated(condition)
         inner = condition.operation
         if inner.name == "not":
             return self._select(operation, condition.arguments[0], no, yes)

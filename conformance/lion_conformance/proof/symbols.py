@@ -95,14 +95,16 @@ class SymbolicArithmetic(Arithmetic):
     """⊗, ⊕, ⊖ and fma that make expressions; flushing is a property of each operation.
 
     An operand that is subnormal in the compute dtype is left to the operation that takes it, which
-    flushes it. "flush-before-rounding" is not in the vocabulary.
+    flushes it. Only those on float32 do; none flushes before it rounds.
     """
 
     def __init__(self, semantics: Semantics, compute: Dtype, precision: Any) -> None:
         super().__init__(semantics, compute, precision)
         if semantics.subnormals == "flush-before-rounding":
-            raise NotImplementedError("operations that flush before they round")
+            raise NotImplementedError("no operation flushes before it rounds")
         self._ftz = semantics.subnormals == "flush"
+        if self._ftz and compute == _BINARY64:
+            raise NotImplementedError("no operation on float64 flushes subnormals")
         self._type = TYPES[name_of(compute)]
 
     def load(self, array: Any) -> Any:
@@ -149,7 +151,7 @@ class SymbolicArithmetic(Arithmetic):
             test = Operation("compare", "pred", source=self._type, comparison=compared)
             holds = apply(test, wide.node, number(0.0, self.compute))
             found = apply(Operation("select", self._type), holds, result, found)
-        return self.stored(wide._like(found), c)
+        return self.stored(Symbol(found, self.compute, wide.is_scalar, wide.answers), c)
 
     def stored(self, result: Any, *operands: Any) -> Any:
         """A result as it is held: rounded to the dtype that its operands have together."""
@@ -165,8 +167,7 @@ class SymbolicArithmetic(Arithmetic):
         """values rounded once to dtype, and flushed there if subnormals are."""
         # A float32 result has been flushed before it is stored in bfloat16, of the same range;
         # float16 keeps its subnormals, below which those of float32 are zeros anyhow.
-        narrower = name_of(dtype) == "bfloat16" and values.dtype.itemsize == 4
-        return self._converted(values, dtype, ftz=not narrower and name_of(dtype) != "float16")
+        return self._converted(values, dtype, ftz=dtype == _FLOAT32)
 
     def scalar_where_it_meets(self, formed: Any, meets: Dtype) -> Any:
         """A scalar formed in the compute dtype, rounded to the dtype it meets where all are."""
@@ -178,8 +179,7 @@ class SymbolicArithmetic(Arithmetic):
 
     def _wide(self, value: Any) -> Any:
         """An operand in the compute dtype."""
-        # A subnormal float32 or bfloat16 is a normal number of float64: it is flushed on the way.
-        return self._converted(value, self.compute, ftz=name_of(value.dtype) != "float16")
+        return self._converted(value, self.compute)
 
     def _done(self, name: str, *operands: Any) -> Any:
         like = next(x for x in operands if isinstance(x, Symbol))
@@ -215,7 +215,7 @@ class Reference:
 def reference(semantics: Semantics, triple: Triple) -> Reference:
     """lion_ref's update of an element under a Semantics, in the leaves that `Traced` describes.
 
-    NotImplementedError for what no expression has: tininess before rounding.
+    NotImplementedError, in words, for what no expression has.
     """
     dtypes = [STORAGE_DTYPES[name] for name in triple]
 

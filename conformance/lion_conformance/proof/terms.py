@@ -1,4 +1,4 @@
-"""What every rule of rewriting needs: constants, an order of expressions, and the rules themselves."""
+"""What every rule of rewriting needs: numbers, an order of expressions, the rules themselves."""
 
 from __future__ import annotations
 
