@@ -14,6 +14,7 @@ import numpy as np
 import lion_ref
 from lion_conformance.operations.expression import Node, leaf
 from lion_conformance.operations.traced import NotTracedError, Traced
+from lion_conformance.ports.protocol import PortError, check_environment
 from lion_conformance.ports.recording.conversions import (
     Dtype,
     Unrecorded,
@@ -22,7 +23,7 @@ from lion_conformance.ports.recording.conversions import (
     selected,
 )
 from lion_conformance.ports.recording.names import recording, scopes_around
-from lion_conformance.ports.recording.paths import on_every_way
+from lion_conformance.ports.recording.paths import conditions, on_every_way
 from lion_conformance.ports.recording.recorded import Number, Recorded, written
 from lion_ref.dtypes import compute_dtype
 
@@ -47,6 +48,8 @@ def traced_callable(step: Callable[..., Any], triple: tuple[str, str, str]) -> I
                 found = on_every_way(run, _joined, compute_dtype(triple[0]))
         except Unrecorded as error:
             raise NotTracedError(_located(error)) from error
+        except PortError as error:
+            raise NotTracedError(str(error)) from error
         yield found
 
 
@@ -63,7 +66,10 @@ def _once(step: Callable[..., Any], dtypes: list[Dtype], size: int) -> Traced:
         with np.errstate(all="ignore"):
             result = step(*arrays, **scalars)
     except Exception as error:
-        raise Unrecorded(f"raises {type(error).__name__}: {error}") from error
+        words = " ".join(str(error).split())
+        raise Unrecorded(f"raises {type(error).__name__}{conditions()}: {words}") from error
+    finally:
+        check_environment()
     wrong = [
         f"it changes its input {name}; legal: inputs are only read, results are new arrays"
         for name, array, old in zip(("param", "momentum", "grad"), arrays, before, strict=True)

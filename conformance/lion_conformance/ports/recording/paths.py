@@ -65,6 +65,12 @@ def traced_here() -> bool:
     return _current.get() is not None
 
 
+def conditions() -> str:
+    """Words for the way that is being followed, where it was decided between several."""
+    way = _current.get()
+    return " for some legal scalars" if way is not None and way.taken else ""
+
+
 @contextmanager
 def _following(way: _Way) -> Iterator[None]:
     token = _current.set(way)

@@ -172,6 +172,9 @@ class Recorded(Operators):
         node = converted(written(self.cells.item()), self.plain, BOOL)
         return decide(node)
 
+    def __repr__(self) -> str:
+        return "…" if self.scalar else f"<recorded array of {self.plain}, shape {self.shape}>"
+
     def __float__(self) -> float:
         raise Unrecorded("takes a number out, as float() does")
 
