@@ -28,15 +28,24 @@ KEPT_EVERY: Final = 1.0
 """Seconds between two writings of what is unfinished: what a kill may cost."""
 
 
+class NotTakenError(ValueError):
+    """A door that cannot be asked, though others of its backend may."""
+
+
 def question_of(port: Port, dtype: str, values: Hyperparameters) -> Question:
-    """What a port is asked, in its declared semantics; ValueError if it does not take the dtype."""
-    question = Question(dtype, values, port.declared or CANONICAL)
+    """What a port is asked, in the semantics that it declares; canonical if it declares none.
+
+    Raises:
+        NotTakenError: the door is closed here, or does not take the dtype.
+        ValueError: a dtype or an η that cannot be asked about.
+    """
+    door = f"{port.name}, {port.door},"
     if port.unavailable:
-        raise ValueError(f"{port.name} {port.door} cannot be judged here: {port.unavailable}")
+        raise NotTakenError(f"{door} cannot be judged here: {port.unavailable}")
     if (dtype, dtype, dtype) not in port.triples:
         legal = ", ".join(port.params())
-        raise ValueError(f"{port.name} {port.door} does not take {dtype}; legal: {legal}")
-    return question
+        raise NotTakenError(f"{door} does not take {dtype}; legal: {legal}")
+    return Question(dtype, values, port.declared or CANONICAL)
 
 
 def certify(

@@ -17,17 +17,15 @@ def cluster(asked: Asked, address: str | None, count: int) -> Spread:
         ImportError: there is no distributed.
     """
     try:
-        from distributed import Client, LocalCluster, as_completed
+        from distributed import Client, as_completed
     except ModuleNotFoundError as error:
         raise ImportError(
             "--scheduler dask needs Dask's scheduler: pip install distributed"
         ) from error
 
     def judged(question: Question, wanted: Sequence[Blocks]) -> Iterator[Found]:
-        here = {"n_workers": count, "threads_per_worker": 1, "dashboard_address": None}
-        with (
-            Client(address) if address else LocalCluster(**here).get_client() as client,
-        ):
+        own = {"n_workers": count, "threads_per_worker": 1, "dashboard_address": None}
+        with Client(address) if address else Client(**own) as client:
             futures = [
                 client.submit(judge_asked, asked, question, blocks, pure=False) for blocks in wanted
             ]

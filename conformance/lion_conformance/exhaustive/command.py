@@ -14,7 +14,7 @@ from lion_conformance.exhaustive import files, told
 from lion_conformance.exhaustive.asked import Asked
 from lion_conformance.exhaustive.bar import showing
 from lion_conformance.exhaustive.certificate import Certificate
-from lion_conformance.exhaustive.certify import certify, question_of
+from lion_conformance.exhaustive.certify import NotTakenError, certify, question_of
 from lion_conformance.exhaustive.cluster import cluster
 from lion_conformance.exhaustive.digests import slice_of
 from lion_conformance.exhaustive.merging import merged
@@ -132,8 +132,14 @@ def _exhaustive(parsed: argparse.Namespace) -> int:
         raise ValueError(f"jobs={jobs} is not legal; legal: an integer >= 1")
     found = []
     with asked.opened() as ports:
-        questions = [question_of(port, parsed.dtype, values) for port in ports]
-        for port, question in zip(ports, questions, strict=True):
+        for port in ports:
+            try:
+                question = question_of(port, parsed.dtype, values)
+            except NotTakenError as error:
+                if len(ports) == 1:
+                    raise
+                _print([f"{Verdict.NOT_TAKEN.value}: {error}"])
+                continue
             spread = _spread(port, replace(asked, door=port.door), jobs, parsed.scheduler)
             out = _out(parsed.out, port, question, alone=len(ports) == 1)
             found.append(_certified(port, question, slice_of(parsed.slice), spread, out))

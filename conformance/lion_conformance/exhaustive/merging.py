@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import reduce
 
 from lion_conformance.exhaustive.certificate import Certificate
 from lion_conformance.exhaustive.digests import blocks_of, folded, in_words, spans
-from lion_conformance.exhaustive.judging import EXAMPLES, Differing
+from lion_conformance.exhaustive.judging import EXAMPLES
 from lion_conformance.exhaustive.question import BLOCKS, PARAMETERS
 
 Named = tuple[str, Certificate]
@@ -34,10 +33,10 @@ def merged(slices: Sequence[Named], *, partial: bool = False) -> Certificate:
         if twice:
             raise ValueError(f"{name} overlaps {owners[twice[0]]}: {in_words(spans(twice))}")
         owners |= dict.fromkeys(certificate.blocks, name)
-    missing = set(range(BLOCKS)) - set(owners)
+    missing = set(range(BLOCKS)) - owners.keys()
     if missing and not partial:
         raise ValueError(f"{in_words(spans(missing))} of {BLOCKS} are in no slice; legal: all")
-    return reduce(_and, (certificate for _, certificate in slices))
+    return _together([certificate for _, certificate in slices])
 
 
 def check_same(first: str, one: Certificate, second: str, other: Certificate) -> None:
@@ -55,18 +54,20 @@ def check_same(first: str, one: Certificate, second: str, other: Certificate) ->
             )
 
 
-def _and(one: Certificate, other: Certificate) -> Certificate:
-    """Both; the block of parameters is in each of them."""
-    once = Differing(pairs=other.differing.pairs)
+def _together(slices: Sequence[Certificate]) -> Certificate:
+    """All of them; the block of parameters is in each, and counted once."""
+    first = slices[0]
+    pairs = sum(x.differing.pairs for x in slices)
+    examples = {example for x in slices for example in x.examples}
     return replace(
-        one,
-        versions={**one.versions, **other.versions},
-        machines=tuple(sorted({*one.machines, *other.machines})),
-        digests=folded({**one.digests, **other.digests}),
-        differing=one.differing + once,
-        examples=tuple(sorted({*one.examples, *other.examples})[:EXAMPLES]),
-        seconds=one.seconds + other.seconds,
-        date=max(one.date, other.date),
+        first,
+        versions={name: version for x in slices for name, version in x.versions.items()},
+        machines=tuple(sorted({machine for x in slices for machine in x.machines})),
+        digests=folded({span: digest for x in slices for span, digest in x.digests.items()}),
+        differing=replace(first.differing, pairs=pairs),
+        examples=tuple(sorted(examples)[:EXAMPLES]),
+        seconds=sum(x.seconds for x in slices),
+        date=max(x.date for x in slices),
     )
 
 

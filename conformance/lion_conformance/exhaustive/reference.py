@@ -50,18 +50,18 @@ class Reference:
         self.question = question
         self._shown = question.shown()
         choices = question.semantics.differences()
-        self._tables: Tables | None = None
+        self.tables: Tables | None = None
         if set(choices) <= TABULATED and choices.get("decay") != "coupled":
-            self._tables = Tables(question)
+            self.tables = Tables(question)
 
     def block(self, index: int) -> tuple[Bits, Bits]:
         """θ' and m'."""
-        if index == PARAMETERS or self._tables is None:
+        if index == PARAMETERS or self.tables is None:
             return self.stepped(index)
         new_param = np.empty((ROWS, VALUES), np.uint16)
         new_momentum = np.empty((ROWS, VALUES), np.uint16)
         for row, momentum in enumerate(momenta(index)):
-            sign, kept = self._tables.row(int(momentum))
+            sign, kept = self.tables.row(int(momentum))
             np.take(self._shown, sign, out=new_param[row], mode="clip")
             new_momentum[row] = canonical(kept)
         return new_param.reshape(-1), new_momentum.reshape(-1)
@@ -83,8 +83,8 @@ class Tables:
         patterns = np.arange(VALUES, dtype=np.uint32).astype(np.uint16)
         every = self._ops.load(numbers(patterns, question.dtype)).astype(compute)
         with np.errstate(all="ignore"):
-            self._sign = self._products(question.values, "beta1", every)
-            self._momentum = self._products(question.values, "beta2", every)
+            self.sign = self._products(question.values, "beta1", every)
+            self.momentum = self._products(question.values, "beta2", every)
 
     def _products(self, values: Hyperparameters, name: str, every: Array) -> tuple[Array, Array]:
         beta: float = getattr(values, name)
@@ -97,7 +97,7 @@ class Tables:
         with np.errstate(all="ignore"):
             c, kept = (
                 self._ops.add(of_momentum[momentum : momentum + 1], of_grad)
-                for of_momentum, of_grad in (self._sign, self._momentum)
+                for of_momentum, of_grad in (self.sign, self.momentum)
             )
             # 1, -1, 0 and NaN are at 0, 1, 2 and 3.
             sign = np.full(VALUES, 2, np.uint8)
