@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     from lion_conformance.port_tests import PortTests
     from lion_conformance.ports.callable import from_callable
     from lion_conformance.ports.offers import Offer
-    from lion_conformance.ports.protocol import Port, PortError
+    from lion_conformance.ports.protocol import Port, PortError, Variant
     from lion_conformance.ports.refusal import Refusal
+    from lion_conformance.ptx.port import ptx_port
     from lion_conformance.report.report import Report
     from lion_conformance.verdict.verdict import Verdict
     from lion_conformance.verify import verify
@@ -30,10 +31,12 @@ __all__ = [
     "PortTests",
     "Refusal",
     "Report",
+    "Variant",
     "Verdict",
     "diagnose",
     "diagnosis",
     "from_callable",
+    "ptx_port",
     "verify",
 ]
 
@@ -45,10 +48,12 @@ _HOMES = {
     "PortTests": "port_tests",
     "Refusal": "ports.refusal",
     "Report": "report.report",
+    "Variant": "ports.protocol",
     "Verdict": "verdict.verdict",
     "diagnose": "diagnosis.search",
     "diagnosis": "diagnosis.search",
     "from_callable": "ports.callable",
+    "ptx_port": "ptx.port",
     "verify": "verify",
 }
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from lion_conformance.ports.protocol import ChangedAnswerError
+from lion_conformance.ptx.findings import Finding
 from lion_conformance.runs.trajectory import Trajectory
 from lion_conformance.verdict.cause import Cause, Kind
 from lion_conformance.verdict.code import Code
@@ -113,6 +114,10 @@ _WORDS: Final[Sequence[tuple[str, str, Code, str]]] = (
 """How a message begins, what is said of it, the code and the clause; the first that fits."""
 
 
+_LINE: Final = re.compile(r" \((line \d+: [^)]*)\)")
+"""A line of PTX in a message."""
+
+
 class _Word(str):
     """A part of a message; as an array's name it is said in symbols."""
 
@@ -137,6 +142,8 @@ def cause_of_contract(failure: Failure | RunFailure[Trajectory]) -> Cause | None
     if last.error is None or isinstance(last.error, ChangedAnswerError):
         return None
     message = " ".join(str(last.error).split())
+    if isinstance(last.error, Finding):
+        return _of_kernel(last.error.code, message, _where(failure))
     for begins, words, code, clause in _WORDS:
         found = re.match(begins, message)
         if found:
@@ -144,6 +151,14 @@ def cause_of_contract(failure: Failure | RunFailure[Trajectory]) -> Cause | None
             where = _where(failure)
             return Cause(Kind.CONTRACT, code, shortened(said), clause, evidence=where)
     return None
+
+
+def _of_kernel(code: str, message: str, where: tuple[str, ...]) -> Cause:
+    """What a kernel does that none may; the lines of the PTX that the message names go below."""
+    lines = "; ".join(_LINE.findall(message))
+    evidence = (lines, *where) if lines else where
+    said = shortened(_LINE.sub("", message))
+    return Cause(Kind.CONTRACT, Code(code), said, evidence=evidence)
 
 
 def _where(failure: Failure | RunFailure[Trajectory]) -> tuple[str, ...]:

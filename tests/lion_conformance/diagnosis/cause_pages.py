@@ -45,14 +45,17 @@ def text_of(code: str) -> str:
     return (FOLDER / f"{code}.md").read_text(encoding="utf-8")
 
 
+def block(title: str) -> str:
+    """A file that the index shows."""
+    found = re.search(rf'^```\w+ title="{title}"\n(.*?)^```$', INDEX, re.MULTILINE | re.DOTALL)
+    if found is None:
+        raise PageError(f"the index has no {title}")
+    return found[1]
+
+
 def right_program() -> str:
     """The port of these pages, of which every line is right."""
-    found = re.search(
-        rf'^```python title="{_MODULE}.py"\n(.*?)^```$', INDEX, re.MULTILINE | re.DOTALL
-    )
-    if found is None:
-        raise PageError("the index has no port")
-    return found[1]
+    return block(f"{_MODULE}.py")
 
 
 def edits(page: str) -> list[Edit]:
