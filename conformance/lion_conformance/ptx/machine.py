@@ -6,7 +6,7 @@ to where another one waits, which it joins.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
@@ -14,11 +14,12 @@ import numpy as np
 import numpy.typing as npt
 
 from lion_conformance.operations.evaluate import evaluator
+from lion_conformance.ptx.compiler import Evaluator
 from lion_conformance.ptx.contraction import contracted
 from lion_conformance.ptx.findings import Finding
 from lion_conformance.ptx.flow import compiled
 from lion_conformance.ptx.memory import Memory
-from lion_conformance.ptx.program import Block, Program
+from lion_conformance.ptx.program import Block, Filled, Program
 from lion_conformance.ptx.races import Log
 from lion_conformance.ptx.run import DTYPES, WARP, Run, Shape
 from lion_conformance.ptx.syntax import Entry, SourceError
@@ -54,24 +55,29 @@ def launch(
     and a sum that carry no rounding: "none", or one fused operation with the "first" product of the sum,
     or with the "second" one where both are products. shared: bytes that the launch asks for.
     """
-    held = _programs.setdefault(entry, {})
-    if contraction not in held:
-        held[contraction] = compiled(contracted(entry, contraction), evaluator)
+    program = prepared(entry, contraction, evaluator)
     shape = Shape(grid, threads)
-    Launch(entry, held[contraction], memory, shape, shared, most_steps).all(
-        _parameters(entry, arguments)
-    )
+    Launch(entry, program, memory, shape, shared, most_steps).all(arguments)
 
 
-def _parameters(entry: Entry, arguments: Sequence[int | bytes]) -> dict[str, bytes]:
+def prepared(entry: Entry, contraction: str, evaluator: Evaluator) -> Program:
+    """The compiled kernel, made once for each way and each kind of value."""
+    held = _programs.setdefault(entry, {})
+    key = contraction, evaluator
+    if key not in held:
+        held[key] = compiled(contracted(entry, contraction), evaluator)
+    return held[key]
+
+
+def _parameters(entry: Entry, arguments: Sequence[Any]) -> dict[str, Any]:
     if len(arguments) != len(entry.params):
         raise SourceError(
             f"line {entry.line}: {entry.name} has {len(entry.params)} parameters, not {len(arguments)}"
         )
     return {
-        param.name: argument
-        if isinstance(argument, bytes)
-        else (argument % (1 << 8 * param.size)).to_bytes(param.size, "little")
+        param.name: (argument % (1 << 8 * param.size)).to_bytes(param.size, "little")
+        if isinstance(argument, int)
+        else argument
         for param, argument in zip(entry.params, arguments, strict=True)
     }
 
@@ -95,27 +101,32 @@ class Launch:
         self.shared = program.shared_size + shared * program.dynamic_shared
         self.left = most_steps
         self.log = Log(shape)
-        self.new_run: Callable[..., Run] = Run
 
-    def all(self, parameters: dict[str, bytes]) -> None:
+    run: type[Run] = Run
+
+    def all(self, arguments: Sequence[Any]) -> None:
         """Run all programs, as many at once as fit, and then look for races among them."""
-        begin = self.filled(parameters)
+        begin = self.filled(_parameters(self.entry, arguments))
         at_once = max(1, MOST_LANES // self.shape.width)
         with np.errstate(all="ignore"):
             for first in range(0, self.shape.programs, at_once):
                 self.some(first, min(at_once, self.shape.programs - first), begin)
         self.log.judge()
 
-    def filled(self, parameters: dict[str, bytes]) -> list[Any]:
+    def filled(self, parameters: dict[str, Any]) -> list[Any]:
         """What registers hold at the start."""
         registers = self.program.registers.copy()
         for fill in self.program.filled:
             if fill.kind == "param":
-                data = parameters[fill.name][fill.offset : fill.offset + fill.width]
-                registers[fill.slot] = np.frombuffer(data, DTYPES[8 * fill.width])
+                registers[fill.slot] = self.parameter(fill, parameters[fill.name])
             else:
                 registers[fill.slot] = np.array([self.variable(fill.name) + fill.offset], np.uint64)
         return registers
+
+    def parameter(self, fill: Filled, argument: Any) -> Array:
+        """What is loaded of a parameter."""
+        data = argument[fill.offset : fill.offset + fill.width]
+        return np.frombuffer(data, DTYPES[8 * fill.width])
 
     def variable(self, name: str) -> int:
         """The address of a variable of the module."""
@@ -130,7 +141,7 @@ class Launch:
 
     def some(self, first: int, programs: int, begin: list[Any]) -> None:
         """Run some programs to their end."""
-        run = self.new_run(
+        run = self.run(
             self.shape,
             first,
             programs,
@@ -200,7 +211,8 @@ class Groups:
             self.go(block, lanes)
         else:
             predicate = self.run.registers[block.predicate]
-            taken, rest = self.run.split(predicate, block.negated)
+            backwards = block.end == "jump" and block.target <= number
+            taken, rest = self.run.split(predicate, block, backwards)
             if taken is not False:
                 self.go(block, taken)
             if rest is not False:
@@ -221,12 +233,12 @@ class Groups:
 
     def arrive(self, number: int, lanes: Any) -> None:
         """Bring lanes to a barrier."""
-        if lanes is None and not self.waiting:
+        mask = self.run.wait(lanes, self.blocks[number])
+        if self.run.mask is None and not self.waiting:
             # All lanes at once, as it nearly always is.
             self.run.epoch += 1
-            self.join(number + 1, None)
+            self.join(number + 1, lanes)
             return
-        mask = self.run.wait(lanes)
         other = self.waiting.get(number)
         self.waiting[number] = mask if other is None else other | mask
 

@@ -203,13 +203,15 @@ def _address(
     slot = slots.of_register[address.base.name]
     if slots.bits[slot] == 32:
         offset = np.int64(address.offset)
-        return (lambda run: run.concrete(run.registers[slot]).astype(np.int64) + offset), (slot,)
+        return (
+            lambda run: run.concrete(run.registers[slot], instruction).astype(np.int64) + offset
+        ), (slot,)
     if slots.bits[slot] != 64:
         raise instruction.refused("an address of 32 or 64 bits expected")
     if address.offset == 0:
-        return (lambda run: run.concrete(run.registers[slot])), (slot,)
+        return (lambda run: run.concrete(run.registers[slot], instruction)), (slot,)
     moved_by = np.uint64(address.offset % (1 << 64))
-    return (lambda run: run.concrete(run.registers[slot]) + moved_by), (slot,)
+    return (lambda run: run.concrete(run.registers[slot], instruction) + moved_by), (slot,)
 
 
 def _cvta(slots: Slots, instruction: Instruction) -> Piece:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from lion_conformance.ptx.findings import Finding
 from lion_conformance.ptx.memory import Allocation, Memory
-from lion_conformance.ptx.program import Step
+from lion_conformance.ptx.program import Block, Step
 from lion_conformance.ptx.races import Log
 from lion_conformance.ptx.syntax import Instruction
 
@@ -135,12 +135,12 @@ class Run:
         """The lanes at work."""
         return self.mask
 
-    def split(self, predicate: Array, negated: bool) -> tuple[Any, Any]:
-        """The lanes at work that a branch takes, and those that go on; False for none."""
+    def split(self, predicate: Array, block: Block, backwards: bool) -> tuple[Any, Any]:
+        """The lanes that a block's predicate sends on its way, and the others; False for none."""
         if predicate.size == 1:
-            taken = bool(predicate[0]) != negated
+            taken = bool(predicate[0]) != block.negated
             return (self.mask, False) if taken else (False, self.mask)
-        if negated:
+        if block.negated:
             predicate = ~predicate
         if self.mask is None:
             yes, no = predicate, ~predicate
@@ -158,16 +158,16 @@ class Run:
             return np.zeros(self.lanes, np.bool_)
         return ~lanes if alive is None else alive & ~lanes
 
-    def wait(self, lanes: Any) -> Array:
-        """These lanes as a mask, at a barrier."""
+    def wait(self, lanes: Any, block: Block) -> Array:
+        """These lanes as a mask, at the barrier of a block."""
         return np.ones(self.lanes, np.bool_) if lanes is None else np.asarray(lanes)
 
     def resume(self, mask: Array) -> Any:
         """Lanes of a mask, after a barrier."""
         return mask
 
-    def concrete(self, values: Array) -> Array:
-        """The numbers that addresses are."""
+    def concrete(self, values: Array, instruction: Instruction) -> Array:
+        """The numbers that an instruction's addresses are."""
         return values
 
     def kept(self, new: Array, cells: Allocation, index: Array, width: int) -> Array:
