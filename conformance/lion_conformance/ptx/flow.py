@@ -16,7 +16,7 @@ _BARRIERS: Final = frozenset(
 _ENDS: Final = frozenset({"ret", "ret.uni", "exit"})
 
 
-def compiled(entry: Entry, evaluator: Evaluator, contraction: str = "none") -> Program:
+def compiled(entry: Entry, evaluator: Evaluator) -> Program:
     """The entry, ready to run on what `evaluator` computes with."""
     slots = Slots(entry, evaluator)
     shared, dynamic = _laid_out(slots, "shared")
@@ -34,6 +34,7 @@ def compiled(entry: Entry, evaluator: Evaluator, contraction: str = "none") -> P
     return Program(
         blocks=blocks,
         registers=slots.values,
+        bits=slots.bits,
         specials=slots.specials,
         filled=list(slots.filled.values()),
         shared_size=shared,
@@ -140,16 +141,16 @@ def _watched(blocks: list[Block]) -> frozenset[int]:
     while work:
         number = work.pop()
         known = before[number]
-        after = set(known or ())
+        sure = set(known or ())
         for piece in blocks[number].pieces:
             if piece.predicate < 0:
-                after.update(piece.writes)
-        for following in _following(blocks, number):
-            old = before[following]
-            new = frozenset(after) if old is None else old & after
+                sure.update(piece.writes)
+        for after in following(blocks, number):
+            old = before[after]
+            new = frozenset(sure) if old is None else old & sure
             if new != old:
-                before[following] = new
-                work.append(following)
+                before[after] = new
+                work.append(after)
     unsure: set[int] = set()
     for number, block in enumerate(blocks):
         sure = set(before[number] if before[number] is not None else everything)
@@ -162,7 +163,8 @@ def _watched(blocks: list[Block]) -> frozenset[int]:
     return frozenset(unsure)
 
 
-def _following(blocks: list[Block], number: int) -> list[int]:
+def following(blocks: list[Block], number: int) -> list[int]:
+    """The blocks that lanes may go to from this one."""
     block = blocks[number]
     if block.end == "exit" and block.predicate < 0:
         return []

@@ -6,7 +6,7 @@ to where another one waits, which it joins.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
@@ -14,10 +14,12 @@ import numpy as np
 import numpy.typing as npt
 
 from lion_conformance.operations.evaluate import evaluator
+from lion_conformance.ptx.compiler import Evaluator
+from lion_conformance.ptx.contraction import contracted
 from lion_conformance.ptx.findings import Finding
 from lion_conformance.ptx.flow import compiled
-from lion_conformance.ptx.memory import Memory, allocation
-from lion_conformance.ptx.program import Block, Program
+from lion_conformance.ptx.memory import Memory
+from lion_conformance.ptx.program import Block, Filled, Program
 from lion_conformance.ptx.races import Log
 from lion_conformance.ptx.run import DTYPES, WARP, Run, Shape
 from lion_conformance.ptx.syntax import Entry, SourceError
@@ -53,24 +55,29 @@ def launch(
     and a sum that carry no rounding: "none", or one fused operation with the "first" product of the sum,
     or with the "second" one where both are products. shared: bytes that the launch asks for.
     """
-    held = _programs.setdefault(entry, {})
-    if contraction not in held:
-        held[contraction] = compiled(entry, evaluator, contraction)
+    program = prepared(entry, contraction, evaluator)
     shape = Shape(grid, threads)
-    Launch(entry, held[contraction], memory, shape, shared, most_steps).all(
-        _parameters(entry, arguments)
-    )
+    Launch(entry, program, memory, shape, shared, most_steps).all(arguments)
 
 
-def _parameters(entry: Entry, arguments: Sequence[int | bytes]) -> dict[str, bytes]:
+def prepared(entry: Entry, contraction: str, evaluator: Evaluator) -> Program:
+    """The compiled kernel, made once for each way and each kind of value."""
+    held = _programs.setdefault(entry, {})
+    key = contraction, evaluator
+    if key not in held:
+        held[key] = compiled(contracted(entry, contraction), evaluator)
+    return held[key]
+
+
+def _parameters(entry: Entry, arguments: Sequence[Any]) -> dict[str, Any]:
     if len(arguments) != len(entry.params):
         raise SourceError(
             f"line {entry.line}: {entry.name} has {len(entry.params)} parameters, not {len(arguments)}"
         )
     return {
-        param.name: argument
-        if isinstance(argument, bytes)
-        else (argument % (1 << 8 * param.size)).to_bytes(param.size, "little")
+        param.name: (argument % (1 << 8 * param.size)).to_bytes(param.size, "little")
+        if isinstance(argument, int)
+        else argument
         for param, argument in zip(entry.params, arguments, strict=True)
     }
 
@@ -94,27 +101,32 @@ class Launch:
         self.shared = program.shared_size + shared * program.dynamic_shared
         self.left = most_steps
         self.log = Log(shape)
-        self.new_run: Callable[..., Run] = Run
 
-    def all(self, parameters: dict[str, bytes]) -> None:
+    run: type[Run] = Run
+
+    def all(self, arguments: Sequence[Any]) -> None:
         """Run all programs, as many at once as fit, and then look for races among them."""
-        begin = self.filled(parameters)
+        begin = self.filled(_parameters(self.entry, arguments))
         at_once = max(1, MOST_LANES // self.shape.width)
         with np.errstate(all="ignore"):
             for first in range(0, self.shape.programs, at_once):
                 self.some(first, min(at_once, self.shape.programs - first), begin)
         self.log.judge()
 
-    def filled(self, parameters: dict[str, bytes]) -> list[Any]:
+    def filled(self, parameters: dict[str, Any]) -> list[Any]:
         """What registers hold at the start."""
         registers = self.program.registers.copy()
         for fill in self.program.filled:
             if fill.kind == "param":
-                data = parameters[fill.name][fill.offset : fill.offset + fill.width]
-                registers[fill.slot] = np.frombuffer(data, DTYPES[8 * fill.width])
+                registers[fill.slot] = self.parameter(fill, parameters[fill.name])
             else:
                 registers[fill.slot] = np.array([self.variable(fill.name) + fill.offset], np.uint64)
         return registers
+
+    def parameter(self, fill: Filled, argument: Any) -> Array:
+        """What is loaded of a parameter."""
+        data = argument[fill.offset : fill.offset + fill.width]
+        return np.frombuffer(data, DTYPES[8 * fill.width])
 
     def variable(self, name: str) -> int:
         """The address of a variable of the module."""
@@ -129,12 +141,13 @@ class Launch:
 
     def some(self, first: int, programs: int, begin: list[Any]) -> None:
         """Run some programs to their end."""
-        run = self.new_run(
+        run = self.run(
             self.shape,
             first,
             programs,
             begin.copy(),
             list(self.entry.registers),
+            self.program.bits,
             self.memory,
             self.log,
         )
@@ -149,7 +162,7 @@ class Launch:
         if not size:
             return None
         stride = -(-size // 16) * 16
-        held = allocation(name, 0, stride * owners, 8, written=False)
+        held = self.memory.allocation(name, 0, stride * owners, 8, written=False)
         held.repeats, held.size_of_each = stride, size
         return held
 
@@ -161,8 +174,8 @@ class Groups:
         self.launch = launch
         self.run = run
         self.blocks = launch.program.blocks
-        self.pending: dict[int, Array | None] = {0: None}
-        """Lanes by the block that they do next; None: all lanes."""
+        self.pending: dict[int, Any] = {0: run.here()}
+        """Lanes by the block that they do next."""
         self.waiting: dict[int, Array] = {}
         """Lanes at a barrier, by its block."""
         self.alive: Array | None = None
@@ -173,11 +186,8 @@ class Groups:
         run, launch = self.run, self.launch
         while self.pending:
             number = min(self.pending)
-            mask = self.pending.pop(number)
-            alone = not self.pending and not self.waiting
-            if alone and self.alive is None:
-                mask = None
-            run.mask, run.keep = mask, None if alone else mask
+            lanes = self.pending.pop(number)
+            run.enter(lanes, self.alive is None, not self.pending and not self.waiting)
             block = self.blocks[number]
             launch.left -= len(block.steps) + 1
             if launch.left < 0:
@@ -192,52 +202,43 @@ class Groups:
 
     def end(self, number: int, block: Block) -> None:
         """Send the lanes of a block on."""
-        mask = self.run.mask
+        lanes = self.run.here()
         if block.end == "barrier":
-            self.arrive(number, mask)
-            return
-        if block.end == "next":
-            self.join(number + 1, mask)
-            return
-        if block.predicate < 0:
-            self.go(block, mask)
-            return
-        predicate = self.run.registers[block.predicate]
-        if predicate.size == 1:
-            if bool(predicate[0]) != block.negated:
-                self.go(block, mask)
-            else:
-                self.join(number + 1, mask)
-            return
-        taken, rest = self.run.split(predicate, block.negated)
-        if taken.any():
-            self.go(block, taken)
-        if rest.any():
-            self.join(number + 1, rest)
+            self.arrive(number, lanes)
+        elif block.end == "next":
+            self.join(number + 1, lanes)
+        elif block.predicate < 0:
+            self.go(block, lanes)
+        else:
+            predicate = self.run.registers[block.predicate]
+            backwards = block.end == "jump" and block.target <= number
+            taken, rest = self.run.split(predicate, block, backwards)
+            if taken is not False:
+                self.go(block, taken)
+            if rest is not False:
+                self.join(number + 1, rest)
 
-    def go(self, block: Block, mask: Array | None) -> None:
+    def go(self, block: Block, lanes: Any) -> None:
         """Do what a block ends with."""
         if block.end == "jump":
-            self.join(block.target, mask)
-        elif mask is None:
-            self.alive = np.zeros(self.run.lanes, np.bool_)
+            self.join(block.target, lanes)
         else:
-            self.alive = ~mask if self.alive is None else self.alive & ~mask
+            self.alive = self.run.leave(self.alive, lanes)
 
-    def join(self, number: int, mask: Array | None) -> None:
+    def join(self, number: int, lanes: Any) -> None:
         """Put lanes where others may wait already."""
-        other = self.pending.get(number)
-        self.pending[number] = mask if other is None or mask is None else other | mask
+        if number in self.pending:
+            lanes = self.run.joined(self.pending[number], lanes)
+        self.pending[number] = lanes
 
-    def arrive(self, number: int, mask: Array | None) -> None:
+    def arrive(self, number: int, lanes: Any) -> None:
         """Bring lanes to a barrier."""
-        if mask is None and not self.waiting:
+        mask = self.run.wait(lanes, self.blocks[number])
+        if self.run.mask is None and not self.waiting:
             # All lanes at once, as it nearly always is.
             self.run.epoch += 1
-            self.join(number + 1, None)
+            self.join(number + 1, lanes)
             return
-        if mask is None:
-            mask = np.ones(self.run.lanes, np.bool_)
         other = self.waiting.get(number)
         self.waiting[number] = mask if other is None else other | mask
 
@@ -263,7 +264,7 @@ class Groups:
             for number in numbers:
                 gone = self.waiting[number] & free
                 if gone.any():
-                    self.join(number + 1, gone)
+                    self.join(number + 1, self.run.resume(gone))
                 self.waiting[number] = self.waiting[number] & ~free
                 if not self.waiting[number].any():
                     del self.waiting[number]
