@@ -19,7 +19,7 @@ from lion_conformance.ports.protocol import LONGEST_NAME, Port, PortError, Tripl
 from lion_conformance.ptx import arguments as kernel_arguments
 from lion_conformance.ptx.arguments import Argument
 from lion_conformance.ptx.host import LARGEST_ALIGNMENT, Kernel
-from lion_conformance.ptx.machine import may_contract
+from lion_conformance.ptx.contraction import may_contract
 from lion_conformance.ptx.source import parse
 from lion_conformance.ptx.syntax import Entry, SourceError
 from lion_ref import STORAGE_DTYPES, Semantics
