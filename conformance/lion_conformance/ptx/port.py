@@ -15,8 +15,8 @@ from lion_conformance.ports.callable import from_callable
 from lion_conformance.ports.protocol import LONGEST_NAME, Port, Triple, Variant
 from lion_conformance.ptx import arguments as kernel_arguments
 from lion_conformance.ptx.arguments import Argument
+from lion_conformance.ptx.contraction import may_contract
 from lion_conformance.ptx.host import LARGEST_ALIGNMENT, Kernel
-from lion_conformance.ptx.machine import may_contract
 from lion_conformance.ptx.source import parse
 from lion_conformance.ptx.syntax import Entry
 from lion_ref import Semantics
@@ -91,7 +91,7 @@ def ptx_port(
     if aligned & (aligned - 1) or aligned > LARGEST_ALIGNMENT:
         legal = f"a power of 2 up to {LARGEST_ALIGNMENT}"
         raise ValueError(f"aligned={aligned!r} is not legal; legal: {legal}")
-    found = _entry(parse(_text(source)).entries, entry)
+    found = entry_of(source, entry)
     kernel = Kernel(
         entry=found,
         arguments=kernel_arguments.check(arguments, found.params, _unread_at_the_end(found)),
@@ -137,6 +137,11 @@ def sizes(elements_per_program: int) -> tuple[int, ...]:
     """
     edges = (elements_per_program + x for x in (-1, 0, 1, elements_per_program + 1))
     return tuple(sorted({0, 1, 2, 3, 5, *edges}))
+
+
+def entry_of(source: str | Path, name: str | None = None) -> Entry:
+    """The kernel of that name in PTX, or in a file of it; the only one, if no name is given."""
+    return _entry(parse(_text(source)).entries, name)
 
 
 def _text(source: object) -> str:
