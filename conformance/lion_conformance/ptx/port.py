@@ -6,20 +6,23 @@ import inspect
 import itertools
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
+
 from lion_conformance.ports.callable import from_callable
-from lion_conformance.ports.protocol import LONGEST_NAME, Port, Triple, Variant
+from lion_conformance.ports.protocol import LONGEST_NAME, Port, PortError, Triple, Variant
 from lion_conformance.ptx import arguments as kernel_arguments
 from lion_conformance.ptx.arguments import Argument
 from lion_conformance.ptx.contraction import may_contract
 from lion_conformance.ptx.host import LARGEST_ALIGNMENT, Kernel
 from lion_conformance.ptx.source import parse
-from lion_conformance.ptx.syntax import Entry
-from lion_ref import Semantics
+from lion_conformance.ptx.syntax import Entry, SourceError
+from lion_ref import STORAGE_DTYPES, Semantics
 
 DOOR: Final = "PTX"
 DEVICE: Final = "no GPU: PTX interpreted"
@@ -105,6 +108,7 @@ def ptx_port(
         declared=declared,
         triples=tuple(dtypes),
     )
+    _try(kernel, as_written.triples)
     called = {
         "entry": entry,
         "arguments": list(arguments),
@@ -141,7 +145,9 @@ def sizes(elements_per_program: int) -> tuple[int, ...]:
 
 def entry_of(source: str | Path, name: str | None = None) -> Entry:
     """The kernel of that name in PTX, or in a file of it; the only one, if no name is given."""
-    return _entry(parse(_text(source)).entries, name)
+    with _understood():
+        entries = parse(_text(source)).entries
+    return _entry(entries, name)
 
 
 def _text(source: object) -> str:
@@ -151,6 +157,23 @@ def _text(source: object) -> str:
     if not isinstance(source, (str, Path)):
         raise TypeError(f"source={source!r:.200} is not legal; legal: PTX, or the path to it")
     return Path(source).read_text(encoding="utf-8")
+
+
+@contextmanager
+def _understood() -> Iterator[None]:
+    """What is not known of PTX is an argument that is not legal."""
+    try:
+        yield
+    except SourceError as error:
+        raise ValueError(f"the PTX is not understood: {error}") from error
+
+
+def _try(kernel: Kernel, dtypes: Iterable[Triple]) -> None:
+    """Launch once on an element, so that an instruction that is not known is found at once."""
+    for triple in dtypes:
+        arrays = (np.zeros(1, STORAGE_DTYPES[name]) for name in triple)
+        with _understood(), suppress(PortError):
+            kernel(*arrays, lr=0.0, beta1=0.0, beta2=0.0, weight_decay=0.0)
 
 
 def _entry(entries: Mapping[str, Entry], name: str | None) -> Entry:
