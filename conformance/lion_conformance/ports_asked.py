@@ -9,7 +9,7 @@ import argparse
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from lion_conformance.ports.backends import BACKENDS, NotRunnable, backend, load
 from lion_conformance.ports.by_name import find
@@ -17,10 +17,13 @@ from lion_conformance.ports.pipe import TIMEOUT, Program
 from lion_conformance.ports.protocol import Port
 from lion_conformance.report.origin import Origin
 
+if TYPE_CHECKING:
+    from lion_conformance.ptx.assembly import Assembly
+
 Asked = tuple[Port | Callable[..., Any], Origin]
 """A port, and the way back to it."""
 
-_BELONGING: Final = {"timeout": "exec", "entry": "kernel"}
+_BELONGING: Final = {"timeout": "exec", "entry": "kernel", "cubin": "kernel"}
 """Options that say more of another one."""
 
 
@@ -81,7 +84,7 @@ def asked_ports(parsed: argparse.Namespace) -> Iterator[list[Asked]]:
             legal = legal.replace(" or ", ", ") + ", or --backend NAME"
         raise ValueError(f"a port to judge; legal: {legal}")
     for word, belongs_to in _BELONGING.items():
-        value = getattr(parsed, word)
+        value = getattr(parsed, word, None)
         if value is not None and given[belongs_to] is None:
             shown = f"{value:g}" if isinstance(value, float) else value
             needs = {"exec": "--exec PROGRAM", "kernel": "--kernel TOML"}[belongs_to]
@@ -97,6 +100,16 @@ def asked_ports(parsed: argparse.Namespace) -> Iterator[list[Asked]]:
         yield _doors(name)
     else:
         yield [(find(parsed.port), Origin("import", parsed.port))]
+
+
+def asked_assembly(parsed: argparse.Namespace) -> Assembly | None:
+    """What an assembler made of the kernel that is asked about, if its cubin is named."""
+    if parsed.cubin is None or parsed.kernel is None:
+        return None
+    from lion_conformance.ptx import assembly, kernel_file, sass
+
+    entry = kernel_file.kernel(parsed.kernel, source=parsed.ptx, entry=parsed.entry)
+    return assembly.assembly(sass.read(parsed.cubin), entry)
 
 
 def _kernel(parsed: argparse.Namespace) -> Port:
