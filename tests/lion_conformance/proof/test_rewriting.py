@@ -220,9 +220,7 @@ def as_reference(c: Node) -> Node:
 def of_whole(c: Node) -> Node:
     """(c > 0) - (c < 0), and NaN of NaN."""
     numbers = (constant("s32", 1), constant("s32", 0))
-    parts = [
-        made(Operation("select", "s32"), compare(x, c, ZERO), *numbers) for x in ("gt", "lt")
-    ]
+    parts = [made(Operation("select", "s32"), compare(x, c, ZERO), *numbers) for x in ("gt", "lt")]
     difference = made(Operation("sub", "s32"), *parts)
     found = made(Operation("convert", "f32", source="s32"), difference)
     return select(compare("nan", c, c), c, found)
