@@ -7,12 +7,12 @@ from typing import Any, Final
 
 import numpy as np
 
-from lion_conformance.operations.expression import Node
 from lion_conformance.ports.recording.conversions import (
     BOOL,
     Dtype,
     Unrecorded,
     constant_of,
+    kind_of,
     plain_dtype,
     selected,
 )
@@ -101,13 +101,9 @@ def _where(condition: Any, *choices: Any) -> Recorded:
         raise Unrecorded("np.where without two choices has as many elements as the numbers say")
     dtype = common(*choices)
     cells = (cells_of(condition, BOOL), *(cells_of(x, dtype) for x in choices))
-    found = np.frompyfunc(_selected, 3, 1)(*cells)
+    kind = kind_of(dtype)
+    found = np.frompyfunc(lambda *x: selected(*map(written, x), kind), 3, 1)(*cells)
     return Recorded(found, dtype)
-
-
-def _selected(*cells: Any) -> Node:
-    condition, first, second = map(written, cells)
-    return selected(condition, first, second)
 
 
 @_enter("copyto")

@@ -120,6 +120,10 @@ def _full(shape: Any, value: Any, dtype: Any = None, **options: Any) -> Any:
     return filled(shape, value, as_recorded(value).plain if dtype is None else dtype)
 
 
+def _astype(array: Any, dtype: Any, /, *, copy: bool = True) -> Any:
+    return array.astype(plain_dtype(dtype), copy=copy)
+
+
 def _dtype(value: Any, *args: Any, **options: Any) -> KnownDtype:
     return KnownDtype(np.dtype(plain_dtype(value), *args, **options))
 
@@ -212,7 +216,8 @@ def _stand_ins() -> dict[int, Any]:
         "fabs": _of_number(math.fabs, abs),
         "sqrt": _of_number(math.sqrt, _root),
     }
-    found: dict[int, Any] = {id(np): _Module(np, scalars | arrays | {"dtype": _dtype})}
+    Recorded.namespace = _Module(np, scalars | arrays | {"dtype": _dtype, "astype": _astype})
+    found: dict[int, Any] = {id(np): Recorded.namespace}
     found[id(math)] = _Module(math, numbers)
     found[id(ml_dtypes)] = _Module(ml_dtypes, {"bfloat16": narrow})
     found[id(bfloat16)] = narrow

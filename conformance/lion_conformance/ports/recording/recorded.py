@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numbers
 from collections.abc import Callable, Iterator
-from typing import Any, Final, Self
+from typing import Any, ClassVar, Final, Self
 
 import numpy as np
 
@@ -41,6 +41,9 @@ _SEEN_BY_NUMPY: Final = {"__array__", "__array_interface__", "__array_struct__"}
 
 class Recorded(Operators):
     """An array, or one of NumPy's scalars, whose elements are expressions."""
+
+    namespace: ClassVar[Any]
+    """The array-API namespace that it is of, NumPy's; `names` has it."""
 
     def __init__(self, cells: Any, dtype: Any, *, scalar: bool = False) -> None:
         if not isinstance(cells, np.ndarray):
@@ -161,7 +164,8 @@ class Recorded(Operators):
         new = cells_of(value, self.plain)
         if where is not True:
             mask = cells_of(where, BOOL)
-            new = _elementwise(_merged, mask, new, self.cells)
+            kind = kind_of(self.plain)
+            new = _elementwise(lambda *x: selected(*map(written, x), kind), mask, new, self.cells)
         self.cells[...] = new
 
     # Numbers.
@@ -201,6 +205,10 @@ class Recorded(Operators):
     def all(self, axis: None = None) -> Recorded:
         """Whether no element is zero."""
         return self._folded("and", axis)
+
+    def __array_namespace__(self, *, api_version: str | None = None) -> Any:
+        del api_version
+        return self.namespace
 
     def _folded(self, name: str, axis: object) -> Recorded:
         if axis is not None:
@@ -268,10 +276,6 @@ def _index(index: Any) -> Any:
 def _elementwise(function: Callable[..., Node], *operands: Cells) -> Cells:
     found = np.frompyfunc(function, len(operands), 1)(*operands)
     return Recorded(found, BOOL).cells
-
-
-def _merged(condition: Any, new: Any, old: Any) -> Any:
-    return selected(written(condition), written(new), written(old))
 
 
 def each(cells: Cells, source: Dtype, target: Dtype) -> Cells:
