@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -21,9 +22,9 @@ from lion_conformance.ports.recording.recorded import (
     Number,
     Recorded,
     cells_of,
+    elementwise,
     promotion,
     recorded_ufunc,
-    written,
 )
 
 _CLIP: Final[Any] = vars(np)["_core"].umath.clip
@@ -102,8 +103,7 @@ def _where(condition: Any, *choices: Any) -> Recorded:
     dtype = common(*choices)
     cells = (cells_of(condition, BOOL), *(cells_of(x, dtype) for x in choices))
     kind = kind_of(dtype)
-    found = np.frompyfunc(lambda *x: selected(*map(written, x), kind), 3, 1)(*cells)
-    return Recorded(found, dtype)
+    return Recorded(elementwise(partial(selected, kind=kind), *cells), dtype)
 
 
 @_enter("copyto")
