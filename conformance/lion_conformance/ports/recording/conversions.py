@@ -123,6 +123,8 @@ def converted(node: Node, source: Dtype, target: Dtype) -> Node:
 
 def cast(node: Node, old: str, new: str) -> Node:
     """One conversion; there and back again is none where the way there was exact."""
+    if old == new:
+        return node
     before = node.operation
     widened = before.name == "convert" and (before.source, before.type) == (new, old)
     if widened and _holds(old, new):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numbers
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, ClassVar, Final, Self
 
 import numpy as np
@@ -165,7 +166,7 @@ class Recorded(Operators):
         if where is not True:
             mask = cells_of(where, BOOL)
             kind = kind_of(self.plain)
-            new = _elementwise(lambda *x: selected(*map(written, x), kind), mask, new, self.cells)
+            new = elementwise(partial(selected, kind=kind), mask, new, self.cells)
         self.cells[...] = new
 
     # Numbers.
@@ -273,14 +274,15 @@ def _index(index: Any) -> Any:
     return index
 
 
-def _elementwise(function: Callable[..., Node], *operands: Cells) -> Cells:
-    found = np.frompyfunc(function, len(operands), 1)(*operands)
-    return Recorded(found, BOOL).cells
+def elementwise(function: Callable[..., Node], *operands: Cells) -> Cells:
+    """A function of expressions, of each element; operands are broadcast."""
+    checked: Any = np.frompyfunc(lambda *x: function(*map(written, x)), len(operands), 1)
+    return Recorded(checked(*operands), BOOL).cells
 
 
 def each(cells: Cells, source: Dtype, target: Dtype) -> Cells:
     """Every element converted."""
-    return _elementwise(lambda x: converted(written(x), source, target), cells)
+    return elementwise(partial(converted, source=source, target=target), cells)
 
 
 def cells_of(value: Any, dtype: Dtype) -> Cells:
@@ -329,7 +331,7 @@ def recorded_ufunc(
         raise Unrecorded(f"np.{name} of {loop[0]} and {loop[1]} is not known here")
     meaning = MEANINGS[name]
     operands = [cells_of(x, loop[0]) for x in inputs]
-    found = _elementwise(lambda *nodes: meaning(loop[0], *map(written, nodes)), *operands)
+    found = elementwise(partial(meaning, loop[0]), *operands)
     result = Recorded(found, loop[-1], scalar=found.ndim == 0)
     if outs is None:
         if where is not True:
