@@ -65,7 +65,7 @@ class Normal:
             return bit_forms.bits(self, operation, *arguments)
         if operation.type in FLOATS and (name != "convert" or operation.source in FLOATS):
             return float_forms.floats(self, operation, *arguments)
-        if name == "convert" and operation.source not in (*FLOATS, "pred"):
+        if name == "convert" and not {operation.source, operation.type} & {*FLOATS, "pred"}:
             return bit_forms.whole_conversion(operation, *arguments)
         if name in ("add", "mul") and operation.type not in FLOATS:
             ordered = sorted(arguments, key=serial)

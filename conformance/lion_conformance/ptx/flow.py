@@ -34,6 +34,7 @@ def compiled(entry: Entry, evaluator: Evaluator) -> Program:
     return Program(
         blocks=blocks,
         registers=slots.values,
+        bits=slots.bits,
         specials=slots.specials,
         filled=list(slots.filled.values()),
         shared_size=shared,

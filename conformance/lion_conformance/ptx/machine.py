@@ -17,7 +17,7 @@ from lion_conformance.operations.evaluate import evaluator
 from lion_conformance.ptx.contraction import contracted
 from lion_conformance.ptx.findings import Finding
 from lion_conformance.ptx.flow import compiled
-from lion_conformance.ptx.memory import Memory, allocation
+from lion_conformance.ptx.memory import Memory
 from lion_conformance.ptx.program import Block, Program
 from lion_conformance.ptx.races import Log
 from lion_conformance.ptx.run import DTYPES, WARP, Run, Shape
@@ -136,6 +136,7 @@ class Launch:
             programs,
             begin.copy(),
             list(self.entry.registers),
+            self.program.bits,
             self.memory,
             self.log,
         )
@@ -150,7 +151,7 @@ class Launch:
         if not size:
             return None
         stride = -(-size // 16) * 16
-        held = allocation(name, 0, stride * owners, 8, written=False)
+        held = self.memory.allocation(name, 0, stride * owners, 8, written=False)
         held.repeats, held.size_of_each = stride, size
         return held
 
@@ -162,8 +163,8 @@ class Groups:
         self.launch = launch
         self.run = run
         self.blocks = launch.program.blocks
-        self.pending: dict[int, Array | None] = {0: None}
-        """Lanes by the block that they do next; None: all lanes."""
+        self.pending: dict[int, Any] = {0: run.here()}
+        """Lanes by the block that they do next."""
         self.waiting: dict[int, Array] = {}
         """Lanes at a barrier, by its block."""
         self.alive: Array | None = None
@@ -174,11 +175,8 @@ class Groups:
         run, launch = self.run, self.launch
         while self.pending:
             number = min(self.pending)
-            mask = self.pending.pop(number)
-            alone = not self.pending and not self.waiting
-            if alone and self.alive is None:
-                mask = None
-            run.mask, run.keep = mask, None if alone else mask
+            lanes = self.pending.pop(number)
+            run.enter(lanes, self.alive is None, not self.pending and not self.waiting)
             block = self.blocks[number]
             launch.left -= len(block.steps) + 1
             if launch.left < 0:
@@ -193,52 +191,42 @@ class Groups:
 
     def end(self, number: int, block: Block) -> None:
         """Send the lanes of a block on."""
-        mask = self.run.mask
+        lanes = self.run.here()
         if block.end == "barrier":
-            self.arrive(number, mask)
-            return
-        if block.end == "next":
-            self.join(number + 1, mask)
-            return
-        if block.predicate < 0:
-            self.go(block, mask)
-            return
-        predicate = self.run.registers[block.predicate]
-        if predicate.size == 1:
-            if bool(predicate[0]) != block.negated:
-                self.go(block, mask)
-            else:
-                self.join(number + 1, mask)
-            return
-        taken, rest = self.run.split(predicate, block.negated)
-        if taken.any():
-            self.go(block, taken)
-        if rest.any():
-            self.join(number + 1, rest)
+            self.arrive(number, lanes)
+        elif block.end == "next":
+            self.join(number + 1, lanes)
+        elif block.predicate < 0:
+            self.go(block, lanes)
+        else:
+            predicate = self.run.registers[block.predicate]
+            taken, rest = self.run.split(predicate, block.negated)
+            if taken is not False:
+                self.go(block, taken)
+            if rest is not False:
+                self.join(number + 1, rest)
 
-    def go(self, block: Block, mask: Array | None) -> None:
+    def go(self, block: Block, lanes: Any) -> None:
         """Do what a block ends with."""
         if block.end == "jump":
-            self.join(block.target, mask)
-        elif mask is None:
-            self.alive = np.zeros(self.run.lanes, np.bool_)
+            self.join(block.target, lanes)
         else:
-            self.alive = ~mask if self.alive is None else self.alive & ~mask
+            self.alive = self.run.leave(self.alive, lanes)
 
-    def join(self, number: int, mask: Array | None) -> None:
+    def join(self, number: int, lanes: Any) -> None:
         """Put lanes where others may wait already."""
-        other = self.pending.get(number)
-        self.pending[number] = mask if other is None or mask is None else other | mask
+        if number in self.pending:
+            lanes = self.run.joined(self.pending[number], lanes)
+        self.pending[number] = lanes
 
-    def arrive(self, number: int, mask: Array | None) -> None:
+    def arrive(self, number: int, lanes: Any) -> None:
         """Bring lanes to a barrier."""
-        if mask is None and not self.waiting:
+        if lanes is None and not self.waiting:
             # All lanes at once, as it nearly always is.
             self.run.epoch += 1
             self.join(number + 1, None)
             return
-        if mask is None:
-            mask = np.ones(self.run.lanes, np.bool_)
+        mask = self.run.wait(lanes)
         other = self.waiting.get(number)
         self.waiting[number] = mask if other is None else other | mask
 
@@ -264,7 +252,7 @@ class Groups:
             for number in numbers:
                 gone = self.waiting[number] & free
                 if gone.any():
-                    self.join(number + 1, gone)
+                    self.join(number + 1, self.run.resume(gone))
                 self.waiting[number] = self.waiting[number] & ~free
                 if not self.waiting[number].any():
                     del self.waiting[number]

@@ -88,17 +88,10 @@ class Allocation:
             self.written.reshape(-1, parts)[index] = True
 
 
-def allocation(name: str, base: int, size: int, grain: int, *, written: bool) -> Allocation:
-    """An allocation of so many zero bytes."""
-    room = -(-size // _PADDING) * _PADDING + _PADDING
-    buffer = np.zeros(room, np.uint8)
-    views = {width: buffer.view(cell) for width, cell in CELLS.items()}
-    known = None if written else np.zeros(room // grain, np.bool_)
-    return Allocation(name, base, size, grain, views, known, element=grain)
-
-
 class Memory:
     """The arrays that a launch is given."""
+
+    kind: type[Allocation] = Allocation
 
     def __init__(self) -> None:
         self.allocations: list[Allocation] = []
@@ -111,7 +104,7 @@ class Memory:
         """
         array = np.ascontiguousarray(array)
         base = ((_FIRST_RANGE + len(self.allocations)) << RANGE_BITS) + _MIDDLE + offset
-        held = allocation(name, base, array.nbytes, array.itemsize, written=written)
+        held = self.allocation(name, base, array.nbytes, array.itemsize, written=written)
         held.views[1][: array.nbytes] = array.reshape(-1).view(np.uint8)
         self.allocations.append(held)
         return base
@@ -129,3 +122,13 @@ class Memory:
         """The allocation whose range this address is in."""
         index = (address >> RANGE_BITS) - _FIRST_RANGE
         return self.allocations[index] if 0 <= index < len(self.allocations) else None
+
+    def allocation(
+        self, name: str, base: int, size: int, grain: int, *, written: bool
+    ) -> Allocation:
+        """Zero bytes that are yet in no range."""
+        room = -(-size // _PADDING) * _PADDING + _PADDING
+        buffer = np.zeros(room, np.uint8)
+        views = {width: buffer.view(cell) for width, cell in CELLS.items()}
+        known = None if written else np.zeros(room // grain, np.bool_)
+        return self.kind(name, base, size, grain, views, known, element=grain)

@@ -143,7 +143,7 @@ def _load(slots: Slots, instruction: Instruction) -> Piece:
     where, reads = _address(slots, instruction, source)
 
     def step(run: Any) -> None:
-        load(run, move, where(run.registers), places)
+        load(run, move, where(run), places)
 
     return Piece(instruction, reads, tuple(goal for goal in goals if goal >= 0), step)
 
@@ -185,31 +185,31 @@ def _store(slots: Slots, instruction: Instruction) -> Piece:
     where, reads = _address(slots, instruction, target)
 
     def step(run: Any) -> None:
-        store(run, move, where(run.registers), held)
+        store(run, move, where(run), held)
 
     return Piece(instruction, reads + held, (), step)
 
 
 def _address(
     slots: Slots, instruction: Instruction, address: Address
-) -> tuple[Callable[[list[Any]], Array], tuple[int, ...]]:
+) -> tuple[Callable[[Any], Array], tuple[int, ...]]:
     """What gives the address that an instruction means, and what it reads for it."""
-    if address.base is None:
-        slot = slots.constant(address.offset, 64)
-        return (lambda registers: registers[slot]), ()
-    if isinstance(address.base, Symbol):
-        slot = slots.symbol(instruction, Symbol(address.base.name, address.offset))
-        return (lambda registers: registers[slot]), ()
+    if not isinstance(address.base, Register):
+        if address.base is None:
+            slot = slots.constant(address.offset, 64)
+        else:
+            slot = slots.symbol(instruction, Symbol(address.base.name, address.offset))
+        return (lambda run: run.registers[slot]), ()
     slot = slots.of_register[address.base.name]
     if slots.bits[slot] == 32:
         offset = np.int64(address.offset)
-        return (lambda registers: registers[slot].astype(np.int64) + offset), (slot,)
+        return (lambda run: run.concrete(run.registers[slot]).astype(np.int64) + offset), (slot,)
     if slots.bits[slot] != 64:
         raise instruction.refused("an address of 32 or 64 bits expected")
     if address.offset == 0:
-        return (lambda registers: registers[slot]), (slot,)
+        return (lambda run: run.concrete(run.registers[slot])), (slot,)
     moved_by = np.uint64(address.offset % (1 << 64))
-    return (lambda registers: registers[slot] + moved_by), (slot,)
+    return (lambda run: run.concrete(run.registers[slot]) + moved_by), (slot,)
 
 
 def _cvta(slots: Slots, instruction: Instruction) -> Piece:

@@ -62,6 +62,8 @@ class Program:
 
     blocks: list[Block]
     registers: list[Any]
+    bits: list[int]
+    """How wide each slot is."""
     specials: dict[str, int]
     filled: list[Filled]
     shared_size: int

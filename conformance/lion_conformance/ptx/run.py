@@ -72,6 +72,7 @@ class Run:
         programs: int,
         registers: list[Any],
         names: list[str],
+        bits: list[int],
         memory: Memory,
         log: Log,
     ) -> None:
@@ -81,6 +82,7 @@ class Run:
         self.lanes = programs * shape.width
         self.registers = registers
         self.names = names
+        self.bits = bits
         self.memory = memory
         self.log = log
         self.mask: Array | None = None
@@ -113,25 +115,64 @@ class Run:
         mask, keep = self.mask, self.keep
         if mask is not None:
             predicate = predicate & mask
-            if not predicate.any():
-                return
         elif predicate.all():
             step(self)
             return
-        elif not predicate.any():
-            return
-        self.mask = self.keep = predicate
-        step(self)
-        self.mask, self.keep = mask, keep
+        if predicate.any():
+            self.mask = self.keep = predicate
+            step(self)
+            self.mask, self.keep = mask, keep
 
-    def split(self, predicate: Array, negated: bool) -> tuple[Array, Array]:
-        """The lanes at work that a branch takes, and those that go on."""
+    # Lanes that go the same way are, to those who send them on, one thing: here a mask, or None for
+    # all lanes; in a run on symbols there is more to them.
+
+    def enter(self, lanes: Any, everybody: bool, alone: bool) -> None:
+        """Put lanes to work. everybody: none has left; alone: those that have not are all here."""
+        self.mask = None if alone and everybody else lanes
+        self.keep = None if alone else self.mask
+
+    def here(self) -> Any:
+        """The lanes at work."""
+        return self.mask
+
+    def split(self, predicate: Array, negated: bool) -> tuple[Any, Any]:
+        """The lanes at work that a branch takes, and those that go on; False for none."""
+        if predicate.size == 1:
+            taken = bool(predicate[0]) != negated
+            return (self.mask, False) if taken else (False, self.mask)
         if negated:
             predicate = ~predicate
         if self.mask is None:
-            taken = np.broadcast_to(predicate, self.lanes)
-            return taken, ~taken
-        return predicate & self.mask, ~predicate & self.mask
+            yes, no = predicate, ~predicate
+        else:
+            yes, no = predicate & self.mask, ~predicate & self.mask
+        return (yes if yes.any() else False), (no if no.any() else False)
+
+    def joined(self, one: Any, other: Any) -> Any:
+        """Both, once they meet."""
+        return None if one is None or other is None else one | other
+
+    def leave(self, alive: Array | None, lanes: Any) -> Array:
+        """Who is left when these lanes, of those alive, have come to the end."""
+        if lanes is None:
+            return np.zeros(self.lanes, np.bool_)
+        return ~lanes if alive is None else alive & ~lanes
+
+    def wait(self, lanes: Any) -> Array:
+        """These lanes as a mask, at a barrier."""
+        return np.ones(self.lanes, np.bool_) if lanes is None else np.asarray(lanes)
+
+    def resume(self, mask: Array) -> Any:
+        """Lanes of a mask, after a barrier."""
+        return mask
+
+    def concrete(self, values: Array) -> Array:
+        """The numbers that addresses are."""
+        return values
+
+    def kept(self, new: Array, cells: Allocation, index: Array, width: int) -> Array:
+        """What a store leaves in these cells."""
+        return new
 
     def define(self, slot: int) -> None:
         """Note that the lanes at work wrote a register."""

@@ -258,5 +258,6 @@ def store(run: Run, move: Transfer, address: Array, sources: tuple[int, ...]) ->
             value = run.registers[slot]
             if cells.active is not None and value.size != 1:
                 value = value[cells.active]
+            value = run.kept(value, cells.held, index, move.width)
             cells.held.store(index, move.width, value)
             cells.held.mark_written(index, move.width)
