@@ -150,7 +150,7 @@ def _out(out: Path | None, port: Port, question: Question, *, alone: bool) -> Pa
     if out is None or (alone and not out.is_dir()):
         return out
     words = f"{port.name} {port.door} {question.dtype}".lower()
-    return out / (re.sub(r"[^\w]+", "-", words).strip("-") + ".json")
+    return out / (re.sub(r"[^\w]+", "-", words, flags=re.ASCII).strip("-") + ".json")
 
 
 def _merge(parsed: argparse.Namespace) -> int:
