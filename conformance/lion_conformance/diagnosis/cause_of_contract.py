@@ -128,8 +128,12 @@ class _Word(str):
         return {"new": f"{symbol}'", "old": symbol}.get(how, str(self))
 
 
-def cause_of_contract(failure: Failure | RunFailure[Trajectory]) -> Cause | None:
+def cause_of_contract(
+    failure: Failure | RunFailure[Trajectory], smallest: str = ""
+) -> Cause | None:
     """What a failure without bits says of the port; None if bits are what is wrong.
+
+    smallest: what the smallest case says that fails so; of a kernel, it names other threads.
 
     >>> from lion_conformance.cases.fixed import ordinary_case
     >>> from lion_conformance.ports.protocol import ChangedInputError
@@ -143,7 +147,7 @@ def cause_of_contract(failure: Failure | RunFailure[Trajectory]) -> Cause | None
         return None
     message = " ".join(str(last.error).split())
     if isinstance(last.error, Finding):
-        return _of_kernel(last.error.code, message, _where(failure))
+        return _of_kernel(last.error.code, smallest or message, _where(failure))
     for begins, words, code, clause in _WORDS:
         found = re.match(begins, message)
         if found:
@@ -154,11 +158,11 @@ def cause_of_contract(failure: Failure | RunFailure[Trajectory]) -> Cause | None
 
 
 def _of_kernel(code: str, message: str, where: tuple[str, ...]) -> Cause:
-    """What a kernel does that none may; the lines of the PTX that the message names go below."""
-    lines = "; ".join(_LINE.findall(message))
-    evidence = (lines, *where) if lines else where
-    said = shortened(_LINE.sub("", message))
-    return Cause(Kind.CONTRACT, Code(code), said, evidence=evidence)
+    """What a kernel does that none may; why that is so, and the lines of its PTX, go below."""
+    said, *why = re.split(r"; |, and ", _LINE.sub("", message), maxsplit=1)
+    below = "; ".join([*why, *_LINE.findall(message)])
+    evidence = (below, *where) if below else where
+    return Cause(Kind.CONTRACT, Code(code), shortened(said), evidence=evidence)
 
 
 def _where(failure: Failure | RunFailure[Trajectory]) -> tuple[str, ...]:

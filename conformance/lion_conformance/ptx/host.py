@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Final
 
@@ -10,13 +11,18 @@ import numpy as np
 from lion_conformance.ports.protocol import check_unchanged
 from lion_conformance.ptx.arguments import SIZE, Argument, formed, values
 from lion_conformance.ptx.findings import Finding
-from lion_conformance.ptx.machine import launch
+from lion_conformance.ptx.machine import MOST_LANES, MOST_STEPS, launch
 from lion_conformance.ptx.memory import Memory
 from lion_conformance.ptx.syntax import Entry
 from lion_ref.arithmetic import Array, bits
 
 LARGEST_ALIGNMENT: Final = 256
 """Bytes: what cudaMalloc aligns to."""
+
+
+_LAPS: Final = 2
+_MORE_LAPS: Final = 64
+"""So often a kernel may go through its code for each element, and once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +58,15 @@ class Kernel:
             known[name] = memory.place(name, array, offset=self._offset(array))
             if (new := f"new_{name}") in self.arguments:
                 known[new] = memory.place(new, array, written=False)
+        grid = self.grid(param.size)
         launch(
             self.entry,
             memory,
             values(self.arguments, known, self.entry.params),
-            grid=(-(-param.size // self.elements_per_program), 1, 1),
+            grid=grid,
             threads=self.threads,
             contraction=self.contraction,
+            most_steps=self._most_steps(grid[0]),
         )
         results = {
             name: memory.read(name, array.dtype).reshape(array.shape)
@@ -71,6 +79,17 @@ class Kernel:
             if f"new_{name}" in self.arguments:
                 results[name] = _written(memory, f"new_{name}", given[name])
         return results["param"], results["momentum"]
+
+    def grid(self, size: int) -> tuple[int, int, int]:
+        """The programs of a launch."""
+        return -(-size // self.elements_per_program), 1, 1
+
+    def _most_steps(self, programs: int) -> int:
+        """Instructions after which a launch does not end, though one thread did all of a program's
+        elements, one after the other, and did most of the kernel for each."""
+        at_once = -(-programs * math.prod(self.threads) // MOST_LANES)
+        for_each = len(self.entry.body) * (_LAPS * self.elements_per_program + _MORE_LAPS)
+        return min(MOST_STEPS, for_each * at_once)
 
     def _offset(self, array: Array) -> int:
         """Bytes from an aligned address at which an array begins.

@@ -1,12 +1,12 @@
 """Runs a kernel: all threads of all programs at once, an instruction a NumPy operation.
 
-Threads that part at a branch are groups. The group that is furthest back in the code runs, until it comes
-to where another one waits, which it joins.
+Threads that part at a branch are groups. The group that is furthest back in the code runs, until it
+comes to where another one waits, which it joins.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
@@ -14,11 +14,12 @@ import numpy as np
 import numpy.typing as npt
 
 from lion_conformance.operations.evaluate import evaluator
+from lion_conformance.ptx.compiler import Evaluator
 from lion_conformance.ptx.contraction import contracted
 from lion_conformance.ptx.findings import Finding
 from lion_conformance.ptx.flow import compiled
 from lion_conformance.ptx.memory import Memory
-from lion_conformance.ptx.program import Block, Program
+from lion_conformance.ptx.program import Block, Filled, Program
 from lion_conformance.ptx.races import Log
 from lion_conformance.ptx.run import DTYPES, WARP, Run, Shape
 from lion_conformance.ptx.syntax import Entry, SourceError
@@ -32,9 +33,9 @@ MOST_STEPS: Final = 4_000_000
 """Instructions of a launch, each for however many threads, after which it counts as endless."""
 
 DYNAMIC_SHARED: Final = 227 * 1024
-"""Bytes of shared memory whose size the launch sets, where nobody says how many: the most there are."""
+"""Bytes of shared memory that the launch sets, where nobody says how many: the most there are."""
 
-_programs: WeakKeyDictionary[Entry, dict[str, Program]] = WeakKeyDictionary()
+_programs: WeakKeyDictionary[Entry, dict[tuple[str, Evaluator], Program]] = WeakKeyDictionary()
 
 
 def launch(
@@ -50,28 +51,35 @@ def launch(
 ) -> None:
     """Run a kernel on arrays in memory, which it changes; a Finding if it does what none may do.
 
-    arguments: each parameter's bits, or its bytes. contraction: what the assembler makes of a product
-    and a sum that carry no rounding: "none", or one fused operation with the "first" product of the sum,
-    or with the "second" one where both are products. shared: bytes that the launch asks for.
+    arguments: each parameter's bits, or its bytes. contraction: what the assembler makes of a
+    product and a sum that carry no rounding: "none", or one fused operation with the "first"
+    product of the sum, or with the "second" one where both are products. shared: bytes that the
+    launch asks for.
     """
-    held = _programs.setdefault(entry, {})
-    if contraction not in held:
-        held[contraction] = compiled(contracted(entry, contraction), evaluator)
+    program = prepared(entry, contraction, evaluator)
     shape = Shape(grid, threads)
-    Launch(entry, held[contraction], memory, shape, shared, most_steps).all(
-        _parameters(entry, arguments)
-    )
+    Launch(entry, program, memory, shape, shared, most_steps).all(arguments)
 
 
-def _parameters(entry: Entry, arguments: Sequence[int | bytes]) -> dict[str, bytes]:
+def prepared(entry: Entry, contraction: str, evaluator: Evaluator) -> Program:
+    """The compiled kernel, made once for each way and each kind of value."""
+    held = _programs.setdefault(entry, {})
+    key = contraction, evaluator
+    if key not in held:
+        held[key] = compiled(contracted(entry, contraction), evaluator)
+    return held[key]
+
+
+def _parameters(entry: Entry, arguments: Sequence[Any]) -> dict[str, Any]:
     if len(arguments) != len(entry.params):
         raise SourceError(
-            f"line {entry.line}: {entry.name} has {len(entry.params)} parameters, not {len(arguments)}"
+            f"line {entry.line}: {entry.name} has {len(entry.params)} parameters, "
+            f"not {len(arguments)}"
         )
     return {
-        param.name: argument
-        if isinstance(argument, bytes)
-        else (argument % (1 << 8 * param.size)).to_bytes(param.size, "little")
+        param.name: (argument % (1 << 8 * param.size)).to_bytes(param.size, "little")
+        if isinstance(argument, int)
+        else argument
         for param, argument in zip(entry.params, arguments, strict=True)
     }
 
@@ -95,27 +103,32 @@ class Launch:
         self.shared = program.shared_size + shared * program.dynamic_shared
         self.left = most_steps
         self.log = Log(shape)
-        self.new_run: Callable[..., Run] = Run
 
-    def all(self, parameters: dict[str, bytes]) -> None:
+    run: type[Run] = Run
+
+    def all(self, arguments: Sequence[Any]) -> None:
         """Run all programs, as many at once as fit, and then look for races among them."""
-        begin = self.filled(parameters)
+        begin = self.filled(_parameters(self.entry, arguments))
         at_once = max(1, MOST_LANES // self.shape.width)
         with np.errstate(all="ignore"):
             for first in range(0, self.shape.programs, at_once):
                 self.some(first, min(at_once, self.shape.programs - first), begin)
         self.log.judge()
 
-    def filled(self, parameters: dict[str, bytes]) -> list[Any]:
+    def filled(self, parameters: dict[str, Any]) -> list[Any]:
         """What registers hold at the start."""
         registers = self.program.registers.copy()
         for fill in self.program.filled:
             if fill.kind == "param":
-                data = parameters[fill.name][fill.offset : fill.offset + fill.width]
-                registers[fill.slot] = np.frombuffer(data, DTYPES[8 * fill.width])
+                registers[fill.slot] = self.parameter(fill, parameters[fill.name])
             else:
                 registers[fill.slot] = np.array([self.variable(fill.name) + fill.offset], np.uint64)
         return registers
+
+    def parameter(self, fill: Filled, argument: Any) -> Array:
+        """What is loaded of a parameter."""
+        data = argument[fill.offset : fill.offset + fill.width]
+        return np.frombuffer(data, DTYPES[8 * fill.width])
 
     def variable(self, name: str) -> int:
         """The address of a variable of the module."""
@@ -130,7 +143,7 @@ class Launch:
 
     def some(self, first: int, programs: int, begin: list[Any]) -> None:
         """Run some programs to their end."""
-        run = self.new_run(
+        run = self.run(
             self.shape,
             first,
             programs,
@@ -177,7 +190,7 @@ class Groups:
             number = min(self.pending)
             lanes = self.pending.pop(number)
             run.enter(lanes, self.alive is None, not self.pending and not self.waiting)
-            block = self.blocks[number]
+            run.block = block = self.blocks[number]
             launch.left -= len(block.steps) + 1
             if launch.left < 0:
                 self.endless(block)
@@ -200,7 +213,7 @@ class Groups:
             self.go(block, lanes)
         else:
             predicate = self.run.registers[block.predicate]
-            taken, rest = self.run.split(predicate, block.negated)
+            taken, rest = self.run.split(predicate, block)
             if taken is not False:
                 self.go(block, taken)
             if rest is not False:
@@ -221,12 +234,12 @@ class Groups:
 
     def arrive(self, number: int, lanes: Any) -> None:
         """Bring lanes to a barrier."""
-        if lanes is None and not self.waiting:
+        mask = self.run.wait(lanes)
+        if self.run.mask is None and not self.waiting:
             # All lanes at once, as it nearly always is.
             self.run.epoch += 1
-            self.join(number + 1, None)
+            self.join(number + 1, lanes)
             return
-        mask = self.run.wait(lanes)
         other = self.waiting.get(number)
         self.waiting[number] = mask if other is None else other | mask
 
@@ -272,9 +285,9 @@ class Groups:
                 other = self.blocks[int(before[np.argmax(mixed)])].instruction
                 raise self.finding(
                     "deadlock",
-                    f"deadlock: {self.who(first)} waits at a barrier ({self.place(number)}) and others "
-                    f"of its warp at another ({other.place if other else ''}); a warp has to come to "
-                    f"a barrier together",
+                    f"deadlock: {self.who(first)} waits at a barrier ({self.place(number)}) and "
+                    f"others of its warp at another ({other.place if other else ''}); a warp has "
+                    f"to come to a barrier together",
                 )
             at[warp[here]] = number
 
@@ -286,8 +299,8 @@ class Groups:
         where = f" at {self.place(others[0])}" if others else ""
         raise self.finding(
             "deadlock",
-            f"deadlock: {self.who(first)} waits at a barrier ({self.place(number)}) for other threads "
-            f"of its program, which wait{where}",
+            f"deadlock: {self.who(first)} waits at a barrier ({self.place(number)}) for other "
+            f"threads of its program, which wait{where}",
         )
 
     def endless(self, block: Block) -> None:
@@ -299,8 +312,8 @@ class Groups:
         where = f" ({places[0]})" if places else ""
         raise self.finding(
             "never-ends",
-            f"never ends: {self.who(lane)} is still at work{where} when the launch has done as many "
-            f"instructions as no update needs",
+            f"never ends: {self.who(lane)} is still at work{where} when the launch has done more "
+            f"instructions than any update needs",
         )
 
     def who(self, lane: int) -> str:

@@ -6,19 +6,24 @@ import inspect
 import itertools
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
+from lion_conformance.operations.evaluate import evaluator
 from lion_conformance.ports.callable import from_callable
 from lion_conformance.ports.protocol import LONGEST_NAME, Port, Triple, Variant
 from lion_conformance.ptx import arguments as kernel_arguments
 from lion_conformance.ptx.arguments import Argument
+from lion_conformance.ptx.contraction import contracted, may_contract
 from lion_conformance.ptx.host import LARGEST_ALIGNMENT, Kernel
-from lion_conformance.ptx.machine import may_contract
+from lion_conformance.ptx.machine import prepared
 from lion_conformance.ptx.source import parse
-from lion_conformance.ptx.syntax import Entry
+from lion_conformance.ptx.syntax import Entry, SourceError
+from lion_conformance.ptx.update import updates
 from lion_ref import Semantics
 
 DOOR: Final = "PTX"
@@ -29,7 +34,7 @@ ALIGNED: Final = 16
 
 CONTRACTED: Final = {
     "first": "contracted",
-    "second": "contracted by the second product of each sum",
+    "second": "contracted otherwise",
 }
 """What an assembler may make of a kernel, by the name of the contraction."""
 
@@ -91,7 +96,9 @@ def ptx_port(
     if aligned & (aligned - 1) or aligned > LARGEST_ALIGNMENT:
         legal = f"a power of 2 up to {LARGEST_ALIGNMENT}"
         raise ValueError(f"aligned={aligned!r} is not legal; legal: {legal}")
-    found = _entry(parse(_text(source)).entries, entry)
+    with _understood():
+        entries = parse(_text(source)).entries
+    found = _entry(entries, entry)
     kernel = Kernel(
         entry=found,
         arguments=kernel_arguments.check(arguments, found.params, _unread_at_the_end(found)),
@@ -115,28 +122,34 @@ def ptx_port(
         "declared": declared,
         "aligned": aligned,
     }
-    port = replace(as_written, door=DOOR, device=DEVICE, recipe=_recipe(source, called))
-    ways = CONTRACTED if may_contract(found) else {}
+    port = replace(
+        as_written,
+        door=DOOR,
+        device=DEVICE,
+        trace=partial(updates, kernel),
+        recipe=_recipe(source, called),
+    )
+    with _understood():
+        prepared(found, "none", evaluator)  # what is not known is found now, not when it is judged
+        others = [(words, replace(kernel, contraction=way)) for way, words in _ways(found)]
     variants = (
         Variant(
             words,
-            replace(port, open=from_callable(replace(kernel, contraction=how)).open),
+            replace(port, open=from_callable(other).open, trace=partial(updates, other)),
             "the assembler, which may contract a multiplication and an addition to an fma",
             DECIDED_BY,
         )
-        for how, words in ways.items()
+        for words, other in others
     )
     return replace(port, variants=tuple(variants))
 
 
-def sizes(elements_per_program: int) -> tuple[int, ...]:
-    """Sizes around every edge of a kernel's programs, and tails that no vector fills.
-
-    >>> sizes(256)
-    (0, 1, 2, 3, 5, 255, 256, 257, 513)
-    """
-    edges = (elements_per_program + x for x in (-1, 0, 1, elements_per_program + 1))
-    return tuple(sorted({0, 1, 2, 3, 5, *edges}))
+def _ways(entry: Entry) -> list[tuple[str, str]]:
+    """The ways in which the assembler may contract a kernel, with their words."""
+    if not may_contract(entry):
+        return []
+    first, second = (contracted(entry, way).body for way in CONTRACTED)
+    return list(CONTRACTED.items())[: 1 if first == second else 2]
 
 
 def _text(source: object) -> str:
@@ -146,6 +159,15 @@ def _text(source: object) -> str:
     if not isinstance(source, (str, Path)):
         raise TypeError(f"source={source!r:.200} is not legal; legal: PTX, or the path to it")
     return Path(source).read_text(encoding="utf-8")
+
+
+@contextmanager
+def _understood() -> Iterator[None]:
+    """What is not known of PTX is an argument that is not legal."""
+    try:
+        yield
+    except SourceError as error:
+        raise ValueError(f"the PTX is not understood: {error}") from error
 
 
 def _entry(entries: Mapping[str, Entry], name: str | None) -> Entry:
