@@ -18,6 +18,7 @@ from lion_conformance.ports.protocol import (
     Triple,
     check_unchanged,
 )
+from lion_conformance.ports.recording.callables import traced_callable
 from lion_conformance.ports.refusal import Refusal
 from lion_conformance.ports.sessions import ListSession
 from lion_ref import Semantics
@@ -172,4 +173,5 @@ def from_callable(
         offers=offers,
         triples=triples,
         declines=declines,
+        trace=partial(traced_callable, step),
     )

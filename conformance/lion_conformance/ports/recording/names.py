@@ -1,0 +1,281 @@
+"""`np`, `float` and `math` as recorded code sees them.
+
+`np.asarray(x)`, `np.float32(lr)`, `float(lr)` and `math.isfinite(lr)` turn what they are given into
+NumPy's and Python's own, and would lose what is recorded. So while code is traced the names of its
+module and of its package's other modules, and of lion_ref's, are bound to stand-ins; NumPy itself
+stays as it is, for all other code. What reaches the originals another way is found out, since they
+ask a recorded array for its numbers.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import ModuleType
+from typing import Any, Final
+
+import ml_dtypes
+import numpy as np
+
+from lion_conformance.operations.expression import apply
+from lion_conformance.operations.operation import Operation
+from lion_conformance.ports.recording.conversions import (
+    FLOAT64,
+    KnownDtype,
+    Unrecorded,
+    converted,
+    plain_dtype,
+)
+from lion_conformance.ports.recording.functions import as_recorded, filled
+from lion_conformance.ports.recording.paths import traced_here
+from lion_conformance.ports.recording.recorded import (
+    Number,
+    Recorded,
+    elementwise,
+    written,
+)
+from lion_ref import arithmetic, hyperparameters
+from lion_ref.dtypes import compute_dtype
+
+_SCALARS: Final = (
+    *("float16", "float32", "float64"),
+    *("uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "int64"),
+)
+
+
+class _StandIn(type):
+    """A class that stands for another: it makes recorded things of recorded ones."""
+
+    stands_for: Any
+    make: Callable[..., Any]
+
+    def __call__(cls, *args: Any, **options: Any) -> Any:
+        if _recorded(args):
+            return cls.make(*args, **options)
+        return cls.stands_for(*args, **options)
+
+    def __instancecheck__(cls, value: object) -> bool:
+        if cls.stands_for is float and isinstance(value, Number):
+            return True
+        if cls.stands_for is np.ndarray and isinstance(value, Recorded):
+            return not value.scalar
+        return isinstance(value, cls.stands_for)
+
+    def __eq__(cls, other: object) -> bool:
+        return getattr(other, "stands_for", other) is cls.stands_for
+
+    def __hash__(cls) -> int:
+        return hash(cls.stands_for)
+
+
+def _recorded(args: Any) -> bool:
+    """Whether something recorded is among arguments, or in a list of them."""
+    return any(
+        isinstance(x, Recorded) or (isinstance(x, (list, tuple)) and _recorded(x)) for x in args
+    )
+
+
+def _number(value: Recorded) -> Number:
+    return value if isinstance(value, Number) else value.item()
+
+
+def _scalar(dtype: np.dtype[Any]) -> Callable[[Any], Recorded]:
+    def make(value: Any) -> Recorded:
+        found = as_recorded(value).astype(dtype)
+        return Recorded(found.cells, dtype, scalar=found.ndim == 0)
+
+    return make
+
+
+def _standing_for(original: Any, make: Callable[..., Any]) -> Any:
+    bases = (object,) if original is np.ndarray else (original,)
+    members = {"stands_for": original, "make": staticmethod(make)}
+    return _StandIn(original.__name__, bases, members)
+
+
+PASSED: Final[list[type]] = []
+"""Another library's arrays that are traced by it: they stay what they are."""
+
+
+def _made_array(original: Callable[..., Any], *, copy: bool) -> Callable[..., Any]:
+    def array(value: Any, dtype: Any = None, **options: Any) -> Any:
+        if isinstance(value, tuple(PASSED)):
+            return value if dtype is None else value.astype(dtype)
+        if not _recorded([value]):
+            dtype = None if dtype is None else plain_dtype(dtype)
+            return original(value, dtype, **options)
+        return as_recorded(value, dtype, copy=copy and options.get("copy") is not False)
+
+    return array
+
+
+def _made_new(original: Callable[..., Any], value: Any) -> Callable[..., Any]:
+    def new(shape: Any, dtype: Any = float, **options: Any) -> Any:
+        if not traced_here():
+            return original(shape, dtype, **options)
+        return filled(shape, value, dtype)
+
+    return new
+
+
+def _full(shape: Any, value: Any, dtype: Any = None, **options: Any) -> Any:
+    if not traced_here():
+        return np.full(shape, value, dtype, **options)
+    return filled(shape, value, as_recorded(value).plain if dtype is None else dtype)
+
+
+def _astype(array: Any, dtype: Any, /, *, copy: bool = True) -> Any:
+    return array.astype(plain_dtype(dtype), copy=copy)
+
+
+def _dtype(value: Any, *args: Any, **options: Any) -> KnownDtype:
+    return KnownDtype(np.dtype(plain_dtype(value), *args, **options))
+
+
+class _Module(ModuleType):
+    """A module some of whose names are others."""
+
+    def __init__(self, original: ModuleType, others: dict[str, Any]) -> None:
+        super().__init__(original.__name__)
+        self.__dict__.update(others)
+        self._original = original
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._original, name)
+
+
+def _of_number(original: Callable[..., Any], known: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(original)
+    def function(*args: Any) -> Any:
+        return known(*args) if _recorded(args) else original(*args)
+
+    return function
+
+
+def _root(value: Recorded) -> Number:
+    return Number(apply(Operation("sqrt", "f64"), _number(value).node))
+
+
+def _round_to(values: Any, dtype: Any) -> Any:
+    """lion_ref rounds once, where NumPy's own conversion may round twice."""
+    if not isinstance(values, Recorded):
+        return arithmetic.round_to(values, dtype)
+    target = plain_dtype(dtype)
+    if target.name != "bfloat16" or values.plain != FLOAT64:
+        return values.astype(target)
+    once = functools.partial(apply, Operation("convert", "bf16", source="f64"))
+    return Recorded(elementwise(once, values.cells), target)
+
+
+def _fma(*operands: Any) -> Any:
+    """lion_ref's fused multiply-add, which it emulates exactly."""
+    if not _recorded(operands):
+        return arithmetic.fma(*operands)
+    recorded = [as_recorded(x) for x in operands]
+    kind = {4: "f32", 8: "f64"}[recorded[0].plain.itemsize]
+    fused = functools.partial(apply, Operation("fma", kind))
+    return Recorded(elementwise(fused, *(x.cells for x in recorded)), recorded[0].plain)
+
+
+def _rounded_floats(values: Any, compute: str, subnormals: Any = "keep") -> Any:
+    """lion_ref's rounded scalars as Python's numbers, which it remembers by their bytes."""
+    if not isinstance(values.lr, Recorded):
+        return hyperparameters.rounded_floats(values, compute, subnormals)
+    rounded = hyperparameters.round_scalars(values, compute_dtype(compute), subnormals)
+    return hyperparameters.Scalars(
+        *(
+            Number(converted(written(x.cells.item()), x.plain, FLOAT64))
+            for x in (getattr(rounded, name) for name in hyperparameters.Scalars.__slots__)
+        )
+    )
+
+
+def _stand_ins() -> dict[int, Any]:
+    """What stands for each object, by its identity."""
+    scalars = {name: _standing_for(getattr(np, name), _scalar(np.dtype(name))) for name in _SCALARS}
+    scalars |= {"single": scalars["float32"], "double": scalars["float64"]}
+    scalars["half"] = scalars["float16"]
+    bfloat16 = ml_dtypes.bfloat16
+    narrow = _standing_for(bfloat16, _scalar(np.dtype(bfloat16)))
+    KnownDtype.makers.update({x.stands_for: x for x in (*scalars.values(), narrow)})
+    arrays = {
+        "asarray": _made_array(np.asarray, copy=False),
+        "asanyarray": _made_array(np.asanyarray, copy=False),
+        "ascontiguousarray": _made_array(np.ascontiguousarray, copy=False),
+        "array": _made_array(np.array, copy=True),
+        "empty": _made_new(np.empty, None),
+        "zeros": _made_new(np.zeros, 0),
+        "ones": _made_new(np.ones, 1),
+        "full": _full,
+        "ndarray": _standing_for(np.ndarray, _not_made),
+    }
+    numbers = {
+        "isfinite": _of_number(math.isfinite, np.isfinite),
+        "isnan": _of_number(math.isnan, np.isnan),
+        "isinf": _of_number(math.isinf, np.isinf),
+        "fabs": _of_number(math.fabs, abs),
+        "sqrt": _of_number(math.sqrt, _root),
+    }
+    Recorded.namespace = _Module(np, scalars | arrays | {"dtype": _dtype, "astype": _astype})
+    found: dict[int, Any] = {id(np): Recorded.namespace}
+    found[id(math)] = _Module(math, numbers)
+    found[id(ml_dtypes)] = _Module(ml_dtypes, {"bfloat16": narrow})
+    found[id(bfloat16)] = narrow
+    found |= {id(getattr(np, name)): other for name, other in (scalars | arrays).items()}
+    found |= {id(getattr(math, name)): other for name, other in numbers.items()}
+    found[id(np.dtype)] = _dtype
+    found[id(arithmetic.round_to)] = _round_to
+    found[id(arithmetic.fma)] = _fma
+    found[id(hyperparameters.rounded_floats)] = _rounded_floats
+    return found
+
+
+def _not_made(*_: Any, **__: Any) -> Any:
+    raise Unrecorded("makes an array by np.ndarray(), which is not known here")
+
+
+_FLOAT: Final = _standing_for(float, _number)
+_BY_IDENTITY: Final = _stand_ins()
+
+
+@contextmanager
+def recording(scopes: list[dict[str, Any]]) -> Iterator[None]:
+    """These modules' names, and those of lion_ref, are bound to stand-ins; as before afterwards."""
+    changed: list[tuple[dict[str, Any], dict[str, Any]]] = []
+    try:
+        for scope in [*scopes, *_scopes_of("lion_ref")]:
+            old = {name: x for name, x in scope.items() if id(x) in _BY_IDENTITY}
+            changed.append((scope, old))
+            scope.update({name: _BY_IDENTITY[id(x)] for name, x in old.items()})
+            scope.setdefault("float", _FLOAT)
+        yield
+    finally:
+        for scope, old in changed:
+            scope.update(old)
+            if scope.get("float") is _FLOAT:
+                del scope["float"]
+
+
+def scopes_around(step: Any) -> list[dict[str, Any]]:
+    """The names of the module that a callable is of, and of its package's other modules."""
+    while isinstance(step, functools.partial):
+        step = step.func
+    function = getattr(step, "__func__", step)
+    if not hasattr(function, "__globals__"):
+        function = type(step).__call__
+    own = getattr(function, "__globals__", {})
+    package = str(own.get("__name__", "")).partition(".")[0]
+    rest = [] if package in ("", "__main__") else _scopes_of(package)
+    others = [scope for scope in rest if scope is not own]
+    return [own, *others] if package != "lion_ref" else []
+
+
+def _scopes_of(package: str) -> list[dict[str, Any]]:
+    return [
+        vars(module)
+        for name, module in list(sys.modules.items())
+        if (name == package or name.startswith(f"{package}.")) and type(module) is ModuleType
+    ]
