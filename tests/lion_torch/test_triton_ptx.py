@@ -37,6 +37,8 @@ def launcher(monkeypatch: pytest.MonkeyPatch) -> Launcher:
     stand_in = Launcher()
     monkeypatch.setattr("lion_torch.optimizer.choose", lambda _: triton_launch.update)
     monkeypatch.setattr(triton_launch, "lion_kernel", stand_in)
+    # No step reads a tensor of the CPU there otherwise.
+    monkeypatch.setattr("lion_torch.checks.CAPTURABLE_DEVICES", ("cpu",))
     return stand_in
 
 
@@ -141,9 +143,7 @@ def test_a_contracted_kernel_is_found(launcher: Launcher) -> None:
 
 
 @pytest.mark.clause("C33")
-def test_a_kernel_that_keeps_subnormals_where_it_is_to_flush_is_found(
-    launcher: Launcher,
-) -> None:
+def test_a_kernel_that_keeps_subnormals_is_found(launcher: Launcher) -> None:
     launcher.options = {"flush": False}
     assert flushed_differences(TRIPLES[0], launcher)
 

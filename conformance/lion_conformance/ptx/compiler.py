@@ -9,10 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from lion_conformance.operations.operation import WIDTHS, Operation
-from lion_conformance.ptx.instructions import Meaning, UnknownInstruction, meaning
+from lion_conformance.ptx.instructions import UnknownInstruction, meaning
 from lion_conformance.ptx.operands import immediate_bits
 from lion_conformance.ptx.program import Filled, Piece, Step
-from lion_conformance.ptx.recorded import Known, Place, record
+from lion_conformance.ptx.recorded import Known, Place, Recorded, record
 from lion_conformance.ptx.run import DTYPES
 from lion_conformance.ptx.syntax import (
     TYPE_WIDTHS,
@@ -38,7 +38,7 @@ _NOT: Final = Operation("not", "pred")
 
 
 class Slots:
-    """The numbers of an entry's registers, of numbers in its code, and of what a launch fills in."""
+    """The numbers of an entry's registers, of its constants, and of what a launch fills in."""
 
     def __init__(self, entry: Entry, evaluator: Evaluator) -> None:
         self.entry = entry
@@ -101,11 +101,9 @@ class Slots:
         return next((v.space for v in self.entry.variables if v.name == name), "")
 
     def converter(self, kind: str, bits: int) -> Callable[..., Array]:
-        """From a value of this type to one of so many bits: cut, or drawn out by zeros or its sign."""
+        """From this type to so many bits: cut, or drawn out by zeros or by its sign."""
         sign = "s" if kind[0] == "s" else "u"
-        return self.evaluator(
-            Operation("convert", f"{sign}{bits}", source=f"{sign}{WIDTHS[kind]}")
-        )
+        return self.evaluator(Operation("convert", f"{sign}{bits}", source=f"{sign}{WIDTHS[kind]}"))
 
     def _fill(self, kind: Any, name: str, offset: int, width: int) -> int:
         key = kind, name, offset, width
@@ -189,13 +187,12 @@ def targets(slots: Slots, instruction: Instruction, operand: Operand) -> list[in
     raise instruction.refused("a register expected")
 
 
-def computed(slots: Slots, instruction: Instruction, known: Meaning | None = None) -> Piece:
+def computed(slots: Slots, instruction: Instruction) -> Piece:
     """An instruction that computes, by its meaning."""
-    if known is None:
-        try:
-            known = meaning(instruction.opcode)
-        except UnknownInstruction as error:
-            raise instruction.refused(str(error)) from None
+    try:
+        known = meaning(instruction.opcode)
+    except UnknownInstruction as error:
+        raise instruction.refused(str(error)) from None
     if not instruction.operands:
         raise instruction.refused("an instruction without operands")
     first, *operands = instruction.operands
@@ -208,13 +205,22 @@ def computed(slots: Slots, instruction: Instruction, known: Meaning | None = Non
     places: list[Place | Known] = []
     held: dict[int, int] = {}
     for index, (operand, kind) in enumerate(zip(operands, known.sources, strict=True)):
-        slot = micros.source(operand, kind)
-        held[index] = slot
-        if isinstance(operand, Number):
-            places.append(Known(kind, int(slots.values[slot][0])))
-        else:
-            places.append(Place(index))
-    recorded = record(known, tuple(places))
+        held[index] = micros.source(operand, kind)
+        number = isinstance(operand, Number)
+        bits = int(slots.values[held[index]][0]) if number else 0
+        places.append(Known(kind, bits) if number else Place(index))
+    results = _operations(micros, record(known, tuple(places)), held)
+    moves = [
+        (micros.result(slot, kind, goal), goal)
+        for slot, kind, goal in zip(results, known.results, goals, strict=False)
+        if goal >= 0
+    ]
+    return micros.piece(moves)
+
+
+def _operations(micros: Micros, recorded: Recorded, held: dict[int, int]) -> list[int]:
+    """Do what is recorded, with its sources in these slots; the slots of its results."""
+    slots = micros.slots
 
     def slot_of(value: Place | Known) -> int:
         if isinstance(value, Known):
@@ -223,11 +229,7 @@ def computed(slots: Slots, instruction: Instruction, known: Meaning | None = Non
 
     for number, (operation, arguments) in enumerate(recorded.operations, recorded.sources):
         held[number] = micros.do(slots.evaluator(operation), *map(slot_of, arguments))
-    moves = []
-    for goal, value, kind in zip(goals, recorded.results, known.results, strict=False):
-        if goal >= 0:
-            moves.append((micros.result(slot_of(value), kind, goal), goal))
-    return micros.piece(moves)
+    return [slot_of(value) for value in recorded.results]
 
 
 def steps(micros: tuple[Micro, ...], moves: tuple[tuple[int, int], ...]) -> tuple[Step, Step]:

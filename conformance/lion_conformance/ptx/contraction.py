@@ -1,7 +1,7 @@
 """What the assembler may make of products and sums that carry no rounding: one fused operation.
 
-PTX leaves `mul.f32` and `add.f32` to ptxas, which may compute both with one rounding; `mul.rn.f32` and
-`add.rn.f32` it has to keep apart. Which it does is not in the PTX, so each way is a kernel of its own.
+PTX leaves `mul.f32` and `add.f32` to ptxas, which may compute both with one rounding; `mul.rn.f32`
+and `add.rn.f32` it has to keep apart. The PTX does not say which: each way is a kernel of its own.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def _contractible(instruction: Instruction) -> str:
 
 
 def _sums(entry: Entry, way: str) -> dict[int, tuple[_Product, int]]:
-    """By the index of a sum in the body: the product that it takes up, and which operand that is."""
+    """By a sum's index in the body: the product that it takes up, and which operand that is."""
     if not any(_contractible(instruction) == "mul" for instruction in entry.body):
         return {}
     definitions = _Definitions(entry)
@@ -159,7 +159,7 @@ class _Rewriting:
         self.registers = dict(entry.registers)
         self.body: list[Instruction] = []
         products = {id(product.instruction): product.instruction for product, _ in sums.values()}
-        # Factors as they were when they were multiplied, whatever is written to their registers later.
+        # Factors as they were when they were multiplied, whatever their registers hold later.
         self.factors = {key: self._copies(product) for key, product in products.items()}
 
     def _copies(self, product: Instruction) -> tuple[Operand, ...]:
@@ -186,9 +186,7 @@ class _Rewriting:
                 self.body.append(instruction)
         moved[len(self.old.body)] = len(self.body)
         labels = {name: moved[index] for name, index in self.old.labels.items()}
-        return replace(
-            self.old, registers=self.registers, body=tuple(self.body), labels=labels
-        )
+        return replace(self.old, registers=self.registers, body=tuple(self.body), labels=labels)
 
     def _kept_factors(self, product: Instruction) -> Iterable[Instruction]:
         pairs = zip(self.factors[id(product)], product.operands[1:3], strict=True)

@@ -18,7 +18,7 @@ CODES: Final[tuple[Code, ...]] = (
 )
 
 
-class Finding(PortError):  # noqa: N818 -- it is the kernel that errs, and this is what was found
+class Finding(PortError):
     """What is wrong with a launch whatever its numbers; one line."""
 
     def __init__(self, code: Code, words: str) -> None:

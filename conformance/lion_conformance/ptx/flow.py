@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any, Final
 
 from lion_conformance.ptx.compiler import Evaluator, Slots, computed
 from lion_conformance.ptx.movement import moved
-from lion_conformance.ptx.program import Block, Piece, Program, Step
+from lion_conformance.ptx.program import Block, Piece, Program, Step, nothing
 from lion_conformance.ptx.syntax import Entry, Instruction, Negated, Number, Symbol
 
 _BARRIERS: Final = frozenset(
-    "bar.sync bar.cta.sync barrier.sync barrier.cta.sync barrier.sync.aligned "
-    "barrier.cta.sync.aligned".split()
+    [
+        "bar.sync",
+        "bar.cta.sync",
+        "barrier.sync",
+        "barrier.cta.sync",
+        "barrier.sync.aligned",
+        "barrier.cta.sync.aligned",
+    ]
 )
 _ENDS: Final = frozenset({"ret", "ret.uni", "exit"})
 
@@ -26,11 +33,11 @@ def compiled(entry: Entry, evaluator: Evaluator) -> Program:
     own = _own(blocks)
     for number, block in enumerate(blocks):
         block.steps = [
-            _step(slots, piece, watched, all(own.get(slot) == number for slot in piece.writes))
+            _step(piece, watched, all(own.get(slot) == number for slot in piece.writes))
             for piece in block.pieces
         ]
         if block.predicate in watched and block.instruction is not None:
-            block.steps.append(_watching(_nothing, block.instruction, (block.predicate,), ()))
+            block.steps.append(_watching(nothing, block.instruction, (block.predicate,), ()))
     return Program(
         blocks=blocks,
         registers=slots.values,
@@ -44,7 +51,7 @@ def compiled(entry: Entry, evaluator: Evaluator) -> Program:
 
 
 def _laid_out(slots: Slots, space: str) -> tuple[int, bool]:
-    """Give each variable of this memory its place; the bytes of all, and whether one has no size."""
+    """Give each variable of this memory its place; all their bytes, and if one has no size."""
     end, dynamic = 0, False
     variables = [v for v in slots.entry.variables if v.space == space]
     for variable in sorted(variables, key=lambda v: v.size is None):
@@ -66,8 +73,8 @@ def _blocks(slots: Slots) -> list[Block]:
             starts.add(index + 1)
     order = sorted(starts | {len(entry.body)})
     number = {start: block for block, start in enumerate(order)}
-    blocks = [Block() for _ in order]
-    for start, end in zip(order, order[1:], strict=False):
+    blocks = [Block(index) for index in range(len(order))]
+    for start, end in pairwise(order):
         block = blocks[number[start]]
         for instruction in entry.body[start:end]:
             if not _ends(slots, block, instruction, number):
@@ -153,7 +160,8 @@ def _watched(blocks: list[Block]) -> frozenset[int]:
                 work.append(after)
     unsure: set[int] = set()
     for number, block in enumerate(blocks):
-        sure = set(before[number] if before[number] is not None else everything)
+        known = before[number]
+        sure = set(everything if known is None else known)
         for piece in block.pieces:
             unsure.update(slot for slot in _reads(piece) if slot not in sure)
             if piece.predicate < 0:
@@ -190,7 +198,7 @@ def _own(blocks: list[Block]) -> dict[int, int]:
     return home
 
 
-def _step(slots: Slots, piece: Piece, watched: frozenset[int], own: bool) -> Step:
+def _step(piece: Piece, watched: frozenset[int], own: bool) -> Step:
     """The step of a piece, with its predicate and with a watch on what may not be written yet."""
     step = piece.step
     if own and piece.predicate < 0 and piece.step_for_all is not None:
@@ -217,10 +225,6 @@ def _watching(
             run.define(slot)
 
     return watching
-
-
-def _nothing(run: Any) -> None:
-    pass
 
 
 def _guarded(step: Step, predicate: int, negated: bool) -> Step:

@@ -1,7 +1,7 @@
 """Runs a kernel: all threads of all programs at once, an instruction a NumPy operation.
 
-Threads that part at a branch are groups. The group that is furthest back in the code runs, until it comes
-to where another one waits, which it joins.
+Threads that part at a branch are groups. The group that is furthest back in the code runs, until it
+comes to where another one waits, which it joins.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ MOST_STEPS: Final = 4_000_000
 """Instructions of a launch, each for however many threads, after which it counts as endless."""
 
 DYNAMIC_SHARED: Final = 227 * 1024
-"""Bytes of shared memory whose size the launch sets, where nobody says how many: the most there are."""
+"""Bytes of shared memory that the launch sets, where nobody says how many: the most there are."""
 
-_programs: WeakKeyDictionary[Entry, dict[str, Program]] = WeakKeyDictionary()
+_programs: WeakKeyDictionary[Entry, dict[tuple[str, Evaluator], Program]] = WeakKeyDictionary()
 
 
 def launch(
@@ -51,9 +51,10 @@ def launch(
 ) -> None:
     """Run a kernel on arrays in memory, which it changes; a Finding if it does what none may do.
 
-    arguments: each parameter's bits, or its bytes. contraction: what the assembler makes of a product
-    and a sum that carry no rounding: "none", or one fused operation with the "first" product of the sum,
-    or with the "second" one where both are products. shared: bytes that the launch asks for.
+    arguments: each parameter's bits, or its bytes. contraction: what the assembler makes of a
+    product and a sum that carry no rounding: "none", or one fused operation with the "first"
+    product of the sum, or with the "second" one where both are products. shared: bytes that the
+    launch asks for.
     """
     program = prepared(entry, contraction, evaluator)
     shape = Shape(grid, threads)
@@ -72,7 +73,8 @@ def prepared(entry: Entry, contraction: str, evaluator: Evaluator) -> Program:
 def _parameters(entry: Entry, arguments: Sequence[Any]) -> dict[str, Any]:
     if len(arguments) != len(entry.params):
         raise SourceError(
-            f"line {entry.line}: {entry.name} has {len(entry.params)} parameters, not {len(arguments)}"
+            f"line {entry.line}: {entry.name} has {len(entry.params)} parameters, "
+            f"not {len(arguments)}"
         )
     return {
         param.name: (argument % (1 << 8 * param.size)).to_bytes(param.size, "little")
@@ -188,7 +190,7 @@ class Groups:
             number = min(self.pending)
             lanes = self.pending.pop(number)
             run.enter(lanes, self.alive is None, not self.pending and not self.waiting)
-            block = self.blocks[number]
+            run.block = block = self.blocks[number]
             launch.left -= len(block.steps) + 1
             if launch.left < 0:
                 self.endless(block)
@@ -211,8 +213,7 @@ class Groups:
             self.go(block, lanes)
         else:
             predicate = self.run.registers[block.predicate]
-            backwards = block.end == "jump" and block.target <= number
-            taken, rest = self.run.split(predicate, block, backwards)
+            taken, rest = self.run.split(predicate, block)
             if taken is not False:
                 self.go(block, taken)
             if rest is not False:
@@ -233,7 +234,7 @@ class Groups:
 
     def arrive(self, number: int, lanes: Any) -> None:
         """Bring lanes to a barrier."""
-        mask = self.run.wait(lanes, self.blocks[number])
+        mask = self.run.wait(lanes)
         if self.run.mask is None and not self.waiting:
             # All lanes at once, as it nearly always is.
             self.run.epoch += 1
@@ -284,9 +285,9 @@ class Groups:
                 other = self.blocks[int(before[np.argmax(mixed)])].instruction
                 raise self.finding(
                     "deadlock",
-                    f"deadlock: {self.who(first)} waits at a barrier ({self.place(number)}) and others "
-                    f"of its warp at another ({other.place if other else ''}); a warp has to come to "
-                    f"a barrier together",
+                    f"deadlock: {self.who(first)} waits at a barrier ({self.place(number)}) and "
+                    f"others of its warp at another ({other.place if other else ''}); a warp has "
+                    f"to come to a barrier together",
                 )
             at[warp[here]] = number
 
@@ -298,8 +299,8 @@ class Groups:
         where = f" at {self.place(others[0])}" if others else ""
         raise self.finding(
             "deadlock",
-            f"deadlock: {self.who(first)} waits at a barrier ({self.place(number)}) for other threads "
-            f"of its program, which wait{where}",
+            f"deadlock: {self.who(first)} waits at a barrier ({self.place(number)}) for other "
+            f"threads of its program, which wait{where}",
         )
 
     def endless(self, block: Block) -> None:
@@ -311,8 +312,8 @@ class Groups:
         where = f" ({places[0]})" if places else ""
         raise self.finding(
             "never-ends",
-            f"never ends: {self.who(lane)} is still at work{where} when the launch has done as many "
-            f"instructions as no update needs",
+            f"never ends: {self.who(lane)} is still at work{where} when the launch has done more "
+            f"instructions than any update needs",
         )
 
     def who(self, lane: int) -> str:

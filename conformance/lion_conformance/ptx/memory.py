@@ -1,7 +1,7 @@
 """Global memory: each array alone in an address range that no index of another one reaches.
 
-An allocation lies in the middle of 2**40 addresses of its own. The number of the range is in the high
-bits of an address, so that whose array a pointer was made from is known however far it has gone.
+An allocation lies in the middle of 2**40 addresses of its own. The number of the range is in the
+high bits of an address: which array a pointer was made from is known however far it has gone.
 """
 
 from __future__ import annotations
@@ -68,13 +68,12 @@ class Allocation:
 
     def is_written(self, index: Array, width: int) -> Array:
         """Whether these cells of `width` bytes were written; asked only where `written` is kept."""
-        assert self.written is not None  # noqa: S101 -- the callers have looked
         self.refine(width)
+        known = np.asarray(self.written)
         parts = width // self.grain
-        if parts == 1:
-            return np.asarray(self.written[index])
-        return np.asarray(self.written[: self.written.size // parts * parts]
-                          .reshape(-1, parts).all(axis=1)[index])
+        if parts > 1:
+            known = known[: known.size // parts * parts].reshape(-1, parts).all(axis=1)
+        return np.asarray(known[index])
 
     def mark_written(self, index: Array, width: int) -> None:
         """Note that these cells of `width` bytes are written."""

@@ -1,4 +1,4 @@
-"""Instructions that move values and compute nothing: mov, ld, st, cvta, and those that do nothing."""
+"""Instructions that compute nothing: mov, ld, st, cvta, and those that are no matter of bits."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from lion_conformance.operations.operation import Operation
 from lion_conformance.ptx.compiler import Micros, Slots, computed, targets
-from lion_conformance.ptx.program import Piece
+from lion_conformance.ptx.program import Piece, nothing
 from lion_conformance.ptx.syntax import (
     TYPE_WIDTHS,
     Address,
@@ -27,8 +27,19 @@ from lion_conformance.ptx.transfer import WINDOWS, Transfer, load, store, transf
 Array = npt.NDArray[Any]
 
 _NOTHING: Final = frozenset(
-    "membar fence prefetch prefetchu applypriority discard griddepcontrol nanosleep setmaxnreg "
-    "brkpt pmevent".split()
+    [
+        "membar",
+        "fence",
+        "prefetch",
+        "prefetchu",
+        "applypriority",
+        "discard",
+        "griddepcontrol",
+        "nanosleep",
+        "setmaxnreg",
+        "brkpt",
+        "pmevent",
+    ]
 )
 """No matter of bits: when others see a write, what a cache holds, how long something takes."""
 
@@ -49,7 +60,7 @@ def moved(slots: Slots, instruction: Instruction) -> Piece | None:
         (goal,) = targets(slots, instruction, instruction.operands[0])
         return Micros(slots, instruction).piece([(slots.constant(0, 64), goal)])
     if name in _NOTHING:
-        return Piece(instruction, (), (), lambda run: None)
+        return Piece(instruction, (), (), nothing)
     return None
 
 
@@ -70,7 +81,9 @@ def _mov(slots: Slots, instruction: Instruction) -> Piece:
         packing = Operation("concat", f"b{width}", source=f"b{part}")
         held = micros.do(slots.evaluator(packing), *pieces)
     elif isinstance(source, Symbol):
-        if slots.space(source.name) == "" and any(p.name == source.name for p in slots.entry.params):
+        if slots.space(source.name) == "" and any(
+            p.name == source.name for p in slots.entry.params
+        ):
             raise instruction.refused("the address of a parameter; only loads of it are known")
         held = slots.symbol(instruction, source)
         if width == 32:
@@ -176,12 +189,13 @@ def _store(slots: Slots, instruction: Instruction) -> Piece:
         raise instruction.refused("a store to a place that is not known")
     width = 8 * move.width
     held = tuple(
-        slots.source(instruction, operand, width)
-        for operand in _cells(instruction, move, source)
+        slots.source(instruction, operand, width) for operand in _cells(instruction, move, source)
     )
     for slot in held:
         if slots.bits[slot] < width:
-            raise instruction.refused(f"a store of {width} bits of a register of {slots.bits[slot]}")
+            raise instruction.refused(
+                f"a store of {width} bits of a register of {slots.bits[slot]}"
+            )
     where, reads = _address(slots, instruction, target)
 
     def step(run: Any) -> None:
@@ -201,17 +215,20 @@ def _address(
             slot = slots.symbol(instruction, Symbol(address.base.name, address.offset))
         return (lambda run: run.registers[slot]), ()
     slot = slots.of_register[address.base.name]
-    if slots.bits[slot] == 32:
-        offset = np.int64(address.offset)
-        return (
-            lambda run: run.concrete(run.registers[slot], instruction).astype(np.int64) + offset
-        ), (slot,)
-    if slots.bits[slot] != 64:
+    if slots.bits[slot] not in {32, 64}:
         raise instruction.refused("an address of 32 or 64 bits expected")
-    if address.offset == 0:
-        return (lambda run: run.concrete(run.registers[slot], instruction)), (slot,)
-    moved_by = np.uint64(address.offset % (1 << 64))
-    return (lambda run: run.concrete(run.registers[slot], instruction) + moved_by), (slot,)
+    short = slots.bits[slot] == 32
+    offset = np.int64(address.offset)
+
+    def where(run: Any) -> Array:
+        place = run.registers[slot]
+        if place.dtype == object:
+            place = run.concrete(place, instruction)
+        # As signed numbers, addresses and offsets from them add up alike.
+        place = place.astype(np.int64) if short else place.view(np.int64)
+        return np.asarray(place + offset if offset else place)
+
+    return where, (slot,)
 
 
 def _cvta(slots: Slots, instruction: Instruction) -> Piece:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
-from typing import Final, Protocol
+from typing import Final
 
 from lion_conformance.ptx.syntax import (
     Address,
@@ -19,7 +19,7 @@ from lion_conformance.ptx.syntax import (
     Symbol,
     Vector,
 )
-from lion_conformance.ptx.tokens import Token
+from lion_conformance.ptx.tokens import Cursor, whole
 
 SPECIALS: Final = frozenset(
     [f"%{name}.{axis}" for name in ("tid", "ntid", "ctaid", "nctaid") for axis in "xyz"]
@@ -29,32 +29,14 @@ SPECIALS: Final = frozenset(
 """Special registers that the machine knows."""
 
 
-class Tokens(Protocol):
-    """Where tokens come from."""
-
-    def peek(self) -> str: ...
-    def token(self) -> Token: ...
-    def take(self, mark: str) -> bool: ...
-    def expect(self, mark: str) -> None: ...
-    def error(self, why: str) -> SourceError: ...
-
-
-def whole(text: str) -> int:
-    """A whole number as PTX writes it: decimal, hexadecimal, octal or binary."""
-    digits = text.removesuffix("U")
-    if len(digits) > 1 and digits[0] == "0" and digits.isdigit():
-        return int(digits, 8)
-    return int(digits, 0)
-
-
 class OperandReader:
     """Reads operands; `register` knows the registers that are declared where it stands."""
 
     def __init__(
-        self, tokens: Tokens, register: Callable[[str], Register | None] = lambda name: None
+        self, tokens: Cursor, register: Callable[[str], Register | None] | None = None
     ) -> None:
         self.tokens = tokens
-        self.register = register
+        self.register = register or (lambda _: None)
 
     def all(self) -> tuple[Operand, ...]:
         """All operands of an instruction, up to its semicolon."""
@@ -146,7 +128,8 @@ class OperandReader:
             raise SourceError(f"line {token.line}: a number expected, not {text!r}")
         if text[:2] in {"0f", "0F", "0d", "0D"}:
             form = "f32" if text[1] in "fF" else "f64"
-            return Number(int(text[2:], 16) ^ (sign < 0) << (4 * len(text[2:]) - 1), form)
+            bits = int(f"0x{text[2:]}", base=0)
+            return Number(bits ^ (sign < 0) << (4 * len(text[2:]) - 1), form)
         if any(mark in text for mark in ".eE") and not text.startswith(("0x", "0X")):
             return Number(sign * float(text), "decimal")
         return Number(sign * whole(text), "whole")

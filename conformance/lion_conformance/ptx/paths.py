@@ -1,7 +1,7 @@
 """Path conditions: under which outcomes of comparisons on symbols a lane comes to where it is.
 
-A condition is a set of ways, a way a set of outcomes; it holds where all outcomes of any way do. The one
-with an empty way holds always.
+A condition is a set of ways, a way a set of outcomes; it holds where all outcomes of any way do.
+The one with an empty way holds always.
 """
 
 from __future__ import annotations
@@ -82,7 +82,9 @@ def _where(value: Value, node: Node, outcome: bool) -> Value:
 def _select(node: Node, yes: Value, no: Value, bits: int) -> Value:
     if yes is no or (type(yes) is type(no) and yes == no):
         return yes
-    kind = next((v.type for v in (yes, no) if isinstance(v, Node)), "pred" if bits == 1 else f"b{bits}")
+    kind = next(
+        (v.type for v in (yes, no) if isinstance(v, Node)), "pred" if bits == 1 else f"b{bits}"
+    )
     return apply(Operation("select", kind), node, as_node(yes, kind), as_node(no, kind))
 
 

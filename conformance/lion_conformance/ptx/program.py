@@ -1,4 +1,4 @@
-"""A kernel made ready to run: blocks of steps, each a function of a Run, with registers by number."""
+"""A kernel made ready to run: blocks of steps, which are functions of a Run."""
 
 from __future__ import annotations
 
@@ -10,6 +10,10 @@ from lion_conformance.ptx.syntax import Instruction
 
 Step = Callable[[Any], None]
 """Does one instruction in the lanes that are at work in a Run."""
+
+
+def nothing(_: Any) -> None:
+    """The step of an instruction that changes nothing here."""
 
 
 @dataclass(slots=True)
@@ -34,6 +38,7 @@ End = Literal["next", "jump", "exit", "barrier"]
 class Block:
     """Steps that are always done one after the other, and where their lanes go then."""
 
+    number: int
     pieces: list[Piece] = field(default_factory=list)
     steps: list[Step] = field(default_factory=list)
     end: End = "next"

@@ -1,4 +1,4 @@
-"""Who touched which bytes of memory in a launch, and whether any two had to take turns and did not."""
+"""Who touched which bytes of memory, and whether any two had to take turns and did not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An instruction's meaning taken down once, as operations on numbered places, to be done many times."""
+"""An instruction's meaning taken down once, as operations on numbered places, to be done often."""
 
 from __future__ import annotations
 

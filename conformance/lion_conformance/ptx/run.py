@@ -1,4 +1,4 @@
-"""The state of a launch: registers of all threads, who is at work, and what special registers hold."""
+"""The state of a launch: registers, who of the threads is at work, what special registers hold."""
 
 from __future__ import annotations
 
@@ -61,8 +61,8 @@ def _place(index: int, extent: tuple[int, int, int]) -> str:
 class Run:
     """Some programs of a launch: each thread of them is a lane.
 
-    A register's value is an array with a value for each lane, or with a single one where all lanes have
-    the same.
+    A register's value is an array with a value for each lane, or with a single one where all lanes
+    have the same.
     """
 
     def __init__(
@@ -85,10 +85,12 @@ class Run:
         self.bits = bits
         self.memory = memory
         self.log = log
+        self.block: Block | None = None
+        """What they do."""
         self.mask: Array | None = None
         """The lanes at work; None where all are."""
         self.keep: Array | None = None
-        """The lanes whose registers are written; None where those of the others matter to nobody."""
+        """The lanes whose registers are written; None where the others' matter to nobody."""
         self.epoch: int | Array = 0
         """How many barriers each lane's program has passed; one number where all are alike."""
         self.shared: Allocation | None = None
@@ -135,7 +137,7 @@ class Run:
         """The lanes at work."""
         return self.mask
 
-    def split(self, predicate: Array, block: Block, backwards: bool) -> tuple[Any, Any]:
+    def split(self, predicate: Array, block: Block) -> tuple[Any, Any]:
         """The lanes that a block's predicate sends on its way, and the others; False for none."""
         if predicate.size == 1:
             taken = bool(predicate[0]) != block.negated
@@ -156,23 +158,19 @@ class Run:
         """Who is left when these lanes, of those alive, have come to the end."""
         if lanes is None:
             return np.zeros(self.lanes, np.bool_)
-        return ~lanes if alive is None else alive & ~lanes
+        return np.asarray(~lanes if alive is None else alive & ~lanes)
 
-    def wait(self, lanes: Any, block: Block) -> Array:
-        """These lanes as a mask, at the barrier of a block."""
+    def wait(self, lanes: Any) -> Array:
+        """These lanes as a mask, at a barrier."""
         return np.ones(self.lanes, np.bool_) if lanes is None else np.asarray(lanes)
 
     def resume(self, mask: Array) -> Any:
         """Lanes of a mask, after a barrier."""
         return mask
 
-    def concrete(self, values: Array, instruction: Instruction) -> Array:
-        """The numbers that an instruction's addresses are."""
-        return values
-
-    def kept(self, new: Array, cells: Allocation, index: Array, width: int) -> Array:
-        """What a store leaves in these cells."""
-        return new
+    def store(self, held: Allocation, index: Array, width: int, value: Array) -> None:
+        """Change cells of memory, those of the lanes at work."""
+        held.store(index, width, value)
 
     def define(self, slot: int) -> None:
         """Note that the lanes at work wrote a register."""
@@ -192,8 +190,8 @@ class Run:
             lane = self.first * self.shape.width + int(np.argmax(missing))
             raise Finding(
                 "uninitialized",
-                f"uninitialized: {self.shape.who(lane)} reads {self.names[slot]}, which it never wrote "
-                f"({instruction.place})",
+                f"uninitialized: {self.shape.who(lane)} reads {self.names[slot]}, which it never "
+                f"wrote ({instruction.place})",
             )
 
     def at_work(self) -> Array | None:

@@ -1,7 +1,7 @@
 """The same machine on symbols: a lane of a register holds a number or an expression.
 
-Where a branch or a predicate depends on a symbol, its lane goes both ways, each under its condition, and
-what it writes there is chosen by it. Addresses and loops have to be numbers.
+Where a branch or a predicate depends on a symbol, its lane goes both ways, each under its
+condition, and what it writes there is chosen by it. Addresses and loops have to be numbers.
 """
 
 from __future__ import annotations
@@ -95,7 +95,9 @@ class SymbolicAllocation(Allocation):
             old, parts = self.grain, self.grain // grain
             pieces = [
                 symbolic_evaluator(
-                    Operation("extract", f"b{8 * grain}", source=f"b{8 * old}", low=8 * grain * part)
+                    Operation(
+                        "extract", f"b{8 * grain}", source=f"b{8 * old}", low=8 * grain * part
+                    )
                 )(self.cells)
                 for part in range(parts)
             ]
@@ -135,6 +137,12 @@ class SymbolicAllocation(Allocation):
                 )
                 piece = symbolic_evaluator(cut)(value)
             self.cells[index * parts + part] = piece.astype(object)
+
+    def begin(self, width: int) -> None:
+        """Make ready for cells that are written under a condition, if nobody wrote any yet."""
+        if self.cells is None and self.written is not None:
+            self.refine(width)
+            self.undefine()
 
     def undefine(self) -> None:
         """Hold nothing yet: whatever is not written stays the leaf UNDEFINED."""
@@ -208,14 +216,13 @@ class SymbolicRun(Run):
             ]
         )
 
-    def kept(self, new: Array, cells: Allocation, index: Array, width: int) -> Array:
-        """What a store leaves: under a condition, the old value elsewhere."""
-        if self.paths is None:
-            return new
-        if isinstance(cells, SymbolicAllocation) and cells.cells is None and cells.written is not None:
-            cells.refine(width)
-            cells.undefine()
-        return self._chosen(new, cells.load(index, width), 8 * width, self.at_work())
+    def store(self, held: Allocation, index: Array, width: int, value: Array) -> None:
+        """Change cells of memory; under a condition, the old value stays elsewhere."""
+        if self.paths is not None:
+            if isinstance(held, SymbolicAllocation):
+                held.begin(width)
+            value = self._chosen(value, held.load(index, width), 8 * width, self.at_work())
+        super().store(held, index, width, value)
 
     def concrete(self, values: Array, instruction: Instruction) -> Array:
         """Addresses, which have to be numbers."""
@@ -235,7 +242,7 @@ class SymbolicRun(Run):
     # Branches
 
     def _outcomes(self, predicate: Array, negated: bool) -> tuple[Array, Array, Array, Array]:
-        """Lanes at work that say yes, and no, and the conditions of each; both where a symbol decides."""
+        """Lanes at work that say yes, and no, and their conditions; both where a symbol decides."""
         listed = np.broadcast_to(predicate, self.lanes).tolist()
         work = np.ones(self.lanes, np.bool_) if self.mask is None else self.mask
         yes, no = np.zeros(self.lanes, np.bool_), np.zeros(self.lanes, np.bool_)
@@ -282,20 +289,17 @@ class SymbolicRun(Run):
         """The lanes at work, and their conditions."""
         return self.mask, self.paths
 
-    def split(self, predicate: Array, block: Block, backwards: bool) -> tuple[Any, Any]:
+    def split(self, predicate: Array, block: Block) -> tuple[Any, Any]:
         """The lanes that a branch takes, and those that go on; a lane may do both."""
         if predicate.dtype != object:
-            yes, no = super().split(predicate, block, backwards)
+            yes, no = super().split(predicate, block)
             return (
                 yes if yes is False else (yes, self.paths),
                 no if no is False else (no, self.paths),
             )
         taken, rest, taken_paths, rest_paths = self._outcomes(predicate, block.negated)
-        if backwards and (taken & rest).any() and block.instruction is not None:
-            raise NotTracedError(
-                f"how often a loop runs depends on the numbers in the arrays "
-                f"({block.instruction.place})"
-            )
+        if block.target in range(block.number + 1) and (taken & rest).any():
+            raise self._not_traced("how often a loop runs")
         return (
             (taken, _if_any(taken_paths)) if taken.any() else False,
             (rest, _if_any(rest_paths)) if rest.any() else False,
@@ -305,7 +309,9 @@ class SymbolicRun(Run):
         """Both, once they meet; a lane that went both ways is there under either condition."""
         if one[0] is None and one[1] is None:
             return one
-        masks = [np.ones(self.lanes, np.bool_) if mask is None else mask for mask, _ in (one, other)]
+        masks = [
+            np.ones(self.lanes, np.bool_) if mask is None else mask for mask, _ in (one, other)
+        ]
         paths = [np.full(self.lanes, None, object) if p is None else p for _, p in (one, other)]
         merged = np.where(masks[0], paths[0], paths[1])
         for lane in np.flatnonzero(masks[0] & masks[1]).tolist():
@@ -335,15 +341,17 @@ class SymbolicRun(Run):
                 gone[lane] = self.left[lane] == ALWAYS
         return super().leave(alive, gone)
 
-    def wait(self, lanes: Any, block: Block) -> Array:
+    def _not_traced(self, what: str) -> NotTracedError:
+        end = self.block.instruction if self.block is not None else None
+        place = f" ({end.place})" if end is not None else ""
+        return NotTracedError(f"{what} depends on the numbers in the arrays{place}")
+
+    def wait(self, lanes: Any) -> Array:
         """Lanes at a barrier, which they have to come to whatever the numbers."""
         mask, paths = lanes
-        if paths is not None and block.instruction is not None:
-            raise NotTracedError(
-                f"whether a thread comes to a barrier depends on the numbers in the arrays "
-                f"({block.instruction.place})"
-            )
-        return super().wait(mask, block)
+        if paths is not None:
+            raise self._not_traced("whether a thread comes to a barrier")
+        return super().wait(mask)
 
     def resume(self, mask: Array) -> Any:
         """Lanes after a barrier."""

@@ -55,3 +55,77 @@ def tokens(text: str) -> list[Token]:
         line += piece.count("\n")
         position = match.end()
     return found
+
+
+def whole(text: str) -> int:
+    """A whole number as PTX writes it: decimal, hexadecimal, octal or binary."""
+    digits = text.removesuffix("U")
+    if len(digits) > 1 and digits[0] == "0" and digits.isdigit():
+        return int(digits, 8)
+    return int(digits, 0)
+
+
+class Cursor:
+    """A place in the tokens of a text, from which they are taken one by one."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.tokens = tokens(text)
+        self.at = 0
+
+    def peek(self) -> str:
+        """The next token's text, which stays; "" at the end."""
+        return self.tokens[self.at].text if self.at < len(self.tokens) else ""
+
+    def token(self) -> Token:
+        """The next token."""
+        if self.at >= len(self.tokens):
+            last = self.tokens[-1].line if self.tokens else 1
+            raise SourceError(f"line {last}: the file ends in the middle of something")
+        self.at += 1
+        return self.tokens[self.at - 1]
+
+    def next(self) -> str:
+        """The next token's text."""
+        return self.token().text
+
+    def take(self, mark: str) -> bool:
+        """Whether this is next; it is taken if so."""
+        if self.peek() == mark:
+            self.at += 1
+            return True
+        return False
+
+    def expect(self, mark: str) -> None:
+        """Take this, or raise an error."""
+        if not self.take(mark):
+            raise self.error(f"{mark!r} expected")
+
+    def error(self, why: str) -> SourceError:
+        """The error for what is next: its line, and what stands there."""
+        place = self.tokens[min(self.at, len(self.tokens) - 1)]
+        return SourceError(f"line {place.line}: {why}: {line_of(self.text, place.line)}")
+
+    def number(self) -> int:
+        """A whole number."""
+        sign = -1 if self.take("-") else 1
+        if self.at >= len(self.tokens) or self.tokens[self.at].kind != "number":
+            raise self.error("a whole number expected")
+        try:
+            return sign * whole(self.next())
+        except ValueError:
+            self.at -= 1
+            raise self.error("a whole number expected") from None
+
+    def skip_to(self, mark: str) -> None:
+        """Go past the next of these."""
+        while self.next() != mark:
+            pass
+
+    def skip_block(self) -> None:
+        """Go past everything in braces."""
+        self.expect("{")
+        depth = 1
+        while depth:
+            piece = self.next()
+            depth += (piece == "{") - (piece == "}")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-import numpy as np
 import numpy.typing as npt
 
 from lion_conformance.operations.expression import Node
@@ -67,9 +66,9 @@ def traced(
 ) -> Traced:
     """The update of one tensor as a kernel leaves it in memory.
 
-    kinds: the types of θ, m and g, as "f32". run: launches the kernel on this memory, where it finds the
-    arrays by the addresses of "param", "momentum" and "grad". elsewhere: θ' and m' are written to arrays
-    of their own, "new_param" and "new_momentum", and the others are only read.
+    kinds: the types of θ, m and g, as "f32". run: launches the kernel on this memory, where it
+    finds the arrays by the addresses of "param", "momentum" and "grad". elsewhere: θ' and m' are
+    written to arrays of their own, "new_param" and "new_momentum"; the others are only read.
 
     A finding takes the place of the results.
     """

@@ -22,10 +22,11 @@ WINDOWS: Final = {"shared": 1 << RANGE_BITS, "local": 2 << RANGE_BITS}
 
 _SPACES: Final = {"global", "shared", "local", "const", "param"}
 _SHIFTS: Final = {1: 0, 2: 1, 4: 2, 8: 3}
-_MEANINGLESS: Final = frozenset(
-    "ca cg cs lu cv wb wt nc volatile relaxed acquire release weak cta gpu sys unified".split()
+_CACHING: Final = frozenset({"ca", "cg", "cs", "lu", "cv", "wb", "wt", "nc", "unified"})
+_ORDER: Final = frozenset(
+    {"volatile", "relaxed", "acquire", "release", "weak", "cta", "gpu", "sys"}
 )
-"""How long a line stays in a cache, and in which order others see it: no matter of bits here."""
+"""When others see it; no matter of bits here, as is how long a line stays in a cache."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,7 @@ def transfer(instruction: Instruction) -> Transfer:
             cell = word
         elif word == "L2::cache_hint":
             has_policy = True
-        elif word not in _MEANINGLESS and base not in {"L1", "L2"}:
+        elif word not in _CACHING | _ORDER and base not in {"L1", "L2"}:
             raise instruction.refused(f"not known: .{word}")
     if not cell:
         raise instruction.refused("a load or store without a type that is known")
@@ -86,7 +87,7 @@ def touched(run: Run, move: Transfer, address: Array) -> list[Cells]:
     active = run.at_work()
     if active is not None and address.size != 1:
         address = address[active]
-    place = address.astype(np.int64) if address.dtype != np.uint64 else address.view(np.int64)
+    place = address if address.dtype == np.int64 else address.view(np.int64)
     space = move.space
     low = int(place.min())
     if not space:
@@ -194,8 +195,9 @@ def _aligned(run: Run, move: Transfer, place: Array, numbers: Array, held: Alloc
         verb = "writes" if move.writes else "reads"
         raise Finding(
             "misaligned",
-            f"misaligned: {run.shape.who(int(numbers[at]))} {verb} {move.bytes} bytes of {held.name} "
-            f"at an address that is no multiple of {move.bytes} ({move.instruction.place})",
+            f"misaligned: {run.shape.who(int(numbers[at]))} {verb} {move.bytes} bytes of "
+            f"{held.name} at an address that is no multiple of {move.bytes} "
+            f"({move.instruction.place})",
         )
 
 
@@ -227,9 +229,7 @@ def _note(run: Run, move: Transfer, cells: Cells) -> None:
     if not isinstance(epoch, int):
         own = epoch if cells.active is None else epoch[cells.active]
         epoch = own if move.count == 1 else np.repeat(own, move.count)
-    run.log.note(
-        cells.held, Access(index, move.width, lanes, epoch, move.instruction, move.writes)
-    )
+    run.log.note(cells.held, Access(index, move.width, lanes, epoch, move.instruction, move.writes))
 
 
 def _written(run: Run, move: Transfer, cells: Cells, index: Array) -> None:
@@ -239,8 +239,8 @@ def _written(run: Run, move: Transfer, cells: Cells, index: Array) -> None:
         where = cells.held.where(int(index[at]) * move.width)
         raise Finding(
             "uninitialized",
-            f"uninitialized: {run.shape.who(int(cells.lanes[at]))} reads {where}, which nobody wrote "
-            f"({move.instruction.place})",
+            f"uninitialized: {run.shape.who(int(cells.lanes[at]))} reads {where}, which nobody "
+            f"wrote ({move.instruction.place})",
         )
 
 
@@ -249,8 +249,8 @@ def store(run: Run, move: Transfer, address: Array, sources: tuple[int, ...]) ->
     for cells in touched(run, move, address):
         if cells.held.constant:
             raise move.instruction.refused(
-                f"a store to {cells.held.name}, a variable of the module, which lasts from launch to "
-                f"launch; only what is read of it is known"
+                f"a store to {cells.held.name}, a variable of the module, which lasts from launch "
+                f"to launch; only loads of such are known"
             )
         _note(run, move, cells)
         for part, slot in enumerate(sources):
@@ -258,6 +258,5 @@ def store(run: Run, move: Transfer, address: Array, sources: tuple[int, ...]) ->
             value = run.registers[slot]
             if cells.active is not None and value.size != 1:
                 value = value[cells.active]
-            value = run.kept(value, cells.held, index, move.width)
-            cells.held.store(index, move.width, value)
+            run.store(cells.held, index, move.width, value)
             cells.held.mark_written(index, move.width)

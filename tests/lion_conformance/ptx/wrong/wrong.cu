@@ -116,12 +116,11 @@ KERNEL(misaligned, float)
     UPDATE(i + 3, four.w, sign(c));
 }
 
-/* A loop over the grid, whose stride is that of one program less. */
+/* A loop over the grid that stays where it is. */
 KERNEL(never_ends, float)
 {
-#pragma unroll 1
-    for (int i = INDEX; i < size; i += (gridDim.x - 1) * blockDim.x)
-        UPDATE(i, grad[i], sign(c));
+    const int i = INDEX;
+    while (i < size) UPDATE(i, grad[i], sign(c));
 }
 
 /* Shared memory: two gradients a thread, which another thread may have read. */
