@@ -128,7 +128,7 @@ def test_a_kernel_that_is_right_wherever_arrays_begin_stays_so() -> None:
 def test_scalars_are_rounded_once_to_the_type_of_their_parameter() -> None:
     """One that the kernel forms of a rounded one has other bits."""
     formed = PTX.replace("ld.param.f32 %rest1, [rest1];", "sub.rn.f32 %rest1, 0f3F800000, %beta1;")
-    given = [np.float32([x]) for x in (0.0, -0.013970023952424526, 0.1257302165031433)]
+    given = [np.array([x], np.float32) for x in (0.0, -0.013970023952424526, 0.1257302165031433)]
     twice = Semantics(sign_complement="compute", momentum_complement="compute")
     assert stepped(kernel(), given)[0] == lion_ref.step(*given, **SCALARS)[0] == 0
     moved = lion_ref.step(*given, **SCALARS, semantics=twice)[0]
