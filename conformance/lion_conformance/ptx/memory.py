@@ -69,7 +69,7 @@ class Allocation:
     def is_written(self, index: Array, width: int) -> Array:
         """Whether these cells of `width` bytes were written; asked only where `written` is kept."""
         self.refine(width)
-        known = np.asarray(self.written)
+        known: Array = np.asarray(self.written)
         parts = width // self.grain
         if parts > 1:
             known = known[: known.size // parts * parts].reshape(-1, parts).all(axis=1)

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from lion_conformance.operations.operation import Operation
 from lion_conformance.ptx.compiler import Micros, Slots, computed, targets
 from lion_conformance.ptx.program import Piece, nothing
+from lion_conformance.ptx.run import DTYPES
 from lion_conformance.ptx.syntax import (
     TYPE_WIDTHS,
     Address,
@@ -196,10 +197,14 @@ def _store(slots: Slots, instruction: Instruction) -> Piece:
             raise instruction.refused(
                 f"a store of {width} bits of a register of {slots.bits[slot]}"
             )
+    sources = tuple(
+        (slot, slots.converter(f"u{slots.bits[slot]}", width) if slots.bits[slot] > width else None)
+        for slot in held
+    )
     where, reads = _address(slots, instruction, target)
 
     def step(run: Any) -> None:
-        store(run, move, where(run), held)
+        store(run, move, where(run), sources)
 
     return Piece(instruction, reads + held, (), step)
 
@@ -218,15 +223,16 @@ def _address(
     if slots.bits[slot] not in {32, 64}:
         raise instruction.refused("an address of 32 or 64 bits expected")
     short = slots.bits[slot] == 32
-    offset = np.int64(address.offset)
+    signed: type[np.generic] = np.int32 if short else np.int64
+    offset = DTYPES[slots.bits[slot]](address.offset % (1 << slots.bits[slot]))
 
     def where(run: Any) -> Array:
         place = run.registers[slot]
         if place.dtype == object:
             place = run.concrete(place, instruction)
-        # As signed numbers, addresses and offsets from them add up alike.
-        place = place.astype(np.int64) if short else place.view(np.int64)
-        return np.asarray(place + offset if offset else place)
+        # As signed numbers they add up alike, and what lies before an array is seen as that.
+        place = (place + offset if offset else place).view(signed)
+        return np.asarray(place.astype(np.int64) if short else place)
 
     return where, (slot,)
 

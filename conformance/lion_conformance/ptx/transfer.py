@@ -201,11 +201,11 @@ def _aligned(run: Run, move: Transfer, place: Array, numbers: Array, held: Alloc
         )
 
 
-Widen = Callable[[Array], Array]
+Convert = Callable[..., Array]
 
 
 def load(
-    run: Run, move: Transfer, address: Array, targets: tuple[tuple[int, Widen | None], ...]
+    run: Run, move: Transfer, address: Array, targets: tuple[tuple[int, Convert | None], ...]
 ) -> None:
     """Load each cell to a register, -1 for one that is thrown away; made as wide as that first."""
     for cells in touched(run, move, address):
@@ -244,8 +244,10 @@ def _written(run: Run, move: Transfer, cells: Cells, index: Array) -> None:
         )
 
 
-def store(run: Run, move: Transfer, address: Array, sources: tuple[int, ...]) -> None:
-    """Store each register to its cell."""
+def store(
+    run: Run, move: Transfer, address: Array, sources: tuple[tuple[int, Convert | None], ...]
+) -> None:
+    """Store each register to its cell; of a wider one, what `cut` leaves."""
     for cells in touched(run, move, address):
         if cells.held.constant:
             raise move.instruction.refused(
@@ -253,10 +255,12 @@ def store(run: Run, move: Transfer, address: Array, sources: tuple[int, ...]) ->
                 f"to launch; only loads of such are known"
             )
         _note(run, move, cells)
-        for part, slot in enumerate(sources):
+        for part, (slot, cut) in enumerate(sources):
             index = cells.index if part == 0 else cells.index + part
             value = run.registers[slot]
             if cells.active is not None and value.size != 1:
                 value = value[cells.active]
+            if cut is not None:
+                value = cut(value)
             run.store(cells.held, index, move.width, value)
             cells.held.mark_written(index, move.width)
