@@ -7,16 +7,32 @@ from typing import Any, Final
 from lion_conformance.operations.operation import WIDTHS, Operation
 from lion_conformance.ptx.instructions.meaning import Algebra, Compute, Meaning, UnknownInstruction
 from lion_conformance.ptx.instructions.opcode import Opcode
-from lion_conformance.ptx.instructions.packed import elementwise, single
+from lion_conformance.ptx.instructions.packed import elementwise, of_one, single
 
 INTEGERS: Final = ("u16", "u32", "u64", "s16", "s32", "s64")
 SIGNED: Final = ("s16", "s32", "s64")
+PAIRS: Final = ("u16x2", "s16x2")
 
 
 def plain(opcode: Opcode, kind: str, count: int = 2) -> Meaning:
-    """add, sub, div, rem, min, max, neg, abs: one operation."""
+    """add, sub, div, rem, neg, abs: one operation."""
     cut = opcode.name in {"add", "sub"} and kind == "s32" and opcode.has("sat")
-    return elementwise(kind, count, single(Operation(opcode.name, kind, saturate=cut)))
+    operation = Operation(opcode.name, of_one(kind), saturate=cut)
+    return elementwise(kind, count, single(operation))
+
+
+def smaller_or_larger(opcode: Opcode, kind: str) -> Meaning:
+    """min, max; .relu: at least 0."""
+    one = of_one(kind)
+    find = single(Operation(opcode.name, one))
+    if kind not in {"s32", "s16x2"} or not opcode.has("relu"):
+        return elementwise(kind, 2, find)
+
+    def at_least_zero(algebra: Algebra, a: Any, b: Any) -> Any:
+        zero = algebra.constant(one, 0)
+        return algebra.apply(Operation("max", one), find(algebra, a, b), zero)
+
+    return elementwise(kind, 2, at_least_zero)
 
 
 def remainder(opcode: Opcode) -> Meaning:
@@ -26,14 +42,15 @@ def remainder(opcode: Opcode) -> Meaning:
 
 def product(opcode: Opcode, kind: str) -> Meaning:
     """mul.lo, mul.hi, mul.wide."""
-    result, multiply = _multiply(opcode, kind)
+    _, result, multiply = _multiply(opcode, kind)
     return Meaning((kind, kind), (result,), lambda algebra, a, b: (multiply(algebra, a, b),))
 
 
 def product_and_sum(opcode: Opcode, kind: str) -> Meaning:
     """mad.lo, mad.hi, mad.wide."""
-    result, multiply = _multiply(opcode, kind)
-    add = Operation("add", result)
+    mode, result, multiply = _multiply(opcode, kind)
+    cut = kind == "s32" and mode == "hi" and opcode.has("sat")
+    add = Operation("add", result, saturate=cut)
 
     def compute(algebra: Algebra, a: Any, b: Any, c: Any) -> tuple[Any]:
         return (algebra.apply(add, multiply(algebra, a, b), c),)
@@ -73,8 +90,8 @@ def sum_of_difference(opcode: Opcode) -> Meaning:
     return elementwise(kind, 3, one)
 
 
-def _multiply(opcode: Opcode, kind: str) -> tuple[str, Compute]:
-    """The result's type, and the product that the mode asks for."""
+def _multiply(opcode: Opcode, kind: str) -> tuple[str, str, Compute]:
+    """The mode, the result's type, and the product that the mode asks for."""
     mode = opcode.one_of(("lo", "hi", "wide"))
     if mode == "wide" and WIDTHS[kind] < 64:
         wide = f"{kind[0]}{2 * WIDTHS[kind]}"
@@ -85,9 +102,9 @@ def _multiply(opcode: Opcode, kind: str) -> tuple[str, Compute]:
                 Operation("mul", wide), algebra.apply(extend, a), algebra.apply(extend, b)
             )
 
-        return wide, multiply
+        return mode, wide, multiply
     if mode in {"lo", "hi"}:
-        return kind, single(Operation("mul" if mode == "lo" else "mulhi", kind))
+        return mode, kind, single(Operation("mul" if mode == "lo" else "mulhi", kind))
     raise UnknownInstruction(f"{opcode.text}: {opcode.name} of {kind} needs .lo, .hi or .wide")
 
 
