@@ -46,7 +46,7 @@ KERNEL  := $(wildcard adapters/lion_cpu/kernel/*.h adapters/lion_cpu/kernel/*.cp
 INSTALL := $(PY) -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help conform conform-thorough ports test slow gpu coverage bench lint format mypy docs site wheel wheels dist release clean
+.PHONY: help conform conform-thorough ports exhaustive test slow gpu coverage bench lint format mypy docs site wheel wheels dist release clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' Makefile
@@ -84,6 +84,13 @@ ifdef PORTS
 	$(INSTALL) $(PORTS_NEED)
 endif
 	$(CONFORMANCE) ports --markdown docs/ports.md $(ARGS)
+
+# Each is resumable: what a kill leaves is gone on with by the next run.
+exhaustive: $(DEV_READY) ## judge every adapter on every pair in 16 bits, write docs/certificates: an hour
+	@for dtype in bfloat16 float16; do for backend in numpy torch jax tensorflow array-api; do \
+	  $(CONFORMANCE) exhaustive --backend $$backend --dtype $$dtype --out docs/certificates $(ARGS) || exit; \
+	done; done
+	$(PY) -m tests.repo.certificates
 
 test: $(DEV_READY) ## run the tests that need neither a GPU nor patience
 	$(PYTEST) -m "not gpu and not slow and not pages" $(XDIST) $(ARGS)

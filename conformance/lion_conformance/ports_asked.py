@@ -9,13 +9,14 @@ import argparse
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, get_args
 
 from lion_conformance.ports.backends import BACKENDS, NotRunnable, backend, load
 from lion_conformance.ports.by_name import find
 from lion_conformance.ports.pipe import TIMEOUT, Program
 from lion_conformance.ports.protocol import Port
 from lion_conformance.report.origin import Origin
+from lion_ref.subnormals import SubnormalsChoice
 
 if TYPE_CHECKING:
     from lion_conformance.ptx.assembly import Assembly
@@ -23,8 +24,20 @@ if TYPE_CHECKING:
 Asked = tuple[Port | Callable[..., Any], Origin]
 """A port, and the way back to it."""
 
-_BELONGING: Final = {"timeout": "exec", "entry": "kernel", "cubin": "kernel"}
+_BELONGING: Final = {
+    "timeout": "exec",
+    "entry": "kernel",
+    "cubin": "kernel",
+    "device": "backend",
+    "subnormals": "backend",
+}
 """Options that say more of another one."""
+
+_NEEDED: Final = {
+    "exec": "--exec PROGRAM",
+    "kernel": "--kernel TOML",
+    "backend": "--backend NAME",
+}
 
 
 def add_port_options(parser: argparse.ArgumentParser, *, backend: bool = False) -> None:
@@ -60,6 +73,12 @@ def add_port_options(parser: argparse.ArgumentParser, *, backend: bool = False) 
         parser.add_argument(
             "--backend", metavar="NAME", help=f"every door of one of {', '.join(BACKENDS)}"
         )
+        parser.add_argument("--device", help="of a backend: cpu (default) or cuda")
+        parser.add_argument(
+            "--subnormals",
+            choices=get_args(SubnormalsChoice),
+            help="the rule that a backend is asked for, as of `run`",
+        )
 
 
 @contextmanager
@@ -87,7 +106,7 @@ def asked_ports(parsed: argparse.Namespace) -> Iterator[list[Asked]]:
         value = getattr(parsed, word, None)
         if value is not None and given[belongs_to] is None:
             shown = f"{value:g}" if isinstance(value, float) else value
-            needs = {"exec": "--exec PROGRAM", "kernel": "--kernel TOML"}[belongs_to]
+            needs = _NEEDED[belongs_to]
             raise ValueError(f"--{word} {shown} is not legal without {needs}")
     if parsed.exec is not None:
         timeout = TIMEOUT if parsed.timeout is None else parsed.timeout
@@ -97,7 +116,7 @@ def asked_ports(parsed: argparse.Namespace) -> Iterator[list[Asked]]:
         port = _kernel(parsed)
         yield [(port, Origin.of(port))]
     elif name is not None:
-        yield _doors(name)
+        yield _doors(name, parsed.device or "cpu", parsed.subnormals or "native")
     else:
         yield [(find(parsed.port), Origin("import", parsed.port))]
 
@@ -120,10 +139,11 @@ def _kernel(parsed: argparse.Namespace) -> Port:
     return kernel_file.load(parsed.kernel, source=parsed.ptx, entry=parsed.entry)
 
 
-def _doors(name: str) -> list[Asked]:
+def _doors(name: str, device: str, subnormals: SubnormalsChoice) -> list[Asked]:
     wanted = backend(name)
     try:
-        found = load(wanted)
+        found = load(wanted, device, subnormals)
     except NotRunnable as error:
         raise ValueError(f"--backend {name} cannot be run: {error}") from error
-    return [(port, Origin("backend", wanted.module)) for port in found]
+    origin = Origin("backend", wanted.module, subnormals=subnormals)
+    return [(port, origin) for port in found]

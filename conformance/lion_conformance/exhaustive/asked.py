@@ -2,62 +2,60 @@
 
 from __future__ import annotations
 
+import argparse
 import atexit
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from functools import lru_cache
+from pathlib import Path
 
-from lion_conformance.ports.backends import NotRunnable, backend, load
-from lion_conformance.ports.by_name import find
 from lion_conformance.ports.callable import from_callable
-from lion_conformance.ports.pipe import TIMEOUT, Program
 from lion_conformance.ports.protocol import Port
+from lion_conformance.ports_asked import asked_ports
 from lion_ref.subnormals import SubnormalsChoice
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """One of: a backend, whose doors are several; MODULE:CALLABLE; a program."""
+    """The words of `ports_asked.add_port_options`, and which of several doors is meant."""
 
-    backend: str | None = None
-    device: str = "cpu"
-    subnormals: SubnormalsChoice = "native"
-    door: str | None = None
     port: str | None = None
-    program: str | None = None
-    timeout: float = TIMEOUT
+    exec: str | None = None
+    timeout: float | None = None
+    ptx: Path | None = None
+    kernel: Path | None = None
+    entry: str | None = None
+    backend: str | None = None
+    device: str | None = None
+    subnormals: SubnormalsChoice | None = None
+    door: str | None = None
 
-    def __post_init__(self) -> None:
-        """ValueError for none of them, or more than one."""
-        if sum(x is not None for x in (self.backend, self.port, self.program)) != 1:
-            raise ValueError(
-                "a port to judge; legal: one of --backend NAME, MODULE:CALLABLE and --exec PROGRAM"
-            )
+    @classmethod
+    def by(cls, parsed: argparse.Namespace) -> Asked:
+        """What a command line says."""
+        return cls(**{field.name: getattr(parsed, field.name) for field in fields(cls)})
 
     @contextmanager
     def opened(self) -> Iterator[list[Port]]:
-        """Its doors, or the one that is named; a program runs until the end of the block."""
-        if self.program is not None:
-            with Program(self.program, timeout=self.timeout) as program:
-                yield self._chosen([program.port])
-            return
-        if self.port is not None:
-            found = find(self.port)
-            yield self._chosen([found if isinstance(found, Port) else from_callable(found)])
-            return
-        try:
-            doors = load(backend(str(self.backend)), self.device, self.subnormals)
-        except NotRunnable as error:
-            raise ValueError(str(error)) from error
-        yield self._chosen(doors)
+        """Its doors, or the one that is meant; a program runs until the end of the block.
 
-    def _chosen(self, doors: Sequence[Port]) -> list[Port]:
-        chosen = [port for port in doors if self.door in (None, port.door)]
-        if not chosen:
-            legal = "; ".join(port.door for port in doors)
-            raise ValueError(f"door={self.door!r} is not legal; legal: {legal}")
-        return chosen
+        What the same code may come to otherwise is judged as a door of its own.
+        """
+        words = {field.name: getattr(self, field.name) for field in fields(self)}
+        with asked_ports(argparse.Namespace(**words)) as asked:
+            ports = [x if isinstance(x, Port) else from_callable(x) for x, _ in asked]
+            doors = [door for port in ports for door in (port, *_variants(port))]
+            chosen = [port for port in doors if self.door in (None, port.door)]
+            if not chosen:
+                legal = "; ".join(port.door for port in doors)
+                raise ValueError(f"door={self.door!r} is not legal; legal: {legal}")
+            yield chosen
+
+
+def _variants(port: Port) -> Iterator[Port]:
+    for variant in port.variants:
+        yield replace(variant.port, door=f"{port.door}, {variant.words}")
 
 
 @lru_cache(maxsize=1)

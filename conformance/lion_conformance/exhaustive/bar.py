@@ -31,17 +31,13 @@ def showing(what: str, blocks: int, console: Console | None = None) -> Iterator[
         return
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-    words = TextColumn(
-        "{task.description} {task.completed}/{task.total} blocks {task.fields[more]}"
-    )
-    with Progress(
-        BarColumn(), words, TimeRemainingColumn(), console=console, transient=True
-    ) as bar:
-        task = bar.add_task(what, total=blocks, more="")
+    columns = BarColumn(), TextColumn("{task.description}", markup=False), TimeRemainingColumn()
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task(f"{what}: begins", total=blocks)
 
         def told(certificate: Certificate) -> None:
             done = len(certificate.blocks)
-            bar.update(task, completed=done, more=_differing(certificate))
+            bar.update(task, completed=done, description=_words(what, certificate, blocks))
 
         yield told
 
@@ -55,10 +51,12 @@ def _console() -> Console | None:
     return Console(stderr=True)
 
 
-def _differing(certificate: Certificate) -> str:
+def _words(what: str, certificate: Certificate, blocks: int) -> str:
+    """How far it is, and what is wrong so far."""
     found = certificate.differing
     count = found.pairs + found.parameters + found.triples
-    return f"{count} differ" if count else ""
+    more = f", {count} elements differ" if count else ""
+    return f"{what}: {len(certificate.blocks)} of {blocks} blocks{more}"
 
 
 class _Lines:
@@ -69,5 +67,4 @@ class _Lines:
         if time.monotonic() - self._last < LINE_EVERY:
             return
         self._last = time.monotonic()
-        done = f"{self._what} {len(certificate.blocks)}/{self._blocks} blocks"
-        print(done, _differing(certificate), file=sys.stderr, flush=True)
+        print(_words(self._what, certificate, self._blocks), file=sys.stderr, flush=True)

@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final, get_args
+from typing import Any, Final
 
 from lion_conformance.exhaustive import files, told
 from lion_conformance.exhaustive.asked import Asked
@@ -21,12 +21,10 @@ from lion_conformance.exhaustive.merging import merged
 from lion_conformance.exhaustive.question import DTYPES, Question
 from lion_conformance.exhaustive.recheck import in_short, rechecked
 from lion_conformance.exhaustive.spread import Spread, here, processes
-from lion_conformance.ports.backends import BACKENDS
-from lion_conformance.ports.pipe import TIMEOUT
 from lion_conformance.ports.protocol import Port
+from lion_conformance.ports_asked import add_port_options
 from lion_conformance.verdict.verdict import Verdict
 from lion_ref.hyperparameters import Hyperparameters
-from lion_ref.subnormals import SubnormalsChoice
 
 SCALARS: Final = {"lr": 0.01, "beta1": 0.9, "beta2": 0.99, "weight_decay": 0.7}
 """No numbers to train with: η and λ are such that both show in the 8 bits of a bfloat16 θ."""
@@ -41,7 +39,10 @@ def add_command(commands: Any) -> None:
         help="judge a port on every pair of 16-bit numbers, and write a certificate",
         epilog="Exit status: 0 bit-exact, 1 rejected, 2 something could not run.",
     )
-    _add_port(parser)
+    add_port_options(parser, backend=True)
+    parser.add_argument(
+        "--door", metavar="DOOR", help="where there are several, one of them (default: each)"
+    )
     parser.add_argument("--dtype", choices=DTYPES, required=True, help="of θ, m and g")
     for name, value in SCALARS.items():
         parser.add_argument(
@@ -77,23 +78,6 @@ def add_command(commands: Any) -> None:
     _add_certificate(commands)
 
 
-def _add_port(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("port", metavar="MODULE:CALLABLE", nargs="?")
-    parser.add_argument("--backend", metavar="NAME", help=f"one of {', '.join(BACKENDS)}")
-    parser.add_argument("--exec", metavar="PROGRAM", help="a program (docs/reference/pipe.md)")
-    parser.add_argument("--timeout", type=float, default=TIMEOUT, metavar="SECONDS")
-    parser.add_argument("--device", default="cpu", help="cpu (default) or cuda")
-    parser.add_argument(
-        "--door", metavar="DOOR", help="of a backend, one of its doors (default: each in turn)"
-    )
-    parser.add_argument(
-        "--subnormals",
-        choices=get_args(SubnormalsChoice),
-        default="native",
-        help="of a backend, the rule that is asked for, as of `run`",
-    )
-
-
 def _add_certificate(commands: Any) -> None:
     parser = commands.add_parser("certificate", help="read certificates of `exhaustive`")
     actions = parser.add_subparsers(required=True, metavar="ACTION")
@@ -117,15 +101,7 @@ def _add_certificate(commands: Any) -> None:
 
 
 def _exhaustive(parsed: argparse.Namespace) -> int:
-    asked = Asked(
-        backend=parsed.backend,
-        device=parsed.device,
-        subnormals=parsed.subnormals,
-        door=parsed.door,
-        port=parsed.port,
-        program=parsed.exec,
-        timeout=parsed.timeout,
-    )
+    asked = Asked.by(parsed)
     values = Hyperparameters.checked(**{name: getattr(parsed, name) for name in SCALARS})
     jobs = (os.cpu_count() or 1) if parsed.jobs is None else parsed.jobs
     if jobs < 1:
@@ -150,7 +126,7 @@ def _certified(
     port: Port, question: Question, blocks: range, spread: Spread, out: Path | None
 ) -> Certificate:
     unfinished = None if out is None else out.with_name(f"{out.name}.unfinished")
-    with showing(f"{port.name} {port.door}, {question.dtype}:", len(blocks)) as on_task:
+    with showing(f"{port.name}, {port.door}, {question.dtype}", len(blocks)) as on_task:
         certificate = certify(port, question, blocks, spread, unfinished=unfinished, told=on_task)
     _print([*told.lines(certificate)])
     if out is not None and unfinished is not None:
@@ -174,7 +150,7 @@ def _out(out: Path | None, port: Port, question: Question, *, alone: bool) -> Pa
     if out is None or (alone and not out.is_dir()):
         return out
     words = f"{port.name} {port.door} {question.dtype}".lower()
-    return out / (re.sub(r"[^\w]+", "-", words).strip("-") + ".json")
+    return out / (re.sub(r"[^\w]+", "-", words, flags=re.ASCII).strip("-") + ".json")
 
 
 def _merge(parsed: argparse.Namespace) -> int:

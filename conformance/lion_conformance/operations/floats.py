@@ -50,7 +50,7 @@ def _rounded(operation: Operation) -> Evaluator:
     if plain and kind == "f32":
         return _fma_f32 if name == "fma" else _native_f32(name)
     numbers = NUMBERS[kind]
-    wide = _WIDE.get(name, NEAREST[name])
+    wide = _standing_for(name, kind, rounding)
     finish = rounder(kind, rounding, ftz=operation.ftz, saturate=operation.saturate)
     flushed = without_subnormals(kind) if operation.ftz else None
 
@@ -74,27 +74,44 @@ def _native_f32(name: str) -> Evaluator:
     return lambda a, b: compute(a.view(_F32), b.view(_F32)).view(_U32)
 
 
+def _fused(kind: str) -> Evaluator:
+    """a·b + c in binary64, of numbers of a narrower type: what stands for it, to nearest."""
+    form = format_of(kind)
+    rest, half = _U64.type((1 << (53 - form.precision)) - 1), _U64.type(1 << (52 - form.precision))
+    normal = 2.0**form.min_exponent
+
+    def wide(a: Array, b: Array, c: Array) -> Array:
+        product = a * b  # exact
+        total = product + c
+        # Rounded a second time it might go wrong if it is a tie, or tiny.
+        ties = (total.view(_U64) & rest) == half
+        if np.any(ties | ((np.abs(total) < normal) & (total != 0))):
+            return sum_to_odd(product, c)
+        return total
+
+    return wide
+
+
+_wide_fma_f32: Final = _fused("f32")
+
+
 def _fma_f32(a: Array, b: Array, c: Array) -> Array:
-    product = a.view(_F32).astype(_F64) * b.view(_F32)  # exact
-    addend = c.view(_F32)
-    total = product + addend
-    if _needs_care(total):
-        total = sum_to_odd(product, addend.astype(_F64))
-    return total.astype(_F32).view(_U32)
+    numbers = (x.view(_F32).astype(_F64) for x in (a, b, c))
+    return _wide_fma_f32(*numbers).astype(_F32).view(_U32)
 
 
-def _needs_care(total: Array) -> bool:
-    """Whether a total, rounded a second time, might round otherwise: it is a tie, or tiny."""
-    ties = (total.view(_U64) & _U64.type(0x1FFFFFFF)) == _U64.type(0x10000000)
-    return bool(np.any(ties | ((np.abs(total) < 2.0**-126) & (total != 0))))
+def _standing_for(name: str, kind: str, rounding: str) -> Evaluator:
+    """In binary64, for numbers of at most 24 bits: what stands for the exact result."""
+    if rounding == "rn":
+        return _fused(kind) if name == "fma" else NEAREST[name]
+    return _TO_ODD.get(name, NEAREST[name])
 
 
-_WIDE: Final[dict[str, Evaluator]] = {
+_TO_ODD: Final[dict[str, Evaluator]] = {
     "add": sum_to_odd,
     "sub": lambda a, b: sum_to_odd(a, -b),
     "fma": lambda a, b, c: sum_to_odd(a * b, c),
 }
-"""In binary64, for numbers of at most 24 bits: what stands for the exact result."""
 
 
 def _in_f64(operation: Operation) -> Evaluator:

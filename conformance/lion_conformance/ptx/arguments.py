@@ -30,7 +30,6 @@ _POINTERS: Final = ("u64", "s64", "b64")
 _WHOLE: Final = ("u32", "s32", "u64", "s64", "b32", "b64")
 # Bits are what is loaded: some compilers write b32 where f32 is meant.
 _FLOATS: Final = ("f32", "f64", "b32", "b64")
-_FORMATS: Final = {"f32": "f4", "b32": "f4", "f64": "f8", "b64": "f8"}
 
 Argument = str | float | int
 
@@ -144,8 +143,18 @@ def bits_of(value: float, kind: str) -> int:
     """
     if isinstance(value, int) and kind not in ("f32", "f64"):
         return int(value % 2 ** int(kind[1:]))
+    dtype = {"f32": "<f4", "f64": "<f8"}[float_type(kind)]
     with np.errstate(all="ignore"):
-        return int.from_bytes(np.array(value, f"<{_FORMATS[kind]}").tobytes(), "little")
+        return int.from_bytes(np.array(value, dtype).tobytes(), "little")
+
+
+def float_type(kind: str) -> str:
+    """The type of the number that a parameter of this type holds.
+
+    >>> float_type("f64"), float_type("b32")
+    ('f64', 'f32')
+    """
+    return f"f{kind[1:]}"
 
 
 def values(

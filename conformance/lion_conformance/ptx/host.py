@@ -58,15 +58,15 @@ class Kernel:
             known[name] = memory.place(name, array, offset=self._offset(array))
             if (new := f"new_{name}") in self.arguments:
                 known[new] = memory.place(new, array, written=False)
-        programs = -(-param.size // self.elements_per_program)
+        grid = self.grid(param.size)
         launch(
             self.entry,
             memory,
             values(self.arguments, known, self.entry.params),
-            grid=(programs, 1, 1),
+            grid=grid,
             threads=self.threads,
             contraction=self.contraction,
-            most_steps=self._most_steps(programs),
+            most_steps=self._most_steps(grid[0]),
         )
         results = {
             name: memory.read(name, array.dtype).reshape(array.shape)
@@ -79,6 +79,10 @@ class Kernel:
             if f"new_{name}" in self.arguments:
                 results[name] = _written(memory, f"new_{name}", given[name])
         return results["param"], results["momentum"]
+
+    def grid(self, size: int) -> tuple[int, int, int]:
+        """The programs of a launch."""
+        return -(-size // self.elements_per_program), 1, 1
 
     def _most_steps(self, programs: int) -> int:
         """Instructions after which a launch does not end, though one thread did all of a program's

@@ -6,23 +6,25 @@ import inspect
 import itertools
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
-
+from lion_conformance.operations.evaluate import evaluator
 from lion_conformance.ports.callable import from_callable
-from lion_conformance.ports.protocol import LONGEST_NAME, Port, PortError, Triple, Variant
+from lion_conformance.ports.protocol import LONGEST_NAME, Port, Triple, Variant
 from lion_conformance.ptx import arguments as kernel_arguments
 from lion_conformance.ptx.arguments import Argument
-from lion_conformance.ptx.contraction import may_contract
+from lion_conformance.ptx.contraction import contracted, may_contract
 from lion_conformance.ptx.host import LARGEST_ALIGNMENT, Kernel
+from lion_conformance.ptx.machine import prepared
 from lion_conformance.ptx.source import parse
 from lion_conformance.ptx.syntax import Entry, SourceError
-from lion_ref import STORAGE_DTYPES, Semantics
+from lion_conformance.ptx.update import updates
+from lion_ref import Semantics
 
 DOOR: Final = "PTX"
 DEVICE: Final = "no GPU: PTX interpreted"
@@ -32,7 +34,7 @@ ALIGNED: Final = 16
 
 CONTRACTED: Final = {
     "first": "contracted",
-    "second": "contracted by the second product of each sum",
+    "second": "contracted otherwise",
 }
 """What an assembler may make of a kernel, by the name of the contraction."""
 
@@ -108,7 +110,6 @@ def ptx_port(
         declared=declared,
         triples=tuple(dtypes),
     )
-    _try(kernel, as_written.triples)
     called = {
         "entry": entry,
         "arguments": list(arguments),
@@ -119,28 +120,34 @@ def ptx_port(
         "declared": declared,
         "aligned": aligned,
     }
-    port = replace(as_written, door=DOOR, device=DEVICE, recipe=_recipe(source, called))
-    ways = CONTRACTED if may_contract(found) else {}
+    port = replace(
+        as_written,
+        door=DOOR,
+        device=DEVICE,
+        trace=partial(updates, kernel),
+        recipe=_recipe(source, called),
+    )
+    with _understood():
+        prepared(found, "none", evaluator)  # what is not known is found now, not when it is judged
+        others = [(words, replace(kernel, contraction=way)) for way, words in _ways(found)]
     variants = (
         Variant(
             words,
-            replace(port, open=from_callable(replace(kernel, contraction=how)).open),
+            replace(port, open=from_callable(other).open, trace=partial(updates, other)),
             "the assembler, which may contract a multiplication and an addition to an fma",
             DECIDED_BY,
         )
-        for how, words in ways.items()
+        for words, other in others
     )
     return replace(port, variants=tuple(variants))
 
 
-def sizes(elements_per_program: int) -> tuple[int, ...]:
-    """Sizes around every edge of a kernel's programs, and tails that no vector fills.
-
-    >>> sizes(256)
-    (0, 1, 2, 3, 5, 255, 256, 257, 513)
-    """
-    edges = (elements_per_program + x for x in (-1, 0, 1, elements_per_program + 1))
-    return tuple(sorted({0, 1, 2, 3, 5, *edges}))
+def _ways(entry: Entry) -> list[tuple[str, str]]:
+    """The ways in which the assembler may contract a kernel, with their words."""
+    if not may_contract(entry):
+        return []
+    first, second = (contracted(entry, way).body for way in CONTRACTED)
+    return list(CONTRACTED.items())[: 1 if first == second else 2]
 
 
 def entry_of(source: str | Path, name: str | None = None) -> Entry:
@@ -166,14 +173,6 @@ def _understood() -> Iterator[None]:
         yield
     except SourceError as error:
         raise ValueError(f"the PTX is not understood: {error}") from error
-
-
-def _try(kernel: Kernel, dtypes: Iterable[Triple]) -> None:
-    """Launch once on an element, so that an instruction that is not known is found at once."""
-    for triple in dtypes:
-        arrays = (np.zeros(1, STORAGE_DTYPES[name]) for name in triple)
-        with _understood(), suppress(PortError):
-            kernel(*arrays, lr=0.0, beta1=0.0, beta2=0.0, weight_decay=0.0)
 
 
 def _entry(entries: Mapping[str, Entry], name: str | None) -> Entry:

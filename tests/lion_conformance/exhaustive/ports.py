@@ -20,7 +20,7 @@ Step = Callable[..., tuple[Array, Array]]
 SLOW = "LION_TEST_SECONDS_A_BLOCK"
 
 
-def slow(*arrays: Array, **scalars: float) -> tuple[Array, Array]:
+def slow(*arrays: Array, **scalars: Any) -> tuple[Array, Array]:
     """Right, and so slow that it can be killed in the middle."""
     time.sleep(float(os.environ.get(SLOW, "0")))
     return lion_ref.step(*arrays, **scalars)
@@ -71,6 +71,13 @@ def noisy_nans(*arrays: Array, **scalars: Any) -> Any:
     for result in results:
         bits(result)[np.isnan(result)] ^= 0x8003
     return results
+
+
+def interrupted(param: Array, momentum: Array, grad: Array, **scalars: Any) -> Any:
+    """Someone presses Ctrl-C in block 20."""
+    if bits(momentum)[0] == 20:
+        raise KeyboardInterrupt
+    return lion_ref.step(param, momentum, grad, **scalars)
 
 
 def raises(*arrays: Array, **scalars: Any) -> Any:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 from pathlib import Path
 
 import pytest
@@ -75,3 +77,12 @@ def test_the_rule_for_subnormals_can_be_chosen(
     words = ("--dtype", "bfloat16", "--slice", SLICE, "--jobs", 1, "--out", tmp_path / "x.json")
     assert run("exhaustive", "--backend", "numpy", "--subnormals", "flush", *words) == 0
     assert files.load(tmp_path / "x.json").hash == expected["bfloat16", FLUSH]
+
+
+def test_a_program_comes_to_the_same_hash(
+    expected: dict[tuple[str, Semantics], str], tmp_path: Path
+) -> None:
+    program = shlex.join([sys.executable, "-m", "tests.lion_conformance.exhaustive.piped"])
+    words = ("--dtype", "bfloat16", "--slice", SLICE, "--jobs", 1, "--out", tmp_path / "x.json")
+    assert run("exhaustive", "--exec", program, *words) == 0
+    assert files.load(tmp_path / "x.json").hash == expected["bfloat16", CANONICAL]

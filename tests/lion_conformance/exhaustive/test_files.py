@@ -113,7 +113,7 @@ def test_a_sealed_one_that_contradicts_itself_is_refused(
     what: str, written: Path, tmp_path: Path
 ) -> None:
     edit, words = SEALED[what]
-    with pytest.raises(ValueError, match="edited.json is not legal: ") as refused:
+    with pytest.raises(ValueError, match=r"edited\.json is not legal: ") as refused:
         files.load(edited(written, tmp_path, edit, sealed=True))
     assert words in str(refused.value)
 

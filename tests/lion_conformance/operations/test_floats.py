@@ -62,8 +62,9 @@ def by_way_of_binary32(a: Array, b: Array) -> Array:
     """A bfloat16 product, flushed nowhere, from binary32 that was flushed."""
     bfloat16 = np.dtype(ml_dtypes.bfloat16)
     product = a.view(bfloat16).astype(np.float32) * b.view(bfloat16).astype(np.float32)
-    product = np.where(np.abs(product) < 2.0**-126, product * 0, product)
-    return product.astype(bfloat16).view(np.uint16)
+    flushed = np.where(np.abs(product) < 2.0**-126, product * 0, product)
+    narrow: Array = flushed.astype(bfloat16)
+    return narrow.view(np.uint16)
 
 
 def unfused(a: Array, b: Array, c: Array) -> Array:

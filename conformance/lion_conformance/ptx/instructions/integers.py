@@ -7,16 +7,32 @@ from typing import Any, Final
 from lion_conformance.operations.operation import WIDTHS, Operation
 from lion_conformance.ptx.instructions.meaning import Algebra, Compute, Meaning, UnknownInstruction
 from lion_conformance.ptx.instructions.opcode import Opcode
-from lion_conformance.ptx.instructions.packed import elementwise, single
+from lion_conformance.ptx.instructions.packed import elementwise, of_one, single
 
 INTEGERS: Final = ("u16", "u32", "u64", "s16", "s32", "s64")
 SIGNED: Final = ("s16", "s32", "s64")
+PAIRS: Final = ("u16x2", "s16x2")
 
 
 def plain(opcode: Opcode, kind: str, count: int = 2) -> Meaning:
-    """add, sub, div, rem, min, max, neg, abs: one operation."""
+    """add, sub, div, rem, neg, abs: one operation."""
     cut = opcode.name in {"add", "sub"} and kind == "s32" and opcode.has("sat")
-    return elementwise(kind, count, single(Operation(opcode.name, kind, saturate=cut)))
+    operation = Operation(opcode.name, of_one(kind), saturate=cut)
+    return elementwise(kind, count, single(operation))
+
+
+def smaller_or_larger(opcode: Opcode, kind: str) -> Meaning:
+    """min, max; .relu: at least 0."""
+    one = of_one(kind)
+    find = single(Operation(opcode.name, one))
+    if kind not in {"s32", "s16x2"} or not opcode.has("relu"):
+        return elementwise(kind, 2, find)
+
+    def at_least_zero(algebra: Algebra, a: Any, b: Any) -> Any:
+        zero = algebra.constant(one, 0)
+        return algebra.apply(Operation("max", one), find(algebra, a, b), zero)
+
+    return elementwise(kind, 2, at_least_zero)
 
 
 def remainder(opcode: Opcode) -> Meaning:

@@ -8,7 +8,13 @@ from typing import Any, Final
 from lion_conformance.operations.operation import WIDTHS, Operation
 from lion_conformance.ptx.instructions.meaning import Algebra, Meaning
 
-PACKED: Final = {"f16x2": ("f16", "b32"), "bf16x2": ("bf16", "b32"), "f32x2": ("f32", "b64")}
+PACKED: Final = {
+    "f16x2": ("f16", "b32"),
+    "bf16x2": ("bf16", "b32"),
+    "f32x2": ("f32", "b64"),
+    "u16x2": ("u16", "b32"),
+    "s16x2": ("s16", "b32"),
+}
 """The type of one, and that of the register."""
 
 One = Callable[..., Any]

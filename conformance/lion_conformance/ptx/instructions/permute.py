@@ -21,8 +21,8 @@ _MODES: Final = {
 
 def permutation(opcode: Opcode) -> Meaning:
     """prmt.b32 d, a, b, selector."""
+    mode = opcode.one_of(_MODES)  # the one modifier that is written after the type
     opcode.type("b32")
-    mode = opcode.one_of(_MODES)
 
     def compute(algebra: Algebra, a: Any, b: Any, selector: Any) -> tuple[Any]:
         known = algebra.number(selector)

@@ -15,7 +15,7 @@ from lion_conformance.ptx.instructions import (
     permute,
 )
 from lion_conformance.ptx.instructions.floats import FLOAT_TYPES
-from lion_conformance.ptx.instructions.integers import INTEGERS, SIGNED
+from lion_conformance.ptx.instructions.integers import INTEGERS, PAIRS, SIGNED
 from lion_conformance.ptx.instructions.meaning import Meaning, UnknownInstruction
 from lion_conformance.ptx.instructions.opcode import Opcode
 
@@ -40,10 +40,11 @@ def meaning(opcode: str) -> Meaning:
 
 
 def _add(opcode: Opcode) -> Meaning:
-    kind = opcode.type(*INTEGERS, *FLOAT_TYPES)
-    if kind in INTEGERS:
-        return integers.plain(opcode, kind)
-    return floats.sum_or_product(opcode, kind)
+    pairs = PAIRS if opcode.name == "add" else ()
+    kind = opcode.type(*INTEGERS, *pairs, *FLOAT_TYPES)
+    if kind in FLOAT_TYPES:
+        return floats.sum_or_product(opcode, kind)
+    return integers.plain(opcode, kind)
 
 
 def _mul(opcode: Opcode) -> Meaning:
@@ -73,10 +74,9 @@ def _neg(opcode: Opcode) -> Meaning:
 
 
 def _min(opcode: Opcode) -> Meaning:
-    kind = opcode.type(*INTEGERS, *_UNPAIRED)
-    if kind in INTEGERS:
-        return integers.plain(opcode, kind)
-    return floats.smaller_or_larger(opcode, kind)
+    kind = opcode.type(*INTEGERS, *PAIRS, *_UNPAIRED)
+    family = floats if kind in FLOAT_TYPES else integers
+    return family.smaller_or_larger(opcode, kind)
 
 
 def _fma(opcode: Opcode) -> Meaning:
