@@ -61,7 +61,10 @@ def _checked(port: Port, triple: Triple) -> Iterator[Traced]:
 def _check(port: Port, triple: Triple, traced: Traced) -> None:
     """NotTracedError unless the port has the bits of its expressions."""
     cases = _cases(triple, traced.size, FEW_TRIALS if port.compiles else TRIALS)
-    expected = _evaluated(traced, cases)
+    try:
+        expected = _evaluated(traced, cases)
+    except NotImplementedError as error:
+        raise NotTracedError(f"its expressions cannot be evaluated: {error}") from error
     for case, *wanted in zip(cases, *expected, strict=True):
         try:
             got = run_once(port, *case.arrays, **case.scalars)
@@ -87,7 +90,7 @@ def _cases(triple: Triple, size: int, trials: int) -> list[Case]:
     """Inputs of a size, with a few pairs of betas."""
     rng = np.random.default_rng(0)
     dtypes = [STORAGE_DTYPES[name] for name in triple]
-    few = list(dict.fromkeys(BETAS))
+    few = list(dict.fromkeys(BETAS))[: 2 if trials == FEW_TRIALS else None]
     cases = []
     for trial in range(trials):
         beta1, beta2 = few[trial * len(few) // trials]

@@ -31,7 +31,7 @@ SIZES: Final = (1, 2, 17)
 """An element alone, two, and a tail after a vector."""
 
 _SCALARS: Final = ("lr", "beta1", "beta2", "weight_decay")
-_OWN: Final = tuple(str(Path(x).parent) for x in (np.__file__, lion_ref.__file__, __file__))
+_OWN: Final = (str(Path(lion_ref.__file__).parent), str(Path(__file__).parents[1]))
 
 
 def traced_callable(step: Callable[..., Any], triple: tuple[str, str, str]) -> Iterator[Traced]:
@@ -106,14 +106,14 @@ def joined(condition: Node, first: Traced, second: Traced) -> Traced:
         )
     ]
     findings = dict.fromkeys((*first.findings, *second.findings))
-    return Traced(first.size, pairs[0], pairs[1], tuple(findings))
+    return Traced(first.size, pairs[0], pairs[1], tuple(findings), first.caveat)
 
 
 def located(error: Unrecorded) -> str:
     """What is not known, with the line of the callable that does it."""
     source = error.__cause__ if isinstance(error.__cause__, Exception) else error
     for frame in reversed(traceback.extract_tb(source.__traceback__)):
-        if not frame.filename.startswith(_OWN):
+        if not frame.filename.startswith(_OWN) and "site-packages" not in frame.filename:
             text = linecache.getline(frame.filename, frame.lineno or 0).strip()
             place = f"line {frame.lineno} of {Path(frame.filename).name}"
             return f"{place} {error}" + (f": {text}" if text else "")
