@@ -24,7 +24,7 @@ from lion_conformance.ports.recording.conversions import (
 )
 from lion_conformance.ports.recording.names import recording, scopes_around
 from lion_conformance.ports.recording.paths import conditions, on_every_way
-from lion_conformance.ports.recording.recorded import Number, Recorded, written
+from lion_conformance.ports.recording.recorded import Cells, Number, Recorded, written
 from lion_ref.dtypes import compute_dtype
 
 SIZES: Final = (1, 2, 17)
@@ -70,17 +70,36 @@ def _once(step: Callable[..., Any], dtypes: list[Dtype], size: int) -> Traced:
         raise Unrecorded(f"raises {type(error).__name__}{conditions()}: {words}") from error
     finally:
         check_environment()
-    wrong = [
-        f"it changes its input {name}; legal: inputs are only read, results are new arrays"
-        for name, array, old in zip(("param", "momentum", "grad"), arrays, before, strict=True)
-        if not all(a is b for a, b in zip(array.cells, old, strict=True))
-    ]
     new = _pair(result, arrays)
-    return Traced(size, new[0], new[1], tuple(wrong))
+    findings = tuple(_findings(arrays, before, new))
+    return Traced(size, _elements(new[0]), _elements(new[1]), findings)
 
 
-def _pair(result: Any, given: list[Recorded]) -> list[tuple[Node, ...]]:
-    """The elements of both results."""
+def _findings(given: list[Recorded], before: list[Cells], new: list[Recorded]) -> Iterator[str]:
+    """What a callable may not do, in the words of `ports.callable`."""
+    for name, array, old in zip(("param", "momentum", "grad"), given, before, strict=True):
+        if not all(a is b for a, b in zip(array.cells, old, strict=True)):
+            yield (
+                f"the port changed its input {name}; legal: inputs are only read, "
+                "results are new arrays"
+            )
+    for name, result, others in (
+        ("param", new[0], (*given, new[1])),
+        ("momentum", new[1], given),
+    ):
+        if any(np.shares_memory(result.cells, other.cells) for other in others):
+            yield (
+                f"the port returned {name} in memory that an input or the other result lies in; "
+                "legal: new arrays"
+            )
+
+
+def _elements(array: Recorded) -> tuple[Node, ...]:
+    return tuple(written(x) for x in array.cells)
+
+
+def _pair(result: Any, given: list[Recorded]) -> list[Recorded]:
+    """Both results, of the dtypes and shapes that they have to be of."""
     if not isinstance(result, (tuple, list)) or len(result) != 2:
         raise Unrecorded("returns something else than (param, momentum)")
     found = []
@@ -92,7 +111,7 @@ def _pair(result: Any, given: list[Recorded]) -> list[tuple[Node, ...]]:
                 f"returns {name} as {array.plain} of shape {array.shape}; "
                 f"legal: {like.plain} of shape {like.shape}, as given"
             )
-        found.append(tuple(written(x) for x in array.cells))
+        found.append(array)
     return found
 
 
