@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from lion_conformance.ports.offers import Offer
     from lion_conformance.ports.protocol import Port, PortError, Variant
     from lion_conformance.ports.refusal import Refusal
+    from lion_conformance.proof.proof import Proof
+    from lion_conformance.proof.prove import prove
     from lion_conformance.ptx.port import ptx_port
     from lion_conformance.report.report import Report
     from lion_conformance.verdict.verdict import Verdict
@@ -29,6 +31,7 @@ __all__ = [
     "Port",
     "PortError",
     "PortTests",
+    "Proof",
     "Refusal",
     "Report",
     "Variant",
@@ -36,6 +39,7 @@ __all__ = [
     "diagnose",
     "diagnosis",
     "from_callable",
+    "prove",
     "ptx_port",
     "verify",
 ]
@@ -46,6 +50,7 @@ _HOMES = {
     "Port": "ports.protocol",
     "PortError": "ports.protocol",
     "PortTests": "port_tests",
+    "Proof": "proof.proof",
     "Refusal": "ports.refusal",
     "Report": "report.report",
     "Variant": "ports.protocol",
@@ -53,6 +58,7 @@ _HOMES = {
     "diagnose": "diagnosis.search",
     "diagnosis": "diagnosis.search",
     "from_callable": "ports.callable",
+    "prove": "proof.prove",
     "ptx_port": "ptx.port",
     "verify": "verify",
 }

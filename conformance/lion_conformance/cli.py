@@ -9,16 +9,18 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 from lion_conformance import github, handover, report_files, starters
 from lion_conformance.diagnosis.search import diagnosis
+from lion_conformance.exhaustive import command as certifying
 from lion_conformance.ports.backends import BACKENDS
 from lion_conformance.ports.by_name import find
 from lion_conformance.ports.protocol import PortError
 from lion_conformance.ports.published import FAMILIES, family
-from lion_conformance.ports_asked import add_port_options, asked_port
+from lion_conformance.ports_asked import add_port_options, asked_assembly, asked_port
 from lion_conformance.progress import showing
+from lion_conformance.proof import command as proving
 from lion_conformance.report import as_markdown, as_survey, as_text, explanation
 from lion_conformance.report.report import Report
 from lion_conformance.runner import Options, judge_backends, run
@@ -30,6 +32,9 @@ from lion_conformance.verdict.verdict import Verdict
 from lion_conformance.verify import MAX_EXAMPLES, verify
 from lion_ref import STORAGE_DTYPES
 from lion_ref.subnormals import SubnormalsChoice
+
+if TYPE_CHECKING:
+    from lion_conformance.ptx.assembly import Assembly
 
 SECONDS = 80.0
 """On two cores the table then stands within a minute and a half."""
@@ -103,15 +108,27 @@ def _ports(parsed: argparse.Namespace) -> list[Report]:
 
 
 def _verify(parsed: argparse.Namespace) -> list[Report]:
+    machine_code = asked_assembly(parsed)
     with asked_port(parsed) as (port, origin):
         report = verify(
-            port,
+            port if machine_code is None else _as_assembled(parsed, port, machine_code),
             dtypes=parsed.dtype or None,
             mixed=parsed.mixed,
             max_examples=parsed.max_examples,
             seed=parsed.seed,
         )
     return [replace(report, origin=replace(origin, variant=report.origin.variant))]
+
+
+def _as_assembled(parsed: argparse.Namespace, port: Any, found: Assembly) -> Any:
+    """Say what an assembler made of a kernel; the port that this is, where the PTX left it open."""
+    for line in found.lines:
+        print(f"{parsed.cubin}: {line}")
+    for line in found.beyond:
+        print(f"falls short  {parsed.cubin}: {line}")
+    if found.beyond:
+        parsed.status = lambda _: FELL_SHORT
+    return port if found.contracts else replace(port, variants=())
 
 
 def _diagnose(parsed: argparse.Namespace) -> int:
@@ -176,6 +193,8 @@ def command_parser() -> argparse.ArgumentParser:
 
     starters.add_command(commands)
     handover.add_command(commands)
+    proving.add_command(commands)
+    certifying.add_command(commands)
     runs = commands.add_parser(
         "run", parents=[common], help="judge the adapters of every framework that is installed"
     )
@@ -236,6 +255,13 @@ def command_parser() -> argparse.ArgumentParser:
 
     verifies = commands.add_parser("verify", parents=[common], help="judge a port of your own")
     add_port_options(verifies)
+    verifies.add_argument(
+        "--cubin",
+        type=Path,
+        metavar="FILE",
+        help="what an assembler made of the kernel: a cubin, or a file that holds one; whether it "
+        "contracts or flushes is read, which takes nvdisasm, as Triton brings it",
+    )
     verifies.add_argument(
         "--mixed",
         action="store_true",

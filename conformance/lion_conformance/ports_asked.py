@@ -9,7 +9,7 @@ import argparse
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final, get_args
+from typing import TYPE_CHECKING, Any, Final, get_args
 
 from lion_conformance.ports.backends import BACKENDS, NotRunnable, backend, load
 from lion_conformance.ports.by_name import find
@@ -18,12 +18,16 @@ from lion_conformance.ports.protocol import Port
 from lion_conformance.report.origin import Origin
 from lion_ref.subnormals import SubnormalsChoice
 
+if TYPE_CHECKING:
+    from lion_conformance.ptx.assembly import Assembly
+
 Asked = tuple[Port | Callable[..., Any], Origin]
 """A port, and the way back to it."""
 
 _BELONGING: Final = {
     "timeout": "exec",
     "entry": "kernel",
+    "cubin": "kernel",
     "device": "backend",
     "subnormals": "backend",
 }
@@ -115,6 +119,16 @@ def asked_ports(parsed: argparse.Namespace) -> Iterator[list[Asked]]:
         yield _doors(name, parsed.device or "cpu", parsed.subnormals or "native")
     else:
         yield [(find(parsed.port), Origin("import", parsed.port))]
+
+
+def asked_assembly(parsed: argparse.Namespace) -> Assembly | None:
+    """What an assembler made of the kernel that is asked about, if its cubin is named."""
+    if parsed.cubin is None or parsed.kernel is None:
+        return None
+    from lion_conformance.ptx import assembly, kernel_file, sass
+
+    entry = kernel_file.kernel(parsed.kernel, source=parsed.ptx, entry=parsed.entry)
+    return assembly.assembly(sass.read(parsed.cubin), entry)
 
 
 def _kernel(parsed: argparse.Namespace) -> Port:

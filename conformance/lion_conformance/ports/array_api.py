@@ -13,10 +13,12 @@ from typing import Any, Unpack
 import numpy as np
 
 import lion_array_api
+import lion_cpu
 from lion_conformance.ports.archive import pack, unpack
 from lion_conformance.ports.backends import only_cpu
 from lion_conformance.ports.offers import Offer
 from lion_conformance.ports.protocol import Betas, Port, Triple
+from lion_conformance.ports.recording.callables import traced_callable
 from lion_conformance.ports.sessions import ListSession
 from lion_ref import STORAGE_DTYPES, legal_triples
 from lion_ref.arithmetic import Array
@@ -110,6 +112,7 @@ def _port(package: str, subnormals: SubnormalsChoice) -> Port:
         declared = lion_array_api.declared_semantics(one, subnormals=subnormals)
     except ValueError as error:  # the namespace has no such rule; the others may
         unavailable = str(error)
+    update = partial(lion_array_api.step, subnormals=subnormals)
     return Port(
         offers=OFFERS,
         restore=partial(restored, package=package, subnormals=subnormals),
@@ -120,7 +123,16 @@ def _port(package: str, subnormals: SubnormalsChoice) -> Port:
         unavailable=unavailable,
         triples=triples,
         compiles=namespace.compiles,
+        trace=partial(traced_callable, update) if _runs_as_traced(package) else None,
     )
+
+
+def _runs_as_traced(package: str) -> bool:
+    """Whether the step in a namespace is the operations of NumPy's, one by one, as when traced.
+
+    NumPy's own arrays go through the compiled kernel, where there is one.
+    """
+    return package == "array_api_strict" or (package == "numpy" and bool(lion_cpu.missing()))
 
 
 OFFERS = frozenset(

@@ -47,15 +47,15 @@ def unmatched(
             return None
         case = waiting.pop()
         normal = Normal(case.facts)
-        pair = [normal.as_float(normal.of(x), kind) for x in (case.first, case.second)]
-        if _are_equal(normal, *pair, kind):
+        first, second = (normal.as_float(normal.of(x), kind) for x in (case.first, case.second))
+        if _are_equal(normal, first, second, kind):
             continue
-        further = next(_questions(normal, pair), None)
+        further = next(questions(normal, [first, second]), None)
         if further is None:
-            if settle is not None and settle(case.facts, *pair, kind):
+            if settle is not None and settle(case.facts, first, second, kind):
                 continue
-            return Unmatched(case.facts, *pair)
-        waiting.extend(Unmatched(facts, *pair) for facts in further)
+            return Unmatched(case.facts, first, second)
+        waiting.extend(Unmatched(facts, first, second) for facts in further)
     return waiting[-1] if waiting else None
 
 
@@ -65,7 +65,7 @@ def _are_equal(normal: Normal, first: Node, second: Node, kind: str) -> bool:
     return normal.kind(first, kind) == normal.kind(second, kind) == "NaN"
 
 
-def _questions(normal: Normal, roots: list[Node]) -> Iterator[list[Facts]]:
+def questions(normal: Normal, roots: list[Node]) -> Iterator[list[Facts]]:
     """The cases of each value that decides something, innermost first."""
     facts = normal.facts
     for node in in_order(roots):

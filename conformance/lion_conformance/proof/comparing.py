@@ -189,5 +189,6 @@ def negated(condition: Node) -> Node:
         return condition.arguments[0]
     if operation.name == "compare":
         contrary = frozenset(RELATIONS) - HOLDS[operation.comparison]
-        return _holding(operation.source, operation.ftz, *condition.arguments, contrary)
+        first, second = condition.arguments
+        return _holding(operation.source, operation.ftz, first, second, contrary)
     return made(Operation("not", "pred"), condition)

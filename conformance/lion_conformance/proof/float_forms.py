@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
@@ -226,7 +227,7 @@ def _converts_to_normal(operation: Operation) -> bool:
 
 
 _FLUSHED_RESULTS: Final = ("add", "sub", "mul", "div", "fma", "sqrt", "min", "max")
-_RULES: Final = {
+_RULES: Final[dict[str, Callable[..., Node]]] = {
     "add": _sum,
     "sub": _sum,
     "mul": _product,

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, TypeVar
 
 import numpy as np
 
-from lion_conformance.operations.expression import Node, apply, constant, leaf
+from lion_conformance.operations.expression import Node, apply, constant, leaf, made
 from lion_conformance.operations.operation import Operation
+from lion_conformance.proof.evaluation import in_order
 from lion_ref.arithmetic import bits, name_of
 from lion_ref.dialects import Arithmetic, Dialect
 from lion_ref.dtypes import STORAGE_DTYPES, compute_dtype, promoted
@@ -22,6 +23,9 @@ Made = TypeVar("Made")
 
 TYPES: Final = {"float16": "f16", "bfloat16": "bf16", "float32": "f32", "float64": "f64"}
 """Of each storage dtype, its type in the vocabulary of operations."""
+
+ELEMENTS: Final = ("param", "momentum", "grad")
+SCALARS: Final = ("lr", "beta1", "beta2", "weight_decay")
 
 _BINARY64: Final = np.dtype(np.float64)
 _FLOAT32: Final = np.dtype(np.float32)
@@ -223,10 +227,8 @@ def reference(semantics: Semantics, triple: Triple) -> Reference:
         def symbol(of: str, dtype: Dtype, index: int) -> Any:
             return Symbol(leaf(of, TYPES[name_of(dtype)], index), dtype, index < 0, answers)
 
-        names = ("lr", "beta1", "beta2", "weight_decay")
-        values = Hyperparameters(*(symbol(x, _BINARY64, -1) for x in names))
-        names = ("param", "momentum", "grad")
-        inputs = [symbol(x, dtype, 0) for x, dtype in zip(names, dtypes, strict=True)]
+        values = Hyperparameters(*(symbol(x, _BINARY64, -1) for x in SCALARS))
+        inputs = [symbol(x, dtype, 0) for x, dtype in zip(ELEMENTS, dtypes, strict=True)]
         parts = Dialect(
             semantics, compute_dtype(triple[0]), dtypes[0], dtypes[1], SymbolicArithmetic
         )
@@ -253,3 +255,19 @@ def _in_all_cases(
         one if one is other else apply(Operation("select", one.type), question, one, other)
         for one, other in zip(*both, strict=True)
     )
+
+
+def with_plain_scalars(found: Reference) -> Reference:
+    """The same where the host rounds the scalars and keeps what is tiny of them.
+
+    An operation that flushes takes them as zeros in any case. Other bits have only scalars so
+    little below the smallest normal number that they are rounded up to it: C18 flushes those.
+    """
+    plain: dict[Node, Node] = {}
+    roots = (found.new_param, found.new_momentum, found.c, found.u)
+    for node in in_order(roots):
+        operation = node.operation
+        if operation.name == "convert" and (operation.source, operation.type) == ("f64", "f32"):
+            operation = replace(operation, ftz=False)
+        plain[node] = made(operation, *(plain[x] for x in node.arguments))
+    return Reference(*(plain[x] for x in roots))

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
 from lion_conformance.ports.declaration import semantics_of
 from lion_conformance.ports.protocol import Port
-from lion_conformance.ptx.port import ptx_port
+from lion_conformance.ptx.port import entry_of, ptx_port
+from lion_conformance.ptx.syntax import Entry
 
 
 def load(path: Path, *, source: Path | None = None, entry: str | None = None) -> Port:
@@ -20,14 +22,29 @@ def load(path: Path, *, source: Path | None = None, entry: str | None = None) ->
         source: the PTX, instead of the one that the file names; a path there is relative to it.
         entry: the kernel's name, instead of the one there.
     """
+    with _naming(path):
+        found, fields = _read(path, source, entry)
+        return ptx_port(found, **fields)
+
+
+def kernel(path: Path, *, source: Path | None = None, entry: str | None = None) -> Entry:
+    """The kernel itself of such a port."""
+    with _naming(path):
+        found, fields = _read(path, source, entry)
+        return entry_of(found, fields.get("entry"))
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
     try:
-        fields = tomllib.loads(path.read_text(encoding="utf-8"))
-        return _port(fields, path.parent, source, entry)
+        yield
     except (ValueError, TypeError) as error:
         raise ValueError(f"{path}: {error}") from error
 
 
-def _port(fields: dict[str, Any], folder: Path, source: Path | None, entry: str | None) -> Port:
+def _read(path: Path, source: Path | None, entry: str | None) -> tuple[Path, dict[str, Any]]:
+    """The PTX, and the arguments of `ptx_port`."""
+    fields = tomllib.loads(path.read_text(encoding="utf-8"))
     for key, value in fields.items():
         if key not in _KEYS:
             raise ValueError(f"key {key!r} is not legal; legal: {', '.join(_KEYS)}")
@@ -46,7 +63,7 @@ def _port(fields: dict[str, Any], folder: Path, source: Path | None, entry: str 
         fields["dtypes"] = tuple(tuple(x) for x in fields["dtypes"])
     if "declared" in fields:
         fields["declared"] = semantics_of(fields["declared"])
-    return ptx_port(source or folder / named, **fields)
+    return source or path.parent / named, fields
 
 
 def _text(value: object) -> bool:

@@ -96,9 +96,7 @@ def ptx_port(
     if aligned & (aligned - 1) or aligned > LARGEST_ALIGNMENT:
         legal = f"a power of 2 up to {LARGEST_ALIGNMENT}"
         raise ValueError(f"aligned={aligned!r} is not legal; legal: {legal}")
-    with _understood():
-        entries = parse(_text(source)).entries
-    found = _entry(entries, entry)
+    found = entry_of(source, entry)
     kernel = Kernel(
         entry=found,
         arguments=kernel_arguments.check(arguments, found.params, _unread_at_the_end(found)),
@@ -150,6 +148,13 @@ def _ways(entry: Entry) -> list[tuple[str, str]]:
         return []
     first, second = (contracted(entry, way).body for way in CONTRACTED)
     return list(CONTRACTED.items())[: 1 if first == second else 2]
+
+
+def entry_of(source: str | Path, name: str | None = None) -> Entry:
+    """The kernel of that name in PTX, or in a file of it; the only one, if no name is given."""
+    with _understood():
+        entries = parse(_text(source)).entries
+    return _entry(entries, name)
 
 
 def _text(source: object) -> str:

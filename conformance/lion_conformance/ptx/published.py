@@ -35,7 +35,18 @@ LAUNCHES: Final = {
     ),
     "flashoptim": Launch(
         # Of the momentum's scales and of what a rounding of θ lost there are none.
-        ("momentum", 0, "param", "grad", 0, "size", "lr", "beta2", "beta1", "lr_times_weight_decay"),
+        (
+            "momentum",
+            0,
+            "param",
+            "grad",
+            0,
+            "size",
+            "lr",
+            "beta2",
+            "beta1",
+            "lr_times_weight_decay",
+        ),
         1024,
     ),
 }

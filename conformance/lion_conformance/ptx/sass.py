@@ -79,11 +79,11 @@ class Kernel:
         words = {"product": "products", "sum": "sums", "conversion": "conversions"}
         return [f"{many} {roles[role]}" for role, many in words.items() if roles[role]]
 
-    def beyond(self, opcodes: Iterable[str]) -> list[str]:
+    def beyond(self, opcodes: Iterable[str], *, free: bool = False) -> list[str]:
         """What it rounds otherwise than its PTX says, given that PTX's opcodes; a line for each.
 
         An unrolled loop has more of everything, and a division is made of fused operations:
-        where either may be why, nothing is said.
+        where either may be why, nothing is said. free: the PTX leaves contraction open.
         """
         ptx = list(opcodes)
         if any(re.match(r"(?:div|sqrt|rcp|rsqrt)\.(?:\w+\.)*f(?:32|64)\b", x) for x in ptx):
@@ -91,7 +91,7 @@ class Kernel:
         found = []
         for kind, types in _WIDTHS.items():
             fused = self.fused(kind)
-            if not any(_is_fused(x, types) for x in ptx):
+            if not free and not any(_is_fused(x, types) for x in ptx):
                 found += _told(fused, "contracted, where the PTX rounds twice")
         if not any(".ftz" in x for x in ptx):
             found += _told(self.flushing, "subnormals flushed, where the PTX keeps them")

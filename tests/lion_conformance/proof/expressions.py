@@ -10,7 +10,7 @@ import numpy as np
 
 from lion_conformance.operations.expression import Node, leaf, made
 from lion_conformance.operations.operation import FLOATS, WIDTHS, Operation
-from lion_conformance.proof.cases import _questions
+from lion_conformance.proof.cases import questions
 from lion_conformance.proof.evaluation import in_order, values
 from lion_conformance.proof.facts import Facts, infinity, kind_of_bits, one, pattern, sign_bit
 from lion_conformance.proof.normal import Normal
@@ -22,7 +22,7 @@ LANES: Final = 400
 _NAMES: Final = {"f16": "float16", "bf16": "bfloat16", "f32": "float32", "f64": "float64"}
 _BINARY: Final = ("add", "sub", "mul", "div", "min", "max")
 _COMPARISONS: Final = ("lt", "le", "eq", "gt", "ge", "ne", "ltu", "geu", "neu", "nan", "num", "equ")
-_LEAVES: Final = tuple(leaf(f"x{i}", kind, 0) for kind in _NAMES for i in range(3))
+LEAVES: Final = tuple(leaf(f"x{i}", kind, 0) for kind in _NAMES for i in range(3))
 
 
 @dataclass
@@ -37,7 +37,7 @@ class Drawn:
     def floating(self, kind: str, depth: int) -> Node:
         if depth == 0 or self.rng.random() < 0.1:
             return self._end(kind)
-        return self.one_of(
+        drawn: Node = self.one_of(
             [self._binary] * 5
             + [self._fma] * 2
             + [self._unary] * 3
@@ -45,10 +45,12 @@ class Drawn:
             + [self._selected] * 2
             + [self._of_bits] * 2
         )(kind, depth - 1)
+        return drawn
 
     def _end(self, kind: str) -> Node:
         if self.rng.random() < 0.65:
-            return self.one_of([x for x in _LEAVES if x.type == kind])
+            found: Node = self.one_of([x for x in LEAVES if x.type == kind])
+            return found
         numbers = (0, sign_bit(kind), one(kind), one(kind) | sign_bit(kind), one(kind) // 2, 3)
         return pattern(kind, self.one_of(numbers))
 
@@ -105,7 +107,9 @@ class Drawn:
         if self.rng.random() < 0.2:
             whole = self.one_of("su") + str(WIDTHS[kind])
             comparison = self.one_of(_COMPARISONS[:6])
-            return made(Operation("compare", "pred", source=whole, comparison=comparison), first, second)
+            return made(
+                Operation("compare", "pred", source=whole, comparison=comparison), first, second
+            )
         ftz = kind == "f32" and self.rng.random() < 0.2
         comparison = self.one_of(_COMPARISONS)
         return made(
@@ -145,9 +149,11 @@ class Drawn:
         value, zero = self.floating("f32", depth), pattern("f32", 0)
         parts = []
         for comparison in ("gt", "lt"):
-            test = Operation("compare", "pred", source="f32", comparison=comparison)  # type: ignore[arg-type]
+            test = Operation("compare", "pred", source="f32", comparison=comparison)
             holds = made(test, value, zero)
-            parts.append(made(Operation("select", "s32"), holds, pattern("s32", 1), pattern("s32", 0)))
+            parts.append(
+                made(Operation("select", "s32"), holds, pattern("s32", 1), pattern("s32", 0))
+            )
         difference = made(Operation("sub", "s32"), *parts)
         return made(Operation("convert", "f32", source="s32"), difference)
 
@@ -157,23 +163,32 @@ def lanes(rng: np.random.Generator) -> dict[Node, Array]:
     given = {}
     for kind, name in _NAMES.items():
         unsigned = f"u{WIDTHS[kind] // 8}"
-        own = [x for x in _LEAVES if x.type == kind]
+        own = [x for x in LEAVES if x.type == kind]
         drawn = [adversarial_values(rng, name, LANES).view(unsigned) for _ in own]
         marks = landmarks(name).view(unsigned)
         for i, node in enumerate(own):
             chosen = rng.random(LANES)
             column = np.where(chosen < 0.3, rng.choice(marks, LANES), drawn[i])
-            beside = drawn[i - 1] ^ (np.array(sign_bit(kind), unsigned) * rng.integers(0, 2, LANES).astype(unsigned))
+            beside = drawn[i - 1] ^ (
+                np.array(sign_bit(kind), unsigned) * rng.integers(0, 2, LANES).astype(unsigned)
+            )
             given[node] = np.where(chosen > 0.8, beside, column).astype(unsigned)
-        given[leaf("NaN", kind)] = np.full(LANES, infinity(kind) + (infinity(kind) & -infinity(kind)) // 2, unsigned)
+        given[leaf("NaN", kind)] = np.full(
+            LANES, infinity(kind) + (infinity(kind) & -infinity(kind)) // 2, unsigned
+        )
     return given
 
 
 def wrongly_rewritten(seed: int) -> Node | None:
-    """An expression whose normal form, in some case, has other bits on some numbers; or None."""
+    """A random expression whose normal form has other bits; None if it has not."""
     rng = np.random.default_rng(seed)
     kind = Drawn(rng).one_of(("f32", "f32", "f32", "bf16", "f64", "f16"))
     root = Drawn(rng).floating(kind, int(rng.integers(1, 5)))
+    return None if keeps_bits(root, kind, rng) else root
+
+
+def keeps_bits(root: Node, kind: str, rng: np.random.Generator) -> bool:
+    """Whether the normal form has, in all cases and on all of these numbers, the same bits."""
     given = lanes(rng)
     nodes = list(in_order([root]))
     found = dict(zip(nodes, values(nodes, given), strict=True))
@@ -185,13 +200,17 @@ def wrongly_rewritten(seed: int) -> Node | None:
         if any(x.operation.of == "anything" for x in within) or normal.is_tainted(rewritten):
             continue
         (result,) = values([rewritten], given)
-        same = _same(kind, *np.broadcast_arrays(result, found[root], np.zeros(LANES, result.dtype))[:2])
-        here = judged & _holds(facts, given) & ~_bits_of_nans(
-            within, dict(zip(within, values(within, given), strict=True))
+        same = _same(
+            kind, *np.broadcast_arrays(result, found[root], np.zeros(LANES, result.dtype))[:2]
+        )
+        here = (
+            judged
+            & _holds(facts, given)
+            & ~_bits_of_nans(within, dict(zip(within, values(within, given), strict=True)))
         )
         if (~same & here).any():
-            return root
-    return None
+            return False
+    return True
 
 
 def _all_cases(root: Node, kind: str, most: int) -> Iterator[Facts]:
@@ -203,7 +222,7 @@ def _all_cases(root: Node, kind: str, most: int) -> Iterator[Facts]:
         facts = waiting.pop(0)
         yield facts
         normal = Normal(facts)
-        waiting.extend(next(_questions(normal, [normal.of(root)]), []))
+        waiting.extend(next(questions(normal, [normal.of(root)]), []))
 
 
 def _holds(facts: Facts, given: dict[Node, Array]) -> Array:
@@ -215,7 +234,9 @@ def _holds(facts: Facts, given: dict[Node, Array]) -> Array:
         column = np.broadcast_to(column, LANES)
         found &= np.array([kind_of_bits(int(x), kind) == lies for x in column])
     for (kind, first, second), relation in facts.relations.items():
-        comparison: Any = {"less": "lt", "equal": "eq", "greater": "gt", "unordered": "nan"}[relation]
+        comparison: Any = {"less": "lt", "equal": "eq", "greater": "gt", "unordered": "nan"}[
+            relation
+        ]
         test = made(Operation("compare", "pred", source=kind, comparison=comparison), first, second)
         found &= values([test], given)[0].astype(bool)
     for node, told in facts.truths.items():

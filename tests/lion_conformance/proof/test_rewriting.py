@@ -1,4 +1,4 @@
-"""Rewriting keeps every bit; and each identity that real numbers have, and floats have not, is caught."""
+"""Rewriting keeps every bit; what real numbers have and floats have not is caught."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Final
 
+import numpy as np
 import pytest
 
 from lion_conformance.operations.expression import Node, constant, leaf, made
@@ -14,7 +15,7 @@ from lion_conformance.proof import bit_forms, float_forms
 from lion_conformance.proof.cases import unmatched
 from lion_conformance.proof.facts import EXACT, one, pattern, sign_bit
 from lion_conformance.proof.terms import Rules
-from tests.lion_conformance.proof.expressions import wrongly_rewritten
+from tests.lion_conformance.proof.expressions import keeps_bits, wrongly_rewritten
 
 SEEDS: Final = range(250)
 MANY_SEEDS: Final = range(250, 20_000)
@@ -32,9 +33,20 @@ def test_rewriting_keeps_the_bits_of_many_random_expressions() -> None:
     assert [seed for seed in MANY_SEEDS if wrongly_rewritten(seed) is not None] == []
 
 
+def f32(name: str, *given: Node, **attributes: Any) -> Node:
+    return made(Operation(name, "f32", **attributes), *given)
+
+
+def neg(x: Node) -> Node:
+    return f32("neg", x)
+
+
+ONE, ZERO, MINUS_ZERO = (constant("f32", x) for x in (0x3F800000, 0, 0x80000000))
+
+
 # --- what real numbers have and floats have not ------------------------------------------------
 
-Rule = Callable[..., Node]
+Rule = Callable[..., Node | None]
 
 
 def _negated_sum(rules: Rules, operation: Operation, *given: Node) -> Node | None:
@@ -150,31 +162,54 @@ def _sign_of_nan(rules: Rules, operation: Operation, argument: Node) -> Node | N
     return argument
 
 
-UNSOUND: Final = (
-    ("add", _negated_sum),
-    ("add", _plus_zero),
-    ("add", _reassociated),
-    ("sub", _swapped),
-    ("fma", _rounded_twice),
-    ("mul", _times_zero),
-    ("mul", _not_flushed),
-    ("mul", _keeps_subnormals),
-    ("add", _keeps_subnormals),
-    ("convert", _by_way_of_float32),
-    ("convert", _there_and_back),
-    ("mul", _in_any_direction),
-    ("div", _by_reciprocal),
-    ("fma", _plus_minus_zero),
-    ("fma", _sign_of_fma),
-    ("abs", _sign_of_nan),
+X, Y, Z = (leaf(f"x{i}", "f32", 0) for i in range(3))
+WIDE_X = leaf("x0", "f64", 0)
+NARROW_X = made(Operation("convert", "bf16", source="f32"), X)
+UNSOUND: Final[tuple[tuple[str, Rule, Node], ...]] = (
+    ("add", _negated_sum, f32("add", neg(X), neg(Y))),
+    ("add", _plus_zero, f32("add", X, ZERO)),
+    ("add", _reassociated, f32("add", f32("add", X, Y), Z)),
+    ("sub", _swapped, f32("sub", X, Y)),
+    ("fma", _rounded_twice, f32("fma", X, Y, Z)),
+    ("mul", _times_zero, f32("mul", X, ZERO)),
+    ("mul", _not_flushed, f32("mul", X, ONE, ftz=True)),
+    ("mul", _keeps_subnormals, f32("mul", X, Y, ftz=True)),
+    ("add", _keeps_subnormals, f32("add", X, Y, ftz=True)),
+    ("convert", _by_way_of_float32, made(Operation("convert", "bf16", source="f64"), WIDE_X)),
+    ("convert", _there_and_back, f32("convert", NARROW_X, source="bf16")),
+    ("mul", _in_any_direction, f32("mul", neg(X), Y, rounding="rm")),
+    ("div", _by_reciprocal, f32("div", X, Y)),
+    ("fma", _plus_minus_zero, f32("fma", X, Y, ZERO)),
+    ("fma", _sign_of_fma, f32("fma", neg(X), Y, Z)),
+    ("abs", _sign_of_nan, f32("abs", X)),
 )
+IDS: Final = [f"{name}{unsound.__name__}" for name, unsound, _ in UNSOUND]
+TRIES: Final = 400
+"""Sets of numbers, on one of which an unsound rewriting shows."""
 
 
-@pytest.mark.parametrize(("name", "unsound"), UNSOUND, ids=lambda x: getattr(x, "__name__", x))
+@pytest.mark.parametrize(("name", "unsound", "root"), UNSOUND, ids=IDS)
 def test_an_identity_that_floats_do_not_have_is_caught(
-    name: str, unsound: Rule, monkeypatch: pytest.MonkeyPatch
+    name: str, unsound: Rule, root: Node, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Switched in beside the rules, each of them changes the bits of some random expression."""
+    """Switched in beside the rules, each of them changes the bits of an expression."""
+    kind = root.operation.type
+    assert all(keeps_bits(root, kind, np.random.default_rng(seed)) for seed in range(20))
+    _switch_in(monkeypatch, name, unsound)
+    rngs = map(np.random.default_rng, range(TRIES))
+    assert not all(keeps_bits(root, kind, rng) for rng in rngs)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "unsound", "root"), UNSOUND, ids=IDS)
+def test_random_expressions_alone_would_catch_it(
+    name: str, unsound: Rule, root: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _switch_in(monkeypatch, name, unsound)
+    assert any(wrongly_rewritten(seed) is not None for seed in range(6000))
+
+
+def _switch_in(monkeypatch: pytest.MonkeyPatch, name: str, unsound: Rule) -> None:
     sound = float_forms._RULES[name]
 
     def both(rules: Rules, operation: Operation, *given: Node) -> Node:
@@ -182,21 +217,9 @@ def test_an_identity_that_floats_do_not_have_is_caught(
         return sound(rules, operation, *given) if rewritten is None else rewritten
 
     monkeypatch.setitem(float_forms._RULES, name, both)
-    assert any(wrongly_rewritten(seed) is not None for seed in range(6000))
 
 
 # --- expressions by hand -----------------------------------------------------------------------
-
-
-def f32(name: str, *given: Node, **attributes: Any) -> Node:
-    return made(Operation(name, "f32", **attributes), *given)
-
-
-def neg(x: Node) -> Node:
-    return f32("neg", x)
-
-
-ONE, ZERO, MINUS_ZERO = (constant("f32", x) for x in (0x3F800000, 0, 0x80000000))
 
 
 def compare(comparison: Any, first: Node, second: Node, source: str = "f32") -> Node:
@@ -220,9 +243,7 @@ def as_reference(c: Node) -> Node:
 def of_whole(c: Node) -> Node:
     """(c > 0) - (c < 0), and NaN of NaN."""
     numbers = (constant("s32", 1), constant("s32", 0))
-    parts = [
-        made(Operation("select", "s32"), compare(x, c, ZERO), *numbers) for x in ("gt", "lt")
-    ]
+    parts = [made(Operation("select", "s32"), compare(x, c, ZERO), *numbers) for x in ("gt", "lt")]
     difference = made(Operation("sub", "s32"), *parts)
     found = made(Operation("convert", "f32", source="s32"), difference)
     return select(compare("nan", c, c), c, found)

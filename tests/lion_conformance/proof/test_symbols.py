@@ -41,9 +41,7 @@ SEMANTICS = tuple(
     x for x in dict.fromkeys(single_choices()) if x.subnormals != "flush-before-rounding"
 )
 FLUSHING = tuple(
-    dict.fromkeys(
-        replace(x, subnormals="flush") for x in SEMANTICS if x.subnormals == "keep"
-    )
+    dict.fromkeys(replace(x, subnormals="flush") for x in SEMANTICS if x.subnormals == "keep")
 )
 
 

@@ -45,9 +45,9 @@ def traced_callable(step: Callable[..., Any], triple: tuple[str, str, str]) -> I
         run = partial(_once, step, dtypes, size)
         try:
             with recording(scopes_around(step)):
-                found = on_every_way(run, _joined, compute_dtype(triple[0]))
+                found = on_every_way(run, joined, compute_dtype(triple[0]))
         except Unrecorded as error:
-            raise NotTracedError(_located(error)) from error
+            raise NotTracedError(located(error)) from error
         except PortError as error:
             raise NotTracedError(str(error)) from error
         yield found
@@ -96,7 +96,7 @@ def _pair(result: Any, given: list[Recorded]) -> list[tuple[Node, ...]]:
     return found
 
 
-def _joined(condition: Node, first: Traced, second: Traced) -> Traced:
+def joined(condition: Node, first: Traced, second: Traced) -> Traced:
     """One result where a condition holds, else the other."""
     pairs = [
         tuple(selected(condition, a, b) for a, b in zip(x, y, strict=True))
@@ -109,7 +109,7 @@ def _joined(condition: Node, first: Traced, second: Traced) -> Traced:
     return Traced(first.size, pairs[0], pairs[1], tuple(findings))
 
 
-def _located(error: Unrecorded) -> str:
+def located(error: Unrecorded) -> str:
     """What is not known, with the line of the callable that does it."""
     source = error.__cause__ if isinstance(error.__cause__, Exception) else error
     for frame in reversed(traceback.extract_tb(source.__traceback__)):

@@ -123,6 +123,8 @@ def converted(node: Node, source: Dtype, target: Dtype) -> Node:
 
 def cast(node: Node, old: str, new: str) -> Node:
     """One conversion; there and back again is none where the way there was exact."""
+    if old == new:
+        return node
     before = node.operation
     widened = before.name == "convert" and (before.source, before.type) == (new, old)
     if widened and _holds(old, new):
@@ -143,13 +145,14 @@ def compared(comparison: Any, kind: str, first: Node, second: Node) -> Node:
     return apply(operation, first, second)
 
 
-def selected(condition: Node, first: Node, second: Node) -> Node:
-    """One of two values."""
+def selected(condition: Node, first: Node, second: Node, kind: str = "") -> Node:
+    """One of two values, of a type that need not be that of the bits they were made as."""
     if first is second:
         return first
-    if first.type == "pred":
+    kind = kind or first.type
+    if kind == "pred":
         neither = apply(Operation("not", "pred"), condition)
         first = apply(Operation("and", "pred"), condition, first)
         second = apply(Operation("and", "pred"), neither, second)
         return apply(Operation("or", "pred"), first, second)
-    return apply(Operation("select", first.type), condition, first, second)
+    return apply(Operation("select", kind), condition, first, second)

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
 
-from lion_conformance.operations.expression import Node
 from lion_conformance.ports.recording.conversions import (
     BOOL,
     Dtype,
     Unrecorded,
     constant_of,
+    kind_of,
     plain_dtype,
     selected,
 )
@@ -21,9 +22,9 @@ from lion_conformance.ports.recording.recorded import (
     Number,
     Recorded,
     cells_of,
+    elementwise,
     promotion,
     recorded_ufunc,
-    written,
 )
 
 _CLIP: Final[Any] = vars(np)["_core"].umath.clip
@@ -101,13 +102,8 @@ def _where(condition: Any, *choices: Any) -> Recorded:
         raise Unrecorded("np.where without two choices has as many elements as the numbers say")
     dtype = common(*choices)
     cells = (cells_of(condition, BOOL), *(cells_of(x, dtype) for x in choices))
-    found = np.frompyfunc(_selected, 3, 1)(*cells)
-    return Recorded(found, dtype)
-
-
-def _selected(*cells: Any) -> Node:
-    condition, first, second = map(written, cells)
-    return selected(condition, first, second)
+    kind = kind_of(dtype)
+    return Recorded(elementwise(partial(selected, kind=kind), *cells), dtype)
 
 
 @_enter("copyto")

@@ -34,6 +34,7 @@ from lion_conformance.ports.recording.paths import traced_here
 from lion_conformance.ports.recording.recorded import (
     Number,
     Recorded,
+    elementwise,
     written,
 )
 from lion_ref import arithmetic, hyperparameters
@@ -95,8 +96,14 @@ def _standing_for(original: Any, make: Callable[..., Any]) -> Any:
     return _StandIn(original.__name__, bases, members)
 
 
+PASSED: Final[list[type]] = []
+"""Another library's arrays that are traced by it: they stay what they are."""
+
+
 def _made_array(original: Callable[..., Any], *, copy: bool) -> Callable[..., Any]:
     def array(value: Any, dtype: Any = None, **options: Any) -> Any:
+        if isinstance(value, tuple(PASSED)):
+            return value if dtype is None else value.astype(dtype)
         if not _recorded([value]):
             dtype = None if dtype is None else plain_dtype(dtype)
             return original(value, dtype, **options)
@@ -118,6 +125,10 @@ def _full(shape: Any, value: Any, dtype: Any = None, **options: Any) -> Any:
     if not traced_here():
         return np.full(shape, value, dtype, **options)
     return filled(shape, value, as_recorded(value).plain if dtype is None else dtype)
+
+
+def _astype(array: Any, dtype: Any, /, *, copy: bool = True) -> Any:
+    return array.astype(plain_dtype(dtype), copy=copy)
 
 
 def _dtype(value: Any, *args: Any, **options: Any) -> KnownDtype:
@@ -155,9 +166,8 @@ def _round_to(values: Any, dtype: Any) -> Any:
     target = plain_dtype(dtype)
     if target.name != "bfloat16" or values.plain != FLOAT64:
         return values.astype(target)
-    once = Operation("convert", "bf16", source="f64")
-    cells = np.frompyfunc(lambda x: apply(once, written(x)), 1, 1)(values.cells)
-    return Recorded(cells, target)
+    once = functools.partial(apply, Operation("convert", "bf16", source="f64"))
+    return Recorded(elementwise(once, values.cells), target)
 
 
 def _fma(*operands: Any) -> Any:
@@ -166,11 +176,8 @@ def _fma(*operands: Any) -> Any:
         return arithmetic.fma(*operands)
     recorded = [as_recorded(x) for x in operands]
     kind = {4: "f32", 8: "f64"}[recorded[0].plain.itemsize]
-    fused = Operation("fma", kind)
-    cells = np.frompyfunc(lambda *x: apply(fused, *map(written, x)), 3, 1)(
-        *(x.cells for x in recorded)
-    )
-    return Recorded(cells, recorded[0].plain)
+    fused = functools.partial(apply, Operation("fma", kind))
+    return Recorded(elementwise(fused, *(x.cells for x in recorded)), recorded[0].plain)
 
 
 def _rounded_floats(values: Any, compute: str, subnormals: Any = "keep") -> Any:
@@ -212,7 +219,8 @@ def _stand_ins() -> dict[int, Any]:
         "fabs": _of_number(math.fabs, abs),
         "sqrt": _of_number(math.sqrt, _root),
     }
-    found: dict[int, Any] = {id(np): _Module(np, scalars | arrays | {"dtype": _dtype})}
+    Recorded.namespace = _Module(np, scalars | arrays | {"dtype": _dtype, "astype": _astype})
+    found: dict[int, Any] = {id(np): Recorded.namespace}
     found[id(math)] = _Module(math, numbers)
     found[id(ml_dtypes)] = _Module(ml_dtypes, {"bfloat16": narrow})
     found[id(bfloat16)] = narrow

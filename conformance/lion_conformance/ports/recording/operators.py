@@ -43,7 +43,7 @@ class Operators:
 
     def binary(self, name: str, other: Any, *, swapped: bool = False) -> Any:
         """An operation of two operands."""
-        if isinstance(other, (list, tuple, str, dict)) or other is None:
+        if not isinstance(other, (Operators, np.ndarray, np.generic, int, float)):
             return NotImplemented
         operands = (other, self) if swapped else (self, other)
         return self.__array_ufunc__(getattr(np, name), "__call__", *operands)

@@ -79,9 +79,17 @@ def _compared(comparison: str, first: Ends, second: Ends) -> bool | None:
 def ends(node: Node, compute: Dtype) -> Ends | None:
     """The least and the largest that a number of scalars can be; None if that is not known."""
     operation = node.operation
+    if _is_zero_of_some_sign(node):
+        return 0.0, 0.0
     dtype = _DTYPES.get(operation.type)
     if dtype is None:
         return None
+    if operation.name == "select":
+        either = [ends(x, compute) for x in node.arguments[1:]]
+        known_ends = [x for x in either if x is not None]
+        if len(known_ends) != len(either):
+            return None
+        return min(x[0] for x in known_ends), max(x[1] for x in known_ends)
     if operation.name == "constant":
         pattern = np.array([operation.bits], f"u{dtype.itemsize}")
         value = float(pattern.view(dtype)[0])
@@ -94,6 +102,16 @@ def ends(node: Node, compute: Dtype) -> Ends | None:
     if len(whole) != len(parts):
         return None
     return _moved(operation.name, dtype, whole)
+
+
+def _is_zero_of_some_sign(node: Node) -> bool:
+    """Whether it is the copy of a sign to a zero: no bits but that of the sign."""
+    if node.operation.name != "or":
+        return False
+    magnitude = node.arguments[0]
+    parts = [x.operation for x in magnitude.arguments]
+    constants = all(x.name == "constant" for x in parts)
+    return magnitude.operation.name == "and" and constants and not parts[0].bits & parts[1].bits
 
 
 def _moved(name: str, dtype: Dtype, parts: list[Ends]) -> Ends | None:

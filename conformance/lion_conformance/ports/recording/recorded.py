@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import numbers
 from collections.abc import Callable, Iterator
-from typing import Any, Final, Self
+from functools import partial
+from typing import Any, ClassVar, Final, Self
 
 import numpy as np
 
@@ -41,6 +42,9 @@ _SEEN_BY_NUMPY: Final = {"__array__", "__array_interface__", "__array_struct__"}
 
 class Recorded(Operators):
     """An array, or one of NumPy's scalars, whose elements are expressions."""
+
+    namespace: ClassVar[Any]
+    """The array-API namespace that it is of, NumPy's; `names` has it."""
 
     def __init__(self, cells: Any, dtype: Any, *, scalar: bool = False) -> None:
         if not isinstance(cells, np.ndarray):
@@ -161,7 +165,8 @@ class Recorded(Operators):
         new = cells_of(value, self.plain)
         if where is not True:
             mask = cells_of(where, BOOL)
-            new = _elementwise(_merged, mask, new, self.cells)
+            kind = kind_of(self.plain)
+            new = elementwise(partial(selected, kind=kind), mask, new, self.cells)
         self.cells[...] = new
 
     # Numbers.
@@ -201,6 +206,10 @@ class Recorded(Operators):
     def all(self, axis: None = None) -> Recorded:
         """Whether no element is zero."""
         return self._folded("and", axis)
+
+    def __array_namespace__(self, *, api_version: str | None = None) -> Any:
+        del api_version
+        return self.namespace
 
     def _folded(self, name: str, axis: object) -> Recorded:
         if axis is not None:
@@ -265,18 +274,15 @@ def _index(index: Any) -> Any:
     return index
 
 
-def _elementwise(function: Callable[..., Node], *operands: Cells) -> Cells:
-    found = np.frompyfunc(function, len(operands), 1)(*operands)
-    return Recorded(found, BOOL).cells
-
-
-def _merged(condition: Any, new: Any, old: Any) -> Any:
-    return selected(written(condition), written(new), written(old))
+def elementwise(function: Callable[..., Node], *operands: Cells) -> Cells:
+    """A function of expressions, of each element; operands are broadcast."""
+    checked: Any = np.frompyfunc(lambda *x: function(*map(written, x)), len(operands), 1)
+    return Recorded(checked(*operands), BOOL).cells
 
 
 def each(cells: Cells, source: Dtype, target: Dtype) -> Cells:
     """Every element converted."""
-    return _elementwise(lambda x: converted(written(x), source, target), cells)
+    return elementwise(partial(converted, source=source, target=target), cells)
 
 
 def cells_of(value: Any, dtype: Dtype) -> Cells:
@@ -325,7 +331,7 @@ def recorded_ufunc(
         raise Unrecorded(f"np.{name} of {loop[0]} and {loop[1]} is not known here")
     meaning = MEANINGS[name]
     operands = [cells_of(x, loop[0]) for x in inputs]
-    found = _elementwise(lambda *nodes: meaning(loop[0], *map(written, nodes)), *operands)
+    found = elementwise(partial(meaning, loop[0]), *operands)
     result = Recorded(found, loop[-1], scalar=found.ndim == 0)
     if outs is None:
         if where is not True:
