@@ -1,5 +1,8 @@
 """Lion in Triton on arrays of 16 bits, compiled to PTX; which needs no GPU."""
 
+# Triton reads annotations as its own types.
+# mypy: disallow-untyped-defs=False, disallow-incomplete-defs=False
+
 from __future__ import annotations
 
 import json
@@ -17,18 +20,18 @@ BLOCK = 1024
 
 @triton.jit
 def lion(
-    param: Any,
-    momentum: Any,
-    grad: Any,
-    size: Any,
-    lr: Any,
-    beta1: Any,
-    one_minus_beta1: Any,
-    beta2: Any,
-    one_minus_beta2: Any,
-    weight_decay: Any,
+    param,
+    momentum,
+    grad,
+    size,
+    lr,
+    beta1,
+    one_minus_beta1,
+    beta2,
+    one_minus_beta2,
+    weight_decay,
     BLOCK: tl.constexpr,
-) -> None:
+):
     i = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     inside = i < size
     p = tl.load(param + i, mask=inside).to(tl.float32)
