@@ -90,7 +90,17 @@ class Arithmetic:
         target = arrays[0] if arrays else self.compute
         for dtype in arrays[1:]:
             target = promoted(target, dtype)
-        return self.flush.narrowed(result, target)
+        return self.narrowed(result, target)
+
+    def narrowed(self, values: Array, dtype: Dtype) -> Array:
+        """values rounded once to dtype, and flushed there if subnormals are."""
+        return self.flush.narrowed(values, dtype)
+
+    def scalar_where_it_meets(self, formed: Array, meets: Dtype) -> Scalar:
+        """A scalar formed in the compute dtype, rounded to the dtype it meets where all are."""
+        if self.semantics.scalars == "storage":
+            formed = round_to(formed, meets)
+        return np.asarray(formed, dtype=self.compute)[()]
 
 
 class Dialect:
@@ -100,13 +110,18 @@ class Dialect:
     """
 
     def __init__(
-        self, semantics: Semantics, compute: Dtype, theta_dtype: Dtype, m_dtype: Dtype
+        self,
+        semantics: Semantics,
+        compute: Dtype,
+        theta_dtype: Dtype,
+        m_dtype: Dtype,
+        arithmetic: type[Arithmetic] = Arithmetic,
     ) -> None:
         self._semantics = semantics
         self._theta_dtype, self._m_dtype = theta_dtype, m_dtype
-        self._stepping = self._keeping = Arithmetic(semantics, compute, semantics.precision)
+        self._stepping = self._keeping = arithmetic(semantics, compute, semantics.precision)
         if semantics.momentum_precision != semantics.precision:
-            self._keeping = Arithmetic(semantics, compute, semantics.momentum_precision)
+            self._keeping = arithmetic(semantics, compute, semantics.momentum_precision)
 
     def interpolated(self, values: Hyperparameters, *inputs: Array) -> Array:
         """c, whose sign is u, from θ, m and g."""
@@ -129,8 +144,8 @@ class Dialect:
     def stored(self, new_theta: Array, new_m: Array) -> tuple[Array, Array]:
         """Both flushed as their dtypes are; what is left is to round them."""
         return (
-            self._stepping.flush.narrowed(new_theta, self._theta_dtype),
-            self._keeping.flush.narrowed(new_m, self._m_dtype),
+            self._stepping.narrowed(new_theta, self._theta_dtype),
+            self._keeping.narrowed(new_m, self._m_dtype),
         )
 
     def _loaded(
@@ -175,7 +190,7 @@ def interpolate(ops: Arithmetic, part: str, beta: float, m: Array, g: Array) -> 
     fused = getattr(ops.semantics, f"{part}_fused")
     formed = getattr(ops.semantics, f"{part}_complement")
     if form != "weighted" and ops.precision == "storage-whole-lerp":
-        within = Arithmetic(ops.semantics, ops.compute, "compute")
+        within = type(ops)(ops.semantics, ops.compute, "compute")
         whole = interpolate(within, part, beta, within.load(m), within.load(g))
         return ops.stored(whole, m, g)
     if form == "weighted":
@@ -204,8 +219,8 @@ def complement(ops: Arithmetic, formed: Where, beta: float, meets: Dtype) -> Sca
     """1-β as SPEC C4, C20 and C21 form it."""
     if formed == "wide":
         return ops.scalar(1.0 - beta, meets)
-    difference = ops.subtract(ops.compute.type(1), np.asarray(ops.scalar(beta, meets)))
-    return _rounded_for(ops, difference, meets)
+    difference = ops.subtract(ops.compute.type(1), ops.scalar(beta, meets))
+    return ops.scalar_where_it_meets(difference, meets)
 
 
 def move(
@@ -251,7 +266,7 @@ def move(
 
 def _as_step(ops: Arithmetic, product: Array, theta_dtype: Dtype) -> Array:
     """η ⊗ s as it is subtracted: in θ's dtype where the Semantics stores it there (SPEC C31)."""
-    return ops.flush.narrowed(product, theta_dtype) if ops.semantics.step_stored else product
+    return ops.narrowed(product, theta_dtype) if ops.semantics.step_stored else product
 
 
 def _decay_product(
@@ -273,17 +288,10 @@ def _decay_factor(
     """1 - ηλ as the scalar that multiplies θ."""
     if ops.semantics.decay_scalar == "wide":
         return ops.scalar(1.0 - values.lr * values.weight_decay, meets)
-    product = np.asarray(_scalar_product(ops, lr, weight, meets))
-    return _rounded_for(ops, ops.subtract(ops.compute.type(1), product), meets)
+    product = _scalar_product(ops, lr, weight, meets)
+    return ops.scalar_where_it_meets(ops.subtract(ops.compute.type(1), product), meets)
 
 
 def _scalar_product(ops: Arithmetic, lr: Scalar, weight: Scalar, meets: Dtype) -> Any:
     """η ⊗ λ in the compute dtype; rounded to the storage dtype where scalars are."""
-    return _rounded_for(ops, ops.flush.product(np.asarray(lr), np.asarray(weight)), meets)
-
-
-def _rounded_for(ops: Arithmetic, scalar: Array, meets: Dtype) -> Scalar:
-    """A scalar formed in the compute dtype, rounded to that of the array it meets where all are."""
-    if ops.semantics.scalars == "storage":
-        scalar = round_to(scalar, meets)
-    return np.asarray(scalar, dtype=ops.compute)[()]
+    return ops.scalar_where_it_meets(ops.multiply(lr, weight), meets)

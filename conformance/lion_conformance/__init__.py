@@ -16,8 +16,11 @@ if TYPE_CHECKING:
     from lion_conformance.port_tests import PortTests
     from lion_conformance.ports.callable import from_callable
     from lion_conformance.ports.offers import Offer
-    from lion_conformance.ports.protocol import Port, PortError
+    from lion_conformance.ports.protocol import Port, PortError, Variant
     from lion_conformance.ports.refusal import Refusal
+    from lion_conformance.proof.proof import Proof
+    from lion_conformance.proof.prove import prove
+    from lion_conformance.ptx.port import ptx_port
     from lion_conformance.report.report import Report
     from lion_conformance.verdict.verdict import Verdict
     from lion_conformance.verify import verify
@@ -28,12 +31,16 @@ __all__ = [
     "Port",
     "PortError",
     "PortTests",
+    "Proof",
     "Refusal",
     "Report",
+    "Variant",
     "Verdict",
     "diagnose",
     "diagnosis",
     "from_callable",
+    "prove",
+    "ptx_port",
     "verify",
 ]
 
@@ -43,12 +50,16 @@ _HOMES = {
     "Port": "ports.protocol",
     "PortError": "ports.protocol",
     "PortTests": "port_tests",
+    "Proof": "proof.proof",
     "Refusal": "ports.refusal",
     "Report": "report.report",
+    "Variant": "ports.protocol",
     "Verdict": "verdict.verdict",
     "diagnose": "diagnosis.search",
     "diagnosis": "diagnosis.search",
     "from_callable": "ports.callable",
+    "prove": "proof.prove",
+    "ptx_port": "ptx.port",
     "verify": "verify",
 }
 

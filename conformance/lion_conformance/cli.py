@@ -15,12 +15,11 @@ from lion_conformance import github, handover, report_files, starters
 from lion_conformance.diagnosis.search import diagnosis
 from lion_conformance.ports.backends import BACKENDS
 from lion_conformance.ports.by_name import find
-from lion_conformance.ports.pipe import TIMEOUT, Program
 from lion_conformance.ports.protocol import PortError
 from lion_conformance.ports.published import FAMILIES, family
+from lion_conformance.ports_asked import add_port_options, asked_port
 from lion_conformance.progress import showing
 from lion_conformance.report import as_markdown, as_survey, as_text, explanation
-from lion_conformance.report.origin import Origin
 from lion_conformance.report.report import Report
 from lion_conformance.runner import Options, judge_backends, run
 from lion_conformance.vectors import bundle
@@ -104,7 +103,7 @@ def _ports(parsed: argparse.Namespace) -> list[Report]:
 
 
 def _verify(parsed: argparse.Namespace) -> list[Report]:
-    def judged(port: Any, origin: Origin) -> list[Report]:
+    with asked_port(parsed) as (port, origin):
         report = verify(
             port,
             dtypes=parsed.dtype or None,
@@ -112,17 +111,7 @@ def _verify(parsed: argparse.Namespace) -> list[Report]:
             max_examples=parsed.max_examples,
             seed=parsed.seed,
         )
-        return [replace(report, origin=origin)]
-
-    if (parsed.port is None) == (parsed.exec is None):
-        raise ValueError("a port to judge; legal: either MODULE:CALLABLE or --exec PROGRAM")
-    if parsed.exec is None:
-        if parsed.timeout is not None:
-            raise ValueError(f"--timeout {parsed.timeout:g} is not legal without --exec PROGRAM")
-        return judged(find(parsed.port), Origin("import", parsed.port))
-    timeout = TIMEOUT if parsed.timeout is None else parsed.timeout
-    with Program(parsed.exec, timeout=timeout) as program:
-        return judged(program.port, Origin("exec", parsed.exec, timeout=timeout))
+    return [replace(report, origin=replace(origin, variant=report.origin.variant))]
 
 
 def _diagnose(parsed: argparse.Namespace) -> int:
@@ -246,18 +235,7 @@ def command_parser() -> argparse.ArgumentParser:
         )
 
     verifies = commands.add_parser("verify", parents=[common], help="judge a port of your own")
-    verifies.add_argument("port", metavar="MODULE:CALLABLE", nargs="?")
-    verifies.add_argument(
-        "--exec",
-        metavar="PROGRAM",
-        help="a program in any language and its arguments (docs/reference/pipe.md)",
-    )
-    verifies.add_argument(
-        "--timeout",
-        type=float,
-        metavar="SECONDS",
-        help=f"for each batch that the program answers (default: {TIMEOUT:g})",
-    )
+    add_port_options(verifies)
     verifies.add_argument(
         "--mixed",
         action="store_true",

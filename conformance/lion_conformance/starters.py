@@ -12,12 +12,13 @@ READ_ME: Final = "LION.md"
 """Not README.md, which a repository that a starter is put into has already."""
 
 WORKFLOW: Final = ".github/workflows/lion-conformance.yml"
+LAUNCH: Final = "kernel.toml"
 FILES: Final = {
     "python": ("my_lion.py", "test_my_lion.py", WORKFLOW, READ_ME),
     "c": ("lion_port.c", "test_lion_port.py", WORKFLOW, READ_ME),
     "javascript": ("lion_port.mjs", "test_lion_port.py", WORKFLOW, READ_ME),
-    "triton": ("my_lion.py", "test_my_lion.py", WORKFLOW, READ_ME),
-    "cuda": ("lion_port.cu", "test_lion_port.py", WORKFLOW, READ_ME),
+    "triton": ("my_lion.py", "test_my_lion.py", WORKFLOW, READ_ME, LAUNCH),
+    "cuda": ("lion_port.cu", "test_lion_port.py", WORKFLOW, READ_ME, LAUNCH),
 }
 """Those of each language, in its folder below HOME as in that of whoever asked."""
 

@@ -19,6 +19,7 @@ from lion_conformance.report.counterexample import Counterexample
 from lion_conformance.report.findings import DtypeResult, versions
 from lion_conformance.report.origin import Origin
 from lion_conformance.report.report import Report
+from lion_conformance.report.variants import together
 from lion_conformance.runs import hand_over
 from lion_conformance.runs.all import affordable, judge_runs
 from lion_conformance.runs.other_process import FreshProcess, judge_elsewhere, why_not
@@ -154,7 +155,10 @@ def judge(
     report = report_on(subject, results, **budget, origin=origin)
     report = replace(report, hand_over=hand_over.judge(subject, asked.dtypes))
     unasked = given.dtypes_unsaid and all(len(set(x)) == 1 for x in asked.port.triples)
-    return replace(report, mixed_unasked=unasked)
+    report = replace(report, mixed_unasked=unasked)
+    options: dict[str, Any] = {"mixed": mixed, "explain": explain, "pace": pace, **budget}
+    others = [(variant, judge(variant.port, dtypes, **options)) for variant in given.variants]
+    return together(report, others)
 
 
 def _in_words(dtypes: Dtypes | None, mixed: bool) -> str:

@@ -1,7 +1,7 @@
 """The Triton kernel and what launches it, in Triton's interpreter.
 
-Its bits prove the algorithm (which elements, which order, which scalars); test_triton_code.py
-proves the rounding. The interpreter cannot do bfloat16.
+Its bits prove the algorithm (which elements, which order, which scalars); test_triton_ptx.py
+the rounding of what is compiled. The interpreter cannot do bfloat16.
 """
 
 from __future__ import annotations

@@ -62,6 +62,7 @@ BAD = {
     "hypothesis": {"conformance/lion_conformance/runs/tape.py": "import hypothesis"},
     "jsonschema": {"conformance/lion_conformance/report/as_json.py": "import jsonschema"},
     "rich": {"conformance/lion_conformance/report/as_json.py": "import rich"},
+    "distributed": {"conformance/lion_conformance/exhaustive/spread.py": "import distributed"},
     "sklearn": {"conformance/lion_conformance/runs/script.py": "import sklearn.datasets"},
 }
 """For each contract what breaks it: lines to be added to a file."""

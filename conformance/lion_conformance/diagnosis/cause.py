@@ -69,8 +69,9 @@ def _in_full(cause: Cause, sentence: str) -> str:
 def _at_once(port: Port, result: DtypeResult, failure: Failure | RunFailure[Any]) -> Cause | None:
     if isinstance(failure, RunFailure):
         return cause_of_run(port, result.dtype, failure)
+    found = result.counterexample
     return (
-        cause_of_contract(failure)
+        cause_of_contract(failure, found.why if found is not None else "")
         or cause_of_calls(port, failure)
         or cause_of_first_step(port, failure)
         or cause_at_once(port, result.dtype, failure)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from lion_conformance.ports.protocol import ChangedAnswerError
+from lion_conformance.ptx.findings import Finding
 from lion_conformance.runs.trajectory import Trajectory
 from lion_conformance.verdict.cause import Cause, Kind
 from lion_conformance.verdict.code import Code
@@ -113,6 +114,10 @@ _WORDS: Final[Sequence[tuple[str, str, Code, str]]] = (
 """How a message begins, what is said of it, the code and the clause; the first that fits."""
 
 
+_LINE: Final = re.compile(r" \((line \d+: [^)]*)\)")
+"""A line of PTX in a message."""
+
+
 class _Word(str):
     """A part of a message; as an array's name it is said in symbols."""
 
@@ -123,8 +128,12 @@ class _Word(str):
         return {"new": f"{symbol}'", "old": symbol}.get(how, str(self))
 
 
-def cause_of_contract(failure: Failure | RunFailure[Trajectory]) -> Cause | None:
+def cause_of_contract(
+    failure: Failure | RunFailure[Trajectory], smallest: str = ""
+) -> Cause | None:
     """What a failure without bits says of the port; None if bits are what is wrong.
+
+    smallest: what the smallest case says that fails so; of a kernel, it names other threads.
 
     >>> from lion_conformance.cases.fixed import ordinary_case
     >>> from lion_conformance.ports.protocol import ChangedInputError
@@ -137,6 +146,8 @@ def cause_of_contract(failure: Failure | RunFailure[Trajectory]) -> Cause | None
     if last.error is None or isinstance(last.error, ChangedAnswerError):
         return None
     message = " ".join(str(last.error).split())
+    if isinstance(last.error, Finding):
+        return _of_kernel(last.error.code, smallest or message, _where(failure))
     for begins, words, code, clause in _WORDS:
         found = re.match(begins, message)
         if found:
@@ -144,6 +155,14 @@ def cause_of_contract(failure: Failure | RunFailure[Trajectory]) -> Cause | None
             where = _where(failure)
             return Cause(Kind.CONTRACT, code, shortened(said), clause, evidence=where)
     return None
+
+
+def _of_kernel(code: str, message: str, where: tuple[str, ...]) -> Cause:
+    """What a kernel does that none may; why that is so, and the lines of its PTX, go below."""
+    said, *why = re.split(r"; |, and ", _LINE.sub("", message), maxsplit=1)
+    below = "; ".join([*why, *_LINE.findall(message)])
+    evidence = (below, *where) if below else where
+    return Cause(Kind.CONTRACT, Code(code), shortened(said), evidence=evidence)
 
 
 def _where(failure: Failure | RunFailure[Trajectory]) -> tuple[str, ...]:

@@ -112,6 +112,8 @@ _FIELDS: Final[dict[str, tuple[Any, str]]] = {
     "devices": (tuple, "a tuple of strings"),
     "unavailable": (str, "a string"),
     "trace": ((Callable, NoneType), "a callable trace(triple) -> iterable of Traced, or None"),
+    "variants": (tuple, "a tuple of lion_conformance.Variant"),
+    "recipe": (str, "a Python expression, as a string"),
 }
 """What each field of a port has to be."""
 
@@ -159,6 +161,11 @@ class Port:
     """Why this door cannot be judged here, though its framework is installed."""
     trace: Trace | None = None
     """The update as expressions, for `lion_conformance.prove`; what cannot be traced has none."""
+    variants: tuple[Variant, ...] = ()
+    """What else the same code may come to: all are judged, and the verdict is the worst."""
+    recipe: str = ""
+    """A Python expression of `lion_conformance` and `lion_ref` that makes the port again: the way
+    back to it for a reproduction, where no name leads to it."""
 
     def __post_init__(self) -> None:
         """TypeError or ValueError, in one line, for what no port can say of itself."""
@@ -172,7 +179,13 @@ class Port:
                     f"triples holds {triple!r}, which is not legal; legal: those of "
                     "lion_ref.legal_triples(), the dtypes (param, momentum, grad)"
                 )
-        for name, kind in (("declines", Refusal), ("offers", Offer), ("devices", str)):
+        members = (
+            ("declines", Refusal),
+            ("offers", Offer),
+            ("devices", str),
+            ("variants", Variant),
+        )
+        for name, kind in members:
             for member in getattr(self, name):
                 if not isinstance(member, kind):
                     raise TypeError(
@@ -197,6 +210,28 @@ class Port:
     def params(self) -> tuple[str, ...]:
         """The dtypes of θ that the port takes, in the order of `triples`."""
         return params_of(self.triples)
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """What the code of a port may come to where that is not for the code to say."""
+
+    words: str
+    """How it does, as in "contracted by the assembler"."""
+    port: Port
+    depends_on: str
+    """Whose choice it is, as in "the assembler"."""
+    decided_by: str
+    """What its author can do so that it does not depend."""
+
+
+_MEMBERS: Final[dict[str, type]] = {
+    "declines": Refusal,
+    "offers": Offer,
+    "devices": str,
+    "variants": Variant,
+}
+"""What each field of a port holds that holds several."""
 
 
 def params_of(triples: Iterable[Triple]) -> tuple[str, ...]:

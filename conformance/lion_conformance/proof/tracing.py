@@ -52,7 +52,7 @@ def _checked(port: Port, triple: Triple) -> Iterator[Traced]:
         raise NotTracedError(f"{port.name} cannot be traced")
     found = list(port.trace(triple))
     for traced in found:
-        if not traced.findings:
+        if traced.size and not traced.findings:
             _check(port, triple, traced)
     if list(port.trace(triple)) != found:
         raise NotTracedError("it is traced to something else when it is traced again")

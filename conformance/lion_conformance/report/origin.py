@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lion_conformance.ports.protocol import Port
+
 UNKNOWN = "object"
 
 
@@ -18,8 +20,9 @@ class Origin:
     """A way back to a port.
 
     kind is `import` (name is MODULE:CALLABLE), `exec` (a command line), `backend` (a module
-    with `ports(device)`, or `ports(device, subnormals)`, as in `lion_conformance.ports`), or
-    `object`: a Python object to which no name leads.
+    with `ports(device)`, or `ports(device, subnormals)`, as in `lion_conformance.ports`), `recipe`
+    (a Python expression of lion_conformance and lion_ref), or `object`: a Python object to which
+    no name leads.
     """
 
     kind: str = UNKNOWN
@@ -30,10 +33,14 @@ class Origin:
     """Seconds for an answer; of a program."""
     subnormals: str = "native"
     """The rule that was asked for; of a backend."""
+    variant: int | None = None
+    """Which of the port's variants is meant, if not the port itself."""
 
     @classmethod
     def of(cls, port: object) -> Origin:
-        """The name that leads to a Python object, if one does."""
+        """The name that leads to a Python object, if one does, or what makes it again."""
+        if isinstance(port, Port) and port.recipe:
+            return cls("recipe", port.recipe)
         module = getattr(port, "__module__", None)
         path = getattr(port, "__qualname__", None)
         if not isinstance(module, str) or not isinstance(path, str) or module == "__main__":
@@ -66,8 +73,12 @@ class Origin:
             body = self._starting()
         elif self.kind == "backend":
             body = self._choosing(port, door, device)
+        elif self.kind == "recipe":
+            body = ["import lion_conformance", "import lion_ref", "", f"return {self.name}"]
         else:
             body = _asking(port)
+        if self.variant is not None and self.kind != UNKNOWN:
+            body[-1] += f".variants[{self.variant}].port"
         lines = ["def load_port():", *(f"    {line}".rstrip() for line in body)]
         return "\n".join(lines) + "\n"
 

@@ -111,3 +111,11 @@ class Code(StrEnum):
     THREAD_ENVIRONMENT_CHANGED = "thread-environment-changed"
     RAISES = "raises"
     CONTRACT_BROKEN = "contract-broken"
+
+    # In a GPU kernel
+    OUT_OF_BOUNDS = "out-of-bounds"
+    RACE = "race"
+    UNINITIALIZED = "uninitialized"
+    MISALIGNED = "misaligned"
+    DEADLOCK = "deadlock"
+    NEVER_ENDS = "never-ends"

@@ -53,7 +53,7 @@ def reduced(port: Port, failure: Failure) -> Failure:
         tally = Tally(port.declared)
         tally.add(port, case)
         found = tally.failure if failure.promised is None else tally.broken
-        if not isinstance(found, Failure) or type(found.error) is not type(failure.error):
+        if not isinstance(found, Failure) or _kind(found) != _kind(failure):
             return False  # another mistake is no simpler form of this one
         best = found
         return True
@@ -72,6 +72,11 @@ def reduced(port: Port, failure: Failure) -> Failure:
     if any(fails(simplest.case) for _ in range(CONFIRMED)):
         return simplest
     return replace(failure, alone=False)
+
+
+def _kind(failure: Failure) -> tuple[type, str]:
+    """What kind of thing is wrong."""
+    return type(failure.error), getattr(failure.error, "code", "")
 
 
 def _shorten(case: Case, fails: Callable[[Case], bool]) -> None:

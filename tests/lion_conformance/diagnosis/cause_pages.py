@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Final
+from typing import Any, Final
 
-from lion_conformance import Port, from_callable, verify
+from lion_conformance import Port, from_callable, ptx_port, verify
 from lion_conformance.diagnosis.cause_of_step import cause_at_once, cause_of_step
 from lion_conformance.ports.dtypes import asked_for
 from lion_conformance.verdict.cause import Cause
@@ -24,6 +25,7 @@ FOLDER: Final = Path(__file__).parents[3] / "docs" / "reference" / "causes"
 INDEX: Final = (FOLDER / "index.md").read_text(encoding="utf-8")
 
 _MODULE = "my_lion"
+_KERNEL = "my_lion.ptx"
 _BLOCK = re.compile(r"^```text\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _PRINTED = re.compile(r"rejected  (.+?), (\w+): .+")
 
@@ -45,14 +47,17 @@ def text_of(code: str) -> str:
     return (FOLDER / f"{code}.md").read_text(encoding="utf-8")
 
 
-def right_program() -> str:
-    """The port of these pages, of which every line is right."""
-    found = re.search(
-        rf'^```python title="{_MODULE}.py"\n(.*?)^```$', INDEX, re.MULTILINE | re.DOTALL
-    )
+def block(title: str) -> str:
+    """A file that the index shows."""
+    found = re.search(rf'^```\w+ title="{title}"\n(.*?)^```$', INDEX, re.MULTILINE | re.DOTALL)
     if found is None:
-        raise PageError("the index has no port")
+        raise PageError(f"the index has no {title}")
     return found[1]
+
+
+def right_program(name: str = "") -> str:
+    """The port, or the kernel, of these pages, of which every line is right."""
+    return block(_KERNEL if name.startswith(_KERNEL) else f"{_MODULE}.py")
 
 
 def edits(page: str) -> list[Edit]:
@@ -90,6 +95,9 @@ def printed(page: str) -> str:
 
 def port_of(name: str, dtype: str, program: str) -> Port:
     """The port that a page speaks of: its own program's, or a wrong one of the tests."""
+    if name.startswith(_KERNEL):
+        described: dict[str, Any] = tomllib.loads(block("my_lion.toml"))
+        return ptx_port(program, **{x: y for x, y in described.items() if x != "source"})
     if not name.startswith(f"{_MODULE}."):
         mutant = next((x for x in load() if x.name == name), None)
         return mutant.port() if mutant else rich.port(getattr(rich, name))
@@ -105,6 +113,8 @@ def port_of(name: str, dtype: str, program: str) -> Port:
 
 def cause_of_port(port: Port, dtype: str) -> Cause | None:
     """What is said of a port; the whole judging is asked if less does not tell."""
+    if port.door == "PTX":  # of which the smallest case names other threads
+        return verify(port, max_examples=1).cause
     failure = rejected(port, dtype)
     if failure is None and not port.offers:
         return None
@@ -119,11 +129,11 @@ def cause_of_port(port: Port, dtype: str) -> Cause | None:
 
 def faults(code: str, page: str) -> list[str]:
     """What a page says that is not so."""
-    program = right_program()
-    for edit in edits(page):
-        program = spoiled(program, edit)
     said = printed(page)
     name, dtype = _PRINTED.match(said).groups()  # type: ignore[union-attr]  # else it is no page
+    program = right_program(name)
+    for edit in edits(page):
+        program = spoiled(program, edit)
     cause = cause_of_port(port_of(name, dtype, program), dtype)
     if cause is None:
         return ["the judge has no cause"]

@@ -44,6 +44,11 @@ MISTAKES: Final = (
         "m is kept in units of d·g and then mixed with g itself, so it hardly counts",
         "dadaptation",
     ),
+    Mistake(
+        ("lion-pytorch",),
+        "with use_triton, a NaN gradient moves θ by +η in every step from then on, unseen",
+        "lion-pytorch",
+    ),
     Mistake(("torch-optimi",), "at η·λ = 1 the decay is left out", "torch-optimi"),
     Mistake(
         ("torch-optimi",),

@@ -1,10 +1,13 @@
-/* Lion in CUDA as a port for `lion-conformance verify --exec`. Put your own in the place of `step`.
+/* Lion in CUDA, to be judged without a GPU and on one. Put your own in the place of `step`.
+ *
+ *     nvcc -ptx -arch=sm_80 --fmad=false lion_port.cu
+ *     lion-conformance verify --ptx lion_port.ptx --kernel kernel.toml
  *
  *     nvcc -O2 --fmad=false lion_port.cu -o lion_port
  *     lion-conformance verify --exec ./lion_port
  *
  * It takes float32. --fmad=false: nvcc otherwise rounds a product and a sum as one. The format that
- * it speaks is docs/reference/pipe.md of lion-ref; where there is no GPU, it says so.
+ * the program speaks is docs/reference/pipe.md of lion-ref; where there is no GPU, it says so.
  */
 #include <cinttypes>
 #include <cstdio>
@@ -16,20 +19,22 @@
 /* The six scalars, each rounded once; 1 - beta was formed in double. */
 struct Scalars { float lr, weight_decay, beta1, beta1_complement, beta2, beta2_complement; };
 
-__global__ void step(Scalars h, size_t count, float *theta, float *m, const float *g)
+extern "C" __global__ void step(float *theta, float *m, const float *g, size_t count, float lr,
+                                float weight_decay, float beta1, float beta1_complement, float beta2,
+                                float beta2_complement)
 {
     const size_t i = blockIdx.x * (size_t)blockDim.x + threadIdx.x;
     if (i >= count) return;
-    const float a = h.beta1 * m[i];
-    const float b = h.beta1_complement * g[i];
+    const float a = beta1 * m[i];
+    const float b = beta1_complement * g[i];
     const float c = a + b;
     /* +0 for both zeros, and a NaN for a NaN, which compares unequal to itself. */
     const float u = c > 0 ? 1 : c < 0 ? -1 : c == 0 ? 0 : c;
-    const float d = h.weight_decay * theta[i];
+    const float d = weight_decay * theta[i];
     const float s = u + d;
-    const float e = h.lr * s;
-    const float x = h.beta2 * m[i];
-    const float y = h.beta2_complement * g[i];
+    const float e = lr * s;
+    const float x = beta2 * m[i];
+    const float y = beta2_complement * g[i];
     theta[i] = theta[i] - e;
     m[i] = x + y;
 }
@@ -49,7 +54,9 @@ static bool step_on_device(const Scalars &h, size_t count, std::vector<float> &n
     if (!fine(cudaMalloc((void **)&device, bytes))) return false;
     bool done = fine(cudaMemcpy(device, numbers.data(), bytes, cudaMemcpyHostToDevice));
     if (done) {
-        step<<<blocks, threads>>>(h, count, device, device + count, device + 2 * count);
+        step<<<blocks, threads>>>(device, device + count, device + 2 * count, count, h.lr,
+                                  h.weight_decay, h.beta1, h.beta1_complement, h.beta2,
+                                  h.beta2_complement);
         done = fine(cudaGetLastError()) &&
                fine(cudaMemcpy(numbers.data(), device, bytes, cudaMemcpyDeviceToHost));
     }

@@ -1,0 +1,161 @@
+"""Expressions as formulas in the clauses' notation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+import numpy as np
+
+from lion_conformance.operations.expression import Node
+from lion_conformance.operations.operation import FLOATS, WIDTHS
+from lion_conformance.proof.facts import EXACT, Facts
+from lion_conformance.proof.symbols import TYPES
+from lion_ref.dtypes import STORAGE_DTYPES
+
+LONGEST: Final = 160
+"""Characters of a formula: what is longer is cut."""
+
+_LEAVES: Final = {
+    "param": "θ",
+    "momentum": "m",
+    "grad": "g",
+    "lr": "η",
+    "beta1": "β1",
+    "beta2": "β2",
+    "weight_decay": "λ",
+    "NaN": "NaN",
+}
+_DTYPES: Final = {kind: name for name, kind in TYPES.items()}
+_SIGNS: Final = {"lt": "<", "le": "<=", "eq": "=", "gt": ">", "ge": ">=", "ne": "≠"}
+_ENCLOSED: Final = ("abs", "fma", "select", "min", "max")
+_KINDS: Final = {
+    "positive": "{} > 0",
+    "negative": "{} < 0",
+    "+0": "{} = +0",
+    "-0": "{} = -0",
+    "NaN": "{} is NaN",
+}
+_RELATIONS: Final = {
+    "less": "{} < {}",
+    "equal": "{} = {}",
+    "greater": "{} > {}",
+    "unordered": "{} or {} is NaN",
+}
+
+
+def formula(node: Node, names: Mapping[Node, str] | None = None) -> str:
+    """An expression as a formula; what has a name of its own stands by that.
+
+    >>> from lion_conformance.operations.expression import leaf, made
+    >>> from lion_conformance.operations.operation import Operation
+    >>> theta, u = leaf("param", "f32", 0), leaf("momentum", "f32", 0)
+    >>> formula(made(Operation("fma", "f32"), leaf("lr", "f64"), u, theta))
+    'fma(η, m, θ)'
+    """
+    text = _formula(node, names or {})
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
+
+
+def where(facts: Facts, names: Mapping[Node, str] | None = None) -> str:
+    """A case in words: "c > 0".
+
+    >>> where(Facts())
+    ''
+    """
+    known = names or {}
+    parts = [_KINDS[kind].format(_formula(x, known)) for x, kind in facts.kinds.items()]
+    parts += [
+        _RELATIONS[relation].format(_formula(first, known), _formula(second, known))
+        for (_, first, second), relation in facts.relations.items()
+    ]
+    parts += [f"{_formula(x, known)} is {told}".lower() for x, told in facts.truths.items()]
+    text = " and ".join(parts)
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
+
+
+def _formula(node: Node, names: Mapping[Node, str]) -> str:
+    if node in names:
+        return names[node]
+    operation = node.operation
+    parts = node.arguments
+    match operation.name:
+        case "input":
+            return _LEAVES.get(operation.of, operation.of)
+        case "constant":
+            return _number(operation.bits, operation.type)
+        case "neg":
+            return f"-{_inner(parts[0], names)}"
+        case "abs":
+            return f"|{_formula(parts[0], names)}|"
+        case "add":
+            return _sum(parts, names)
+        case "mul":
+            return "·".join(_inner(x, names) for x in sorted(parts, key=_rank))
+        case "div":
+            return "/".join(_inner(x, names) for x in parts)
+        case "convert":
+            return _conversion(node, names)
+        case "compare":
+            sign = _SIGNS.get(operation.comparison, operation.comparison)
+            return f"{_inner(parts[0], names)} {sign} {_inner(parts[1], names)}"
+        case "select":
+            given = [_formula(x, names) for x in parts]
+            return f"({given[1]} if {given[0]} else {given[2]})"
+    arguments = ", ".join(_formula(x, names) for x in parts)
+    return f"{operation.name}({arguments})"
+
+
+def _sum(parts: tuple[Node, ...], names: Mapping[Node, str]) -> str:
+    first, second = sorted(
+        parts, key=lambda x: (x.operation.name == "neg" and x not in names, _rank(x))
+    )
+    if second.operation.name == "neg" and second not in names:
+        return f"{_formula(first, names)} - {_inner(second.arguments[0], names)}"
+    return f"{_formula(first, names)} + {_formula(second, names)}"
+
+
+def _rank(node: Node) -> int:
+    """Scalars before θ, m and g, and these in their order."""
+    order = list(_LEAVES)
+    while node.arguments and node.operation.name in ("convert", "neg", "sub", "add", "mul"):
+        node = node.arguments[-1]
+    of = node.operation.of
+    place = order.index(of) if of in order else len(order)
+    return place if place >= 3 else place + len(order)
+
+
+def _inner(node: Node, names: Mapping[Node, str]) -> str:
+    """A formula as a part of another: in parentheses where it is more than one thing."""
+    text = _formula(node, names)
+    is_one = node in names or node.operation.name in (*_ENCLOSED, "input", "constant")
+    return text if is_one or not set(text) & set(" ·/") else f"({text})"
+
+
+def _conversion(node: Node, names: Mapping[Node, str]) -> str:
+    """Silent where nothing is rounded, and where a scalar is."""
+    operation, (argument,) = node.operation, node.arguments
+    text = _formula(argument, names)
+    if (operation.source, operation.type) in EXACT and not operation.ftz:
+        return text
+    if operation.source == "f64" and operation.type == "f32" and _is_scalar(argument):
+        return text
+    target = _DTYPES.get(operation.type, operation.type)
+    return f"{target}({text})"
+
+
+def _is_scalar(node: Node) -> bool:
+    if node.operation.name == "input":
+        return node.operation.index < 0
+    return all(map(_is_scalar, node.arguments))
+
+
+def _number(pattern: int, kind: str) -> str:
+    """A pattern as the float of its width, if that is a short one."""
+    width = WIDTHS[kind]
+    found = kind if kind in FLOATS else {32: "f32", 64: "f64"}.get(width, "")
+    if not found:
+        return "true" if kind == "pred" and pattern else f"0x{pattern:x}"
+    value = np.array([pattern], f"u{width // 8}").view(STORAGE_DTYPES[_DTYPES[found]])[0]
+    text = f"{float(value):g}"
+    return text if float(text) == float(value) or np.isnan(value) else f"0x{pattern:x}"

@@ -1,0 +1,96 @@
+"""Declarations: parameters, and variables in memory with what they begin with."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from lion_conformance.ptx.operands import OperandReader
+from lion_conformance.ptx.syntax import TYPE_WIDTHS, Parameter, Variable
+from lion_conformance.ptx.tokens import Cursor
+
+SPACES: Final = frozenset({".global", ".const", ".shared", ".local"})
+"""Where a variable can be."""
+
+
+def variables(cursor: Cursor, *, extern: bool) -> list[Variable]:
+    """One declaration, which may be of several variables."""
+    space = cursor.next()[1:]
+    alignment, kind = 0, ""
+    while cursor.peek().startswith("."):
+        word = cursor.next()
+        if word == ".align":
+            alignment = cursor.number()
+        elif word[1:] in TYPE_WIDTHS:
+            kind = word[1:]
+        else:
+            cursor.at -= 1
+            raise cursor.error("not known")
+    if not kind:
+        raise cursor.error("a type expected")
+    width = TYPE_WIDTHS[kind] // 8
+    declared = []
+    while True:
+        name, size = cursor.next(), width
+        while cursor.take("["):
+            if cursor.take("]"):
+                size = 0
+            else:
+                size *= cursor.number()
+                cursor.expect("]")
+        data = _initial(cursor, kind, size) if cursor.take("=") else None
+        told = size if not extern or size else None
+        declared.append(Variable(name, space, told, alignment or width, data))
+        if not cursor.take(","):
+            break
+    cursor.expect(";")
+    return declared
+
+
+def _initial(cursor: Cursor, kind: str, size: int) -> bytes:
+    width = TYPE_WIDTHS[kind] // 8
+    operands = OperandReader(cursor)
+    data = b""
+    depth = 0
+    while True:
+        if cursor.take("{"):
+            depth += 1
+            continue
+        number = operands.number(kind)
+        data += (number % (1 << 8 * width)).to_bytes(width, "little")
+        while cursor.take("}"):
+            depth -= 1
+        if depth <= 0:
+            return data.ljust(size, b"\0")
+        cursor.expect(",")
+
+
+def parameters(cursor: Cursor) -> tuple[Parameter, ...]:
+    """The parameters of a kernel, after the opening parenthesis."""
+    found: list[Parameter] = []
+    while not cursor.take(")"):
+        if found:
+            cursor.expect(",")
+        cursor.expect(".param")
+        kind, alignment, pointer = "", 0, False
+        while cursor.peek().startswith("."):
+            word = cursor.next()
+            if word == ".align":
+                # After .ptr it is the alignment of what is pointed to.
+                alignment = cursor.number() if not pointer else cursor.number() and alignment
+            elif word == ".ptr":
+                pointer = True
+            elif word[1:] in TYPE_WIDTHS:
+                kind = word[1:]
+            elif word not in SPACES:
+                cursor.at -= 1
+                raise cursor.error("not known")
+        name = cursor.next()
+        if not kind:
+            raise cursor.error("a type expected")
+        size = TYPE_WIDTHS[kind] // 8
+        natural = size
+        while cursor.take("["):
+            size *= cursor.number()
+            cursor.expect("]")
+        found.append(Parameter(name, kind, size, alignment or natural, pointer))
+    return tuple(found)

@@ -1,0 +1,262 @@
+"""Loads and stores: which bytes an address means to which thread, and whether it may touch them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from lion_conformance.ptx.findings import Finding
+from lion_conformance.ptx.memory import RANGE_BITS, Allocation
+from lion_conformance.ptx.races import Access
+from lion_conformance.ptx.run import Run
+from lion_conformance.ptx.syntax import TYPE_WIDTHS, Instruction
+
+Array = npt.NDArray[Any]
+
+WINDOWS: Final = {"shared": 1 << RANGE_BITS, "local": 2 << RANGE_BITS}
+"""Where generic addresses of memory that every program or thread has for itself begin."""
+
+_SPACES: Final = {"global", "shared", "local", "const", "param"}
+_SHIFTS: Final = {1: 0, 2: 1, 4: 2, 8: 3}
+_CACHING: Final = frozenset({"ca", "cg", "cs", "lu", "cv", "wb", "wt", "nc", "unified"})
+_ORDER: Final = frozenset(
+    {"volatile", "relaxed", "acquire", "release", "weak", "cta", "gpu", "sys"}
+)
+"""When others see it; no matter of bits here, as is how long a line stays in a cache."""
+
+
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    """What a load or store moves: `count` cells of `width` bytes."""
+
+    writes: bool
+    space: str
+    width: int
+    count: int
+    kind: str
+    has_policy: bool
+    instruction: Instruction
+
+    @property
+    def bytes(self) -> int:
+        """All bytes that a thread moves."""
+        return self.width * self.count
+
+
+def transfer(instruction: Instruction) -> Transfer:
+    """Read the opcode of a load or store."""
+    name, *words = instruction.opcode.split(".")
+    space, count, has_policy, cell = "", 1, False, ""
+    for word in words:
+        base = word.split("::")[0]
+        if word in {"shared::cta", "param::entry"} or word in _SPACES:
+            space = base
+        elif word in {"v2", "v4", "v8"}:
+            count = int(word[1:])
+        elif word in TYPE_WIDTHS and TYPE_WIDTHS[word] >= 8:
+            cell = word
+        elif word == "L2::cache_hint":
+            has_policy = True
+        elif word not in _CACHING | _ORDER and base not in {"L1", "L2"}:
+            raise instruction.refused(f"not known: .{word}")
+    if not cell:
+        raise instruction.refused("a load or store without a type that is known")
+    return Transfer(
+        name == "st", space, TYPE_WIDTHS[cell] // 8, count, cell, has_policy, instruction
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Cells:
+    """Cells of an allocation: the first one of each lane at work."""
+
+    held: Allocation
+    index: Array
+    lanes: Array
+    """Lanes of the launch, not of the run."""
+    active: Array | None
+    """Lanes of the run; None where all are at work."""
+
+
+def touched(run: Run, move: Transfer, address: Array) -> list[Cells]:
+    """The cells that the lanes at work mean, by allocation; a Finding if any may not be touched."""
+    active = run.at_work()
+    if active is not None and address.size != 1:
+        address = address[active]
+    place = address if address.dtype == np.int64 else address.view(np.int64)
+    space = move.space
+    low = int(place.min())
+    if not space:
+        window = low >> RANGE_BITS
+        space = {1: "shared", 2: "local"}.get(window, "global")
+        if space != "global":
+            high = int(place.max())
+            if high >> RANGE_BITS != window:
+                raise move.instruction.refused("one load or store of several memories at once")
+            place = place - WINDOWS[space]
+            low = int(place.min())
+    numbers = run.first * run.shape.width + (np.arange(run.lanes) if active is None else active)
+    if space in {"shared", "local"}:
+        return [_own(run, move, place, numbers, active, space)]
+    held = run.memory.at(low)
+    high = int(place.max())
+    fits = held is not None and low >= held.base and high + move.bytes <= held.base + held.size
+    if fits and held is not None:
+        _aligned(run, move, place, numbers, held)
+        return [Cells(held, (place - held.base) >> _SHIFTS[move.width], numbers, active)]
+    return _sorted_out(run, move, place, numbers, active)
+
+
+def _sorted_out(
+    run: Run, move: Transfer, place: Array, numbers: Array, active: Array | None
+) -> list[Cells]:
+    """Lanes of one load or store in several arrays, if each of them is inside of its own."""
+    place = np.broadcast_to(place, numbers.shape)
+    ranges = place >> RANGE_BITS
+    found = []
+    for each in np.unique(ranges):
+        chosen = np.flatnonzero(ranges == each)
+        there, lanes = place[chosen], numbers[chosen]
+        held = run.memory.at(int(each) << RANGE_BITS)
+        if held is None:
+            verb = "writes" if move.writes else "reads"
+            raise Finding(
+                "out-of-bounds",
+                f"out of bounds: {run.shape.who(int(lanes[0]))} {verb} {move.bytes} bytes at "
+                f"{int(there[0]):#x}, where there is no array ({move.instruction.place})",
+            )
+        outside = (there < held.base) | (there + move.bytes > held.base + held.size)
+        if outside.any():
+            at = int(np.argmax(outside))
+            raise _outside(
+                run, move, int(there[at]) - held.base, int(lanes[at]), held.size, held.name, outside
+            )
+        _aligned(run, move, there, lanes, held)
+        own = chosen if active is None else active[chosen]
+        found.append(Cells(held, (there - held.base) >> _SHIFTS[move.width], lanes, own))
+    return found
+
+
+def _own(
+    run: Run, move: Transfer, offset: Array, numbers: Array, active: Array | None, space: str
+) -> Cells:
+    """Cells of the memory that each program or thread has for itself."""
+    held = run.shared if space == "shared" else run.local
+    size = held.repeats if held is not None else 0
+    room = held.size_of_each if held is not None else 0
+    outside = (offset < 0) | (offset + move.bytes > room)
+    if outside.any() or held is None:
+        at = int(np.argmax(outside)) if outside.size > 1 else 0
+        name = f"the {space} memory of its {'program' if space == 'shared' else 'thread'}"
+        raise _outside(run, move, int(offset[at]), int(numbers[at]), room, name, outside)
+    _aligned(run, move, offset, numbers, held)
+    own = numbers // run.shape.width - run.first
+    if space == "local":
+        own = numbers - run.first * run.shape.width
+    index = (offset + own * size) >> _SHIFTS[move.width]
+    return Cells(held, index, numbers, active)
+
+
+def _outside(
+    run: Run, move: Transfer, offset: int, lane: int, size: int, name: str, outside: Array
+) -> Finding:
+    """The words for bytes that begin at this offset of an array of this size."""
+    past = offset + move.bytes - size
+    if offset + move.bytes <= 0:
+        where = f"{move.bytes} bytes, {-offset} bytes before the beginning of {name}"
+    elif offset < 0:
+        where = f"{move.bytes} bytes, {-offset} of them before the beginning of {name}"
+    elif past > move.bytes:
+        where = f"{move.bytes} bytes, {past - move.bytes} bytes past the end of {name}"
+    elif past == move.bytes:
+        where = f"{move.bytes} bytes past the end of {name}"
+    else:
+        where = f"{move.bytes} bytes, {past} of them past the end of {name}"
+    verb = "writes" if move.writes else "reads"
+    others = int(outside.sum()) - 1
+    more = f"; {others} more threads do so" if others > 1 else "; one more thread does so" * others
+    return Finding(
+        "out-of-bounds",
+        f"out of bounds: {run.shape.who(lane)} {verb} {where} ({move.instruction.place}){more}",
+    )
+
+
+def _aligned(run: Run, move: Transfer, place: Array, numbers: Array, held: Allocation) -> None:
+    """Raise a Finding unless every address is a multiple of what is moved at once."""
+    if move.bytes == 1:
+        return
+    odd = place & (move.bytes - 1)
+    if odd.any():
+        at = int(np.argmax(odd != 0))
+        verb = "writes" if move.writes else "reads"
+        raise Finding(
+            "misaligned",
+            f"misaligned: {run.shape.who(int(numbers[at]))} {verb} {move.bytes} bytes of "
+            f"{held.name} at an address that is no multiple of {move.bytes} "
+            f"({move.instruction.place})",
+        )
+
+
+Widen = Callable[[Array], Array]
+
+
+def load(
+    run: Run, move: Transfer, address: Array, targets: tuple[tuple[int, Widen | None], ...]
+) -> None:
+    """Load each cell to a register, -1 for one that is thrown away; made as wide as that first."""
+    for cells in touched(run, move, address):
+        _note(run, move, cells)
+        for part, (slot, widen) in enumerate(targets):
+            index = cells.index if part == 0 else cells.index + part
+            if cells.held.written is not None:
+                _written(run, move, cells, index)
+            if slot < 0:
+                continue
+            value = cells.held.load(index, move.width)
+            run.spread(slot, cells.active, value if widen is None else widen(value))
+
+
+def _note(run: Run, move: Transfer, cells: Cells) -> None:
+    index = cells.index
+    if move.count > 1:
+        index = (np.broadcast_to(index, cells.lanes.shape)[:, None] + np.arange(move.count)).ravel()
+    lanes = cells.lanes if move.count == 1 else np.repeat(cells.lanes, move.count)
+    epoch = run.epoch
+    if not isinstance(epoch, int):
+        own = epoch if cells.active is None else epoch[cells.active]
+        epoch = own if move.count == 1 else np.repeat(own, move.count)
+    run.log.note(cells.held, Access(index, move.width, lanes, epoch, move.instruction, move.writes))
+
+
+def _written(run: Run, move: Transfer, cells: Cells, index: Array) -> None:
+    known = cells.held.is_written(index, move.width)
+    if not known.all():
+        at = int(np.argmin(known))
+        where = cells.held.where(int(index[at]) * move.width)
+        raise Finding(
+            "uninitialized",
+            f"uninitialized: {run.shape.who(int(cells.lanes[at]))} reads {where}, which nobody "
+            f"wrote ({move.instruction.place})",
+        )
+
+
+def store(run: Run, move: Transfer, address: Array, sources: tuple[int, ...]) -> None:
+    """Store each register to its cell."""
+    for cells in touched(run, move, address):
+        if cells.held.constant:
+            raise move.instruction.refused(
+                f"a store to {cells.held.name}, a variable of the module, which lasts from launch "
+                f"to launch; only loads of such are known"
+            )
+        _note(run, move, cells)
+        for part, slot in enumerate(sources):
+            index = cells.index if part == 0 else cells.index + part
+            value = run.registers[slot]
+            if cells.active is not None and value.size != 1:
+                value = value[cells.active]
+            run.store(cells.held, index, move.width, value)
+            cells.held.mark_written(index, move.width)

@@ -1,0 +1,82 @@
+"""lion_ref run on symbols has lion_ref's bits: the anchor of every proof."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lion_conformance.operations.expression import leaf
+from lion_conformance.proof.evaluation import values
+from lion_conformance.proof.symbols import TYPES, reference
+from lion_ref import CANONICAL, STORAGE_DTYPES, Semantics, legal_triples, step
+from lion_ref.arithmetic import bits, same_bits
+from lion_ref.semantics import choices
+from tests.adversarial import around_underflow, elements, hyperparameters
+
+Triple = tuple[str, str, str]
+SIZE = 120
+
+
+def single_choices() -> Iterator[Semantics]:
+    """Every choice other than the canonical one, each with what it needs beside it."""
+    needed = ({}, *({"decay": x} for x in ("factor", "product")))
+    needed += ({"precision": "storage"}, {"momentum_precision": "storage"})
+    lerps = ("lerp-from-momentum", "lerp-from-gradient", "lerp-from-nearer")
+    needed += tuple({f"{part}_interpolation": x} for part in ("sign", "momentum") for x in lerps)
+    needed += ({"sign_interpolation": "lerp-from-momentum", "precision": "storage-whole-lerp"},)
+    for base, (name, options) in itertools.product(needed, choices().items()):
+        for option in options:
+            try:
+                yield replace(CANONICAL, **{**base, name: option})
+            except ValueError:
+                continue
+
+
+SEMANTICS = tuple(
+    x for x in dict.fromkeys(single_choices()) if x.subnormals != "flush-before-rounding"
+)
+FLUSHING = tuple(
+    dict.fromkeys(replace(x, subnormals="flush") for x in SEMANTICS if x.subnormals == "keep")
+)
+
+
+def differing(semantics: Semantics, triple: Triple, seed: int) -> int:
+    """Elements in which the expressions, evaluated, have other bits than lion_ref.step."""
+    rng = np.random.default_rng(seed)
+    scalars = hyperparameters(rng)
+    if seed % 2:
+        betas: Any = {x: scalars[x] for x in ("beta1", "beta2")}
+        arrays = elements(rng, triple, SIZE, **betas)
+    else:
+        arrays = around_underflow(rng, triple, SIZE, *scalars.values())
+    found = reference(semantics, triple)
+    given: dict[Any, Any] = {
+        leaf(of, TYPES[name], 0): bits(array)
+        for of, name, array in zip(("param", "momentum", "grad"), triple, arrays, strict=True)
+    }
+    given |= {leaf(of, "f64"): bits(np.array(x)) for of, x in scalars.items()}
+    expected = step(*arrays, **scalars, semantics=semantics)
+    results = values((found.new_param, found.new_momentum), given)
+    return sum(
+        int((~same_bits(result.view(STORAGE_DTYPES[name]), one)).sum())
+        for result, name, one in zip(results, triple, expected, strict=False)
+    )
+
+
+@pytest.mark.parametrize("semantics", SEMANTICS, ids=lambda x: x.describe())
+def test_the_symbolic_reference_has_the_bits_of_every_choice(semantics: Semantics) -> None:
+    """In all legal triples, each with elements of its own."""
+    for seed, triple in enumerate(legal_triples()):
+        assert not differing(semantics, triple, seed), triple
+
+
+@pytest.mark.parametrize("semantics", FLUSHING, ids=lambda x: x.describe())
+def test_the_symbolic_reference_flushes_as_the_reference_does(semantics: Semantics) -> None:
+    """Beside every other choice."""
+    for seed, triple in enumerate(legal_triples()):
+        assert not differing(semantics, triple, seed), triple
