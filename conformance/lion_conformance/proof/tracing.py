@@ -75,13 +75,8 @@ def _check(port: Port, triple: Triple, traced: Traced) -> None:
             equal = same_bits(actual, pattern.view(actual.dtype))
             if not equal.all():
                 index = int(np.argmin(equal))
-                what = (
-                    "what runs is not the program that was traced, its compiler has changed it"
-                    if traced.caveat
-                    else "it computes otherwise when it is traced"
-                )
                 raise NotTracedError(
-                    f"{what}: "
+                    "what runs computes otherwise than what was traced: "
                     f"{name}[{index}] is {actual[index]}, not {pattern.view(actual.dtype)[index]}, "
                     f"of θ = {case.param[index]}, m = {case.momentum[index]}, "
                     f"g = {case.grad[index]}, {_shown(case)}"
