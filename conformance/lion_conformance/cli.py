@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from lion_conformance import github, handover, report_files, starters
 from lion_conformance.diagnosis.search import diagnosis
+from lion_conformance.exhaustive import command as certifying
 from lion_conformance.ports.backends import BACKENDS
 from lion_conformance.ports.by_name import find
 from lion_conformance.ports.protocol import PortError
 from lion_conformance.ports.published import FAMILIES, family
 from lion_conformance.ports_asked import add_port_options, asked_assembly, asked_port
 from lion_conformance.progress import showing
+from lion_conformance.proof import command as proving
 from lion_conformance.ptx.published import FAMILY as PUBLISHED_KERNELS
 from lion_conformance.report import as_markdown, as_survey, as_text, explanation
 from lion_conformance.report.report import Report
@@ -194,6 +196,8 @@ def command_parser() -> argparse.ArgumentParser:
 
     starters.add_command(commands)
     handover.add_command(commands)
+    proving.add_command(commands)
+    certifying.add_command(commands)
     runs = commands.add_parser(
         "run", parents=[common], help="judge the adapters of every framework that is installed"
     )

@@ -29,14 +29,24 @@ class Launch:
     elements_per_program: int
 
 
-DECAY: Final = "lr_times_weight_decay"
 LAUNCHES: Final = {
     "lion-pytorch": Launch(
         ("param", "grad", "momentum", "lr", "weight_decay", "beta1", "beta2", "size"), 128
     ),
     "flashoptim": Launch(
         # Of the momentum's scales and of what a rounding of θ lost there are none.
-        ("momentum", 0, "param", "grad", 0, "size", "lr", "beta2", "beta1", DECAY),
+        (
+            "momentum",
+            0,
+            "param",
+            "grad",
+            0,
+            "size",
+            "lr",
+            "beta2",
+            "beta1",
+            "lr_times_weight_decay",
+        ),
         1024,
     ),
 }

@@ -37,7 +37,7 @@ mul.wide.s32 %rd3, %r5, 4;
 add.s64 %rd4, %rd1, %rd3;
 add.s64 %rd5, %rd2, %rd3;
 """
-"""%rd1 and %rd2: a and b; %r1: n; %r4: the thread; %r5: its number in the grid; %rd4, %rd5: &a[i], &b[i]."""
+"""%rd1: a; %rd2: b; %r1: n; %r4: the thread; %r5: its number in the grid; %rd4, %rd5: the i-th of each."""
 
 TAIL = """
 setp.ge.s32 %p1, %r5, %r1;
@@ -49,7 +49,8 @@ setp.ge.s32 %p1, %r5, %r1;
 def entry(body: str, *, variables: str = "", module: str = "", size: str = "") -> Entry:
     """A kernel of a, b and n with this body, after what every one begins with."""
     text = (
-        f"{HEADER}{module}\n.visible .entry k(.param .u64 a, .param .u64 b, .param .u32 n)\n{size}\n"
+        f"{HEADER}{module}\n"
+        f".visible .entry k(.param .u64 a, .param .u64 b, .param .u32 n)\n{size}\n"
         f"{{{REGISTERS}{variables}{INDEX}{body}\n}}\n"
     )
     return parse(text).entries["k"]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tests.lion_conformance.ptx.assembled import entry, launched
 
 from lion_conformance.ptx.contraction import contracted, may_contract
+from tests.lion_conformance.ptx.assembled import entry, launched
 
 A, B, C, D = 0x3F8CCCCD, 0x3F99999A, 0x3FA66666, 0x3FB33333  # 1.1, 1.2, 1.3, 1.4
 
@@ -71,10 +71,14 @@ def test_two_products() -> None:
         "fma.rn.f32 %f5, %f1, %f2, %f4; add.f32 %f9, %f5, %f3;",
         "mul.f32 %f5, %f1, %f2; min.f32 %f9, %f5, %f3;",
         # Which of two products it is depends on the way taken, or on the predicate.
-        "setp.lt.f32 %p1, %f1, %f2; mul.f32 %f5, %f1, %f2; @%p1 mul.f32 %f5, %f1, %f4;"
-        "add.f32 %f9, %f5, %f3;",
-        "setp.lt.f32 %p1, %f1, %f2; mul.f32 %f5, %f1, %f2; @%p1 bra A; mov.f32 %f5, %f3; A:"
-        "add.f32 %f9, %f5, %f3;",
+        (
+            "setp.lt.f32 %p1, %f1, %f2; mul.f32 %f5, %f1, %f2; @%p1 mul.f32 %f5, %f1, %f4;"
+            "add.f32 %f9, %f5, %f3;"
+        ),
+        (
+            "setp.lt.f32 %p1, %f1, %f2; mul.f32 %f5, %f1, %f2; @%p1 bra A; mov.f32 %f5, %f3; A:"
+            "add.f32 %f9, %f5, %f3;"
+        ),
     ],
 )
 def test_what_has_to_stay_apart(body: str) -> None:

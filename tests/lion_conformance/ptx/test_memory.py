@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.lion_conformance.ptx.assembled import TAIL, entry, launched
 
 from lion_conformance.ptx.findings import Finding
 from lion_conformance.ptx.machine import Groups
 from lion_conformance.ptx.memory import Memory
+from tests.lion_conformance.ptx.assembled import TAIL, entry, launched
 
 TILE = ".shared .align 4 .b8 tile[128];"
 
@@ -23,7 +23,8 @@ def found(body: str, n: int = 32, *, variables: str = "", **options: Any) -> tup
 
 
 def test_one_thread_past_the_end() -> None:
-    wrong = f"{TAIL.replace('.ge.', '.gt.')} mov.f32 %f1, 0f3F800000; st.global.f32 [%rd4], %f1; DONE: ret;"
+    tail = TAIL.replace(".ge.", ".gt.")
+    wrong = f"{tail} mov.f32 %f1, 0f3F800000; st.global.f32 [%rd4], %f1; DONE: ret;"
     code, words = found(wrong, 31)
     assert code == "out-of-bounds"
     assert words.startswith(
@@ -195,8 +196,10 @@ def test_a_race_between_portions(monkeypatch: pytest.MonkeyPatch) -> None:
         # A thread may read what it wrote itself; all may read what none writes.
         "ld.global.f32 %f1, [%rd2]; st.global.f32 [%rd4], %f1; ld.global.f32 %f2, [%rd4]; ret;",
         # Neighbours in one element, byte by byte.
-        "add.s64 %rd6, %rd1, 0; cvt.u64.u32 %rd7, %r4; add.s64 %rd6, %rd6, %rd7;"
-        "st.global.u8 [%rd6], 1; ld.global.u8 %r6, [%rd6]; ret;",
+        (
+            "add.s64 %rd6, %rd1, 0; cvt.u64.u32 %rd7, %r4; add.s64 %rd6, %rd6, %rd7;"
+            "st.global.u8 [%rd6], 1; ld.global.u8 %r6, [%rd6]; ret;"
+        ),
     ],
 )
 def test_no_races(body: str) -> None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from tests.lion_conformance.ptx.assembled import HEADER, entry
 
 from lion_conformance.ptx.machine import launch
 from lion_conformance.ptx.memory import Memory
 from lion_conformance.ptx.source import parse
 from lion_conformance.ptx.syntax import Address, Number, Pair, Register, SourceError, Symbol, Vector
+from tests.lion_conformance.ptx.assembled import HEADER, entry
 
 FORMS = (
     HEADER

@@ -1,4 +1,4 @@
-"""The machine on symbols: what it leaves in memory, with numbers put in, is what it does on numbers."""
+"""The machine on symbols: with numbers put in, its results are those of the machine on numbers."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from tests.lion_conformance.ptx.assembled import TAIL, entry, launched
-from tests.lion_conformance.ptx.test_machine import DOUBLED, GRID_STRIDE, NESTED, REVERSED, TILE
 
 from lion_conformance.operations.evaluate import evaluate
 from lion_conformance.operations.expression import Node, leaf
@@ -21,6 +19,8 @@ from lion_conformance.ptx.run import DTYPES
 from lion_conformance.ptx.symbols import SymbolicMemory
 from lion_conformance.ptx.syntax import Entry
 from lion_conformance.ptx.trace import launch_symbolically, traced
+from tests.lion_conformance.ptx.assembled import TAIL, entry, launched
+from tests.lion_conformance.ptx.test_machine import DOUBLED, GRID_STRIDE, NESTED, REVERSED, TILE
 
 Numbers = dict[str, npt.NDArray[Any]]
 
@@ -160,7 +160,7 @@ def test_scalars_are_symbols() -> None:
             "mov.b32 %f1, %r1; ld.global.f32 %f2, [%rd4]; mul.rn.f32 %f2, %f1, %f2;"
             "st.global.f32 [%rd4], %f2; ret;"
         )
-        arguments = [at["param"], at["momentum"], leaf("lr", "f32")]
+        arguments: list[int | bytes | Node] = [at["param"], at["momentum"], leaf("lr", "f32")]
         launch_symbolically(kernel, memory, arguments, grid=(1, 1, 1), threads=(1, 1, 1))
 
     (node,) = traced(("f32", "f32", "f32"), 1, run).new_param
@@ -171,18 +171,24 @@ def test_scalars_are_symbols() -> None:
     ("body", "words"),
     [
         (
-            "ld.global.u32 %r6, [%rd4]; LOOP: add.u32 %r6, %r6, 1; setp.lt.u32 %p1, %r6, 5;"
-            "@%p1 bra LOOP; ret;",
+            (
+                "ld.global.u32 %r6, [%rd4]; LOOP: add.u32 %r6, %r6, 1; setp.lt.u32 %p1, %r6, 5;"
+                "@%p1 bra LOOP; ret;"
+            ),
             "how often a loop runs depends on the numbers in the arrays (line ",
         ),
         (
-            "ld.global.u32 %r6, [%rd4]; cvt.u64.u32 %rd6, %r6; add.s64 %rd6, %rd1, %rd6;"
-            "ld.global.u32 %r7, [%rd6]; ret;",
+            (
+                "ld.global.u32 %r6, [%rd4]; cvt.u64.u32 %rd6, %r6; add.s64 %rd6, %rd1, %rd6;"
+                "ld.global.u32 %r7, [%rd6]; ret;"
+            ),
             "an address depends on the numbers in the arrays (line ",
         ),
         (
-            "ld.global.u32 %r6, [%rd4]; setp.lt.u32 %p1, %r6, 5; @%p1 bra DONE; bar.sync 0;"
-            "DONE: ret;",
+            (
+                "ld.global.u32 %r6, [%rd4]; setp.lt.u32 %p1, %r6, 5; @%p1 bra DONE; bar.sync 0;"
+                "DONE: ret;"
+            ),
             "whether a thread comes to a barrier depends on the numbers in the arrays (line ",
         ),
     ],
