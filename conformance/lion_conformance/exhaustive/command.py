@@ -149,7 +149,8 @@ def _out(out: Path | None, port: Port, question: Question, *, alone: bool) -> Pa
     """Where a door's certificate goes."""
     if out is None or (alone and not out.is_dir()):
         return out
-    words = f"{port.name} {port.door} {question.dtype}".lower()
+    device = "" if port.device == "cpu" else port.device
+    words = f"{port.name} {port.door} {device} {question.dtype}".lower()
     return out / (re.sub(r"[^\w]+", "-", words, flags=re.ASCII).strip("-") + ".json")
 
 
