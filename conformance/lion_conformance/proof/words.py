@@ -101,6 +101,9 @@ def _formula(node: Node, names: Mapping[Node, str]) -> str:
         case "compare":
             sign = _SIGNS.get(operation.comparison, operation.comparison)
             return f"{_formula(parts[0], names)} {sign} {_formula(parts[1], names)}"
+        case "extract":
+            end = operation.low + WIDTHS[operation.type] - 1
+            return f"bits {operation.low} to {end} of {_within(parts[0], names, 'mul')}"
         case "select":
             given = [_formula(x, names) for x in parts]
             return f"({given[1]} if {given[0]} else {given[2]})"
