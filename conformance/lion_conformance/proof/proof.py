@@ -8,6 +8,7 @@ from typing import Final, Literal
 
 from lion_conformance.ports.dtypes import spelled
 from lion_conformance.proof.symbols import Triple
+from lion_conformance.report.variants import AS_WRITTEN
 from lion_conformance.verdict.sentences import sentence
 from lion_ref import Semantics
 
@@ -22,6 +23,8 @@ class Finding:
 
     triple: Triple
     verdict: Verdict
+    way: str = ""
+    """What became of the code where that is not for it to say, as a contraction."""
     semantics: Semantics | None = None
     """That of the reference which it equals."""
     sizes: tuple[int, ...] = ()
@@ -83,12 +86,16 @@ class Proof:
     def lines(self) -> Iterator[str]:
         """The verdict first, then what it stands on."""
         yield f"{self.verdict}  {self.port}"
-        told: dict[tuple[str, ...], list[str]] = {}
+        told: dict[tuple[str, ...], dict[str, dict[str, None]]] = {}
         for finding in self.findings:
-            told.setdefault(tuple(_lines(finding)), []).append(spelled(finding.triple))
-        for lines, dtypes in told.items():
+            ways = told.setdefault(tuple(_lines(finding)), {})
+            ways.setdefault(finding.way, {})[spelled(finding.triple)] = None
+        for lines, of_ways in told.items():
             first, *more = lines
-            yield f"    {', '.join(dtypes)}: {first}"
+            dtypes = dict.fromkeys(x for some in of_ways.values() for x in some)
+            ways_left = " or ".join(x or AS_WRITTEN for x in of_ways)
+            way = f", {ways_left}" if len(told) > 1 and any(x.way for x in self.findings) else ""
+            yield f"    {', '.join(dtypes)}{way}: {first}"
             yield from (f"        {line}" for line in more)
 
     def __str__(self) -> str:
