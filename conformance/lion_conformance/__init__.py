@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from lion_conformance.ports.refusal import Refusal
     from lion_conformance.proof.proof import Proof
     from lion_conformance.proof.prove import prove
-    from lion_conformance.proof.proof import Proof
-    from lion_conformance.proof.prove import prove
     from lion_conformance.ptx.port import ptx_port
     from lion_conformance.report.report import Report
     from lion_conformance.verdict.verdict import Verdict
