@@ -25,6 +25,8 @@ class Traced:
     new_momentum: tuple[Node, ...]
     findings: tuple[str, ...] = ()
     """What is wrong whatever the numbers: an access outside an array, a race."""
+    caveat: str = ""
+    """What has to be said with any proof of it: that a compiler may yet change the program."""
 
 
 Trace = Callable[[tuple[str, str, str]], Iterable[Traced]]

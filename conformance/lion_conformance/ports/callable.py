@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any, Unpack
 
 import numpy as np
 
+from lion_conformance.operations.traced import NotTracedError, Traced
 from lion_conformance.ports.offers import Offer
 from lion_conformance.ports.protocol import (
     LONGEST_NAME,
@@ -19,6 +20,7 @@ from lion_conformance.ports.protocol import (
     check_unchanged,
 )
 from lion_conformance.ports.recording.callables import traced_callable
+from lion_conformance.ports.recording.names import uses
 from lion_conformance.ports.refusal import Refusal
 from lion_conformance.ports.sessions import ListSession
 from lion_ref import Semantics
@@ -131,6 +133,18 @@ def _array(name: str, value: object, legal: str) -> Array:
     raise PortError(f"the port returned a {type(value).__name__} for {name}; {legal}")
 
 
+def _traced(step: Callable[..., Any], triple: Triple) -> Iterable[Traced]:
+    """The step as NumPy's operations; or as JAX's, where its module has JAX."""
+    try:
+        return list(traced_callable(step, triple))
+    except NotTracedError:
+        if not uses("jax", step):
+            raise
+    from lion_conformance.ports.jaxprs.tracing import traced_by_jax
+
+    return traced_by_jax(step, triple)
+
+
 def from_callable(
     step: Callable[..., Any],
     *,
@@ -173,5 +187,5 @@ def from_callable(
         offers=offers,
         triples=triples,
         declines=declines,
-        trace=partial(traced_callable, step),
+        trace=partial(_traced, step),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache, lru_cache, partial
 from pathlib import Path
 from typing import Any, Unpack
@@ -13,10 +13,13 @@ import numpy as np
 import optax
 
 import lion_jax
+from lion_conformance.operations.traced import Traced
 from lion_conformance.ports.archive import pack, unpack
 from lion_conformance.ports.backends import NotRunnable, refusing
+from lion_conformance.ports.jaxprs.scalars import in_jax
+from lion_conformance.ports.jaxprs.tracing import traced_by_jax
 from lion_conformance.ports.offers import Offer
-from lion_conformance.ports.protocol import Betas, Port
+from lion_conformance.ports.protocol import Betas, Port, Triple
 from lion_conformance.ports.sessions import ListSession
 from lion_ref import legal_triples
 from lion_ref.arithmetic import Array
@@ -59,6 +62,7 @@ def ports(device: str, subnormals: SubnormalsChoice = "native") -> list[Port]:
             restore=partial(restored, door=door, device=device, subnormals=subnormals),
             devices=tuple(str(i) for i in range(len(devices))),
             unavailable=_refusal(train_step) if subnormals == "flush" else "",
+            trace=partial(_traced, _programs(subnormals)[door], chosen.platform),
         )
         for door, train_step in doors(subnormals).items()
     ]
@@ -131,16 +135,39 @@ def _inside_jit(train_step: TrainStep) -> TrainStep:
     return run
 
 
+def _programs(subnormals: SubnormalsChoice) -> dict[str, TrainStep]:
+    """What a training program does at each door."""
+    update = partial(_through_update, subnormals=subnormals)
+    return {
+        "tx.update, jit": update,
+        "tx.step, jit": partial(_through_step, subnormals=subnormals),
+        "tx.update": update,
+        "tx.update in θ's dtype, jit": partial(update, update_dtype="params"),
+    }
+
+
 @cache
 def doors(subnormals: SubnormalsChoice) -> dict[str, TrainStep]:
     """The ways to take a step; the same ones for the same choice, so that jit compiles once."""
-    update = partial(_through_update, subnormals=subnormals)
     return {
-        "tx.update, jit": _inside_jit(update),
-        "tx.step, jit": _inside_jit(partial(_through_step, subnormals=subnormals)),
-        "tx.update": update,
-        "tx.update in θ's dtype, jit": _inside_jit(partial(update, update_dtype="params")),
+        door: _inside_jit(program) if door.endswith(", jit") else program
+        for door, program in _programs(subnormals).items()
     }
+
+
+def _traced(program: TrainStep, platform: str, triple: Triple) -> Iterable[Traced]:
+    """What a door computes, by its jaxpr; lr and weight decay are traced, as in a session."""
+
+    def step(
+        theta: Any, m: Any, g: Any, *, lr: Any, beta1: Any, beta2: Any, weight_decay: Any
+    ) -> Any:
+        state = lion_jax.LionState(jnp.zeros([], jnp.int32), [m])
+        dtype = jnp.float64 if theta.dtype == jnp.float64 else jnp.float32
+        rates = (jnp.asarray(in_jax(x.astype(dtype))) for x in (lr, weight_decay))
+        params, state = program([theta], state, [g], *rates, beta1=beta1, beta2=beta2)
+        return params[0], state.mu[0]
+
+    return traced_by_jax(step, triple, platform=platform, scopes=lion_jax.lion)
 
 
 UPDATE_DTYPES: tuple[lion_jax.UpdateDtype, ...] = ("compute", "params")

@@ -18,6 +18,7 @@ from lion_conformance.proof.proof import Finding, Proof
 from lion_conformance.proof.samples import witness
 from lion_conformance.proof.symbols import Reference, reference, with_plain_scalars
 from lion_conformance.proof.tracing import trace_of
+from lion_conformance.proof.variants import together
 from lion_ref import CANONICAL, Semantics
 
 NOT_TINY: Final = "but for scalars just below 2**-126, which are rounded up to it"
@@ -48,6 +49,12 @@ def prove(port: Port | Callable[..., Any], *, dtypes: Dtypes | None = None) -> P
     for every θ, m, g and every η, β1, β2, λ: equals the reference
     """
     given = port if isinstance(port, Port) else from_callable(port)
+    variants = [(x, _proved(x.port, dtypes)) for x in given.variants]
+    return together(_proved(given, dtypes), variants)
+
+
+def _proved(given: Port, dtypes: Dtypes | None) -> Proof:
+    """Of a port as it is written, whatever else its code may come to."""
     asked = asked_for(given, dtypes)
     wanted = [triple for triple in asked.port.triples if triple[0] in asked.dtypes]
     traced = [_traced(asked.port, triple) for triple in wanted]

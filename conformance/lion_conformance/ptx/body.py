@@ -108,7 +108,7 @@ class Body:
 
     def _instruction(self) -> None:
         cursor = self.cursor
-        first = cursor.tokens[cursor.at]
+        first = cursor.ahead()
         predicate: Register | Negated | None = None
         if cursor.take("@"):
             turned = cursor.take("!")
@@ -125,7 +125,7 @@ class Body:
             cursor.at -= 1
             raise cursor.error(_CALL)
         operands = self.operands.all()
-        end = cursor.tokens[cursor.at].start
+        end = cursor.ahead().start
         cursor.expect(";")
         text = _BLANKS.sub(" ", cursor.text[first.start : end]).strip()
         self.body.append(Instruction(opcode.text, operands, predicate, first.line, text))

@@ -42,6 +42,7 @@ def compiled(entry: Entry, evaluator: Evaluator) -> Program:
         blocks=blocks,
         registers=slots.values,
         bits=slots.bits,
+        watched=watched,
         specials=slots.specials,
         filled=list(slots.filled.values()),
         shared_size=shared,

@@ -155,6 +155,7 @@ class Launch:
         )
         for name, slot in self.program.specials.items():
             run.registers[slot] = run.special(name)
+        run.watched = self.program.watched
         run.shared = self.own("shared memory", self.shared, programs)
         run.local = self.own("local memory", self.program.local_size, run.lanes)
         Groups(self, run).run_all()

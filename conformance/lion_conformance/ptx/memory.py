@@ -7,6 +7,7 @@ high bits of an address: which array a pointer was made from is known however fa
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from math import gcd
 from typing import Any, Final
 
 import numpy as np
@@ -57,7 +58,22 @@ class Allocation:
         """This byte's place, in words."""
         if self.repeats:
             return f"byte {offset % self.repeats} of {self.name}"
-        return f"element {offset // self.element} of {self.name}"
+        return f"element {(offset - self.lead) // self.element} of {self.name}"
+
+    @property
+    def bytes(self) -> Array:
+        """What the array holds."""
+        return self.views[1][self.lead : self.lead + self.size]
+
+    @property
+    def lead(self) -> int:
+        """Bytes before the array, so that its cells begin where those of memory do."""
+        return self.base % _PADDING
+
+    @property
+    def origin(self) -> int:
+        """The address of the first cell."""
+        return self.base - self.lead
 
     def refine(self, grain: int) -> None:
         """Tell smaller cells apart."""
@@ -69,7 +85,7 @@ class Allocation:
     def is_written(self, index: Array, width: int) -> Array:
         """Whether these cells of `width` bytes were written; asked only where `written` is kept."""
         self.refine(width)
-        known = np.asarray(self.written)
+        known = np.asarray(self.written, np.bool_).ravel()
         parts = width // self.grain
         if parts > 1:
             known = known[: known.size // parts * parts].reshape(-1, parts).all(axis=1)
@@ -104,14 +120,14 @@ class Memory:
         array = np.ascontiguousarray(array)
         base = ((_FIRST_RANGE + len(self.allocations)) << RANGE_BITS) + _MIDDLE + offset
         held = self.allocation(name, base, array.nbytes, array.itemsize, written=written)
-        held.views[1][: array.nbytes] = array.reshape(-1).view(np.uint8)
+        held.bytes[:] = array.reshape(-1).view(np.uint8)
         self.allocations.append(held)
         return base
 
     def read(self, name: str, dtype: npt.DTypeLike = np.uint8) -> Array:
         """A copy of what an array holds now."""
         held = self.named(name)
-        return held.views[1][: held.size].view(dtype).copy()
+        return np.frombuffer(held.bytes.tobytes(), dtype).copy()
 
     def named(self, name: str) -> Allocation:
         """The allocation of this name."""
@@ -123,11 +139,13 @@ class Memory:
         return self.allocations[index] if 0 <= index < len(self.allocations) else None
 
     def allocation(
-        self, name: str, base: int, size: int, grain: int, *, written: bool
+        self, name: str, base: int, size: int, element: int, *, written: bool
     ) -> Allocation:
         """Zero bytes that are yet in no range."""
-        room = -(-size // _PADDING) * _PADDING + _PADDING
+        size_with_lead = base % _PADDING + size
+        room = -(-size_with_lead // _PADDING) * _PADDING + _PADDING
+        grain = gcd(element, base)
         buffer = np.zeros(room, np.uint8)
         views = {width: buffer.view(cell) for width, cell in CELLS.items()}
         known = None if written else np.zeros(room // grain, np.bool_)
-        return self.kind(name, base, size, grain, views, known, element=grain)
+        return self.kind(name, base, size, grain, views, known, element=element)

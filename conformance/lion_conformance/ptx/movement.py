@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, Final
-
-import numpy as np
-import numpy.typing as npt
 
 from lion_conformance.operations.operation import Operation
 from lion_conformance.ptx.compiler import Micros, Slots, computed, targets
@@ -23,8 +19,6 @@ from lion_conformance.ptx.syntax import (
     Vector,
 )
 from lion_conformance.ptx.transfer import WINDOWS, Transfer, load, store, transfer
-
-Array = npt.NDArray[Any]
 
 _NOTHING: Final = frozenset(
     [
@@ -153,12 +147,12 @@ def _load(slots: Slots, instruction: Instruction) -> Piece:
         (goal, slots.converter(move.kind, slots.bits[goal]) if _wider(slots, goal, width) else None)
         for goal in goals
     )
-    where, reads = _address(slots, instruction, source)
+    base, offset = _address(slots, instruction, source)
 
     def step(run: Any) -> None:
-        load(run, move, where(run), places)
+        load(run, move, base, offset, places)
 
-    return Piece(instruction, reads, tuple(goal for goal in goals if goal >= 0), step)
+    return Piece(instruction, (base,), tuple(goal for goal in goals if goal >= 0), step)
 
 
 def _wider(slots: Slots, goal: int, width: int) -> bool:
@@ -196,39 +190,28 @@ def _store(slots: Slots, instruction: Instruction) -> Piece:
             raise instruction.refused(
                 f"a store of {width} bits of a register of {slots.bits[slot]}"
             )
-    where, reads = _address(slots, instruction, target)
+    sources = tuple(
+        (slot, slots.converter(f"u{slots.bits[slot]}", width) if slots.bits[slot] > width else None)
+        for slot in held
+    )
+    base, offset = _address(slots, instruction, target)
 
     def step(run: Any) -> None:
-        store(run, move, where(run), held)
+        store(run, move, base, offset, sources)
 
-    return Piece(instruction, reads + held, (), step)
+    return Piece(instruction, (base, *held), (), step)
 
 
-def _address(
-    slots: Slots, instruction: Instruction, address: Address
-) -> tuple[Callable[[Any], Array], tuple[int, ...]]:
-    """What gives the address that an instruction means, and what it reads for it."""
-    if not isinstance(address.base, Register):
-        if address.base is None:
-            slot = slots.constant(address.offset, 64)
-        else:
-            slot = slots.symbol(instruction, Symbol(address.base.name, address.offset))
-        return (lambda run: run.registers[slot]), ()
+def _address(slots: Slots, instruction: Instruction, address: Address) -> tuple[int, int]:
+    """The slot that an address is in, and what is added to it."""
+    if isinstance(address.base, Symbol):
+        return slots.symbol(instruction, address.base), address.offset
+    if address.base is None:
+        return slots.constant(address.offset, 64), 0
     slot = slots.of_register[address.base.name]
     if slots.bits[slot] not in {32, 64}:
         raise instruction.refused("an address of 32 or 64 bits expected")
-    short = slots.bits[slot] == 32
-    offset = np.int64(address.offset)
-
-    def where(run: Any) -> Array:
-        place = run.registers[slot]
-        if place.dtype == object:
-            place = run.concrete(place, instruction)
-        # As signed numbers, addresses and offsets from them add up alike.
-        place = place.astype(np.int64) if short else place.view(np.int64)
-        return np.asarray(place + offset if offset else place)
-
-    return where, (slot,)
+    return slot, address.offset
 
 
 def _cvta(slots: Slots, instruction: Instruction) -> Piece:

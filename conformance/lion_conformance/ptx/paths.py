@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from lion_conformance.operations.expression import Node, apply, constant
-from lion_conformance.operations.operation import Operation
+from lion_conformance.operations.operation import WIDTHS, Operation
 
 Outcome = tuple[Node, bool]
 """A comparison, and what comes of it."""
@@ -74,9 +74,15 @@ def _by_way(way: list[Outcome], new: Value, old: Value, bits: int) -> Value:
 
 def _where(value: Value, node: Node, outcome: bool) -> Value:
     """A value where this comparison has this outcome."""
-    if isinstance(value, Node) and value.operation.name == "select" and value.arguments[0] is node:
-        return _where(value.arguments[1 if outcome else 2], node, outcome)
-    return value
+    if not isinstance(value, Node) or value.operation.name != "select":
+        return value
+    condition, yes, no = value.arguments
+    if condition is node:
+        return _where(yes if outcome else no, node, outcome)
+    new_yes, new_no = _where(yes, node, outcome), _where(no, node, outcome)
+    if new_yes is yes and new_no is no:
+        return value
+    return _select(condition, new_yes, new_no, WIDTHS[value.type])
 
 
 def _select(node: Node, yes: Value, no: Value, bits: int) -> Value:

@@ -219,7 +219,7 @@ def _check_whole(name: str, value: object) -> None:
 def _unread_at_the_end(entry: Entry) -> int:
     """How many of the last parameters the kernel never reads."""
     text = " ".join(x.text for x in entry.body)
-    names = set(re.findall(r"[\w$]+", text))
+    names = set(re.findall(r"(?<![%\w$])[\w$]+", text))
     unread = itertools.takewhile(lambda x: x.name not in names, reversed(entry.params))
     return sum(1 for _ in unread)
 

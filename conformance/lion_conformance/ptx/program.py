@@ -69,6 +69,8 @@ class Program:
     registers: list[Any]
     bits: list[int]
     """How wide each slot is."""
+    watched: frozenset[int]
+    """Registers that may be read before they are written, as far as the code can tell."""
     specials: dict[str, int]
     filled: list[Filled]
     shared_size: int

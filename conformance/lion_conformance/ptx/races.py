@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -18,25 +19,34 @@ if TYPE_CHECKING:
 Array = npt.NDArray[Any]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+class Move(Protocol):
+    """What a load or store moves: `count` cells of `width` bytes, side by side."""
+
+    writes: bool
+    width: int
+    count: int
+    instruction: Instruction
+
+
+@dataclass(slots=True, eq=False)
 class Access:
-    """Cells of `width` bytes that one instruction read or wrote, and the lane of each."""
+    """Cells that one instruction touched: the first one of each lane."""
 
     index: Array
-    width: int
     lanes: Array
     epoch: int | Array
-    instruction: Instruction
-    writes: bool
+    move: Move
 
     def grains(self, grain: int) -> tuple[Array, Array]:
         """The grains of these cells, and the lane of each."""
-        index, lanes = np.broadcast_arrays(self.index, self.lanes)
-        parts = self.width // grain
+        index, lanes = self.index, self.lanes
+        if index.size != lanes.size:
+            index = np.broadcast_to(index, lanes.shape)
+        each = self.move.width // grain
+        parts = each * self.move.count
         if parts == 1:
             return index, lanes
-        spread = index[:, None] * parts + np.arange(parts)
-        return spread.ravel(), np.repeat(lanes, parts)
+        return (index[:, None] * each + np.arange(parts)).ravel(), np.repeat(lanes, parts)
 
     def during(self, epoch: int) -> Access | None:
         """What of this was done between two barriers."""
@@ -45,10 +55,8 @@ class Access:
         chosen = self.epoch == epoch
         if not chosen.any():
             return None
-        index, lanes = np.broadcast_arrays(self.index, self.lanes)
-        return Access(
-            index[chosen], self.width, lanes[chosen], epoch, self.instruction, self.writes
-        )
+        index = np.broadcast_to(self.index, self.lanes.shape)
+        return Access(index[chosen], self.lanes[chosen], epoch, self.move)
 
 
 class Log:
@@ -68,12 +76,12 @@ class Log:
         A barrier orders the threads of a program; nothing orders two programs.
         """
         for held, accesses in self.accesses.items():
-            if any(access.writes for access in accesses):
+            if any(access.move.writes for access in accesses):
                 self._judge(held, accesses)
         self.accesses.clear()
 
     def _judge(self, held: Allocation, accesses: list[Access]) -> None:
-        width = min(access.width for access in accesses)
+        width = min(access.move.width for access in accesses)
         held.refine(width)
         epochs = _epochs(accesses)
         if len(epochs) == 1:
@@ -90,50 +98,68 @@ class Log:
 
         size: how many lanes are one owner: 1, or the threads of a program.
         """
-        owner_of = np.full(held.views[1].size // held.grain, -1, np.int64)
-        taken = [(access, *access.grains(held.grain)) for access in accesses]
-        for access, index, lanes in taken:
-            if access.writes:
-                owner_of[index] = lanes if size == 1 else lanes // size
-        for access, index, lanes in taken:
-            owners = lanes if size == 1 else lanes // size
+        owner_of = np.full(held.views[1].size // held.grain, -1, np.int32)
+        writes = [access for access in accesses if access.move.writes]
+        if not writes:
+            return
+        index, owners = _together(writes, held.grain, size)
+        owner_of[index] = owners
+        wrong = owner_of[index] != owners
+        if not wrong.any():
+            reads = [access for access in accesses if not access.move.writes]
+            if not reads:
+                return
+            index, owners = _together(reads, held.grain, size)
             other = owner_of[index]
-            wrong = other != owners
-            if not access.writes:
-                wrong &= other >= 0
-            if wrong.any():
-                at = int(np.argmax(wrong))
-                grain, lane = int(index[at]), int(lanes[at])
-                raise self._finding(held, taken, grain, lane, access, size)
+            wrong = (other != owners) & (other >= 0)
+            if not wrong.any():
+                return
+            accesses = reads
+        else:
+            accesses = writes
+        at = int(np.argmax(wrong))
+        grain, owner = int(index[at]), int(owners[at])
+        one = _of(accesses, held.grain, grain, lambda lanes: lanes // size == owner)
+        other_one = _of(writes, held.grain, grain, lambda lanes: lanes // size != owner)
+        raise self._finding(held, grain, one, other_one)
 
     def _finding(
-        self,
-        held: Allocation,
-        taken: list[tuple[Access, Array, Array]],
-        grain: int,
-        lane: int,
-        access: Access,
-        size: int,
+        self, held: Allocation, grain: int, one: tuple[int, Access], other: tuple[int, Access]
     ) -> Finding:
-        """The words for two lanes at one grain."""
-        for other, index, lanes in reversed(taken):
-            if not other.writes:
-                continue
-            by = (index == grain) & (lanes // size != lane // size)
-            if by.any():
-                second = int(lanes[np.argmax(by)])
-                break
-        else:
-            raise AssertionError("a race without a second thread")
-        verb = "writes" if access.writes else "reads"
-        where = held.where(grain * held.grain)
+        """The words for two lanes at one grain, of which the second one writes."""
+        (lane, access), (second, write) = one, other
+        verb = "writes" if access.move.writes else "reads"
         same = lane // self.shape.width == second // self.shape.width
         missing = "no barrier is between them" if same else "nothing orders two programs"
         return Finding(
             "race",
-            f"race: {self.shape.who(lane)} {verb} {where} ({access.instruction.place}), which "
-            f"{self.shape.who(second)} writes ({other.instruction.place}), and {missing}",
+            f"race: {self.shape.who(lane)} {verb} {held.where(grain * held.grain)} "
+            f"({access.move.instruction.place}), which {self.shape.who(second)} writes "
+            f"({write.move.instruction.place}), and {missing}",
         )
+
+
+def _together(accesses: list[Access], grain: int, size: int) -> tuple[Array, Array]:
+    """The grains of all accesses, and their owners: of `size` lanes each."""
+    parts = [access.grains(grain) for access in accesses]
+    if len(parts) == 1:
+        index, lanes = parts[0]
+    else:
+        index = np.concatenate([index for index, _ in parts])
+        lanes = np.concatenate([lanes for _, lanes in parts])
+    return index, lanes if size == 1 else lanes // size
+
+
+def _of(
+    accesses: list[Access], size: int, grain: int, whose: Callable[[Array], Array]
+) -> tuple[int, Access]:
+    """The lane and the access that touched this grain."""
+    for access in accesses:
+        index, lanes = access.grains(size)
+        there = (index == grain) & whose(lanes)
+        if there.any():
+            return int(lanes[np.argmax(there)]), access
+    raise AssertionError("nobody touched what a race is about")
 
 
 def _epochs(accesses: list[Access]) -> set[int]:

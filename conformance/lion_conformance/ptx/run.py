@@ -58,6 +58,24 @@ def _place(index: int, extent: tuple[int, int, int]) -> str:
     return str(index) if extent[1] == extent[2] == 1 else f"({x}, {y}, {z})"
 
 
+class Work:
+    """The lanes at work, and what was found out about them and will be asked again."""
+
+    __slots__ = ("active", "inner", "lanes", "mask", "reached")
+
+    def __init__(self, mask: Array | None, numbers: Array) -> None:
+        self.mask = mask
+        """None: all."""
+        self.active = None if mask is None else np.flatnonzero(mask)
+        """The numbers of the lanes in the run; None: all."""
+        self.lanes = numbers if mask is None else numbers[self.active]
+        """Their numbers in the launch."""
+        self.inner: dict[tuple[int, bool], tuple[Array, Work | None]] = {}
+        """By a predicate: it, and those of the lanes that it lets work; None for none."""
+        self.reached: dict[int, Any] = {}
+        """What is known of addresses."""
+
+
 class Run:
     """Some programs of a launch: each thread of them is a lane.
 
@@ -87,14 +105,18 @@ class Run:
         self.log = log
         self.block: Block | None = None
         """What they do."""
-        self.mask: Array | None = None
-        """The lanes at work; None where all are."""
+        self.numbers = np.arange(self.lanes, dtype=np.int32) + np.int32(first * shape.width)
+        """The number of each lane in the launch."""
+        self.everybody = Work(None, self.numbers)
+        self.work = self.everybody
         self.keep: Array | None = None
         """The lanes whose registers are written; None where the others' matter to nobody."""
         self.epoch: int | Array = 0
         """How many barriers each lane's program has passed; one number where all are alike."""
         self.shared: Allocation | None = None
         self.local: Allocation | None = None
+        self.watched: frozenset[int] = frozenset()
+        """Registers that may be read before they are written, as far as the code can tell."""
         self.defined: dict[int, Array] = {}
         """Which lanes wrote a register, where that is not plain from the code."""
 
@@ -106,36 +128,56 @@ class Run:
         else:
             self.registers[slot] = np.where(self.keep, value, old)
 
+    @property
+    def mask(self) -> Array | None:
+        """The lanes at work; None where all are."""
+        return self.work.mask
+
     def under(self, predicate: Array, negated: bool, step: Step) -> None:
         """Do a step in those of the lanes at work whose predicate says so."""
-        if negated:
-            predicate = ~predicate
         if predicate.size == 1:
-            if predicate[0]:
+            if bool(predicate[0]) != negated:
                 step(self)
             return
-        mask, keep = self.mask, self.keep
-        if mask is not None:
-            predicate = predicate & mask
-        elif predicate.all():
+        outer, keep = self.work, self.keep
+        key = id(predicate), negated
+        # The predicate is held, too: what has its number while it lives is the same array.
+        found = outer.inner.get(key)
+        if found is None:
+            found = outer.inner[key] = predicate, self._let(predicate, negated)
+        inner = found[1]
+        if inner is outer:
             step(self)
-            return
-        if predicate.any():
-            self.mask = self.keep = predicate
+        elif inner is not None:
+            self.work, self.keep = inner, inner.mask
             step(self)
-            self.mask, self.keep = mask, keep
+            self.work, self.keep = outer, keep
+
+    def _let(self, predicate: Array, negated: bool) -> Work | None:
+        """Those of the lanes at work whose predicate says so; None where it is nobody's."""
+        mask = ~predicate if negated else predicate
+        if self.work.mask is not None:
+            mask = mask & self.work.mask
+        elif mask.all():
+            return self.work
+        return Work(mask, self.numbers) if mask.any() else None
 
     # Lanes that go the same way are, to those who send them on, one thing: here a mask, or None for
     # all lanes; in a run on symbols there is more to them.
 
     def enter(self, lanes: Any, everybody: bool, alone: bool) -> None:
         """Put lanes to work. everybody: none has left; alone: those that have not are all here."""
-        self.mask = None if alone and everybody else lanes
-        self.keep = None if alone else self.mask
+        if lanes is None or (alone and everybody):
+            self.everybody.inner.clear()
+            self.everybody.reached.clear()
+            self.work = self.everybody
+        else:
+            self.work = Work(lanes, self.numbers)
+        self.keep = None if alone else self.work.mask
 
     def here(self) -> Any:
         """The lanes at work."""
-        return self.mask
+        return self.work.mask
 
     def split(self, predicate: Array, block: Block) -> tuple[Any, Any]:
         """The lanes that a block's predicate sends on its way, and the others; False for none."""
@@ -193,10 +235,6 @@ class Run:
                 f"uninitialized: {self.shape.who(lane)} reads {self.names[slot]}, which it never "
                 f"wrote ({instruction.place})",
             )
-
-    def at_work(self) -> Array | None:
-        """The numbers of the lanes at work; None where all are."""
-        return None if self.mask is None else np.flatnonzero(self.mask)
 
     def spread(self, slot: int, active: Array | None, values: Array) -> None:
         """Write a register of the lanes with these numbers."""

@@ -20,7 +20,7 @@ from lion_conformance.operations.traced import NotTracedError
 from lion_conformance.ptx.memory import Allocation, Memory
 from lion_conformance.ptx.paths import ALWAYS, Condition, as_node, both, chosen, either
 from lion_conformance.ptx.program import Block, Step
-from lion_conformance.ptx.run import DTYPES, Run
+from lion_conformance.ptx.run import DTYPES, Run, Work
 from lion_conformance.ptx.syntax import Instruction
 
 Array = npt.NDArray[Any]
@@ -163,14 +163,12 @@ class SymbolicMemory(Memory):
 
     def place_symbols(self, name: str, kind: str, size: int, *, written: bool = True) -> int:
         """An array of `size` leaves of this name and type; or, unwritten, of nothing yet."""
-        dtype = DTYPES[WIDTHS[kind]]
-        address = self.place(name, np.zeros(size, dtype), written=written)
+        address = self.place(name, np.zeros(size, DTYPES[WIDTHS[kind]]), written=written)
         held = self.named(name)
-        assert isinstance(held, SymbolicAllocation)  # noqa: S101 -- `kind` says so
         if written:
-            rest = held.views[held.grain].size - size
-            held.cells = objects([leaf(name, kind, i) for i in range(size)] + [0] * rest)
-        else:
+            index = np.arange(size) + held.lead // held.grain
+            held.store(index, held.grain, objects([leaf(name, kind, i) for i in range(size)]))
+        elif isinstance(held, SymbolicAllocation):
             held.undefine()
         return address
 
@@ -178,7 +176,7 @@ class SymbolicMemory(Memory):
         """What each element of an array holds now."""
         held = self.named(name)
         width = WIDTHS[kind] // 8
-        values = held.load(np.arange(held.size // width), width)
+        values = held.load(np.arange(held.size // width) + held.lead // width, width)
         return tuple(as_node(value, kind) for value in values.tolist())
 
 
@@ -190,17 +188,27 @@ class SymbolicRun(Run):
 
     def put(self, slot: int, value: Array) -> None:
         """Write a register, as its lane's condition has it."""
-        old = self.registers[slot]
-        if self.paths is not None and old is not None:
+        old = self._old(slot)
+        if old is not None:
             value = self._chosen(value, old, self.bits[slot], None)
         super().put(slot, value)
 
     def spread(self, slot: int, active: Array | None, values: Array) -> None:
         """Write a register of the lanes with these numbers."""
-        old = self.registers[slot]
-        if self.paths is not None and old is not None:
+        old = self._old(slot)
+        if old is not None:
             values = self._chosen(values, old, self.bits[slot], active)
         super().spread(slot, active, values)
+
+    def _old(self, slot: int) -> Array | None:
+        """What a register holds, where it stays in it under some condition."""
+        if self.paths is None:
+            return None
+        old: Array | None = self.registers[slot]
+        if old is None and slot in self.watched:
+            bits = self.bits[slot]
+            old = objects([leaf(UNDEFINED, "pred" if bits == 1 else f"b{bits}")])
+        return old
 
     def _chosen(self, new: Array, old: Array, bits: int, active: Array | None) -> Array:
         """New values where the conditions of these lanes hold, old ones elsewhere."""
@@ -221,7 +229,7 @@ class SymbolicRun(Run):
         if self.paths is not None:
             if isinstance(held, SymbolicAllocation):
                 held.begin(width)
-            value = self._chosen(value, held.load(index, width), 8 * width, self.at_work())
+            value = self._chosen(value, held.load(index, width), 8 * width, self.work.active)
         super().store(held, index, width, value)
 
     def concrete(self, values: Array, instruction: Instruction) -> Array:
@@ -229,9 +237,9 @@ class SymbolicRun(Run):
         if values.dtype != object:
             return values
         listed = np.broadcast_to(values, self.lanes).tolist()
-        active = range(self.lanes) if self.mask is None else self.at_work()
+        active = self.work.active
         found = np.zeros(self.lanes, np.uint64)
-        for lane in active if active is not None else ():
+        for lane in range(self.lanes) if active is None else active.tolist():
             if isinstance(listed[lane], Node):
                 raise NotTracedError(
                     f"an address depends on the numbers in the arrays ({instruction.place})"
@@ -274,11 +282,11 @@ class SymbolicRun(Run):
         yes, _, paths, _ = self._outcomes(predicate, negated)
         if not yes.any():
             return
-        mask, keep, before = self.mask, self.keep, self.paths
-        self.mask = self.keep = yes
+        work, keep, before = self.work, self.keep, self.paths
+        self.work, self.keep = Work(yes, self.numbers), yes
         self.paths = _if_any(paths)
         step(self)
-        self.mask, self.keep, self.paths = mask, keep, before
+        self.work, self.keep, self.paths = work, keep, before
 
     def enter(self, lanes: Any, everybody: bool, alone: bool) -> None:
         """Put lanes to work, under their conditions."""

@@ -77,13 +77,18 @@ class Cursor:
         """The next token's text, which stays; "" at the end."""
         return self.tokens[self.at].text if self.at < len(self.tokens) else ""
 
-    def token(self) -> Token:
-        """The next token."""
+    def ahead(self) -> Token:
+        """The next token, which stays."""
         if self.at >= len(self.tokens):
             last = self.tokens[-1].line if self.tokens else 1
             raise SourceError(f"line {last}: the file ends in the middle of something")
+        return self.tokens[self.at]
+
+    def token(self) -> Token:
+        """The next token."""
+        token = self.ahead()
         self.at += 1
-        return self.tokens[self.at - 1]
+        return token
 
     def next(self) -> str:
         """The next token's text."""

@@ -70,7 +70,7 @@ def transfer(instruction: Instruction) -> Transfer:
     )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Cells:
     """Cells of an allocation: the first one of each lane at work."""
 
@@ -82,39 +82,74 @@ class Cells:
     """Lanes of the run; None where all are at work."""
 
 
-def touched(run: Run, move: Transfer, address: Array) -> list[Cells]:
+class Reach:
+    """The addresses that a register holds in the lanes at work."""
+
+    __slots__ = ("bits", "high", "indices", "low", "place", "register")
+
+    def __init__(self, run: Run, register: Array, instruction: Instruction) -> None:
+        self.register = register
+        work = run.work
+        if register.dtype == object:
+            register = run.concrete(register, instruction)
+        if work.active is not None and register.size != 1:
+            register = register[work.active]
+        # As signed numbers: what lies before an array, or before address 0, is seen as that.
+        if register.dtype == np.uint32:
+            self.place = register.view(np.int32).astype(np.int64)
+        else:
+            self.place = register.view(np.int64)
+        self.low, self.high = int(self.place.min()), int(self.place.max())
+        self.bits = int(np.bitwise_or.reduce(self.place))
+        """Bits that are set in any of them."""
+        self.indices: dict[int, Array] = {}
+        """By the bytes of a cell, the cells that they are in the one array that they mean."""
+
+
+def reached(run: Run, register: Array, instruction: Instruction) -> Reach:
+    """What is known of these addresses, which are often used with several offsets."""
+    known = run.work.reached.get(id(register))
+    if known is None:
+        known = run.work.reached[id(register)] = Reach(run, register, instruction)
+    return known
+
+
+def touched(run: Run, move: Transfer, register: Array, offset: int) -> list[Cells]:
     """The cells that the lanes at work mean, by allocation; a Finding if any may not be touched."""
-    active = run.at_work()
-    if active is not None and address.size != 1:
-        address = address[active]
-    place = address if address.dtype == np.int64 else address.view(np.int64)
-    space = move.space
-    low = int(place.min())
-    if not space:
-        window = low >> RANGE_BITS
-        space = {1: "shared", 2: "local"}.get(window, "global")
-        if space != "global":
-            high = int(place.max())
-            if high >> RANGE_BITS != window:
-                raise move.instruction.refused("one load or store of several memories at once")
-            place = place - WINDOWS[space]
-            low = int(place.min())
-    numbers = run.first * run.shape.width + (np.arange(run.lanes) if active is None else active)
+    reach, work = reached(run, register, move.instruction), run.work
+    space = move.space or _space(reach, move, offset)
     if space in {"shared", "local"}:
-        return [_own(run, move, place, numbers, active, space)]
+        window = 0 if move.space else WINDOWS[space]
+        return [_own(run, move, reach.place + (offset - window), space)]
+    low, width = reach.low + offset, move.width
     held = run.memory.at(low)
-    high = int(place.max())
-    fits = held is not None and low >= held.base and high + move.bytes <= held.base + held.size
-    if fits and held is not None:
-        _aligned(run, move, place, numbers, held)
-        return [Cells(held, (place - held.base) >> _SHIFTS[move.width], numbers, active)]
-    return _sorted_out(run, move, place, numbers, active)
+    fits = (
+        held is not None
+        and low >= held.base
+        and reach.high + offset + move.bytes <= held.base + held.size
+        and not (reach.bits | offset) & (move.bytes - 1)
+    )
+    if not fits or held is None:
+        return _sorted_out(run, move, reach.place + offset)
+    index = reach.indices.get(width)
+    if index is None:
+        index = reach.indices[width] = (reach.place - held.origin) >> _SHIFTS[width]
+    ahead = offset >> _SHIFTS[width]
+    return [Cells(held, index + ahead if ahead else index, work.lanes, work.active)]
 
 
-def _sorted_out(
-    run: Run, move: Transfer, place: Array, numbers: Array, active: Array | None
-) -> list[Cells]:
+def _space(reach: Reach, move: Transfer, offset: int) -> str:
+    """The memory that generic addresses mean."""
+    first, last = (reach.low + offset) >> RANGE_BITS, (reach.high + offset) >> RANGE_BITS
+    spaces = {base >> RANGE_BITS: name for name, base in WINDOWS.items()}
+    if first != last and {first, last} & set(spaces):
+        raise move.instruction.refused("one load or store of several memories at once")
+    return spaces.get(first, "global")
+
+
+def _sorted_out(run: Run, move: Transfer, place: Array) -> list[Cells]:
     """Lanes of one load or store in several arrays, if each of them is inside of its own."""
+    numbers, active = run.work.lanes, run.work.active
     place = np.broadcast_to(place, numbers.shape)
     ranges = place >> RANGE_BITS
     found = []
@@ -137,14 +172,13 @@ def _sorted_out(
             )
         _aligned(run, move, there, lanes, held)
         own = chosen if active is None else active[chosen]
-        found.append(Cells(held, (there - held.base) >> _SHIFTS[move.width], lanes, own))
+        found.append(Cells(held, (there - held.origin) >> _SHIFTS[move.width], lanes, own))
     return found
 
 
-def _own(
-    run: Run, move: Transfer, offset: Array, numbers: Array, active: Array | None, space: str
-) -> Cells:
+def _own(run: Run, move: Transfer, offset: Array, space: str) -> Cells:
     """Cells of the memory that each program or thread has for itself."""
+    numbers, active = run.work.lanes, run.work.active
     held = run.shared if space == "shared" else run.local
     size = held.repeats if held is not None else 0
     room = held.size_of_each if held is not None else 0
@@ -201,14 +235,18 @@ def _aligned(run: Run, move: Transfer, place: Array, numbers: Array, held: Alloc
         )
 
 
-Widen = Callable[[Array], Array]
+Convert = Callable[..., Array]
 
 
 def load(
-    run: Run, move: Transfer, address: Array, targets: tuple[tuple[int, Widen | None], ...]
+    run: Run,
+    move: Transfer,
+    register: int,
+    offset: int,
+    targets: tuple[tuple[int, Convert | None], ...],
 ) -> None:
     """Load each cell to a register, -1 for one that is thrown away; made as wide as that first."""
-    for cells in touched(run, move, address):
+    for cells in touched(run, move, run.registers[register], offset):
         _note(run, move, cells)
         for part, (slot, widen) in enumerate(targets):
             index = cells.index if part == 0 else cells.index + part
@@ -221,15 +259,10 @@ def load(
 
 
 def _note(run: Run, move: Transfer, cells: Cells) -> None:
-    index = cells.index
-    if move.count > 1:
-        index = (np.broadcast_to(index, cells.lanes.shape)[:, None] + np.arange(move.count)).ravel()
-    lanes = cells.lanes if move.count == 1 else np.repeat(cells.lanes, move.count)
     epoch = run.epoch
-    if not isinstance(epoch, int):
-        own = epoch if cells.active is None else epoch[cells.active]
-        epoch = own if move.count == 1 else np.repeat(own, move.count)
-    run.log.note(cells.held, Access(index, move.width, lanes, epoch, move.instruction, move.writes))
+    if not isinstance(epoch, int) and cells.active is not None:
+        epoch = epoch[cells.active]
+    run.log.note(cells.held, Access(cells.index, cells.lanes, epoch, move))
 
 
 def _written(run: Run, move: Transfer, cells: Cells, index: Array) -> None:
@@ -244,19 +277,27 @@ def _written(run: Run, move: Transfer, cells: Cells, index: Array) -> None:
         )
 
 
-def store(run: Run, move: Transfer, address: Array, sources: tuple[int, ...]) -> None:
-    """Store each register to its cell."""
-    for cells in touched(run, move, address):
+def store(
+    run: Run,
+    move: Transfer,
+    register: int,
+    offset: int,
+    sources: tuple[tuple[int, Convert | None], ...],
+) -> None:
+    """Store each register to its cell; of a wider one, what `cut` leaves."""
+    for cells in touched(run, move, run.registers[register], offset):
         if cells.held.constant:
             raise move.instruction.refused(
                 f"a store to {cells.held.name}, a variable of the module, which lasts from launch "
                 f"to launch; only loads of such are known"
             )
         _note(run, move, cells)
-        for part, slot in enumerate(sources):
+        for part, (slot, cut) in enumerate(sources):
             index = cells.index if part == 0 else cells.index + part
             value = run.registers[slot]
             if cells.active is not None and value.size != 1:
                 value = value[cells.active]
+            if cut is not None:
+                value = cut(value)
             run.store(cells.held, index, move.width, value)
             cells.held.mark_written(index, move.width)

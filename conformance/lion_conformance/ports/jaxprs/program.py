@@ -100,8 +100,8 @@ class Program:
     def _element(self, name: str, params: Any, dtypes: list[Any], operands: list[Cells]) -> Cells:
         if name in _SHAPES:
             return _SHAPES[name](params, *operands)
-        known = partial(meaning_of, dtype=dtypes[0], flush=self._flush)
-        meaning = known(name)
+        known: Any = partial(meaning_of, dtype=dtypes[0], flush=self._flush)
+        meaning: Any = known(name)
         if meaning is not None:
             return elementwise(meaning, *operands)
         if name == "convert_element_type":

@@ -7,6 +7,7 @@ then takes the dtype of the array that it meets.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Final
 
 import jax
@@ -31,7 +32,7 @@ class Held:
 _primitive: Final[Any] = Primitive(RECORDED)
 
 
-@_primitive.def_abstract_eval  # type: ignore[untyped-decorator]
+@_primitive.def_abstract_eval
 def _abstract(*, node: Held, dtype: Dtype, weak: bool) -> Any:
     del node
     return jax.core.ShapedArray((), dtype, weak_type=weak)
@@ -57,8 +58,11 @@ def _same(_: None, children: Any) -> Any:
     return children[0]
 
 
-PASSED.append(jax.core.Tracer)
-for _kind in (Recorded, Number):
-    jax.tree_util.register_pytree_node(_kind, _flattened, _same)
-    # What jnp's functions and operators ask of an operand that they do not know.
-    _kind.__jax_array__ = in_jax
+@cache
+def teach_jax() -> None:
+    """Make recorded numbers arguments of jit, and operands of what jnp has."""
+    PASSED.append(jax.core.Tracer)
+    kinds: tuple[Any, ...] = (Recorded, Number)
+    for kind in kinds:
+        jax.tree_util.register_pytree_node(kind, _flattened, _same)
+        kind.__jax_array__ = in_jax

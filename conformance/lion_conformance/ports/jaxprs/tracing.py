@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 import jax
 import numpy as np
@@ -12,7 +12,7 @@ import numpy as np
 from lion_conformance.operations.expression import Node, leaf
 from lion_conformance.operations.traced import NotTracedError, Traced
 from lion_conformance.ports.jaxprs.program import Program
-from lion_conformance.ports.jaxprs.scalars import in_jax
+from lion_conformance.ports.jaxprs.scalars import teach_jax
 from lion_conformance.ports.recording.callables import SIZES, joined, located
 from lion_conformance.ports.recording.conversions import Unrecorded, dtype_of, kind_of
 from lion_conformance.ports.recording.names import recording, scopes_around
@@ -20,7 +20,10 @@ from lion_conformance.ports.recording.paths import conditions, on_every_way
 from lion_conformance.ports.recording.recorded import Cells, Number, written
 from lion_ref.dtypes import compute_dtype
 
-__all__ = ["in_jax", "traced_by_jax"]
+CAVEAT: Final = (
+    "what is traced is the program that JAX hands to XLA: XLA may contract a product and a sum, or "
+    "leave a rounding to 16 bits out, unless the program keeps it from that"
+)
 
 _PARTS = ("param", "momentum", "grad")
 _SCALARS = ("lr", "beta1", "beta2", "weight_decay")
@@ -41,6 +44,7 @@ def traced_by_jax(
         platform: where it is to run; on a CPU XLA flushes subnormals.
         scopes: of which callable the module's names are bound to stand-ins; `step` if omitted.
     """
+    teach_jax()
     compute = compute_dtype(triple[0])
     for size in SIZES:
         run = partial(_once, step, triple, size, platform)
@@ -57,9 +61,9 @@ def _once(
 ) -> Traced:
     dtypes = [dtype_of(name) for name in triple]
     scalars = {name: Number(leaf(name, "f64")) for name in _SCALARS}
-    shapes = [jax.ShapeDtypeStruct((size,), dtype) for dtype in dtypes]
+    examples = [np.zeros(size, dtype) for dtype in dtypes]
     try:
-        closed = jax.make_jaxpr(lambda *arrays: tuple(step(*arrays, **scalars)))(*shapes)
+        closed = jax.make_jaxpr(lambda *arrays: tuple(step(*arrays, **scalars)))(*examples)
     except Exception as error:
         words = " ".join(str(error).split())[:200]
         raise Unrecorded(f"raises {type(error).__name__}{conditions()}: {words}") from error
@@ -70,10 +74,11 @@ def _once(
         inputs.append(cells)
     shapes_found = [(x.shape, x.dtype) for x in closed.out_avals]
     if shapes_found != [((size,), dtype) for dtype in dtypes[:2]]:
-        raise Unrecorded(f"returns {shapes_found}; legal: θ and m as they were given")
+        found = ", ".join(f"{dtype} of shape {shape}" for shape, dtype in shapes_found)
+        raise Unrecorded(f"returns {found}; legal: θ and m as they were given")
     program = Program(platform, flush=platform == "cpu")
     new_param, new_momentum = program.run(closed.jaxpr, closed.consts, inputs)
-    return Traced(size, _nodes(new_param), _nodes(new_momentum))
+    return Traced(size, _nodes(new_param), _nodes(new_momentum), caveat=CAVEAT)
 
 
 def _nodes(cells: Cells) -> tuple[Node, ...]:

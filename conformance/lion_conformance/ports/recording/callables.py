@@ -24,14 +24,14 @@ from lion_conformance.ports.recording.conversions import (
 )
 from lion_conformance.ports.recording.names import recording, scopes_around
 from lion_conformance.ports.recording.paths import conditions, on_every_way
-from lion_conformance.ports.recording.recorded import Number, Recorded, written
+from lion_conformance.ports.recording.recorded import Cells, Number, Recorded, written
 from lion_ref.dtypes import compute_dtype
 
 SIZES: Final = (1, 2, 17)
 """An element alone, two, and a tail after a vector."""
 
 _SCALARS: Final = ("lr", "beta1", "beta2", "weight_decay")
-_OWN: Final = tuple(str(Path(x).parent) for x in (np.__file__, lion_ref.__file__, __file__))
+_OWN: Final = (str(Path(lion_ref.__file__).parent), str(Path(__file__).parents[1]))
 
 
 def traced_callable(step: Callable[..., Any], triple: tuple[str, str, str]) -> Iterator[Traced]:
@@ -70,17 +70,36 @@ def _once(step: Callable[..., Any], dtypes: list[Dtype], size: int) -> Traced:
         raise Unrecorded(f"raises {type(error).__name__}{conditions()}: {words}") from error
     finally:
         check_environment()
-    wrong = [
-        f"it changes its input {name}; legal: inputs are only read, results are new arrays"
-        for name, array, old in zip(("param", "momentum", "grad"), arrays, before, strict=True)
-        if not all(a is b for a, b in zip(array.cells, old, strict=True))
-    ]
     new = _pair(result, arrays)
-    return Traced(size, new[0], new[1], tuple(wrong))
+    findings = tuple(_findings(arrays, before, new))
+    return Traced(size, _elements(new[0]), _elements(new[1]), findings)
 
 
-def _pair(result: Any, given: list[Recorded]) -> list[tuple[Node, ...]]:
-    """The elements of both results."""
+def _findings(given: list[Recorded], before: list[Cells], new: list[Recorded]) -> Iterator[str]:
+    """What a callable may not do, in the words of `ports.callable`."""
+    for name, array, old in zip(("param", "momentum", "grad"), given, before, strict=True):
+        if not all(a is b for a, b in zip(array.cells, old, strict=True)):
+            yield (
+                f"the port changed its input {name}; legal: inputs are only read, "
+                "results are new arrays"
+            )
+    for name, result, others in (
+        ("param", new[0], (*given, new[1])),
+        ("momentum", new[1], given),
+    ):
+        if any(np.shares_memory(result.cells, other.cells) for other in others):
+            yield (
+                f"the port returned {name} in memory that an input or the other result lies in; "
+                "legal: new arrays"
+            )
+
+
+def _elements(array: Recorded) -> tuple[Node, ...]:
+    return tuple(written(x) for x in array.cells)
+
+
+def _pair(result: Any, given: list[Recorded]) -> list[Recorded]:
+    """Both results, of the dtypes and shapes that they have to be of."""
     if not isinstance(result, (tuple, list)) or len(result) != 2:
         raise Unrecorded("returns something else than (param, momentum)")
     found = []
@@ -92,7 +111,7 @@ def _pair(result: Any, given: list[Recorded]) -> list[tuple[Node, ...]]:
                 f"returns {name} as {array.plain} of shape {array.shape}; "
                 f"legal: {like.plain} of shape {like.shape}, as given"
             )
-        found.append(tuple(written(x) for x in array.cells))
+        found.append(array)
     return found
 
 
@@ -106,14 +125,14 @@ def joined(condition: Node, first: Traced, second: Traced) -> Traced:
         )
     ]
     findings = dict.fromkeys((*first.findings, *second.findings))
-    return Traced(first.size, pairs[0], pairs[1], tuple(findings))
+    return Traced(first.size, pairs[0], pairs[1], tuple(findings), first.caveat)
 
 
 def located(error: Unrecorded) -> str:
     """What is not known, with the line of the callable that does it."""
     source = error.__cause__ if isinstance(error.__cause__, Exception) else error
     for frame in reversed(traceback.extract_tb(source.__traceback__)):
-        if not frame.filename.startswith(_OWN):
+        if not frame.filename.startswith(_OWN) and "site-packages" not in frame.filename:
             text = linecache.getline(frame.filename, frame.lineno or 0).strip()
             place = f"line {frame.lineno} of {Path(frame.filename).name}"
             return f"{place} {error}" + (f": {text}" if text else "")

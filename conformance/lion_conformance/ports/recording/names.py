@@ -46,6 +46,12 @@ _SCALARS: Final = (
 )
 
 
+# As they are: their own modules' names are bound to stand-ins, too.
+_ROUND_TO: Final = arithmetic.round_to
+_FMA: Final[Any] = arithmetic.fma
+_ROUNDED_FLOATS: Final = hyperparameters.rounded_floats
+
+
 class _StandIn(type):
     """A class that stands for another: it makes recorded things of recorded ones."""
 
@@ -103,7 +109,8 @@ PASSED: Final[list[type]] = []
 def _made_array(original: Callable[..., Any], *, copy: bool) -> Callable[..., Any]:
     def array(value: Any, dtype: Any = None, **options: Any) -> Any:
         if isinstance(value, tuple(PASSED)):
-            return value if dtype is None else value.astype(dtype)
+            passed: Any = value
+            return passed if dtype is None else passed.astype(dtype)
         if not _recorded([value]):
             dtype = None if dtype is None else plain_dtype(dtype)
             return original(value, dtype, **options)
@@ -162,7 +169,7 @@ def _root(value: Recorded) -> Number:
 def _round_to(values: Any, dtype: Any) -> Any:
     """lion_ref rounds once, where NumPy's own conversion may round twice."""
     if not isinstance(values, Recorded):
-        return arithmetic.round_to(values, dtype)
+        return _ROUND_TO(values, dtype)
     target = plain_dtype(dtype)
     if target.name != "bfloat16" or values.plain != FLOAT64:
         return values.astype(target)
@@ -173,7 +180,7 @@ def _round_to(values: Any, dtype: Any) -> Any:
 def _fma(*operands: Any) -> Any:
     """lion_ref's fused multiply-add, which it emulates exactly."""
     if not _recorded(operands):
-        return arithmetic.fma(*operands)
+        return _FMA(*operands)
     recorded = [as_recorded(x) for x in operands]
     kind = {4: "f32", 8: "f64"}[recorded[0].plain.itemsize]
     fused = functools.partial(apply, Operation("fma", kind))
@@ -183,7 +190,7 @@ def _fma(*operands: Any) -> Any:
 def _rounded_floats(values: Any, compute: str, subnormals: Any = "keep") -> Any:
     """lion_ref's rounded scalars as Python's numbers, which it remembers by their bytes."""
     if not isinstance(values.lr, Recorded):
-        return hyperparameters.rounded_floats(values, compute, subnormals)
+        return _ROUNDED_FLOATS(values, compute, subnormals)
     rounded = hyperparameters.round_scalars(values, compute_dtype(compute), subnormals)
     return hyperparameters.Scalars(
         *(
@@ -227,9 +234,9 @@ def _stand_ins() -> dict[int, Any]:
     found |= {id(getattr(np, name)): other for name, other in (scalars | arrays).items()}
     found |= {id(getattr(math, name)): other for name, other in numbers.items()}
     found[id(np.dtype)] = _dtype
-    found[id(arithmetic.round_to)] = _round_to
-    found[id(arithmetic.fma)] = _fma
-    found[id(hyperparameters.rounded_floats)] = _rounded_floats
+    found[id(_ROUND_TO)] = _round_to
+    found[id(_FMA)] = _fma
+    found[id(_ROUNDED_FLOATS)] = _rounded_floats
     return found
 
 
@@ -259,14 +266,30 @@ def recording(scopes: list[dict[str, Any]]) -> Iterator[None]:
                 del scope["float"]
 
 
-def scopes_around(step: Any) -> list[dict[str, Any]]:
-    """The names of the module that a callable is of, and of its package's other modules."""
+def uses(package: str, step: Any) -> bool:
+    """Whether a module of a package, if it is loaded at all, is among the names around a callable.
+
+    >>> uses("numpy", uses), uses("jax", uses)
+    (True, False)
+    """
+    modules = [x for name, x in sys.modules.items() if name.partition(".")[0] == package]
+    return any(x is module for x in _own_scope(step).values() for module in modules)
+
+
+def _own_scope(step: Any) -> dict[str, Any]:
+    """The names of the module that a callable is of."""
     while isinstance(step, functools.partial):
         step = step.func
-    function = getattr(step, "__func__", step)
+    function = getattr(step, "__wrapped__", getattr(step, "__func__", step))
     if not hasattr(function, "__globals__"):
         function = type(step).__call__
-    own = getattr(function, "__globals__", {})
+    found: dict[str, Any] = getattr(function, "__globals__", {})
+    return found
+
+
+def scopes_around(step: Any) -> list[dict[str, Any]]:
+    """The names of the module that a callable is of, and of its package's other modules."""
+    own = _own_scope(step)
     package = str(own.get("__name__", "")).partition(".")[0]
     rest = [] if package in ("", "__main__") else _scopes_of(package)
     others = [scope for scope in rest if scope is not own]
