@@ -54,7 +54,7 @@ def test_a_port_of_which_no_door_can_be_asked_has_not_passed(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     words = ("--dtype", "float16", "--slice", SLICE, "--jobs", 1)
-    with pytest.raises(ValueError, match="^no door could be judged in float16$"):
+    with pytest.raises(ValueError, match=r"^no door could be judged in float16$"):
         run("exhaustive", f"{__name__}:in_bfloat16", *words)
     said = capsys.readouterr().out
     assert said.count("not taken: bfloat16 alone, step(...), does not take float16; legal: bf") == 1
