@@ -12,7 +12,7 @@ import pytest
 
 import lion_conformance
 import lion_ref
-from lion_conformance import Port, PortError, Report, Verdict, verify
+from lion_conformance import Port, PortError, Report, Verdict, diagnosis, verify
 from lion_conformance.checks import Check, Checklist
 from lion_conformance.cli import main
 from lion_conformance.ports.layouts import shifted
@@ -159,6 +159,8 @@ def test_the_verdict_says_what_depends_on_the_assembler() -> None:
         "mul.rn and add.rn decide it: nvcc --fmad=false, or Triton's enable_fp_fusion=False",
     ]
     assert [variant.words for variant in port.variants] == ["contracted"]
+    found = diagnosis(port)
+    assert (found.semantics, found.sentence) == (None, report.sentence)
 
 
 def test_where_both_products_may_be_contracted_both_are_judged() -> None:
