@@ -214,6 +214,10 @@ class Run:
         """Change cells of memory, those of the lanes at work."""
         held.store(index, width, value)
 
+    def concrete(self, values: Array, instruction: Instruction) -> Array:  # noqa: ARG002 -- symbols
+        """The numbers that an instruction's addresses are."""
+        return values
+
     def define(self, slot: int) -> None:
         """Note that the lanes at work wrote a register."""
         known = self.defined.get(slot)

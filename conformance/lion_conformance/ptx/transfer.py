@@ -90,8 +90,7 @@ class Reach:
     def __init__(self, run: Run, register: Array, instruction: Instruction) -> None:
         self.register = register
         work = run.work
-        if register.dtype == object:
-            register = run.concrete(register, instruction)
+        register = run.concrete(register, instruction)
         if work.active is not None and register.size != 1:
             register = register[work.active]
         # As signed numbers: what lies before an array, or before address 0, is seen as that.
