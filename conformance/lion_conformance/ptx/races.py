@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from lion_conformance.ptx.findings import Finding
 from lion_conformance.ptx.memory import Allocation
-
-if TYPE_CHECKING:
-    from lion_conformance.ptx.run import Shape
-    from lion_conformance.ptx.transfer import Transfer
+from lion_conformance.ptx.moves import Transfer
+from lion_conformance.ptx.shape import Shape
 
 Array = npt.NDArray[Any]
 
