@@ -85,10 +85,11 @@ class Allocation:
     def is_written(self, index: Array, width: int) -> Array:
         """Whether these cells of `width` bytes were written; asked only where `written` is kept."""
         self.refine(width)
-        known = np.asarray(self.written, np.bool_).ravel()
+        known: Array = np.ones(1, np.bool_) if self.written is None else self.written
         parts = width // self.grain
         if parts > 1:
-            known = known[: known.size // parts * parts].reshape(-1, parts).all(axis=1)
+            rows = known[: known.size // parts * parts].reshape(-1, parts)
+            known = np.asarray(rows.all(axis=1))
         return np.asarray(known[index])
 
     def mark_written(self, index: Array, width: int) -> None:

@@ -4,28 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from lion_conformance.ptx.findings import Finding
 from lion_conformance.ptx.memory import Allocation
-from lion_conformance.ptx.syntax import Instruction
-
-if TYPE_CHECKING:
-    from lion_conformance.ptx.run import Shape
+from lion_conformance.ptx.moves import Transfer
+from lion_conformance.ptx.shape import Shape
 
 Array = npt.NDArray[Any]
-
-
-class Move(Protocol):
-    """What a load or store moves: `count` cells of `width` bytes, side by side."""
-
-    writes: bool
-    width: int
-    count: int
-    instruction: Instruction
 
 
 @dataclass(slots=True, eq=False)
@@ -35,7 +24,7 @@ class Access:
     index: Array
     lanes: Array
     epoch: int | Array
-    move: Move
+    move: Transfer
 
     def grains(self, grain: int) -> tuple[Array, Array]:
         """The grains of these cells, and the lane of each."""
@@ -131,11 +120,12 @@ class Log:
         verb = "writes" if access.move.writes else "reads"
         same = lane // self.shape.width == second // self.shape.width
         missing = "no barrier is between them" if same else "nothing orders two programs"
+        equal = "; it is a race even if they write the same" if access.move.writes else ""
         return Finding(
             "race",
             f"race: {self.shape.who(lane)} {verb} {held.where(grain * held.grain)} "
             f"({access.move.instruction.place}), which {self.shape.who(second)} writes "
-            f"({write.move.instruction.place}), and {missing}",
+            f"({write.move.instruction.place}), and {missing}{equal}",
         )
 
 
