@@ -184,8 +184,8 @@ class Keeping:
         (lions.unwritten, r"it reads an element that was never written"),
         (lions.of_another_dtype, r"it returns param as float64 of shape \(1,\); legal: float32"),
         (lions.one_result, r"it returns something else than \(param, momentum\)"),
-        (looks_at_the_type, r"it computes otherwise when it is traced: param\[0\] is "),
-        (EveryThird(), r"it computes otherwise when it is traced: param\[0\] is "),
+        (looks_at_the_type, r"what runs computes otherwise than what was traced: param\[0\] is "),
+        (EveryThird(), r"what runs computes otherwise than what was traced: param\[0\] is "),
         (Keeping(), r"it was traced, but cannot be run: "),
     ],
 )

@@ -43,8 +43,10 @@ def test_what_triton_makes_of_it_otherwise_is_found(example: ModuleType) -> None
     text = example.ptx(enable_fp_fusion=True)
     port = ptx_port(text, arguments=example.ARGUMENTS, elements_per_program=example.BLOCK)
     assert not has_bits(port, CANONICAL)
-    fused = {"sign_fused": "momentum", "momentum_fused": "momentum", "decay_fused": True}
-    assert has_bits(port, Semantics(**fused, step_fused=True))
+    form = Semantics(
+        sign_fused="momentum", momentum_fused="momentum", decay_fused=True, step_fused=True
+    )
+    assert has_bits(port, form)
 
 
 @pytest.mark.slow
