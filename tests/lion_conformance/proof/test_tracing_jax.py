@@ -78,7 +78,7 @@ def test_a_callable_in_jax_has_the_bits_of_its_expressions(step: Step) -> None:
 
 
 def test_a_proof_says_that_it_is_of_the_program_before_xla_has_it() -> None:
-    declared = lion_ref.Semantics(subnormals="flush")
+    declared = lion_ref.Semantics(subnormals="flush", zero_sign="kept")
     proof = prove(from_callable(plain, declared=declared), dtypes=["float32"])
     assert proof.verdict == "equals"
     assert "subnormals flushed" in proof.sentence
