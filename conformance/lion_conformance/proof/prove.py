@@ -60,7 +60,10 @@ def prove(port: Port | Callable[..., Any], *, dtypes: Dtypes | None = None) -> P
 def _findings(port: Port, wanted: Sequence[Triple]) -> list[Finding]:
     traced = [_traced(port, triple) for triple in wanted]
     candidates = _Candidates(port, [x for x in traced if isinstance(x, _Update)])
-    return [x if isinstance(x, Finding) else _judged(x, candidates) for x in traced]
+    return [
+        x if isinstance(x, Finding) else replace(_judged(x, candidates), caveat=x.caveat)
+        for x in traced
+    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +73,7 @@ class _Update:
     triple: Triple
     forms: tuple[Form, ...]
     sizes: tuple[int, ...]
+    caveat: str
 
 
 def _traced(port: Port, triple: Triple) -> _Update | Finding:
@@ -92,7 +96,7 @@ def _traced(port: Port, triple: Triple) -> _Update | Finding:
         return Finding(triple, "differs", sizes=sizes, difference=words)
     if not found:
         return Finding(triple, "not decided", not_understood="nothing was traced")
-    return _Update(triple, tuple(found), sizes)
+    return _Update(triple, tuple(found), sizes, traced[0].caveat)
 
 
 class _Candidates:
