@@ -58,7 +58,7 @@ def add_port_options(parser: argparse.ArgumentParser, *, backend: bool = False) 
         "--ptx",
         type=Path,
         metavar="FILE",
-        help="a GPU kernel as PTX, run without a GPU (docs/gpu-without-gpu.md); with --kernel",
+        help="a GPU kernel as PTX, run without a GPU (docs/how-to/judge-a-gpu-kernel-without-a-gpu.md); with --kernel",
     )
     parser.add_argument(
         "--kernel",

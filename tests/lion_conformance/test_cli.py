@@ -302,7 +302,7 @@ def test_there_is_one_port_to_judge(
     arguments: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["verify", *arguments]) == 2
-    assert "legal: either MODULE:CALLABLE or --exec PROGRAM" in capsys.readouterr().err
+    assert "legal: either MODULE:CALLABLE, --exec PROGRAM or --ptx" in capsys.readouterr().err
 
 
 def test_a_timeout_is_for_programs(capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 import torch
+
 from lion_conformance.ptx.machine import launch
 from lion_conformance.ptx.memory import Memory
 from lion_conformance.ptx.source import parse
 from lion_conformance.ptx.syntax import Entry
-
 from lion_torch.kernel.triton_kernel import WARPS
 from tests.lion_torch.triton_ahead import ON_DEVICE, TYPES, Triple, ptx
 

@@ -116,14 +116,8 @@ def test_a_step_is_skipped_on_the_device(found_inf: float, launcher: Launcher) -
     assert launcher.launches == 1
 
 
-@pytest.mark.parametrize(
-    "dtypes",
-    [
-        *(pytest.param(x, marks=pytest.mark.slow) for x in TRIPLES if x != MIXED),
-        MIXED,
-    ],
-    ids="-".join,
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("dtypes", TRIPLES, ids="-".join)
 def test_the_kernel_is_judged_bit_exact(dtypes: Triple, launcher: Launcher) -> None:
     """What a run does between steps is judged with the other kernels."""
     port = torch_ports.ports("cpu")[0]

@@ -1,4 +1,4 @@
-"""The certificates in docs/ are whole and agree with each other, and the page says what they say."""
+"""The certificates in docs/ are whole and agree with each other; the page says what they say."""
 
 from __future__ import annotations
 

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from itertools import groupby
 from multiprocessing import get_context
+from typing import Final
 
 from lion_conformance.exhaustive.asked import Asked, opened_for_good
 from lion_conformance.exhaustive.digests import GROUP
 from lion_conformance.exhaustive.judging import Found, judge
 from lion_conformance.exhaustive.question import Question
-from lion_conformance.ports.protocol import Port
+from lion_conformance.ports.protocol import Port, PortError
 
 Blocks = tuple[int, ...]
 """What is judged in one go: blocks of one group, whose digests become one."""
+
+DIED: Final = "a process that judged the port died; legal: a port that lets its process go on"
 
 Spread = Callable[[Question, Sequence[Blocks]], Iterator[Found]]
 """Judges tasks; what is found comes in the order in which it is."""
@@ -49,6 +53,8 @@ def processes(asked: Asked, count: int) -> Spread:
             try:
                 for future in as_completed(futures):
                     yield future.result()
+            except BrokenProcessPool as error:
+                raise PortError(DIED) from error
             finally:
                 pool.shutdown(cancel_futures=True)
 

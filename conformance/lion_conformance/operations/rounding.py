@@ -1,10 +1,10 @@
 """The one rounding: from a binary64 that stands for an exact result to a narrower format.
 
-It stands for it if it is exact, or lies on the same side as the result of every number that has one
-bit more than the format. Rounded to odd it does; and so does the nearest binary64 of a quotient or
-a square root of numbers of at most 24 bits, which come no nearer than 2**-50 of themselves to any
-number of 25 bits without being it. (A tie of a sum or product is told so, too, to nearest: 53 bits
-are more than twice 24 and two [Figueroa 1995].)
+It stands for it if it is exact, or lies on the same side of every number that the format holds, or
+would hold with one bit more. A product of two numbers of at most 24 bits is exact; a sum rounded to
+odd stands for the sum; and so does the nearest binary64 of a quotient or a square root, which come
+no nearer than 2**-50 of themselves to a number of 25 bits without being it. To nearest the nearest
+binary64 of a sum does, too: 53 bits are twice 24 and two more [Figueroa 1995].
 """
 
 from __future__ import annotations

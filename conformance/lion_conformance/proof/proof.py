@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -80,8 +80,11 @@ class Proof:
 
     @property
     def sentence(self) -> str:
-        """What holds in all triples, or of the first that is worst."""
-        return next(x.statement for x in self.findings if x.verdict == self.verdict)
+        """What holds, each statement once; or of the first that is worst."""
+        worst = [x for x in self.findings if x.verdict == self.verdict]
+        if self.verdict != "equals":
+            return worst[0].statement
+        return "; ".join(f"{x.way}: " * bool(x.way) + x.statement for x in _once(worst))
 
     def lines(self) -> Iterator[str]:
         """The verdict first, then what it stands on."""
@@ -101,6 +104,15 @@ class Proof:
     def __str__(self) -> str:
         """All lines."""
         return "\n".join(self.lines())
+
+
+def _once(findings: Iterable[Finding]) -> Iterator[Finding]:
+    """Those that say what none before them has said, of whatever way."""
+    said: set[str] = set()
+    for finding in findings:
+        if finding.statement not in said:
+            said.add(finding.statement)
+            yield finding
 
 
 def _lines(finding: Finding) -> Iterator[str]:

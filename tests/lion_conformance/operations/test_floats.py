@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from lion_conformance.operations.evaluate import evaluate
-from lion_conformance.operations.operation import FLOATS, Operation
+from lion_conformance.operations.operation import FLOATS, Operation, Rounding
 from lion_conformance.operations.patterns import BITS, NUMBERS, Array, format_of
 from tests.lion_conformance.operations.exactly import differences, number
 from tests.lion_conformance.operations.numbers import all_landmarks, arguments, of, patterns
@@ -49,6 +49,31 @@ def test_the_edges_of_every_format_meet(name: str, kind: str) -> None:
         operation = Operation(name, kind, rounding=rounding)
         found = differences(evaluate(operation, first, second), operation, first, second)
         assert not found, found[:3]
+
+
+@pytest.mark.parametrize(
+    ("kind", "lane"),
+    [
+        ("f32", (0x337FFFFE, 0x3F800001, 0x3F800001)),  # 2**-70 below a tie
+        ("f32", (0x19FFFFFE, 0x1A000001, 0x00400001)),  # 2**-196 below one of the subnormals
+        ("bf16", (0x4040, 0x42AE, 0x2180)),  # 3·87 is a tie, and 2**-60 is added
+    ],
+)
+def test_a_fused_sum_that_binary64_takes_for_a_tie(kind: str, lane: tuple[int, ...]) -> None:
+    """Alone: with others, some lane may have all of them computed with more care."""
+    operation = Operation("fma", kind)
+    given = [of(kind, bits) for bits in lane]
+    assert not differences(evaluate(operation, *given), operation, *given)
+
+
+@pytest.mark.parametrize("rounding", ["", "rz", "rm", "rp"])
+def test_what_is_tiny_is_so_after_rounding(rounding: Rounding) -> None:
+    # Products at and around the largest number below the normal ones.
+    factors = of("b32", *(0x3F800000 + offset for offset in range(-3, 3)))
+    normal = of("b32", 0x00800000, 0x80800000, 0x00800001, 0x80800001)
+    given = [a.ravel() for a in np.meshgrid(factors, normal)]
+    operation = Operation("mul", "f32", rounding=rounding, ftz=True)
+    assert not differences(evaluate(operation, *given), operation, *given)
 
 
 def rounded_twice(a: Array, b: Array, c: Array) -> Array:

@@ -87,6 +87,7 @@ EXAMPLES: list[tuple[str, tuple[int | bool, ...], tuple[int | bool, ...]]] = [
     ("mul.wide.u32", (0xFFFFFFFF, 4), (0x3FFFFFFFC,)),
     ("mad.lo.s32", (3, 4, 5), (17,)),
     ("mad.hi.u32", (0x80000000, 4, 5), (7,)),
+    ("mad.hi.sat.s32", (0x7FFFFFFF, 0x7FFFFFFF, 0x7FFFFFFF), (0x7FFFFFFF,)),
     ("mad.wide.s32", (0xFFFFFFFF, 4, 100), (96,)),
     ("mad.wide.u32", (0xFFFFFFFF, 4, 100), (0x400000060,)),
     ("mul24.lo.u32", (0xFF000003, 5), (15,)),
@@ -205,6 +206,7 @@ EXAMPLES: list[tuple[str, tuple[int | bool, ...], tuple[int | bool, ...]]] = [
     ("cvt.f64.f32", (ONE,), (0x3FF0000000000000,)),
     ("cvt.f32.f16", (0x3C00,), (ONE,)),
     ("cvt.f32.bf16", (0x3F80,), (ONE,)),
+    ("cvt.rz.f32.bf16", (0x3F80,), (ONE,)),
     ("cvt.ftz.f64.f32", (MINUS | TINY,), (1 << 63,)),
     ("cvt.rn.f16.f32", (0x477FF000,), (0x7C00,)),  # 65520
     ("cvt.rn.ftz.f16.f32", (0x33800000,), (0x0001,)),  # f16's own subnormals stay
@@ -295,6 +297,8 @@ def test_approximations_are_refused_by_name(opcode: str) -> None:
         ("wmma.load.a", "wmma.load.a: wmma is not known"),
         ("add.cc.u32", "add.cc.u32: .cc is not known in add of this type"),
         ("add.rn.rz.f32", "add.rn.rz.f32: .rz is not known in add of this type"),
+        ("div.rn.sat.f32", "div.rn.sat.f32: .sat is not known in div of this type"),
+        ("mad.lo.sat.s32", "mad.lo.sat.s32: .sat is not known in mad of this type"),
         ("add.ftz.f64", "add.ftz.f64: .ftz is not known in add of this type"),
         ("add.f8", "add.f8: add is known for .u16, .u32, "),
         ("add", "add: add is known for .u16, .u32, "),

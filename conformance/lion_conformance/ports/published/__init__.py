@@ -7,6 +7,7 @@ to add one is told in docs/how-to/add-a-published-port.md.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 from lion_conformance.ports.backends import Backend
@@ -56,14 +57,14 @@ FAMILIES: Final = {
 }
 
 
-def family(name: str) -> Backend:
-    """The family of that name; ValueError for any other.
+def family(name: str, known: Mapping[str, Backend] = FAMILIES) -> Backend:
+    """The family of that name among those that are known; ValueError for any other.
 
     >>> family("lion")  # doctest: +ELLIPSIS
     Traceback (most recent call last):
         ...
     ValueError: name='lion' is not legal; legal: lion-pytorch, ..., keras-jax, tf_keras
     """
-    if name not in FAMILIES:
-        raise ValueError(f"name={name!r} is not legal; legal: {', '.join(FAMILIES)}")
-    return FAMILIES[name]
+    if name not in known:
+        raise ValueError(f"name={name!r} is not legal; legal: {', '.join(known)}")
+    return known[name]

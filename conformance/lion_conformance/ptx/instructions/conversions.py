@@ -59,6 +59,8 @@ def _operation(opcode: Opcode, target: str, source: str) -> Operation:
             name, rounding, source = "integral", to_whole, ""
         elif not _holds(target, source):
             rounding = _rounding(opcode)
+        elif source == "bf16":  # a rounding may be written, and nothing is rounded
+            opcode.one_of(ROUNDINGS)
     elif source in FLOATS:
         rounding = _TO_WHOLE.get(opcode.one_of(_TO_WHOLE), "")
         if not rounding:

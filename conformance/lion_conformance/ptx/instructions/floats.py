@@ -166,7 +166,7 @@ def _operation(opcode: Opcode, name: str, kind: str, rounding: str) -> Operation
         of_one(kind),
         rounding="" if rounding == "rn" else rounding,
         ftz=kind in _FLUSHED and opcode.has("ftz"),
-        saturate=kind in _CUT and opcode.has("sat"),
+        saturate=kind in _CUT and name in {"add", "sub", "mul", "fma"} and opcode.has("sat"),
     )
 
 

@@ -42,14 +42,15 @@ def remainder(opcode: Opcode) -> Meaning:
 
 def product(opcode: Opcode, kind: str) -> Meaning:
     """mul.lo, mul.hi, mul.wide."""
-    result, multiply = _multiply(opcode, kind)
+    _, result, multiply = _multiply(opcode, kind)
     return Meaning((kind, kind), (result,), lambda algebra, a, b: (multiply(algebra, a, b),))
 
 
 def product_and_sum(opcode: Opcode, kind: str) -> Meaning:
     """mad.lo, mad.hi, mad.wide."""
-    result, multiply = _multiply(opcode, kind)
-    add = Operation("add", result)
+    mode, result, multiply = _multiply(opcode, kind)
+    cut = kind == "s32" and mode == "hi" and opcode.has("sat")
+    add = Operation("add", result, saturate=cut)
 
     def compute(algebra: Algebra, a: Any, b: Any, c: Any) -> tuple[Any]:
         return (algebra.apply(add, multiply(algebra, a, b), c),)
@@ -89,8 +90,8 @@ def sum_of_difference(opcode: Opcode) -> Meaning:
     return elementwise(kind, 3, one)
 
 
-def _multiply(opcode: Opcode, kind: str) -> tuple[str, Compute]:
-    """The result's type, and the product that the mode asks for."""
+def _multiply(opcode: Opcode, kind: str) -> tuple[str, str, Compute]:
+    """The mode, the result's type, and the product that the mode asks for."""
     mode = opcode.one_of(("lo", "hi", "wide"))
     if mode == "wide" and WIDTHS[kind] < 64:
         wide = f"{kind[0]}{2 * WIDTHS[kind]}"
@@ -101,9 +102,9 @@ def _multiply(opcode: Opcode, kind: str) -> tuple[str, Compute]:
                 Operation("mul", wide), algebra.apply(extend, a), algebra.apply(extend, b)
             )
 
-        return wide, multiply
+        return mode, wide, multiply
     if mode in {"lo", "hi"}:
-        return kind, single(Operation("mul" if mode == "lo" else "mulhi", kind))
+        return mode, kind, single(Operation("mul" if mode == "lo" else "mulhi", kind))
     raise UnknownInstruction(f"{opcode.text}: {opcode.name} of {kind} needs .lo, .hi or .wide")
 
 

@@ -75,8 +75,9 @@ def _neg(opcode: Opcode) -> Meaning:
 
 def _min(opcode: Opcode) -> Meaning:
     kind = opcode.type(*INTEGERS, *PAIRS, *_UNPAIRED)
-    family = floats if kind in FLOAT_TYPES else integers
-    return family.smaller_or_larger(opcode, kind)
+    if kind in FLOAT_TYPES:
+        return floats.smaller_or_larger(opcode, kind)
+    return integers.smaller_or_larger(opcode, kind)
 
 
 def _fma(opcode: Opcode) -> Meaning:
