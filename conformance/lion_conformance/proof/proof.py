@@ -36,6 +36,8 @@ class Finding:
     """An element on which the bits differ."""
     not_understood: str = ""
     """Why nothing was decided."""
+    caveat: str = ""
+    """What has to be said with it: that a compiler may yet change what was traced."""
 
     @property
     def statement(self) -> str:
@@ -121,3 +123,5 @@ def _lines(finding: Finding) -> Iterator[str]:
     yield finding.statement
     if finding.witness:
         yield finding.witness
+    if finding.caveat:
+        yield finding.caveat
