@@ -124,6 +124,7 @@ class SymbolicAllocation(Allocation):
                 return
             self.open(width)
         self.refine(width)
+        cells = np.asarray(self.cells)
         parts = width // self.grain
         for part in range(parts):
             piece = value
@@ -135,7 +136,7 @@ class SymbolicAllocation(Allocation):
                     low=8 * self.grain * part,
                 )
                 piece = symbolic_evaluator(cut)(value)
-            self.cells[index * parts + part] = piece.astype(object)
+            cells[index * parts + part] = piece.astype(object)
 
     def open(self, width: int) -> None:
         """Make room for expressions: what is not written yet is the leaf UNDEFINED."""
