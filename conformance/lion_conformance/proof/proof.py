@@ -8,8 +8,7 @@ from typing import Final, Literal
 
 from lion_conformance.ports.dtypes import spelled
 from lion_conformance.proof.symbols import Triple
-from lion_conformance.report.variants import AS_WRITTEN
-from lion_conformance.verdict.sentences import sentence
+from lion_conformance.verdict.sentences import AS_WRITTEN, sentence
 from lion_ref import Semantics
 
 Verdict = Literal["equals", "differs", "not decided"]
@@ -37,6 +36,8 @@ class Finding:
     """An element on which the bits differ."""
     not_understood: str = ""
     """Why nothing was decided."""
+    caveat: str = ""
+    """What has to be said with it: that a compiler may yet change what was traced."""
 
     @property
     def statement(self) -> str:
@@ -122,3 +123,5 @@ def _lines(finding: Finding) -> Iterator[str]:
     yield finding.statement
     if finding.witness:
         yield finding.witness
+    if finding.caveat:
+        yield finding.caveat
