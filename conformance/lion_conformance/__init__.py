@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from lion_conformance.ports.refusal import Refusal
     from lion_conformance.proof.proof import Proof
     from lion_conformance.proof.prove import prove
-    from lion_conformance.proof.proof import Proof
-    from lion_conformance.proof.prove import prove
     from lion_conformance.ptx.port import ptx_port
     from lion_conformance.report.report import Report
     from lion_conformance.verdict.verdict import Verdict
@@ -53,7 +51,6 @@ _HOMES = {
     "PortError": "ports.protocol",
     "PortTests": "port_tests",
     "Proof": "proof.proof",
-    "Proof": "proof.proof",
     "Refusal": "ports.refusal",
     "Report": "report.report",
     "Variant": "ports.protocol",
@@ -61,7 +58,6 @@ _HOMES = {
     "diagnose": "diagnosis.search",
     "diagnosis": "diagnosis.search",
     "from_callable": "ports.callable",
-    "prove": "proof.prove",
     "prove": "proof.prove",
     "ptx_port": "ptx.port",
     "verify": "verify",

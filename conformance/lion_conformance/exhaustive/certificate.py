@@ -145,6 +145,9 @@ def as_document(certificate: Certificate) -> dict[str, Any]:
 
 def from_document(document: Mapping[str, Any]) -> Certificate:
     """A certificate of a document of the right form; ValueError for one that contradicts itself."""
+    for name, words in document["port"].items():
+        if not words.isprintable():  # it is said on a terminal
+            raise ValueError(f"port.{name}={words!r} is not legal; legal: printable characters")
     given = document["hyperparameters"]
     values = Hyperparameters.checked(**{name: float.fromhex(x) for name, x in given.items()})
     semantics = semantics_of(document["semantics"])

@@ -12,7 +12,7 @@ from typing import Final
 from lion_conformance.exhaustive import files
 from lion_conformance.exhaustive.certificate import Certificate, Door
 from lion_conformance.exhaustive.digests import blocks_of
-from lion_conformance.exhaustive.judging import Differing, Found
+from lion_conformance.exhaustive.judging import Differing, FaultyTablesError, Found
 from lion_conformance.exhaustive.machine import machine
 from lion_conformance.exhaustive.merging import check_same, remaining
 from lion_conformance.exhaustive.question import PARAMETERS, Question
@@ -70,6 +70,7 @@ def certify(
 
     Raises:
         PortError: the port raised, or returned what is no result.
+        FaultyTablesError: the reference is not `lion_ref.step`; nothing is kept then.
         ValueError: what is in the file is of another run, or blocks were judged elsewhere by other
             versions.
     """
@@ -94,6 +95,10 @@ def certify(
             if time.monotonic() - kept > KEPT_EVERY:
                 _keep(certificate, unfinished)
                 kept = time.monotonic()
+    except FaultyTablesError:
+        if unfinished is not None:
+            unfinished.unlink(missing_ok=True)
+        raise
     except BaseException:  # an interrupt, too: what was judged is kept
         _keep(certificate, unfinished)
         raise

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from lion_conformance.exhaustive.asked import Asked
 from lion_conformance.exhaustive.judging import Found
 from lion_conformance.exhaustive.question import Question
-from lion_conformance.exhaustive.spread import Blocks, Spread, judge_asked
+from lion_conformance.exhaustive.spread import DIED, Blocks, Spread, judge_asked
+from lion_conformance.ports.protocol import PortError
 
 
 def cluster(asked: Asked, address: str | None, count: int) -> Spread:
@@ -17,7 +18,7 @@ def cluster(asked: Asked, address: str | None, count: int) -> Spread:
         ImportError: there is no distributed.
     """
     try:
-        from distributed import Client, as_completed
+        from distributed import Client, KilledWorker, as_completed
     except ModuleNotFoundError as error:
         raise ImportError(
             "--scheduler dask needs Dask's scheduler: pip install distributed"
@@ -29,8 +30,11 @@ def cluster(asked: Asked, address: str | None, count: int) -> Spread:
             futures = [
                 client.submit(judge_asked, asked, question, blocks, pure=False) for blocks in wanted
             ]
-            for future in as_completed(futures):
-                yield future.result()
-                future.release()
+            try:
+                for future in as_completed(futures):
+                    yield future.result()
+                    future.release()
+            except KilledWorker as error:
+                raise PortError(DIED) from error
 
     return judged

@@ -92,12 +92,18 @@ def _add_certificate(commands: Any) -> None:
     checks.add_argument("file", type=Path, metavar="FILE")
     checks.add_argument(
         "--recheck",
-        type=int,
+        type=_count,
         default=0,
         metavar="N",
         help="compute that many of its digests again, drawn at random, by lion_ref",
     )
     checks.set_defaults(action=_check)
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is not legal; legal: an integer >= 0")
+    return int(text)
 
 
 def _exhaustive(parsed: argparse.Namespace) -> int:
@@ -117,8 +123,10 @@ def _exhaustive(parsed: argparse.Namespace) -> int:
                 _print([f"{Verdict.NOT_TAKEN.value}: {error}"])
                 continue
             spread = _spread(port, replace(asked, door=port.door), jobs, parsed.scheduler)
-            out = _out(parsed.out, port, question, alone=len(ports) == 1)
+            out = _out(parsed, port, alone=len(ports) == 1)
             found.append(_certified(port, question, slice_of(parsed.slice), spread, out))
+    if not found:
+        raise ValueError(f"no door could be judged in {parsed.dtype}")
     return int(any(x.verdict is Verdict.REJECTED for x in found))
 
 
@@ -145,13 +153,14 @@ def _spread(port: Port, asked: Asked, jobs: int, scheduler: str | None) -> Sprea
     return here(port) if jobs == 1 else processes(asked, jobs)
 
 
-def _out(out: Path | None, port: Port, question: Question, *, alone: bool) -> Path | None:
+def _out(parsed: argparse.Namespace, port: Port, *, alone: bool) -> Path | None:
     """Where a door's certificate goes."""
+    out: Path | None = parsed.out
     if out is None or (alone and not out.is_dir()):
         return out
     device = "" if port.device == "cpu" else port.device
-    words = f"{port.name} {port.door} {device} {question.dtype}".lower()
-    return out / (re.sub(r"[^\w]+", "-", words, flags=re.ASCII).strip("-") + ".json")
+    words = f"{port.name} {port.door} {device} {parsed.subnormals or ''} {parsed.dtype}"
+    return out / (re.sub(r"[^\w]+", "-", words.lower(), flags=re.ASCII).strip("-") + ".json")
 
 
 def _merge(parsed: argparse.Namespace) -> int:

@@ -33,7 +33,7 @@ def load(path: Path) -> Certificate:
     """ValueError, with the file's name, for what is no certificate or not as it was written."""
     try:
         document = json.loads(path.read_bytes())
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is cut short, or no certificate: {error}") from error
     try:
         return _checked(document)

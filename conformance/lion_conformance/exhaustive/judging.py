@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import random
-import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -77,11 +76,10 @@ class Judged:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Blocks judged in one go, where, and how long that took."""
+    """Blocks judged in one go, and where."""
 
     blocks: tuple[Judged, ...]
     machine: Machine
-    seconds: float
 
 
 class FaultyTablesError(Exception):
@@ -95,11 +93,10 @@ def judge(port: Port, question: Question, blocks: Iterable[int]) -> Found:
         PortError: the port raised, or returned what is no result.
         FaultyTablesError: a row of the reference, drawn from them, was not `lion_ref.step`'s.
     """
-    begin = time.perf_counter()
     reference, wanted = reference_of(question), tuple(blocks)
     hold(reference, random.choice(wanted))
     found = tuple(_judged(port, reference, block) for block in wanted)
-    return Found(found, machine(), time.perf_counter() - begin)
+    return Found(found, machine())
 
 
 @lru_cache(maxsize=1)

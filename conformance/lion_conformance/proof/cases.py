@@ -55,7 +55,7 @@ def unmatched(
             if settle is not None and settle(case.facts, first, second, kind):
                 continue
             return Unmatched(case.facts, first, second)
-        waiting.extend(Unmatched(facts, first, second) for facts in further)
+        waiting.extend(Unmatched(facts, first, second) for facts in reversed(further))
     return waiting[-1] if waiting else None
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Final
 
 from lion_conformance.operations.expression import Node, made
@@ -29,46 +30,66 @@ class Form:
 def forms(traced: Iterable[Traced], triple: Triple) -> tuple[list[Form], str]:
     """Each form once, and what is wrong with one, in words: nothing where nothing is."""
     found: dict[tuple[Node, Node], Form] = {}
-    for one in traced:
-        for element, roots in enumerate(zip(one.new_param, one.new_momentum, strict=True)):
-            own = _with_own_index(roots, element)
-            if own not in found:
-                found[own] = Form(*own, one.size, element)
-    distinct: dict[tuple[Node, Node], Form] = {}
     normal = Normal()
-    for form in found.values():
-        pair = [
-            normal.as_float(normal.of(root), TYPES[name])
-            for root, name in zip((form.new_param, form.new_momentum), triple, strict=False)
-        ]
-        wrong = _wrong(form, pair)
-        if wrong:
-            return [form], wrong
-        distinct.setdefault(
-            (pair[0], pair[1]), replace(form, new_param=pair[0], new_momentum=pair[1])
-        )
-    return list(distinct.values()), ""
+    for one in traced:
+        for (param, momentum), elements in alike(one).items():
+            pair = (
+                normal.as_float(normal.of(param), TYPES[triple[0]]),
+                normal.as_float(normal.of(momentum), TYPES[triple[1]]),
+            )
+            form = Form(*pair, one.size, elements[0])
+            wrong = _wrong(form, pair)
+            if wrong:
+                return [form], wrong
+            found.setdefault(pair, form)
+    return list(found.values()), ""
 
 
-def _with_own_index(roots: Sequence[Node], element: int) -> tuple[Node, Node]:
-    known: dict[Node, Node] = {}
-    for node in in_order(roots):
+@lru_cache(maxsize=64)
+def alike(traced: Traced) -> dict[tuple[Node, Node], list[int]]:
+    """Which elements have each pair of expressions, where an element's own leaves have index 0.
+
+    Those of its neighbours have other ones: see `places_of`.
+    """
+    found: dict[tuple[Node, Node], list[int]] = {}
+    for element, (param, momentum) in enumerate(
+        zip(traced.new_param, traced.new_momentum, strict=True)
+    ):
+        known: dict[Node, Node] = {}
+        own = _own(param, element, known), _own(momentum, element, known)
+        found.setdefault(own, []).append(element)
+    return found
+
+
+def places_of(leaf: Node, elements: Sequence[int]) -> list[int]:
+    """Where a leaf's numbers stand in its array, for each of these elements."""
+    index = leaf.operation.index
+    if index < 0:
+        return [0]
+    return [element + (index and index - _OTHERS) for element in elements]
+
+
+def _own(node: Node, element: int, known: dict[Node, Node]) -> Node:
+    found = known.get(node)
+    if found is None:
         operation = node.operation
-        if operation.name == "input" and operation.index >= 0:
+        if node.arguments:
+            found = made(operation, *[_own(x, element, known) for x in node.arguments])
+        elif operation.index >= 0:
             beside = operation.index - element
-            place = 0 if beside == 0 else _OTHERS + beside
-            known[node] = made(replace(operation, index=place))
-        elif node.arguments:
-            known[node] = made(operation, *(known[x] for x in node.arguments))
+            found = made(replace(operation, index=beside and _OTHERS + beside))
         else:
-            known[node] = node
-    return known[roots[0]], known[roots[1]]
+            found = node
+        known[node] = found
+    return found
 
 
 def _wrong(form: Form, pair: Sequence[Node]) -> str:
     """What no form may be: one that is not stored, or that depends on another element."""
     for root, name in zip(pair, ("θ'", "m'"), strict=True):
         where = f"element {form.element} of {form.size}"
+        if root.operation.name == "input":
+            return f"{name} of {where} is never stored"
         for node in in_order([root]):
             operation = node.operation
             if operation.name != "input":

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final, Literal
 
 from lion_conformance.ports.dtypes import spelled
 from lion_conformance.proof.symbols import Triple
-from lion_conformance.verdict.sentences import sentence
+from lion_conformance.verdict.sentences import AS_WRITTEN, sentence
 from lion_ref import Semantics
 
 Verdict = Literal["equals", "differs", "not decided"]
@@ -22,6 +22,8 @@ class Finding:
 
     triple: Triple
     verdict: Verdict
+    way: str = ""
+    """What became of the code where that is not for it to say, as a contraction."""
     semantics: Semantics | None = None
     """That of the reference which it equals."""
     sizes: tuple[int, ...] = ()
@@ -34,6 +36,8 @@ class Finding:
     """An element on which the bits differ."""
     not_understood: str = ""
     """Why nothing was decided."""
+    caveat: str = ""
+    """What has to be said with it: that a compiler may yet change what was traced."""
 
     @property
     def statement(self) -> str:
@@ -77,23 +81,39 @@ class Proof:
 
     @property
     def sentence(self) -> str:
-        """What holds in all triples, or of the first that is worst."""
-        return next(x.statement for x in self.findings if x.verdict == self.verdict)
+        """What holds, each statement once; or of the first that is worst."""
+        worst = [x for x in self.findings if x.verdict == self.verdict]
+        if self.verdict != "equals":
+            return worst[0].statement
+        return "; ".join(f"{x.way}: " * bool(x.way) + x.statement for x in _once(worst))
 
     def lines(self) -> Iterator[str]:
         """The verdict first, then what it stands on."""
         yield f"{self.verdict}  {self.port}"
-        told: dict[tuple[str, ...], list[str]] = {}
+        told: dict[tuple[str, ...], dict[str, dict[str, None]]] = {}
         for finding in self.findings:
-            told.setdefault(tuple(_lines(finding)), []).append(spelled(finding.triple))
-        for lines, dtypes in told.items():
+            ways = told.setdefault(tuple(_lines(finding)), {})
+            ways.setdefault(finding.way, {})[spelled(finding.triple)] = None
+        for lines, of_ways in told.items():
             first, *more = lines
-            yield f"    {', '.join(dtypes)}: {first}"
+            dtypes = dict.fromkeys(x for some in of_ways.values() for x in some)
+            ways_left = " or ".join(x or AS_WRITTEN for x in of_ways)
+            way = f", {ways_left}" if len(told) > 1 and any(x.way for x in self.findings) else ""
+            yield f"    {', '.join(dtypes)}{way}: {first}"
             yield from (f"        {line}" for line in more)
 
     def __str__(self) -> str:
         """All lines."""
         return "\n".join(self.lines())
+
+
+def _once(findings: Iterable[Finding]) -> Iterator[Finding]:
+    """Those that say what none before them has said, of whatever way."""
+    said: set[str] = set()
+    for finding in findings:
+        if finding.statement not in said:
+            said.add(finding.statement)
+            yield finding
 
 
 def _lines(finding: Finding) -> Iterator[str]:
@@ -103,3 +123,5 @@ def _lines(finding: Finding) -> Iterator[str]:
     yield finding.statement
     if finding.witness:
         yield finding.witness
+    if finding.caveat:
+        yield finding.caveat

@@ -28,7 +28,9 @@ _LEAVES: Final = {
 }
 _DTYPES: Final = {kind: name for name, kind in TYPES.items()}
 _SIGNS: Final = {"lt": "<", "le": "<=", "eq": "=", "gt": ">", "ge": ">=", "ne": "≠"}
-_ENCLOSED: Final = ("abs", "fma", "select", "min", "max")
+_BINDING: Final = {"compare": 0, "add": 1, "sub": 1, "neg": 1, "mul": 2}
+"""How firmly the parts of an operation hold together; of all others, as one thing."""
+_ATOM: Final = 3
 _KINDS: Final = {
     "positive": "{} > 0",
     "negative": "{} < 0",
@@ -85,34 +87,44 @@ def _formula(node: Node, names: Mapping[Node, str]) -> str:
         case "constant":
             return _number(operation.bits, operation.type)
         case "neg":
-            return f"-{_inner(parts[0], names)}"
-        case "abs":
-            return f"|{_formula(parts[0], names)}|"
+            return f"-{_within(parts[0], names, 'neg')}"
         case "add":
             return _sum(parts, names)
         case "mul":
-            return "·".join(_inner(x, names) for x in sorted(parts, key=_rank))
-        case "div":
-            return "/".join(_inner(x, names) for x in parts)
+            return "·".join(_within(x, names, "mul") for x in sorted(parts, key=_rank))
         case "convert":
             return _conversion(node, names)
+    return _other(node, [_formula(x, names) for x in parts])
+
+
+def _other(node: Node, parts: list[str]) -> str:
+    """A formula of what stands as one thing, of those of its parts."""
+    operation = node.operation
+    match operation.name:
+        case "abs":
+            return f"|{parts[0]}|"
         case "compare":
             sign = _SIGNS.get(operation.comparison, operation.comparison)
-            return f"{_inner(parts[0], names)} {sign} {_inner(parts[1], names)}"
+            return f"{parts[0]} {sign} {parts[1]}"
+        case "extract":
+            end = operation.low + WIDTHS[operation.type] - 1
+            return f"bits {operation.low} to {end} of ({parts[0]})"
         case "select":
-            given = [_formula(x, names) for x in parts]
-            return f"({given[1]} if {given[0]} else {given[2]})"
-    arguments = ", ".join(_formula(x, names) for x in parts)
-    return f"{operation.name}({arguments})"
+            return f"({parts[1]} if {parts[0]} else {parts[2]})"
+    return f"{operation.name}({', '.join(parts)})"
 
 
 def _sum(parts: tuple[Node, ...], names: Mapping[Node, str]) -> str:
-    first, second = sorted(
-        parts, key=lambda x: (x.operation.name == "neg" and x not in names, _rank(x))
+    def is_negative(node: Node) -> bool:
+        return node.operation.name == "neg" and node not in names
+
+    first, second = sorted(parts, key=lambda x: (is_negative(x), _rank(x)))
+    begin = (
+        _within(first, names, "add") if first.operation.name == "add" else _formula(first, names)
     )
-    if second.operation.name == "neg" and second not in names:
-        return f"{_formula(first, names)} - {_inner(second.arguments[0], names)}"
-    return f"{_formula(first, names)} + {_formula(second, names)}"
+    if is_negative(second):
+        return f"{begin} - {_within(second.arguments[0], names, 'add')}"
+    return f"{begin} + {_within(second, names, 'add')}"
 
 
 def _rank(node: Node) -> int:
@@ -120,28 +132,41 @@ def _rank(node: Node) -> int:
     order = list(_LEAVES)
     while node.arguments and node.operation.name in ("convert", "neg", "sub", "add", "mul"):
         node = node.arguments[-1]
+    if node.operation.name == "constant":
+        return 0
     of = node.operation.of
     place = order.index(of) if of in order else len(order)
     return place if place >= 3 else place + len(order)
 
 
-def _inner(node: Node, names: Mapping[Node, str]) -> str:
-    """A formula as a part of another: in parentheses where it is more than one thing."""
+def _within(node: Node, names: Mapping[Node, str], name: str) -> str:
+    """A formula as a part of an operation: in parentheses where it binds no more than that."""
     text = _formula(node, names)
-    is_one = node in names or node.operation.name in (*_ENCLOSED, "input", "constant")
-    return text if is_one or not set(text) & set(" ·/") else f"({text})"
+    return text if _binds(node, names) > _BINDING[name] else f"({text})"
+
+
+def _binds(node: Node, names: Mapping[Node, str]) -> int:
+    if node in names:
+        return _ATOM
+    if node.operation.name == "convert" and _is_silent(node):
+        return _binds(node.arguments[0], names)
+    return _BINDING.get(node.operation.name, _ATOM)
 
 
 def _conversion(node: Node, names: Mapping[Node, str]) -> str:
-    """Silent where nothing is rounded, and where a scalar is."""
-    operation, (argument,) = node.operation, node.arguments
-    text = _formula(argument, names)
-    if (operation.source, operation.type) in EXACT and not operation.ftz:
+    text = _formula(node.arguments[0], names)
+    if _is_silent(node):
         return text
-    if operation.source == "f64" and operation.type == "f32" and _is_scalar(argument):
-        return text
-    target = _DTYPES.get(operation.type, operation.type)
-    return f"{target}({text})"
+    return f"{_DTYPES.get(node.operation.type, node.operation.type)}({text})"
+
+
+def _is_silent(node: Node) -> bool:
+    """Whether a conversion goes without saying: nothing is rounded, or a scalar is."""
+    operation = node.operation
+    if (operation.source, operation.type) in EXACT:
+        return not operation.ftz
+    of_scalar = _is_scalar(node.arguments[0])
+    return (operation.source, operation.type) == ("f64", "f32") and of_scalar
 
 
 def _is_scalar(node: Node) -> bool:

@@ -85,6 +85,11 @@ def raises(*arrays: Array, **scalars: Any) -> Any:
     raise RuntimeError("no kernel for you")
 
 
+def dies(*arrays: Array, **scalars: Any) -> Any:
+    """Ends its process as if all were well."""
+    os._exit(0)
+
+
 def _pair(momentum: Array, grad: Array) -> Any:
     return (bits(momentum) == 0x3001) & (bits(grad) == 0xB123)
 

@@ -30,17 +30,6 @@ def test_without_a_file_the_verdict_is_said_alone(
     assert not [*tmp_path.iterdir()]
 
 
-def test_several_doors_have_files_in_a_folder(tmp_path: Path) -> None:
-    pytest.importorskip("torch")
-    words = ("--dtype", "float16", "--slice", SLICE, "--jobs", 1, "--out", tmp_path)
-    assert run("exhaustive", "--backend", "torch", *words) == 0
-    assert sorted(x.name for x in tmp_path.iterdir()) == [
-        "lion_torch-optimizer-step-float16.json",
-        "lion_torch-optimizer-step-foreach-false-float16.json",
-        "lion_torch-optimizer-step-foreach-float16.json",
-    ]
-
-
 @pytest.mark.parametrize(
     ("more", "words"),
     [
@@ -61,10 +50,15 @@ def test_what_cannot_be_asked_is_refused(more: list[str], words: str) -> None:
     assert words in str(refused.value)
 
 
-def test_a_dtype_that_the_only_door_does_not_take_is_refused() -> None:
-    door = ("--backend", "array-api", "--door", "step, array-api-strict")
-    with pytest.raises(ValueError, match=r"lion_array_api, step, array-api-strict, does not take"):
-        run("exhaustive", *door, "--dtype", "float16", "--slice", SLICE, "--jobs", 1)
+def test_a_port_of_which_no_door_can_be_asked_has_not_passed(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    words = ("--dtype", "float16", "--slice", SLICE, "--jobs", 1)
+    with pytest.raises(ValueError, match=r"^no door could be judged in float16$"):
+        run("exhaustive", f"{__name__}:in_bfloat16", *words)
+    said = capsys.readouterr().out
+    assert said.count("not taken: bfloat16 alone, step(...), does not take float16; legal: bf") == 1
+    assert said.count("not taken: bfloat16 alone, step(...), contracted, does not take") == 1
 
 
 def test_what_the_code_may_come_to_otherwise_is_a_door() -> None:
@@ -78,10 +72,12 @@ def test_what_the_code_may_come_to_otherwise_is_a_door() -> None:
         assert chosen == [ports[1]]
 
 
-def _contracted() -> Port:
-    port = from_callable(lion_ref.step)
+def with_a_variant(port: Port) -> Port:
     variant = Variant("contracted", port, "the assembler", "mul.rn and add.rn decide it")
     return replace(port, variants=(variant,))
 
 
-contracted = _contracted()
+contracted = with_a_variant(from_callable(lion_ref.step))
+in_bfloat16 = with_a_variant(
+    from_callable(lion_ref.step, name="bfloat16 alone", triples=(("bfloat16",) * 3,))
+)

@@ -64,6 +64,23 @@ def test_all_doors_come_to_the_hash_of_their_semantics(
     assert (strict in said) == (name == "array-api")
 
 
+def test_several_doors_have_files_in_a_folder(tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    certificates("torch", "float16", tmp_path / "doors")
+    assert sorted(x.name for x in (tmp_path / "doors").iterdir()) == [
+        "lion_torch-optimizer-step-float16.json",
+        "lion_torch-optimizer-step-foreach-false-float16.json",
+        "lion_torch-optimizer-step-foreach-float16.json",
+    ]
+
+
+def test_a_dtype_that_the_only_door_does_not_take_is_refused(tmp_path: Path) -> None:
+    pytest.importorskip("array_api_strict")
+    door = ("--backend", "array-api", "--door", "step, array-api-strict")
+    with pytest.raises(ValueError, match=r"lion_array_api, step, array-api-strict, does not take"):
+        run("exhaustive", *door, "--dtype", "float16", "--slice", SLICE, "--jobs", 1)
+
+
 def test_in_bfloat16_alone_it_shows_who_flushes(
     expected: dict[tuple[str, Semantics], str],
 ) -> None:
@@ -74,9 +91,11 @@ def test_in_bfloat16_alone_it_shows_who_flushes(
 def test_the_rule_for_subnormals_can_be_chosen(
     expected: dict[tuple[str, Semantics], str], tmp_path: Path
 ) -> None:
-    words = ("--dtype", "bfloat16", "--slice", SLICE, "--jobs", 1, "--out", tmp_path / "x.json")
+    words = ("--dtype", "bfloat16", "--slice", SLICE, "--jobs", 1, "--out", tmp_path)
     assert run("exhaustive", "--backend", "numpy", "--subnormals", "flush", *words) == 0
-    assert files.load(tmp_path / "x.json").hash == expected["bfloat16", FLUSH]
+    (path,) = tmp_path.iterdir()
+    assert path.name == "lion_ref-flushed-operation-by-operation-flush-bfloat16.json"
+    assert files.load(path).hash == expected["bfloat16", FLUSH]
 
 
 def test_a_program_comes_to_the_same_hash(

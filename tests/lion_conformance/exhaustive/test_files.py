@@ -52,6 +52,13 @@ def test_a_truncated_one_is_refused(kept: int, written: Path, tmp_path: Path) ->
         files.load(path)
 
 
+def test_what_no_parser_reads_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "deep.json"
+    path.write_text("[" * 100_000, encoding="utf-8")
+    with pytest.raises(ValueError, match=r"deep\.json is cut short, or no certificate: "):
+        files.load(path)
+
+
 EDITS: dict[str, Edit] = {
     "verdict": lambda x: x.update(verdict="rejected"),
     "hyperparameters": lambda x: x["hyperparameters"].update(lr="0x1.0000000000000p-7"),
@@ -101,6 +108,7 @@ SEALED: dict[str, tuple[Edit, str]] = {
         lambda x: x["hyperparameters"].update(lr="0.01"),
         "hyperparameters.lr is",
     ),
+    "words for a terminal": (lambda x: x["port"].update(door="\x1b[2J"), r"port.door='\x1b[2J' is"),
     "no learning rate": (
         lambda x: x["hyperparameters"].update(lr="0x0.0p+0"),
         "lr=0.0 is not legal for bfloat16",

@@ -15,7 +15,7 @@ import pytest
 
 from lion_conformance.exhaustive import files
 from lion_conformance.exhaustive.certificate import Certificate
-from lion_conformance.exhaustive.judging import Found, judge
+from lion_conformance.exhaustive.judging import FaultyTablesError, Found, judge
 from lion_conformance.exhaustive.question import Question
 from lion_conformance.ports.protocol import Port
 from tests.lion_conformance.exhaustive.commands import PORTS, run
@@ -115,6 +115,21 @@ def test_what_is_kept_is_not_trusted_where_it_was_edited(killed: Path, tmp_path:
     unfinished(out).write_text(text.replace('"differing"', '"differed"'), encoding="utf-8")
     with pytest.raises(ValueError, match="its seal is that of another text"):
         run(*words(out))
+
+
+def test_nothing_is_kept_that_false_tables_have_judged(
+    killed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "lion.json"
+    unfinished(out).write_bytes(unfinished(killed).read_bytes())
+
+    def false(port: Port, question: Question, blocks: Sequence[int]) -> Found:
+        raise FaultyTablesError
+
+    monkeypatch.setattr("lion_conformance.exhaustive.spread.judge", false)
+    with pytest.raises(FaultyTablesError):
+        run(*words(out))
+    assert not unfinished(out).exists()
 
 
 def test_an_interrupt_loses_nothing(tmp_path: Path) -> None:

@@ -58,6 +58,11 @@ def test_what_a_port_raises_in_another_process_is_said(tmp_path: Path) -> None:
         certificate(f"{PORTS}:raises", tmp_path / "x", *TWO_PROCESSES)
 
 
+def test_a_port_that_ends_its_process_is_no_success(tmp_path: Path) -> None:
+    with pytest.raises(PortError, match="a process that judged the port died; legal: a port that"):
+        certificate(f"{PORTS}:dies", tmp_path / "x", *TWO_PROCESSES)
+
+
 def test_a_worker_of_other_versions_is_refused() -> None:
     port = from_callable(lion_ref.step)
     question = question_of(port, "float16", Hyperparameters(0.01, 0.9, 0.99, 0.7))

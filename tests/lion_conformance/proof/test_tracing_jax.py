@@ -8,9 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+import lion_ref
+from lion_conformance import from_callable
 from lion_conformance.operations.expression import Node, leaf, scalar
 from lion_conformance.operations.operation import Operation
 from lion_conformance.operations.traced import NotTracedError, Traced
+from lion_conformance.proof.prove import prove
 from lion_conformance.proof.tracing import trace_of
 
 jax = pytest.importorskip("jax")
@@ -72,6 +75,14 @@ def test_a_callable_in_jax_has_the_bits_of_its_expressions(step: Step) -> None:
     assert [x.size for x in found] == [1, 2, 17]
     assert {x.caveat for x in found} == {CAVEAT}
     assert all(x.ftz for x in operations_of(found[0].new_momentum[0]) if x.name == "add")
+
+
+def test_a_proof_says_that_it_is_of_the_program_before_xla_has_it() -> None:
+    declared = lion_ref.Semantics(subnormals="flush", zero_sign="kept")
+    proof = prove(from_callable(plain, declared=declared), dtypes=["float32"])
+    assert proof.verdict == "equals"
+    assert "subnormals flushed" in proof.sentence
+    assert CAVEAT in str(proof)
 
 
 def test_a_python_number_is_rounded_before_jit_and_after_it_outside() -> None:

@@ -157,6 +157,18 @@ def _through_a_fence(x: Node, kind: str) -> Node:
     return x
 
 
+def chosen(condition: Node, first: Node, second: Node, *, kind: str) -> Node:
+    """One of two values; a NaN in the place of a NaN is what is there already."""
+    test = condition.operation
+    if test.name == "compare" and test.comparison == "neu" and first.operation.name == "constant":
+        x, same = condition.arguments
+        if x is same and second in (x, *x.arguments[: x.operation.name == "convert"]):
+            magnitude = first.operation.bits & ((1 << WIDTHS[kind] - 1) - 1)
+            if _is_positive_nan(constant(kind, magnitude), kind):
+                return second
+    return selected(condition, first, second, kind)
+
+
 def _is_positive_nan(x: Node, kind: str) -> bool:
     infinity = constant_of(float("inf"), _DTYPES[kind]).operation.bits
     top = 1 << WIDTHS[kind] - 1

@@ -11,6 +11,7 @@ import numpy as np
 from lion_conformance.operations.expression import Node
 from lion_conformance.ports.jaxprs.primitives import (
     changed_dtype,
+    chosen,
     meaning_of,
     same_bits,
 )
@@ -19,7 +20,6 @@ from lion_conformance.ports.recording.conversions import (
     Unrecorded,
     cast,
     kind_of,
-    selected,
 )
 from lion_conformance.ports.recording.recorded import Cells, cells_of, elementwise
 
@@ -111,7 +111,7 @@ class Program:
             meaning = partial(same_bits, dtypes[0], np.dtype(params["new_dtype"]))
         elif name == "select_n" and len(operands) == 3 and dtypes[0] == BOOL:
             operands = [operands[0], operands[2], operands[1]]
-            meaning = partial(selected, kind=kind_of(dtypes[1]))
+            meaning = partial(chosen, kind=kind_of(dtypes[1]))
         elif name == "integer_pow" and params["y"] == 2:
             meaning = known("square")
         elif name == "reduce_precision" and kind_of(dtypes[0]) == "f32":

@@ -34,6 +34,7 @@ from lion_conformance.ports.recording.paths import traced_here
 from lion_conformance.ports.recording.recorded import (
     Number,
     Recorded,
+    cells_of,
     elementwise,
     written,
 )
@@ -49,6 +50,7 @@ _SCALARS: Final = (
 # As they are: their own modules' names are bound to stand-ins, too.
 _ROUND_TO: Final = arithmetic.round_to
 _FMA: Final[Any] = arithmetic.fma
+_ROUND_SCALARS: Final[Any] = hyperparameters.round_scalars
 _ROUNDED_FLOATS: Final = hyperparameters.rounded_floats
 
 
@@ -187,11 +189,27 @@ def _fma(*operands: Any) -> Any:
     return Recorded(elementwise(fused, *(x.cells for x in recorded)), recorded[0].plain)
 
 
+def _round_scalars(values: Any, dtype: Any, subnormals: Any = "keep") -> Any:
+    """lion_ref's rounded scalars: of those that are flushed, one conversion that flushes."""
+    kept = _ROUND_SCALARS(values, dtype, subnormals)
+    given = {name: getattr(values, name) for name in ("lr", "beta1", "beta2", "weight_decay")}
+    if subnormals != "flush" or plain_dtype(dtype) == FLOAT64 or not _recorded(given.values()):
+        return kept  # of float64 nothing is converted: bits are looked at
+    given |= {f"one_minus_{name}": 1.0 - given[name] for name in ("beta1", "beta2")}
+    once = functools.partial(apply, Operation("convert", "f32", source="f64", ftz=True))
+    return hyperparameters.Scalars(
+        **{
+            name: Recorded(elementwise(once, cells_of(x, FLOAT64)), np.float32, scalar=True)
+            for name, x in given.items()
+        }
+    )
+
+
 def _rounded_floats(values: Any, compute: str, subnormals: Any = "keep") -> Any:
     """lion_ref's rounded scalars as Python's numbers, which it remembers by their bytes."""
     if not isinstance(values.lr, Recorded):
         return _ROUNDED_FLOATS(values, compute, subnormals)
-    rounded = hyperparameters.round_scalars(values, compute_dtype(compute), subnormals)
+    rounded = _round_scalars(values, compute_dtype(compute), subnormals)
     return hyperparameters.Scalars(
         *(
             Number(converted(written(x.cells.item()), x.plain, FLOAT64))
@@ -237,6 +255,7 @@ def _stand_ins() -> dict[int, Any]:
     found[id(_ROUND_TO)] = _round_to
     found[id(_FMA)] = _fma
     found[id(_ROUNDED_FLOATS)] = _rounded_floats
+    found[id(_ROUND_SCALARS)] = _round_scalars
     return found
 
 
