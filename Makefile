@@ -87,9 +87,11 @@ endif
 
 # Each is resumable: what a kill leaves is gone on with by the next run.
 exhaustive: $(DEV_READY) ## judge every adapter on every pair in 16 bits, write docs/certificates: an hour
-	@for dtype in bfloat16 float16; do for backend in numpy torch jax tensorflow array-api; do \
-	  $(CONFORMANCE) exhaustive --backend $$backend --dtype $$dtype --out docs/certificates $(ARGS) || exit; \
-	done; done
+	@for dtype in bfloat16 float16; do \
+	  for port in "--backend numpy" "--backend torch" "--backend jax" "--backend tensorflow" \
+	    "--backend array-api" tests.lion_torch.ptx_port:sm_80 tests.lion_torch.ptx_port:sm_90; do \
+	    $(CONFORMANCE) exhaustive $$port --dtype $$dtype --out docs/certificates $(ARGS) || exit; \
+	  done; done
 	$(PY) -m tests.repo.certificates
 
 test: $(DEV_READY) ## run the tests that need neither a GPU nor patience

@@ -220,6 +220,19 @@ class Checklist:
         self._origin = origin
         self._judged: dict[str, _Judged] = {}
         self._tape: TapeResult | None = None
+        self._variants = [
+            (
+                variant.words,
+                Checklist(
+                    variant.port,
+                    dtypes=dtypes,
+                    max_examples=max_examples,
+                    seed=seed,
+                    origin=replace(origin, variant=i),
+                ),
+            )
+            for i, variant in enumerate(port.variants)
+        ]
 
     def checks(self, dtype: str) -> list[Check]:
         """The checks that there are for a dtype."""
@@ -233,8 +246,19 @@ class Checklist:
     def shortfall(self, dtype: str, check: Check) -> Report | None:
         """None if the check holds; else a report on it alone, with its own counterexample.
 
-        Of a dtype that is `not_judged` there is nothing to hold.
+        Of a dtype that is `not_judged` there is nothing to hold. What the port's code may come to
+        beside it has to hold, too.
         """
+        found = self._shortfall(dtype, check)
+        if found is not None:
+            return found
+        for words, variant in self._variants:
+            found = variant.shortfall(dtype, check)
+            if found is not None:
+                return replace(found, port=f"{found.port}, {words}")
+        return None
+
+    def _shortfall(self, dtype: str, check: Check) -> Report | None:
         if check is Check.TAPE:
             return self._tape_shortfall()
         if check is Check.HAND_OVER:

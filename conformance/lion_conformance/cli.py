@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import Any, get_args
 
 from lion_conformance import github, handover, report_files, starters
 from lion_conformance.diagnosis.search import diagnosis
@@ -18,7 +18,12 @@ from lion_conformance.ports.backends import BACKENDS
 from lion_conformance.ports.by_name import find
 from lion_conformance.ports.protocol import PortError
 from lion_conformance.ports.published import FAMILIES, family
-from lion_conformance.ports_asked import add_port_options, asked_assembly, asked_port
+from lion_conformance.ports_asked import (
+    add_port_options,
+    as_assembled,
+    asked_assembly,
+    asked_port,
+)
 from lion_conformance.progress import showing
 from lion_conformance.proof import command as proving
 from lion_conformance.ptx.published import FAMILY as PUBLISHED_KERNELS
@@ -33,9 +38,6 @@ from lion_conformance.verdict.verdict import Verdict
 from lion_conformance.verify import MAX_EXAMPLES, verify
 from lion_ref import STORAGE_DTYPES
 from lion_ref.subnormals import SubnormalsChoice
-
-if TYPE_CHECKING:
-    from lion_conformance.ptx.assembly import Assembly
 
 SECONDS = 80.0
 """On two cores the table then stands within a minute and a half."""
@@ -114,24 +116,14 @@ def _verify(parsed: argparse.Namespace) -> list[Report]:
     machine_code = asked_assembly(parsed)
     with asked_port(parsed) as (port, origin):
         report = verify(
-            port if machine_code is None else _as_assembled(parsed, port, machine_code),
+            as_assembled(port, machine_code),
             dtypes=parsed.dtype or None,
             mixed=parsed.mixed,
             max_examples=parsed.max_examples,
             seed=parsed.seed,
         )
-    return [replace(report, origin=replace(origin, variant=report.origin.variant))]
-
-
-def _as_assembled(parsed: argparse.Namespace, port: Any, found: Assembly) -> Any:
-    """Say what an assembler made of a kernel; the port that this is, where the PTX left it open."""
-    for line in found.lines:
-        print(f"{parsed.cubin}: {line}")
-    for line in found.beyond:
-        print(f"falls short  {parsed.cubin}: {line}")
-    if found.beyond:
-        parsed.status = lambda _: FELL_SHORT
-    return port if found.contracts else replace(port, variants=())
+    origin = replace(origin, variant=report.origin.variant)
+    return [replace(report, origin=origin, assembly=machine_code)]
 
 
 def _diagnose(parsed: argparse.Namespace) -> int:

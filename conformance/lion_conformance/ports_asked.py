@@ -8,18 +8,17 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, get_args
+from typing import Any, Final, get_args
 
 from lion_conformance.ports.backends import BACKENDS, NotRunnable, backend, load
 from lion_conformance.ports.by_name import find
 from lion_conformance.ports.pipe import TIMEOUT, Program
 from lion_conformance.ports.protocol import Port
+from lion_conformance.ptx.sass import Assembly, read
 from lion_conformance.report.origin import Origin
 from lion_ref.subnormals import SubnormalsChoice
-
-if TYPE_CHECKING:
-    from lion_conformance.ptx.assembly import Assembly
 
 Asked = tuple[Port | Callable[..., Any], Origin]
 """A port, and the way back to it."""
@@ -58,7 +57,8 @@ def add_port_options(parser: argparse.ArgumentParser, *, backend: bool = False) 
         "--ptx",
         type=Path,
         metavar="FILE",
-        help="a GPU kernel as PTX, run without a GPU (docs/how-to/judge-a-gpu-kernel-without-a-gpu.md); with --kernel",
+        help="a GPU kernel as PTX, run without a GPU; with --kernel "
+        "(docs/how-to/judge-a-gpu-kernel-without-a-gpu.md)",
     )
     parser.add_argument(
         "--kernel",
@@ -125,10 +125,19 @@ def asked_assembly(parsed: argparse.Namespace) -> Assembly | None:
     """What an assembler made of the kernel that is asked about, if its cubin is named."""
     if parsed.cubin is None or parsed.kernel is None:
         return None
-    from lion_conformance.ptx import assembly, kernel_file, sass
+    from lion_conformance.ptx import assembly, kernel_file
 
     entry = kernel_file.kernel(parsed.kernel, source=parsed.ptx, entry=parsed.entry)
-    return assembly.assembly(sass.read(parsed.cubin), entry)
+    return assembly.assembly(read(parsed.cubin), entry)
+
+
+def as_assembled(
+    port: Port | Callable[..., Any], found: Assembly | None
+) -> Port | Callable[..., Any]:
+    """A kernel as its machine code has it: as written, where that contracts nothing more."""
+    if found is None or found.contracts or not isinstance(port, Port):
+        return port
+    return replace(port, variants=())
 
 
 def _kernel(parsed: argparse.Namespace) -> Port:

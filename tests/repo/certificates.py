@@ -39,7 +39,7 @@ def _row(path: Path, certificate: Certificate) -> tuple[str, ...]:
     versions = (f"{name} {y}" for name, y in x.versions.items() if name not in ALWAYS)
     return (
         x.port.name,
-        x.port.door,
+        x.port.door if x.port.device == "cpu" else f"{x.port.door}, {x.port.device}",
         f"[{x.question.dtype}]({path.name})",
         x.question.semantics.describe(),
         f"`{x.hash[:12]}`",

@@ -25,7 +25,13 @@ from lion_conformance.ports.dtypes import Asked, Dtypes, asked_for, spelled
 from lion_conformance.ports.protocol import Port, PortError, RaisedError, Triple, run_once
 from lion_conformance.ports.refusal import Refusal
 from lion_conformance.verdict.refusals import Scalars, refusals_of
-from lion_conformance.verdict.sentences import ORDINARILY, sentence, wherever_it_answers
+from lion_conformance.verdict.sentences import (
+    AS_WRITTEN,
+    ORDINARILY,
+    depending,
+    sentence,
+    wherever_it_answers,
+)
 from lion_conformance.verdict.tally import Tally
 from lion_ref import CANONICAL, Semantics
 from lion_ref.semantics import choices
@@ -112,7 +118,12 @@ def diagnosis(port: Port | Callable[..., Any], *, dtypes: Dtypes | None = None) 
         words = wherever_it_answers(result.sentence, refusals)
         return replace(result, sentence=words, refusals=refusals, not_taken=not_taken)
 
-    return in_widest_scope(searched)
+    found = in_widest_scope(searched)
+    others = {x.words: diagnosis(x.port, dtypes=dtypes) for x in given.variants}
+    if all(x.semantics == found.semantics for x in others.values()):
+        return found
+    told = {AS_WRITTEN: found.sentence, **{how: x.sentence for how, x in others.items()}}
+    return replace(found, semantics=None, sentence=depending(given.variants, told))
 
 
 def without_untaken(asked: Asked) -> tuple[Asked, dict[str, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -48,7 +49,8 @@ def processes(asked: Asked, count: int) -> Spread:
 
     def judged(question: Question, wanted: Sequence[Blocks]) -> Iterator[Found]:
         workers = min(count, len(wanted))
-        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        spawn = get_context("spawn")
+        with ProcessPoolExecutor(workers, mp_context=spawn, initializer=_alone) as pool:
             futures = [pool.submit(judge_asked, asked, question, blocks) for blocks in wanted]
             try:
                 for future in as_completed(futures):
@@ -59,6 +61,11 @@ def processes(asked: Asked, count: int) -> Spread:
                 pool.shutdown(cancel_futures=True)
 
     return judged
+
+
+def _alone() -> None:
+    """One thread, for libraries that ask OpenMP: each other core has a process of its own."""
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 def judge_asked(asked: Asked, question: Question, blocks: Blocks) -> Found:

@@ -8,8 +8,7 @@ from typing import Final, Literal
 
 from lion_conformance.ports.dtypes import spelled
 from lion_conformance.proof.symbols import Triple
-from lion_conformance.report.variants import AS_WRITTEN
-from lion_conformance.verdict.sentences import sentence
+from lion_conformance.verdict.sentences import AS_WRITTEN, sentence
 from lion_ref import Semantics
 
 Verdict = Literal["equals", "differs", "not decided"]

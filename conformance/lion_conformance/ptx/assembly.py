@@ -3,26 +3,14 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Final
 
 from lion_conformance.ptx.contraction import may_contract
-from lion_conformance.ptx.sass import Code, Kernel
+from lion_conformance.ptx.sass import Assembly, Code, Kernel
 from lion_conformance.ptx.syntax import Entry
 
 _FUSED: Final = re.compile(r"(?:fma|mad)\.(?:\w+\.)*b?f\d+(?:x2)?$")
 _SUM: Final = re.compile(r"(?:add|sub)\.(?:\w+\.)*b?f\d+(?:x2)?$")
-
-
-@dataclass(frozen=True, slots=True)
-class Assembly:
-    """A kernel's machine code: what it rounds, and where that is not what the PTX says."""
-
-    lines: tuple[str, ...]
-    beyond: tuple[str, ...]
-    """What the PTX forbids; a line each."""
-    contracts: bool
-    """Whether it has more fused operations, or fewer sums, than the PTX: the PTX left it open."""
 
 
 def assembly(code: Code, entry: Entry) -> Assembly:

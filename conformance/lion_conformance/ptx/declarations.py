@@ -11,6 +11,9 @@ from lion_conformance.ptx.tokens import Cursor
 SPACES: Final = frozenset({".global", ".const", ".shared", ".local"})
 """Where a variable can be."""
 
+MOST_BYTES: Final = 1 << 26
+"""Of one variable."""
+
 
 def variables(cursor: Cursor, *, extern: bool) -> list[Variable]:
     """One declaration, which may be of several variables."""
@@ -19,13 +22,13 @@ def variables(cursor: Cursor, *, extern: bool) -> list[Variable]:
     while cursor.peek().startswith("."):
         word = cursor.next()
         if word == ".align":
-            alignment = cursor.number()
+            alignment = _alignment(cursor)
         elif word[1:] in TYPE_WIDTHS:
             kind = word[1:]
         else:
             cursor.at -= 1
             raise cursor.error("not known")
-    if not kind:
+    if not kind or kind == "pred":
         raise cursor.error("a type expected")
     width = TYPE_WIDTHS[kind] // 8
     declared = []
@@ -37,6 +40,8 @@ def variables(cursor: Cursor, *, extern: bool) -> list[Variable]:
             else:
                 size *= cursor.number()
                 cursor.expect("]")
+        if size > MOST_BYTES:
+            raise cursor.error("a variable larger than any update needs")
         data = _initial(cursor, kind, size) if cursor.take("=") else None
         told = size if not extern or size else None
         declared.append(Variable(name, space, told, alignment or width, data))
@@ -44,6 +49,15 @@ def variables(cursor: Cursor, *, extern: bool) -> list[Variable]:
             break
     cursor.expect(";")
     return declared
+
+
+def _alignment(cursor: Cursor) -> int:
+    """A power of two."""
+    alignment = cursor.number()
+    if alignment < 1 or alignment & (alignment - 1):
+        cursor.at -= 1
+        raise cursor.error("an alignment is a power of 2")
+    return alignment
 
 
 def _initial(cursor: Cursor, kind: str, size: int) -> bytes:
@@ -60,6 +74,8 @@ def _initial(cursor: Cursor, kind: str, size: int) -> bytes:
         while cursor.take("}"):
             depth -= 1
         if depth <= 0:
+            if len(data) > size:
+                raise cursor.error("more numbers than the variable has")
             return data.ljust(size, b"\0")
         cursor.expect(",")
 
@@ -76,7 +92,8 @@ def parameters(cursor: Cursor) -> tuple[Parameter, ...]:
             word = cursor.next()
             if word == ".align":
                 # After .ptr it is the alignment of what is pointed to.
-                alignment = cursor.number() if not pointer else cursor.number() and alignment
+                told = _alignment(cursor)
+                alignment = alignment if pointer else told
             elif word == ".ptr":
                 pointer = True
             elif word[1:] in TYPE_WIDTHS:
@@ -85,7 +102,7 @@ def parameters(cursor: Cursor) -> tuple[Parameter, ...]:
                 cursor.at -= 1
                 raise cursor.error("not known")
         name = cursor.next()
-        if not kind:
+        if not kind or kind == "pred":
             raise cursor.error("a type expected")
         size = TYPE_WIDTHS[kind] // 8
         natural = size

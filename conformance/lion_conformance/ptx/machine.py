@@ -21,7 +21,8 @@ from lion_conformance.ptx.flow import compiled
 from lion_conformance.ptx.memory import Memory
 from lion_conformance.ptx.program import Block, Filled, Program
 from lion_conformance.ptx.races import Log
-from lion_conformance.ptx.run import DTYPES, WARP, Run, Shape
+from lion_conformance.ptx.run import DTYPES, WARP, Run
+from lion_conformance.ptx.shape import Shape
 from lion_conformance.ptx.syntax import Entry, SourceError
 
 Array = npt.NDArray[Any]

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from lion_conformance.operations.operation import Operation
 from lion_conformance.ptx.compiler import Micros, Slots, computed, targets
+from lion_conformance.ptx.moves import Transfer, transfer
 from lion_conformance.ptx.program import Piece, nothing
 from lion_conformance.ptx.syntax import (
     TYPE_WIDTHS,
@@ -18,7 +19,7 @@ from lion_conformance.ptx.syntax import (
     Symbol,
     Vector,
 )
-from lion_conformance.ptx.transfer import WINDOWS, Transfer, load, store, transfer
+from lion_conformance.ptx.transfer import WINDOWS, load, store
 
 _NOTHING: Final = frozenset(
     [

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
+
+import numpy as np
 
 from lion_conformance.ptx.syntax import (
     Address,
@@ -27,6 +28,11 @@ SPECIALS: Final = frozenset(
     + [f"%lanemask_{relation}" for relation in ("eq", "le", "lt", "ge", "gt")]
 )
 """Special registers that the machine knows."""
+
+_FLOATS: Final[dict[str, tuple[Any, Any]]] = {
+    "f32": (np.float32, np.uint32),
+    "f64": (np.float64, np.uint64),
+}
 
 
 class OperandReader:
@@ -101,7 +107,7 @@ class OperandReader:
             token = self.tokens.token()
             if token.kind != "number":
                 raise SourceError(f"line {token.line}: a number expected, not {token.text!r}")
-            total += sign * whole(token.text)
+            total += sign * whole(token)
         return total
 
     def address(self) -> Address:
@@ -132,7 +138,7 @@ class OperandReader:
             return Number(bits ^ (sign < 0) << (4 * len(text[2:]) - 1), form)
         if any(mark in text for mark in ".eE") and not text.startswith(("0x", "0X")):
             return Number(sign * float(text), "decimal")
-        return Number(sign * whole(text), "whole")
+        return Number(sign * whole(token), "whole")
 
     def number(self, kind: str) -> int:
         """A number as bits of this type, where a variable begins with it."""
@@ -145,20 +151,23 @@ class OperandReader:
 
 def immediate_bits(number: Number, kind: str) -> int | None:
     """The bits of an immediate where this type is expected; None where PTX allows none."""
-    if kind in {"f32", "f64"}:
-        if number.form == "f32":
-            value = struct.unpack("<f", struct.pack("<I", int(number.value)))[0]
-            bits32 = int(number.value)
-        elif number.form == "f64":
-            value = struct.unpack("<d", struct.pack("<Q", int(number.value)))[0]
-            bits32 = -1
-        elif number.form == "decimal":
-            value, bits32 = float(number.value), -1
-        else:
-            return None
-        if kind == "f64":
-            return int(struct.unpack("<Q", struct.pack("<d", value))[0])
-        return bits32 if bits32 >= 0 else int(struct.unpack("<I", struct.pack("<f", value))[0])
-    if number.form == "decimal":
+    if kind in _FLOATS:
+        return _float_bits(number, *_FLOATS[kind])
+    return None if number.form == "decimal" else int(number.value)
+
+
+def _float_bits(number: Number, of: type[np.floating[Any]], held: type[np.generic]) -> int | None:
+    """Its bits as this float; None of a whole number, and of one that is too large."""
+    if number.form == "whole":
         return None
-    return int(number.value)
+    value = np.float64(number.value)
+    if number.form in _FLOATS:
+        source, bits = _FLOATS[number.form]
+        value = np.array(number.value, bits).view(source)[()]
+        if source is of:
+            return int(number.value)
+    with np.errstate(over="ignore"):
+        rounded = of(value)
+    if np.isinf(rounded) and np.isfinite(value):
+        return None
+    return int(rounded.view(held))

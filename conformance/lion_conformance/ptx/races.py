@@ -4,28 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
 from lion_conformance.ptx.findings import Finding
 from lion_conformance.ptx.memory import Allocation
-from lion_conformance.ptx.syntax import Instruction
-
-if TYPE_CHECKING:
-    from lion_conformance.ptx.run import Shape
+from lion_conformance.ptx.moves import Transfer
+from lion_conformance.ptx.shape import Shape
 
 Array = npt.NDArray[Any]
-
-
-class Move(Protocol):
-    """What a load or store moves: `count` cells of `width` bytes, side by side."""
-
-    writes: bool
-    width: int
-    count: int
-    instruction: Instruction
 
 
 @dataclass(slots=True, eq=False)
@@ -35,7 +24,7 @@ class Access:
     index: Array
     lanes: Array
     epoch: int | Array
-    move: Move
+    move: Transfer
 
     def grains(self, grain: int) -> tuple[Array, Array]:
         """The grains of these cells, and the lane of each."""
@@ -98,18 +87,19 @@ class Log:
 
         size: how many lanes are one owner: 1, or the threads of a program.
         """
-        owner_of = np.full(held.views[1].size // held.grain, -1, np.int32)
         writes = [access for access in accesses if access.move.writes]
+        reads = [access for access in accesses if not access.move.writes]
         if not writes:
             return
+        # Only what is touched is filled in: shared memory may be large, and hardly used.
+        owner_of = np.empty(held.views[1].size // held.grain, np.int32)
+        read, readers = _together(reads, held.grain, size)
+        owner_of[read] = -1
         index, owners = _together(writes, held.grain, size)
         owner_of[index] = owners
         wrong = owner_of[index] != owners
         if not wrong.any():
-            reads = [access for access in accesses if not access.move.writes]
-            if not reads:
-                return
-            index, owners = _together(reads, held.grain, size)
+            index, owners = read, readers
             other = owner_of[index]
             wrong = (other != owners) & (other >= 0)
             if not wrong.any():
@@ -131,17 +121,21 @@ class Log:
         verb = "writes" if access.move.writes else "reads"
         same = lane // self.shape.width == second // self.shape.width
         missing = "no barrier is between them" if same else "nothing orders two programs"
+        equal = "; it is a race even if they write the same" if access.move.writes else ""
         return Finding(
             "race",
             f"race: {self.shape.who(lane)} {verb} {held.where(grain * held.grain)} "
             f"({access.move.instruction.place}), which {self.shape.who(second)} writes "
-            f"({write.move.instruction.place}), and {missing}",
+            f"({write.move.instruction.place}), and {missing}{equal}",
         )
+
+
+_NOTHING: Final = np.zeros(0, np.int64), np.zeros(0, np.int32)
 
 
 def _together(accesses: list[Access], grain: int, size: int) -> tuple[Array, Array]:
     """The grains of all accesses, and their owners: of `size` lanes each."""
-    parts = [access.grains(grain) for access in accesses]
+    parts = [access.grains(grain) for access in accesses] or [_NOTHING]
     if len(parts) == 1:
         index, lanes = parts[0]
     else:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
 
@@ -13,6 +12,7 @@ from lion_conformance.ptx.findings import Finding
 from lion_conformance.ptx.memory import Allocation, Memory
 from lion_conformance.ptx.program import Block, Step
 from lion_conformance.ptx.races import Log
+from lion_conformance.ptx.shape import Shape
 from lion_conformance.ptx.syntax import Instruction
 
 Array = npt.NDArray[Any]
@@ -27,35 +27,6 @@ DTYPES: Final[dict[int, type[np.generic]]] = {
 """What holds a value of so many bits."""
 
 WARP: Final = 32
-
-
-@dataclass(frozen=True)
-class Shape:
-    """A launch's grid of programs, and the threads of each."""
-
-    grid: tuple[int, int, int]
-    threads: tuple[int, int, int]
-
-    @property
-    def programs(self) -> int:
-        """How many programs there are."""
-        return self.grid[0] * self.grid[1] * self.grid[2]
-
-    @property
-    def width(self) -> int:
-        """How many threads a program has."""
-        return self.threads[0] * self.threads[1] * self.threads[2]
-
-    def who(self, lane: int) -> str:
-        """The thread of this lane, in words."""
-        program, thread = divmod(lane, self.width)
-        return f"thread {_place(thread, self.threads)} of program {_place(program, self.grid)}"
-
-
-def _place(index: int, extent: tuple[int, int, int]) -> str:
-    x, rest = index % extent[0], index // extent[0]
-    y, z = rest % extent[1], rest // extent[1]
-    return str(index) if extent[1] == extent[2] == 1 else f"({x}, {y}, {z})"
 
 
 class Work:
@@ -213,6 +184,10 @@ class Run:
     def store(self, held: Allocation, index: Array, width: int, value: Array) -> None:
         """Change cells of memory, those of the lanes at work."""
         held.store(index, width, value)
+
+    def concrete(self, values: Array, instruction: Instruction) -> Array:  # noqa: ARG002 -- symbols
+        """The numbers that an instruction's addresses are."""
+        return values
 
     def define(self, slot: int) -> None:
         """Note that the lanes at work wrote a register."""

@@ -112,6 +112,17 @@ def _told(instructions: list[Instruction], what: str) -> list[str]:
 
 
 @dataclass(frozen=True, slots=True)
+class Assembly:
+    """A kernel's machine code: what it rounds, and where that is not what the PTX says."""
+
+    lines: tuple[str, ...]
+    beyond: tuple[str, ...]
+    """What the PTX forbids; a line each."""
+    contracts: bool
+    """Whether it has more fused operations, or fewer sums, than the PTX: the PTX left it open."""
+
+
+@dataclass(frozen=True, slots=True)
 class Code:
     """The functions of a file; one that is for several architectures is there once for each."""
 

@@ -57,12 +57,15 @@ def tokens(text: str) -> list[Token]:
     return found
 
 
-def whole(text: str) -> int:
+def whole(token: Token) -> int:
     """A whole number as PTX writes it: decimal, hexadecimal, octal or binary."""
-    digits = text.removesuffix("U")
-    if len(digits) > 1 and digits[0] == "0" and digits.isdigit():
-        return int(digits, 8)
-    return int(digits, 0)
+    digits = token.text.removesuffix("U")
+    octal = len(digits) > 1 and digits[0] == "0" and digits.isdigit()
+    try:
+        return int(digits, 8 if octal else 0)
+    except ValueError:
+        pass
+    raise SourceError(f"line {token.line}: a whole number expected, not {token.text!r}")
 
 
 class Cursor:
@@ -116,11 +119,7 @@ class Cursor:
         sign = -1 if self.take("-") else 1
         if self.at >= len(self.tokens) or self.tokens[self.at].kind != "number":
             raise self.error("a whole number expected")
-        try:
-            return sign * whole(self.next())
-        except ValueError:
-            self.at -= 1
-            raise self.error("a whole number expected") from None
+        return sign * whole(self.token())
 
     def skip_to(self, mark: str) -> None:
         """Go past the next of these."""

@@ -13,7 +13,7 @@ from lion_conformance.operations.traced import NotTracedError, Traced
 from lion_conformance.ptx.findings import Finding
 from lion_conformance.ptx.machine import DYNAMIC_SHARED, Launch, prepared
 from lion_conformance.ptx.program import Filled
-from lion_conformance.ptx.run import Shape
+from lion_conformance.ptx.shape import Shape
 from lion_conformance.ptx.symbols import (
     UNDEFINED,
     SymbolicMemory,

@@ -72,6 +72,9 @@ def as_dict(report: Findings) -> dict[str, Any]:
             "elements": report.hand_over.elements,
             "why": report.hand_over.why or None,
         },
+        "machine_code": None
+        if report.assembly is None
+        else {"lines": list(report.assembly.lines), "beyond": list(report.assembly.beyond)},
         "reproduction": program if 0 < len(program) <= SHOWN else None,
         "versions": report.versions,
     }

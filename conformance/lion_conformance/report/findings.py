@@ -7,6 +7,7 @@ import platform
 from dataclasses import dataclass, field
 
 from lion_conformance.ports.refusal import Refusal
+from lion_conformance.ptx.sass import Assembly
 from lion_conformance.report.counterexample import Counterexample
 from lion_conformance.report.origin import Origin
 from lion_conformance.runs.hand_over import HandOverResult
@@ -124,6 +125,8 @@ class Findings:
     """Whether the port says nothing of its dtypes, and no triple of several was asked for."""
     not_run: str = ""
     origin: Origin = field(default_factory=Origin)
+    assembly: Assembly | None = None
+    """What an assembler made of it, if it is a kernel whose machine code was read."""
 
     @property
     def verdicts(self) -> dict[str, Verdict]:
@@ -142,6 +145,11 @@ class Findings:
 
     @property
     def fell_short(self) -> bool:
+        """Whether its bits fell short, or its machine code does what the port forbids."""
+        return self.bits_fell_short or bool(self.assembly and self.assembly.beyond)
+
+    @property
+    def bits_fell_short(self) -> bool:
         """Whether some part that was judged does not keep to what the port declares."""
         parts = (*self.results, self.tape, self.hand_over)
         return not all(part.as_promised for part in parts if part is not None)

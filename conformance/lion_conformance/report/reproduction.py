@@ -38,8 +38,8 @@ CASE_PACKAGES = ("python", "numpy", "ml_dtypes")
 
 
 def reproduction(report: Findings) -> str:
-    """The file for the first part of a report that fell short; empty if none did."""
-    if not report.fell_short:
+    """The file for the first part of a report whose bits fell short; empty if none did."""
+    if not report.bits_fell_short:
         return ""
     short = [r for r in report.results if not r.as_promised]
     failed = short[0] if short else None

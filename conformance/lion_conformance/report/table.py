@@ -20,6 +20,7 @@ HEADS = ("port", "door", "device")
 """The columns that say what is judged; those behind them hold verdicts."""
 TAPE = "real gradients"
 HAND_OVER = "hand-over"
+MACHINE_CODE = "machine code"
 HANDED_OVER = "hands a run to lion_ref and takes it back, without the loss of a bit"
 COLUMNS = (*HEADS, *STORAGE_DTYPES, TAPE, HAND_OVER)
 
@@ -121,6 +122,8 @@ def facts(report: Findings) -> Iterator[str]:
         yield f"{', '.join(triples)} not taken: {words}"
     if report.mixed_unasked:
         yield "triples of several dtypes were not asked for (--mixed asks)"
+    for line in () if report.assembly is None else report.assembly.lines:
+        yield f"{MACHINE_CODE}: {line}"
     if report.not_offered:
         yield f"not offered, so not judged: {', '.join(report.not_offered)}"
 

@@ -7,10 +7,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from lion_conformance.ptx.sass import Assembly
 from lion_conformance.report.counterexample import Counterexample
 from lion_conformance.report.explanation import how_to_learn_more
 from lion_conformance.report.findings import DtypeResult, Findings
-from lion_conformance.report.table import HAND_OVER, HANDED_OVER, TAPE, meaning, short
+from lion_conformance.report.table import (
+    HAND_OVER,
+    HANDED_OVER,
+    MACHINE_CODE,
+    TAPE,
+    meaning,
+    short,
+)
 from lion_conformance.runs.hand_over import HandOverResult
 from lion_conformance.runs.tape import TapeResult
 from lion_conformance.verdict.code import Code
@@ -64,6 +72,8 @@ def said(report: Findings) -> list[Said]:
         found.setdefault(_of_tape(report, report.tape), []).append(TAPE)
     if report.hand_over is not None:
         found.setdefault(_of_hand_over(report, report.hand_over), []).append(HAND_OVER)
+    if report.assembly is not None and report.assembly.beyond:
+        found.setdefault(_of_assembly(report.assembly), []).append(MACHINE_CODE)
     grouped = [replace(x, parts=tuple(parts)) for x, parts in found.items()]
     return sorted(grouped, key=lambda x: (x.ok, -x.verdict.rank if x.ok else 0))
 
@@ -120,3 +130,8 @@ def _of_tape(report: Findings, found: TapeResult) -> Said:
 def _of_hand_over(report: Findings, found: HandOverResult) -> Said:
     what, more = headline(found.why or HANDED_OVER)
     return Said(found.verdict, short(report, found.verdict), found.as_promised, what, more)
+
+
+def _of_assembly(found: Assembly) -> Said:
+    what, *more = found.beyond
+    return Said(Verdict.REJECTED, "falls short", ok=False, what=what, more=tuple(more))

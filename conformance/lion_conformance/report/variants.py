@@ -9,11 +9,10 @@ from typing import TypeVar
 from lion_conformance.ports.protocol import Variant
 from lion_conformance.report.findings import DtypeResult, Findings
 from lion_conformance.report.table import meaning
+from lion_conformance.verdict.sentences import AS_WRITTEN, depending
 from lion_conformance.verdict.verdict import Verdict
 
 FindingsT = TypeVar("FindingsT", bound=Findings)
-
-AS_WRITTEN = "as written"
 
 
 def together(as_written: FindingsT, variants: Sequence[tuple[Variant, Findings]]) -> FindingsT:
@@ -63,14 +62,7 @@ def _of_dtype(
     verdict = worst.verdict
     if verdict in (Verdict.BIT_EXACT, Verdict.BIT_EXACT_AS):
         verdict = Verdict.ACCEPTED
-    of_variants = [variant for variant, _ in variants]
-    sentence = "; ".join(
-        [
-            *dict.fromkeys(f"its bits depend on {x.depends_on}" for x in of_variants),
-            *(f"{x}: {text}" for x, text in told.items()),
-            *dict.fromkeys(x.decided_by for x in of_variants),
-        ]
-    )
+    sentence = depending([variant for variant, _ in variants], told)
     return which, replace(
         worst,
         verdict=verdict,

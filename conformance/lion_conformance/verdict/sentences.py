@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
+from lion_conformance.ports.protocol import Variant
 from lion_conformance.ports.refusal import Refusal
 from lion_ref import CANONICAL, Semantics
 
@@ -96,3 +97,17 @@ def wherever_it_answers(sentence: str, refusals: Sequence[Refusal]) -> str:
         return in_words(refusals)
     wherever = ", wherever it answers" if sentence.startswith("equals") else ""
     return f"{sentence}{wherever}; {in_words(refusals)}"
+
+
+AS_WRITTEN: Final = "as written"
+
+
+def depending(variants: Sequence[Variant], told: Mapping[str, str]) -> str:
+    """What is said of code that comes to several things, by how it does: see `Variant`."""
+    return "; ".join(
+        [
+            *dict.fromkeys(f"its bits depend on {x.depends_on}" for x in variants),
+            *(f"{how}: {what}" for how, what in told.items()),
+            *dict.fromkeys(x.decided_by for x in variants),
+        ]
+    )

@@ -37,7 +37,7 @@ mul.wide.s32 %rd3, %r5, 4;
 add.s64 %rd4, %rd1, %rd3;
 add.s64 %rd5, %rd2, %rd3;
 """
-"""%rd1: a; %rd2: b; %r1: n; %r4: the thread; %r5: its number in the grid; %rd4, %rd5: the i-th of each."""
+"""%rd1, %rd2: a, b; %r1: n; %r4: the thread; %r5: which of all; %rd4, %rd5: its elements."""
 
 TAIL = """
 setp.ge.s32 %p1, %r5, %r1;

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 from pathlib import Path
 
+import jsonschema
 import pytest
 
 from lion_conformance.cli import main
@@ -14,6 +16,7 @@ from lion_conformance.ptx.port import entry_of
 
 ROOT = Path(__file__).parents[3]
 KERNEL = ROOT / "examples" / "ports" / "cuda" / "kernel.toml"
+SCHEMA = ROOT / "conformance" / "lion_conformance" / "data" / "lion-report.schema.json"
 PTX = KERNEL.with_name("lion.ptx")
 
 pytestmark = pytest.mark.skipif(
@@ -55,9 +58,7 @@ def test_machine_code_that_does_what_its_ptx_says(
     cubin = assembled(tmp_path, PTX.read_text())
     status, out = judged(capsys, PTX, "--cubin", cubin)
     assert status == 0
-    assert (
-        f"{cubin}: lion for sm_80: products 6, sums 4, nothing contracted, nothing flushed" in out
-    )
+    assert "machine code: lion for sm_80: products 6, sums 4, nothing contracted, nothing fl" in out
     assert "bit-exact  lion " in out
 
 
@@ -65,9 +66,19 @@ def test_machine_code_that_contracts_against_its_ptx_falls_short(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], free: Path
 ) -> None:
     cubin = assembled(tmp_path, free.read_text())
-    status, out = judged(capsys, PTX, "--cubin", cubin)
+    status, out = judged(capsys, PTX, "--cubin", cubin, "--json", tmp_path / "report.json")
     assert status == 1
-    assert f"falls short  {cubin}: 4 FFMA: contracted, where the PTX rounds twice; " in out
+    first, *_ = out.splitlines()
+    assert first.startswith(
+        "falls short  lion (PTX, no GPU: PTX interpreted), machine code: 4 FFMA: "
+    )
+    assert "bit-exact  lion " in out
+    assert "to reproduce" not in out
+    document = json.loads((tmp_path / "report.json").read_text())
+    jsonschema.validate(document, json.loads(SCHEMA.read_text()))
+    assert document["ok"] is False
+    (report,) = document["reports"]
+    assert "contracted, where the PTX rounds twice" in report["machine_code"]["beyond"][0]
 
 
 def test_machine_code_decides_what_its_ptx_leaves_open(

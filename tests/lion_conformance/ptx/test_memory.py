@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from lion_conformance.ptx.findings import Finding
-from lion_conformance.ptx.machine import Groups
+from lion_conformance.ptx.machine import Groups, launch
 from lion_conformance.ptx.memory import Memory
 from tests.lion_conformance.ptx.assembled import TAIL, entry, launched
 
@@ -95,6 +95,20 @@ def test_misaligned(offset: int, width: int) -> None:
     launched(f"{load} ret;", offset=width)
 
 
+def test_arrays_that_begin_between_cells() -> None:
+    """Two halves of an element at once, in an array that begins in the middle of 4 bytes."""
+    body = "ld.global.b32 %r6, [%rd1+2]; st.global.b32 [%rd1+6], %r6; ret;"
+    memory = Memory()
+    halves = np.arange(9, dtype=np.uint16)
+    address = memory.place("a", halves, offset=2)
+    launch(entry(body), memory, [address, 0, 0], grid=(1, 1, 1), threads=(1, 1, 1))
+    assert memory.read("a", np.uint16).tolist() == [0, 1, 2, 1, 2, 5, 6, 7, 8]
+    body = "ld.global.b32 %r6, [%rd1+16]; ret;"
+    address = memory.place("b", halves, offset=2)
+    with pytest.raises(Finding, match="2 of them past the end of b"):
+        launch(entry(body), memory, [address, 0, 0], grid=(1, 1, 1), threads=(1, 1, 1))
+
+
 def test_a_register_that_nobody_wrote() -> None:
     code, words = found("st.global.f32 [%rd4], %f1; ret;")
     assert (code, "thread 0 of program 0 reads %f1, which it never wrote (line" in words) == (
@@ -178,8 +192,9 @@ def test_races(body: str, grid: int) -> None:
     code, words = found(body, 64, grid=grid)
     assert code == "race"
     assert " of a (line " in words
+    assert ("it is a race even if they write the same" in words) == (" writes element" in words)
     if grid == 2:
-        assert words.endswith("and nothing orders two programs")
+        assert "and nothing orders two programs" in words
 
 
 def test_a_race_between_portions(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -40,7 +40,7 @@ def test_a_kernel_may_go_through_shared_memory() -> None:
         ("truncated", "θ' is truncated when it is stored, not rounded"),
         ("without_tail", "nothing is updated in the last n mod 4 elements"),
         ("one_too_many", "reads 4 bytes past the end of momentum"),
-        ("overlapping", "reads element 255 of momentum, which thread 0 of program 1 writes"),
+        ("overlapping", "element 255 of momentum, which thread 0 of program 1 writes"),
         ("misaligned", "reads 16 bytes of grad at an address that is no multiple of 16"),
         ("without_barrier", "of shared memory, which thread 1 of program 0 writes"),
         ("unwritten_word", "of shared memory, which nobody wrote"),

@@ -12,12 +12,14 @@ import pytest
 
 import lion_conformance
 import lion_ref
-from lion_conformance import Port, PortError, Report, Verdict, verify
+from lion_conformance import Port, PortError, Report, Verdict, diagnosis, verify
+from lion_conformance.checks import Check, Checklist
 from lion_conformance.cli import main
 from lion_conformance.ports.layouts import shifted
 from lion_conformance.ports.protocol import ScalarArguments, run_once
 from lion_conformance.ptx.findings import Finding
 from lion_conformance.report.as_text import render
+from lion_conformance.report.origin import Origin
 from lion_ref import Semantics
 from lion_ref.arithmetic import Array
 from tests.lion_conformance.ptx.kernels import ARGUMENTS, PTX, TOML, kernel, with_line
@@ -122,7 +124,10 @@ def test_arrays_are_aligned_as_the_host_promises() -> None:
 
 
 def test_a_kernel_that_is_right_wherever_arrays_begin_stays_so() -> None:
-    assert verify(kernel(aligned=4), max_examples=1).verdict is Verdict.BIT_EXACT
+    given = arrays(300)
+    got = stepped(kernel(aligned=4), [shifted(x) for x in given])
+    for one, right in zip(got, lion_ref.step(*given, **SCALARS), strict=True):
+        assert one.tobytes() == right.tobytes()
 
 
 def test_scalars_are_rounded_once_to_the_type_of_their_parameter() -> None:
@@ -154,6 +159,8 @@ def test_the_verdict_says_what_depends_on_the_assembler() -> None:
         "mul.rn and add.rn decide it: nvcc --fmad=false, or Triton's enable_fp_fusion=False",
     ]
     assert [variant.words for variant in port.variants] == ["contracted"]
+    found = diagnosis(port)
+    assert (found.semantics, found.sentence) == (None, report.sentence)
 
 
 def test_where_both_products_may_be_contracted_both_are_judged() -> None:
@@ -176,6 +183,16 @@ def test_a_promise_is_broken_if_one_of_them_breaks_it(promising: Report) -> None
     assert promising.counterexample is not None
     assert promising.counterexample.why == "contracted: the bits are not those declared: canonical"
     assert promising.origin.variant == 0
+
+
+def test_a_test_suite_holds_what_the_assembler_may_make_of_it_too() -> None:
+    port = kernel(CONTRACTED, declared=Semantics())
+    checklist = Checklist(port, dtypes=None, max_examples=1, seed=0, origin=Origin.of(port))
+    found = checklist.shortfall("float32", Check.DECLARED)
+    assert found is not None
+    assert found.port == "lion, contracted"
+    assert found.origin.variant == 0
+    assert checklist.shortfall("float32", Check.ANSWERS) is None
 
 
 @pytest.mark.parametrize(

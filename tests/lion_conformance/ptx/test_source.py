@@ -142,6 +142,8 @@ def test_what_is_not_ptx(body: str, words: str) -> None:
         ("ld.param.u32 %r1, [m];", "a parameter that is not declared: m"),
         ("mov.u64 %rd1, nothing;", "a variable that is not known: nothing"),
         ("add.f32 %f1, %f2, 1;", "a number that is none of type .f32"),
+        ("add.f32 %f1, %f2, 1e60;", "a number that is none of type .f32"),
+        ("add.u32 %r1, %r2, 1.5;", "a number that is none of type .u32"),
         ("add.s32 %r1, %r2, %rd1, 1;", "2 sources expected, not 3"),
         ("add.s64 %rd1, %rd2, %r1;", "an operand of 32 bits"),
     ],
@@ -162,6 +164,11 @@ def test_what_is_not_understood(body: str, words: str) -> None:
         (".version 8.0\n.target sm_80\n.address_size 32\n", "line 3: only addresses of 64 bits"),
         (HEADER + ".visible .entry k(.param .u64 a) {\n ret;", "the file ends in the middle"),
         (HEADER + ".visible .entry k(.param .x64 a) {}", "line 4: not known: "),
+        (HEADER + ".visible .entry k(.param .pred a) {}", "line 4: a type expected: "),
+        (HEADER + ".const .align 3 .b8 x[2];", "line 4: an alignment is a power of 2: "),
+        (HEADER + ".const .b8 x[2] = {1, 2, 3};", "line 4: more numbers than the variable has: "),
+        (HEADER + ".const .b8 x[99999999999];", "line 4: a variable larger than any update"),
+        (HEADER + ".const .b8 x[09];", "line 4: a whole number expected, not '09'"),
     ],
 )
 def test_files_that_are_none(text: str, words: str) -> None:

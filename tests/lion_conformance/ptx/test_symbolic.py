@@ -119,7 +119,25 @@ DONE:
 """
 
 
-@pytest.mark.parametrize("kernel", [BRANCHES, STORES])
+# A register that each of three ways writes, and no instruction without a condition.
+THIRDS = f"""{TAIL}
+    ld.global.f32 %f1, [%rd4];
+    setp.gt.f32 %p2, %f1, 0f3F800000;
+    setp.lt.f32 %p3, %f1, 0fBF800000;
+    @%p2 bra STORE_MORE;
+    @%p3 mov.f32 %f3, 0f40000000;
+    @!%p3 mov.f32 %f3, %f1;
+    bra STORE;
+STORE_MORE:
+    mov.f32 %f3, 0f40400000;
+STORE:
+    st.global.f32 [%rd4], %f3;
+DONE:
+    ret;
+"""
+
+
+@pytest.mark.parametrize("kernel", [BRANCHES, STORES, THIRDS])
 def test_what_symbols_decide(kernel: str) -> None:
     update = both_ways(kernel, 40, grid=2)
     assert update.new_param[0].operation.name in {"add", "select"}
@@ -228,6 +246,19 @@ def test_results_that_are_not_always_written(always: bool) -> None:
         assert not update.findings
     else:
         assert update.findings == ("uninitialized: element 0 of new_param is not always written",)
+
+
+def test_a_register_that_is_not_always_written() -> None:
+    """What a thread without the condition stores is nobody's number."""
+    body = """
+        ld.global.f32 %f1, [%rd4];
+        setp.gt.f32 %p1, %f1, 0f00000000;
+        @%p1 mov.f32 %f2, 0f3F800000;
+        st.global.f32 [%rd4], %f2;
+        ret;
+    """
+    (words,) = both_ways(body, 32).findings
+    assert words == "uninitialized: element 0 of param is not always written"
 
 
 def test_conditions() -> None:
