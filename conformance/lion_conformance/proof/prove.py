@@ -64,7 +64,6 @@ def prove(port: Port | Callable[..., Any], *, dtypes: Dtypes | None = None) -> P
 def _findings(port: Port, wanted: Sequence[Triple]) -> list[Finding]:
     traced = [_traced(port, triple) for triple in wanted]
     candidates = _Candidates(port, [x for x in traced if isinstance(x, _Update)])
-<<<<<<< HEAD
     return [x if isinstance(x, Finding) else _told(port, x, candidates) for x in traced]
 
 
@@ -73,12 +72,6 @@ def _told(port: Port, update: _Update, candidates: _Candidates) -> Finding:
     # JAX compiles for each shape, though a callable does not say so.
     known = replace(port, compiles=port.compiles or bool(update.caveat))
     return replace(_judged(known, update, candidates), caveat=update.caveat)
-=======
-    return [
-        x if isinstance(x, Finding) else replace(_judged(port, x, candidates), caveat=x.caveat)
-        for x in traced
-    ]
->>>>>>> main
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,13 +81,8 @@ class _Update:
     triple: Triple
     forms: tuple[Form, ...]
     sizes: tuple[int, ...]
-<<<<<<< HEAD
-    first_call: tuple[Case, tuple[Array, Array]]
-    caveat: str
-=======
     caveat: str
     first_call: tuple[Case, tuple[Array, Array]]
->>>>>>> main
 
 
 def _traced(port: Port, triple: Triple) -> _Update | Finding:
@@ -118,11 +106,7 @@ def _traced(port: Port, triple: Triple) -> _Update | Finding:
         return Finding(triple, "differs", sizes=sizes, difference=words)
     if not found:
         return Finding(triple, "not decided", not_understood="nothing was traced")
-<<<<<<< HEAD
-    return _Update(triple, tuple(found), sizes, (case, first), traced[0].caveat)
-=======
     return _Update(triple, tuple(found), sizes, traced[0].caveat, (case, first))
->>>>>>> main
 
 
 class _Candidates:
