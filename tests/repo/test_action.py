@@ -191,7 +191,9 @@ def test_a_kernel_is_judged_without_a_gpu(job: Job) -> None:
     kernel = ROOT / "examples" / "ports" / "cuda" / "kernel.toml"
     done = job.step(JUDGE, kernel=str(kernel), max_examples="1")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "bit-exact** lion, float32" in job.read("GITHUB_STEP_SUMMARY")
+    assert "bit-exact** lion (PTX, no GPU: PTX interpreted), float32" in job.read(
+        "GITHUB_STEP_SUMMARY"
+    )
     assert job.outputs() == {"verdict": "bit-exact", "cause": "", "code": ""}
 
 
