@@ -64,10 +64,14 @@ def prove(port: Port | Callable[..., Any], *, dtypes: Dtypes | None = None) -> P
 def _findings(port: Port, wanted: Sequence[Triple]) -> list[Finding]:
     traced = [_traced(port, triple) for triple in wanted]
     candidates = _Candidates(port, [x for x in traced if isinstance(x, _Update)])
-    return [
-        x if isinstance(x, Finding) else replace(_judged(port, x, candidates), caveat=x.caveat)
-        for x in traced
-    ]
+    return [x if isinstance(x, Finding) else _told(port, x, candidates) for x in traced]
+
+
+def _told(port: Port, update: _Update, candidates: _Candidates) -> Finding:
+    """What was found, and what has to be said with it."""
+    # JAX compiles for each shape, though a callable does not say so.
+    known = replace(port, compiles=port.compiles or bool(update.caveat))
+    return replace(_judged(known, update, candidates), caveat=update.caveat)
 
 
 @dataclass(frozen=True, slots=True)
