@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from lion_conformance.cases.case import Case
 from lion_conformance.cases.fixed import ordinary_case
 from lion_conformance.diagnosis.search import diagnosis
 from lion_conformance.operations.traced import NotTracedError, Traced
@@ -13,6 +14,7 @@ from lion_conformance.ports.callable import from_callable
 from lion_conformance.ports.dtypes import Dtypes, asked_for
 from lion_conformance.ports.protocol import Port, PortError, Triple, run_once
 from lion_conformance.proof.differing import first_difference
+from lion_conformance.proof.elsewhere import UNLESS, differs_elsewhere, other_bits
 from lion_conformance.proof.evaluated import evaluated_port
 from lion_conformance.proof.forms import Form, forms
 from lion_conformance.proof.proof import Finding, Proof
@@ -20,7 +22,9 @@ from lion_conformance.proof.samples import witness
 from lion_conformance.proof.symbols import Reference, reference, with_plain_scalars
 from lion_conformance.proof.tracing import trace_of
 from lion_conformance.ptx.findings import Finding as KernelFinding
+from lion_conformance.verdict.sentences import sentence
 from lion_ref import CANONICAL, Semantics
+from lion_ref.arithmetic import Array
 
 NOT_TINY: Final = "but for scalars just below 2**-126, which are rounded up to it"
 """A host that rounds scalars keeps those; C18 flushes them."""
@@ -60,10 +64,14 @@ def prove(port: Port | Callable[..., Any], *, dtypes: Dtypes | None = None) -> P
 def _findings(port: Port, wanted: Sequence[Triple]) -> list[Finding]:
     traced = [_traced(port, triple) for triple in wanted]
     candidates = _Candidates(port, [x for x in traced if isinstance(x, _Update)])
-    return [
-        x if isinstance(x, Finding) else replace(_judged(x, candidates), caveat=x.caveat)
-        for x in traced
-    ]
+    return [x if isinstance(x, Finding) else _told(port, x, candidates) for x in traced]
+
+
+def _told(port: Port, update: _Update, candidates: _Candidates) -> Finding:
+    """What was found, and what has to be said with it."""
+    # JAX compiles for each shape, though a callable does not say so.
+    known = replace(port, compiles=port.compiles or bool(update.caveat))
+    return replace(_judged(known, update, candidates), caveat=update.caveat)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +82,14 @@ class _Update:
     forms: tuple[Form, ...]
     sizes: tuple[int, ...]
     caveat: str
+    first_call: tuple[Case, tuple[Array, Array]]
 
 
 def _traced(port: Port, triple: Triple) -> _Update | Finding:
     try:
         case = ordinary_case(triple)
-        run_once(port, *case.arrays, **case.scalars)  # what fails at once, or never ends
+        first = run_once(port, *case.arrays, **case.scalars)  # what fails at once, or never ends
+        first = first[0].copy(), first[1].copy()
         traced: list[Traced] = list(trace_of(port)(triple))
     except KernelFinding as error:
         return Finding(triple, "differs", difference=str(error))
@@ -96,7 +106,7 @@ def _traced(port: Port, triple: Triple) -> _Update | Finding:
         return Finding(triple, "differs", sizes=sizes, difference=words)
     if not found:
         return Finding(triple, "not decided", not_understood="nothing was traced")
-    return _Update(triple, tuple(found), sizes, traced[0].caveat)
+    return _Update(triple, tuple(found), sizes, traced[0].caveat, (case, first))
 
 
 class _Candidates:
@@ -121,18 +131,34 @@ class _Candidates:
         yield from (x for x in (found.semantics, found.ordinarily) if x is not None)
 
 
-def _judged(update: _Update, candidates: _Candidates) -> Finding:
+def _judged(port: Port, update: _Update, candidates: _Candidates) -> Finding:
     """Proved under the semantics that is promised, or under another, or what stands against it."""
     promised = candidates.promised
-    first: Finding | None = None
+    first, open_one = None, None
     for semantics in candidates:
         found = _matched(update, semantics)
         if found.verdict == "equals":
             if candidates.declares and semantics != promised:
                 return _other_than_declared(found, promised, first)
-            return found
+            return _as_run(port, update, found)
         first = first or found
-    return first or Finding(update.triple, "not decided")
+        if found.verdict == "not decided" and not candidates.declares:
+            words = f"seems to be what {sentence(semantics)}; {found.not_understood}"
+            open_one = open_one or replace(found, not_understood=words)
+    return open_one or first or Finding(update.triple, "not decided")
+
+
+def _as_run(port: Port, update: _Update, found: Finding) -> Finding:
+    """What was proved of the expressions, unless the port does otherwise elsewhere."""
+    if found.semantics is None:
+        return found
+    tiny_scalars = not found.condition
+    words = other_bits(*update.first_call, found.semantics)
+    words = f"{UNLESS} at its first call: {words}" if words else ""
+    words = words or differs_elsewhere(
+        port, found.triple, found.semantics, tiny_scalars=tiny_scalars
+    )
+    return replace(found, verdict="differs", difference=words) if words else found
 
 
 def _other_than_declared(found: Finding, promised: Semantics, first: Finding | None) -> Finding:

@@ -28,7 +28,7 @@ _LEAVES: Final = {
 }
 _DTYPES: Final = {kind: name for name, kind in TYPES.items()}
 _SIGNS: Final = {"lt": "<", "le": "<=", "eq": "=", "gt": ">", "ge": ">=", "ne": "≠"}
-_BINDING: Final = {"compare": 0, "add": 1, "sub": 1, "neg": 1, "mul": 2, "div": 2}
+_BINDING: Final = {"compare": 0, "add": 1, "sub": 1, "neg": 1, "mul": 2}
 """How firmly the parts of an operation hold together; of all others, as one thing."""
 _ATOM: Final = 3
 _KINDS: Final = {
@@ -88,27 +88,30 @@ def _formula(node: Node, names: Mapping[Node, str]) -> str:
             return _number(operation.bits, operation.type)
         case "neg":
             return f"-{_within(parts[0], names, 'neg')}"
-        case "abs":
-            return f"|{_formula(parts[0], names)}|"
         case "add":
             return _sum(parts, names)
         case "mul":
             return "·".join(_within(x, names, "mul") for x in sorted(parts, key=_rank))
-        case "div":
-            return "/".join(_within(x, names, "div") for x in parts)
         case "convert":
             return _conversion(node, names)
+    return _other(node, [_formula(x, names) for x in parts])
+
+
+def _other(node: Node, parts: list[str]) -> str:
+    """A formula of what stands as one thing, of those of its parts."""
+    operation = node.operation
+    match operation.name:
+        case "abs":
+            return f"|{parts[0]}|"
         case "compare":
             sign = _SIGNS.get(operation.comparison, operation.comparison)
-            return f"{_formula(parts[0], names)} {sign} {_formula(parts[1], names)}"
+            return f"{parts[0]} {sign} {parts[1]}"
         case "extract":
             end = operation.low + WIDTHS[operation.type] - 1
-            return f"bits {operation.low} to {end} of {_within(parts[0], names, 'mul')}"
+            return f"bits {operation.low} to {end} of ({parts[0]})"
         case "select":
-            given = [_formula(x, names) for x in parts]
-            return f"({given[1]} if {given[0]} else {given[2]})"
-    arguments = ", ".join(_formula(x, names) for x in parts)
-    return f"{operation.name}({arguments})"
+            return f"({parts[1]} if {parts[0]} else {parts[2]})"
+    return f"{operation.name}({', '.join(parts)})"
 
 
 def _sum(parts: tuple[Node, ...], names: Mapping[Node, str]) -> str:

@@ -36,6 +36,8 @@ class Allocation:
     """The bytes, as cells of 1, 2, 4 and 8."""
     written: Array | None = None
     """Whether each grain was ever written; None where all of them were."""
+    untouched: bool = True
+    """Nobody wrote any of it."""
     constant: bool = False
     """A variable of the module, which would keep what is written from launch to launch."""
 
@@ -55,7 +57,7 @@ class Allocation:
         self.views[width][index] = value
 
     def where(self, offset: int) -> str:
-        """This byte's place, in words."""
+        """The place of a byte, counted from the first cell, in words."""
         if self.repeats:
             return f"byte {offset % self.repeats} of {self.name}"
         return f"element {(offset - self.lead) // self.element} of {self.name}"
@@ -78,7 +80,9 @@ class Allocation:
     def refine(self, grain: int) -> None:
         """Tell smaller cells apart."""
         if grain < self.grain:
-            if self.written is not None:
+            if self.written is not None and self.untouched:
+                self.written = np.zeros(self.views[1].size // grain, np.bool_)
+            elif self.written is not None:
                 self.written = np.repeat(self.written, self.grain // grain)
             self.grain = grain
 
@@ -97,6 +101,7 @@ class Allocation:
         if self.written is None:
             return
         self.refine(width)
+        self.untouched = False
         parts = width // self.grain
         if parts == 1:
             self.written[index] = True

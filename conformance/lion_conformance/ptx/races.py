@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -87,18 +87,19 @@ class Log:
 
         size: how many lanes are one owner: 1, or the threads of a program.
         """
-        owner_of = np.full(held.views[1].size // held.grain, -1, np.int32)
         writes = [access for access in accesses if access.move.writes]
+        reads = [access for access in accesses if not access.move.writes]
         if not writes:
             return
+        # Only what is touched is filled in: shared memory may be large, and hardly used.
+        owner_of = np.empty(held.views[1].size // held.grain, np.int32)
+        read, readers = _together(reads, held.grain, size)
+        owner_of[read] = -1
         index, owners = _together(writes, held.grain, size)
         owner_of[index] = owners
         wrong = owner_of[index] != owners
         if not wrong.any():
-            reads = [access for access in accesses if not access.move.writes]
-            if not reads:
-                return
-            index, owners = _together(reads, held.grain, size)
+            index, owners = read, readers
             other = owner_of[index]
             wrong = (other != owners) & (other >= 0)
             if not wrong.any():
@@ -129,9 +130,12 @@ class Log:
         )
 
 
+_NOTHING: Final = np.zeros(0, np.int64), np.zeros(0, np.int32)
+
+
 def _together(accesses: list[Access], grain: int, size: int) -> tuple[Array, Array]:
     """The grains of all accesses, and their owners: of `size` lanes each."""
-    parts = [access.grains(grain) for access in accesses]
+    parts = [access.grains(grain) for access in accesses] or [_NOTHING]
     if len(parts) == 1:
         index, lanes = parts[0]
     else:

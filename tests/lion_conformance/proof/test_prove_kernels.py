@@ -1,0 +1,97 @@
+"""Kernels as nvcc made them: the right ones are proved, and no wrong one is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lion_conformance import Port, prove, ptx_port
+from lion_conformance.ptx import kernel_file
+from lion_ref import CANONICAL, Semantics
+from tests.lion_conformance.ptx import kernels
+
+ROOT = Path(__file__).parents[3]
+CUDA = ROOT / "examples" / "ports" / "cuda"
+WRONG = ROOT / "tests" / "lion_conformance" / "ptx" / "wrong"
+MIXED = (("bfloat16", "float32", "bfloat16"),)
+SLOW = pytest.mark.slow
+
+
+ARGUMENTS = [
+    *("param", "momentum", "grad", "size", "lr", "beta1", "one_minus_beta1"),
+    *("beta2", "one_minus_beta2", "weight_decay"),
+]
+
+
+def kernel(entry: str, file: str = "wrong.ptx", **options: Any) -> Port:
+    usual = {"threads": 256, "elements_per_program": 256, "arguments": ARGUMENTS}
+    return ptx_port(WRONG / file, entry=entry, **{**usual, **options})
+
+
+@pytest.mark.parametrize("launch", ["kernel", "bfloat16", pytest.param("vectorized", marks=SLOW)])
+def test_a_right_kernel_is_proved(launch: str) -> None:
+    proof = prove(kernel_file.load(CUDA / f"{launch}.toml"))
+    assert proof.verdict == "equals", str(proof)
+    assert [x.semantics for x in proof.findings] == [CANONICAL]
+
+
+@SLOW
+def test_data_may_go_through_shared_memory() -> None:
+    proof = prove(kernel("through_shared", elements_per_program=512))
+    assert proof.verdict == "equals", str(proof)
+
+
+@pytest.mark.parametrize(
+    ("entry", "options", "words"),
+    [
+        ("sign_of_zero", {}, "where c = +0"),
+        pytest.param("sign_of_nan", {}, "where c is NaN", marks=SLOW),
+        pytest.param("wrong_beta", {}, "m' is β1·m", marks=SLOW),
+        pytest.param("coupled_decay", {}, "c is β1·m + (1 - β1)·(", marks=SLOW),
+        pytest.param("stored_twice", {"dtypes": MIXED}, "bfloat16(bfloat16(", marks=SLOW),
+        pytest.param("truncated", {"dtypes": MIXED}, "θ' is bits 16 to 31 of", marks=SLOW),
+        ("without_tail", {}, "θ' of element 0 of 1 is never stored"),
+        ("one_too_many", {}, "past the end of momentum"),
+        ("overlapping", {"elements_per_program": 255}, "race: thread"),
+        pytest.param("misaligned", {"elements_per_program": 1024}, "misaligned", marks=SLOW),
+        ("never_ends", {}, "never ends"),
+        ("without_barrier", {"elements_per_program": 512}, "no barrier is between"),
+        pytest.param("unwritten_word", {"elements_per_program": 512}, "uninitialized", marks=SLOW),
+    ],
+    ids=lambda x: x if isinstance(x, str) else "",
+)
+def test_a_wrong_kernel_is_not(entry: str, options: dict[str, Any], words: str) -> None:
+    proof = prove(kernel(entry, **options))
+    assert proof.verdict == "differs", str(proof)
+    assert words in proof.sentence
+
+
+@SLOW
+@pytest.mark.parametrize("file", ["contracted.ptx", "fast_math.ptx"])
+def test_a_kernel_of_another_semantics_is_proved_to_have_that(file: str) -> None:
+    proof = prove(kernel("lion", file))
+    assert proof.verdict == "equals", str(proof)
+    for finding in proof.findings:
+        assert finding.semantics is not None
+        assert finding.semantics.momentum_fused == "gradient"
+        assert (finding.semantics.subnormals == "flush") == (file == "fast_math.ptx")
+        assert bool(finding.condition) == (file == "fast_math.ptx")
+
+
+@SLOW
+def test_every_way_to_contract_a_kernel_is_proved() -> None:
+    """Without .rn the assembler has the choice."""
+    proof = prove(kernels.kernel(kernels.PTX.replace(".rn.f32", ".f32")))
+    assert [x.way for x in proof.findings] == ["", "contracted", "contracted otherwise"]
+    fused = [x.semantics.momentum_fused for x in proof.findings if x.semantics]
+    assert fused == ["none", "momentum", "gradient"]
+    assert "as written" in str(proof)
+
+
+@SLOW
+def test_a_fused_product_where_two_roundings_are_due_is_named() -> None:
+    """One fma in the place of a product and a sum, in m'."""
+    wrong = Semantics(momentum_fused="gradient")
+    assert prove(kernel("lion", "contracted.ptx", declared=wrong)).verdict != "equals"
