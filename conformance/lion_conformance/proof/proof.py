@@ -8,7 +8,6 @@ from typing import Final, Literal
 
 from lion_conformance.ports.dtypes import spelled
 from lion_conformance.proof.symbols import Triple
-from lion_conformance.report.variants import AS_WRITTEN
 from lion_conformance.verdict.sentences import sentence
 from lion_ref import Semantics
 
@@ -96,7 +95,7 @@ class Proof:
         for lines, of_ways in told.items():
             first, *more = lines
             dtypes = dict.fromkeys(x for some in of_ways.values() for x in some)
-            ways_left = " or ".join(x or AS_WRITTEN for x in of_ways)
+            ways_left = " or ".join(x or "as written" for x in of_ways)
             way = f", {ways_left}" if len(told) > 1 and any(x.way for x in self.findings) else ""
             yield f"    {', '.join(dtypes)}{way}: {first}"
             yield from (f"        {line}" for line in more)
