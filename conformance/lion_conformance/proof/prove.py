@@ -58,7 +58,9 @@ def prove(port: Port | Callable[..., Any], *, dtypes: Dtypes | None = None) -> P
     wanted = [triple for triple in asked.port.triples if triple[0] in asked.dtypes]
     ways = [("", asked.port), *((x.words, x.port) for x in asked.port.variants)]
     found = [replace(x, way=words) for words, one in ways for x in _findings(one, wanted)]
-    return Proof(asked.port.name, tuple(found), asked.port.declared)
+    variants = asked.port.variants
+    depends = [f"its bits depend on {x.depends_on}; {x.decided_by}" for x in variants]
+    return Proof(asked.port.name, tuple(found), asked.port.declared, tuple(dict.fromkeys(depends)))
 
 
 def _findings(port: Port, wanted: Sequence[Triple]) -> list[Finding]:
