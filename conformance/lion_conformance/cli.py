@@ -15,7 +15,6 @@ from lion_conformance import github, handover, report_files, starters
 from lion_conformance.diagnosis.search import diagnosis
 from lion_conformance.exhaustive import command as certifying
 from lion_conformance.ports.backends import BACKENDS
-from lion_conformance.ports.by_name import find
 from lion_conformance.ports.protocol import PortError
 from lion_conformance.ports.published import FAMILIES, family
 from lion_conformance.ports_asked import (
@@ -128,9 +127,10 @@ def _verify(parsed: argparse.Namespace) -> list[Report]:
 
 def _diagnose(parsed: argparse.Namespace) -> int:
     """Say which semantics the port has; 1 if there is none that gives its bits."""
-    port, dtypes = find(parsed.port), parsed.dtype or None
-    found = diagnosis(port, dtypes=dtypes)
-    cause = None if found.semantics is not None else verify(port, dtypes=dtypes).cause
+    dtypes = parsed.dtype or None
+    with asked_port(parsed) as (port, _):
+        found = diagnosis(port, dtypes=dtypes)
+        cause = None if found.semantics is not None else verify(port, dtypes=dtypes).cause
     if cause is not None:
         more = (*cause.evidence, explanation.how_to_learn_more(cause.code))
         for line in (cause.line(), *(f"    {x}" for x in more)):
@@ -272,7 +272,7 @@ def command_parser() -> argparse.ArgumentParser:
         )
 
     diagnoses = commands.add_parser("diagnose", help="say which semantics a port's bits have")
-    diagnoses.add_argument("port", metavar="MODULE:CALLABLE")
+    add_port_options(diagnoses)
     diagnoses.add_argument(
         "--dtype", action="append", metavar="DTYPE", help="as for verify; repeatable"
     )

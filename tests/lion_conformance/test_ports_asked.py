@@ -66,7 +66,7 @@ def test_the_ptx_and_the_kernel_can_be_others_than_the_file_says(tmp_path: Path)
 
 def test_a_backend_has_several_ports(monkeypatch: pytest.MonkeyPatch) -> None:
     doors = [from_callable(lion_ref.step, name=name) for name in ("one", "other")]
-    monkeypatch.setattr("lion_conformance.ports_asked.load", lambda wanted: doors)
+    monkeypatch.setattr("lion_conformance.ports_asked.load", lambda *_: doors)
     with asked_ports(parsed("--backend", "torch")) as asked:
         assert [port for port, _ in asked] == doors
         assert {origin.name for _, origin in asked} == {BACKENDS["torch"].module}

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from lion_conformance.ptx.contraction import may_contract
 from lion_conformance.ptx.machine import launch
 from lion_conformance.ptx.memory import Memory
 from lion_conformance.ptx.source import parse
@@ -38,6 +39,8 @@ class Launcher:
     options: dict[str, Any] = field(default_factory=dict)
     """Otherwise than the launch says."""
     launches: int = 0
+    contractible: bool = False
+    """Whether the assembler could make something else of a kernel that was launched."""
 
     def __getitem__(self, grid: tuple[int]) -> Any:
         def launched(*arguments: Any, enable_fp_fusion: bool, num_warps: int) -> None:
@@ -50,28 +53,22 @@ class Launcher:
         tables, numbers, on_device = arguments[:5], arguments[5:11], arguments[11:14]
         *kinds, _, aligned, _, flush = arguments[14:]
         dtypes: Triple = tuple(NAMES[x] for x in kinds)  # type: ignore[assignment]
-        there = tuple(name for name, x in zip(ON_DEVICE, on_device, strict=True) if x is not None)
-        asked = {"on_device": there, "aligned": aligned and self.aligned, "flush": flush}
+        given = {n: x for n, x in zip(ON_DEVICE, on_device, strict=True) if x is not None}
+        asked = {"on_device": tuple(given), "aligned": aligned and self.aligned, "flush": flush}
         kernel = entry(ptx(self.target, dtypes, **asked | self.options))
+        self.contractible |= may_contract(kernel)
         addresses, count, *others = tables
         memory = Memory()
         arrays = self.placed(memory, addresses.view(3, count), tables[2], dtypes)
-        values: list[Any] = [
+        values: list[int | bytes] = [
             memory.place("addresses", np.array([x for x, _ in arrays], np.int64)),
             count,
             *(memory.place(f"table {i}", x.numpy()) for i, x in enumerate(others)),
-            *(float(x) for x in numbers),
-            *(
-                memory.place(name, x.numpy())
-                for name, x in zip(ON_DEVICE, on_device, strict=True)
-                if x is not None
-            ),
+            *(np.float64(x).tobytes() for x in numbers),
+            *(memory.place(name, x.numpy()) for name, x in given.items()),
         ]
         values += [0] * (len(kernel.params) - len(values))  # Triton's own, which are not used
-        threads = (32 * WARPS, 1, 1)
-        launch(
-            kernel, memory, [as_bytes(x) for x in values], grid=(programs, 1, 1), threads=threads
-        )
+        launch(kernel, memory, values, grid=(programs, 1, 1), threads=(32 * WARPS, 1, 1))
         for i, (_, there) in enumerate(arrays):
             now = memory.read(f"array {i}")
             assert i < 2 * count or now.tobytes() == there.tobytes(), "a gradient was written"
@@ -82,7 +79,7 @@ class Launcher:
         self, memory: Memory, addresses: torch.Tensor, sizes: torch.Tensor, dtypes: Triple
     ) -> list[tuple[int, Array]]:
         """Each θ, then each m, then each g: its address in the GPU's memory, and its bytes here."""
-        found = []
+        found: list[tuple[int, Array]] = []
         for row, dtype in zip(addresses.tolist(), dtypes, strict=True):
             for at, size in zip(row, sizes.tolist(), strict=True):
                 item = ITEM_SIZES[dtype]
@@ -92,8 +89,3 @@ class Launcher:
                 offset = 0 if self.aligned else item
                 found.append((memory.place(f"array {len(found)}", cells, offset=offset), there))
         return found
-
-
-def as_bytes(value: float) -> int | bytes:
-    """A Python number as the kernel takes it: whole, or in double precision."""
-    return np.float64(value).tobytes() if isinstance(value, float) else value

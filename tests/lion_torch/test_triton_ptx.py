@@ -58,6 +58,7 @@ def differences(dtypes: Triple, launcher: Launcher, maker: Any = make) -> list[s
     with np.errstate(all="ignore"):
         found = compare_with_reference(maker, Case(dtypes, SHAPES, steps=1))
     assert launcher.launches
+    assert launcher.options or not launcher.contractible
     return found
 
 
@@ -70,6 +71,7 @@ def flushed_differences(dtypes: Triple, launcher: Launcher, maker: Any = make) -
                 partial(maker, subnormals="flush"), case, semantics=declared_semantics("flush")
             )
     assert launcher.launches
+    assert launcher.options or not launcher.contractible
     return found
 
 

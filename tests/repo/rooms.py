@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
@@ -27,7 +28,8 @@ def picture() -> str:
     text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     linter = tomllib.loads(text)["tool"]["importlinter"]
     layers = next(x["layers"] for x in linter["contracts"] if x["id"] == "rooms")
-    rooms = [name for name in layers if (FOLDER / name).is_dir()]
+    every = [name for layer in layers for name in layer.split(" | ")]
+    rooms = [name for name in every if (FOLDER / name).is_dir()]
     rows = ["doors", *rooms, "adapters", "lion_ref"]
     columns = rows[:0:-1]
     graph = grimp.build_graph(*linter["root_packages"], cache_dir=None)
@@ -44,13 +46,19 @@ def picture() -> str:
         for importer in graph.modules
         for imported in graph.find_modules_directly_imported_by(importer)
     )
-    lines = [" " * 10 + "".join(f"{name:>10}" for name in columns)]
+    widths = [len(name) + 2 for name in columns]
+
+    def line(first: str, cells: Iterable[str]) -> str:
+        row = (f"{cell:>{width}}" for cell, width in zip(cells, widths, strict=False))
+        return (f"{first:<10}" + "".join(row)).rstrip()
+
+    lines = [line("", columns)]
     for name in rows:
         here = columns.index(name) if name in columns else len(columns)
         empty = ["·"] * here + ["─"] + [""] * len(columns)
         cells = (str(imports[name, to] or "") if to != name else "" for to in columns)
         shown = (cell or blank for cell, blank in zip(cells, empty, strict=False))
-        lines.append((f"{name:<10}" + "".join(f"{cell:>10}" for cell in shown)).rstrip())
+        lines.append(line(name, shown))
     return "\n".join(lines) + "\n"
 
 

@@ -187,6 +187,16 @@ def test_a_right_port_passes_with_its_report(job: Job) -> None:
     assert job.kept() == {"report.html", "report.json"}
 
 
+def test_a_kernel_is_judged_without_a_gpu(job: Job) -> None:
+    kernel = ROOT / "examples" / "ports" / "cuda" / "kernel.toml"
+    done = job.step(JUDGE, kernel=str(kernel), max_examples="1")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "bit-exact** lion (PTX, no GPU: PTX interpreted), float32" in job.read(
+        "GITHUB_STEP_SUMMARY"
+    )
+    assert job.outputs() == {"verdict": "bit-exact", "cause": "", "code": ""}
+
+
 def test_a_wrong_port_fails_with_an_annotation_and_all_that_tells_why(job: Job) -> None:
     (job.folder / "mine.py").write_text(WRONG)
     done = job.step(JUDGE, port="mine:step", **QUICK)
@@ -204,7 +214,7 @@ def test_a_wrong_port_fails_with_an_annotation_and_all_that_tells_why(job: Job) 
     ("inputs", "why"),
     [
         ({"port": "nowhere:step"}, "port='nowhere:step': importing nowhere failed with Module"),
-        ({}, "a port to judge; legal: either MODULE:CALLABLE or --exec PROGRAM"),
+        ({}, "a port to judge; legal: either MODULE:CALLABLE, --exec PROGRAM or --ptx FILE"),
         ({"exec": "./nowhere"}, "the program ./nowhere cannot be started: "),
         # What an input says is never run, and never taken for an option.
         ({"port": "$(touch run):`touch run`"}, "port='$(touch run):`touch run`'"),

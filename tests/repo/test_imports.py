@@ -61,6 +61,7 @@ BAD = {
     "pytest": {"conformance/lion_conformance/cli.py": "import pytest"},
     "hypothesis": {"conformance/lion_conformance/runs/tape.py": "import hypothesis"},
     "jsonschema": {"conformance/lion_conformance/report/as_json.py": "import jsonschema"},
+    "bitwuzla": {"conformance/lion_conformance/proof/cases.py": "import bitwuzla"},
     "rich": {"conformance/lion_conformance/report/as_json.py": "import rich"},
     "distributed": {"conformance/lion_conformance/exhaustive/spread.py": "import distributed"},
     "sklearn": {"conformance/lion_conformance/runs/script.py": "import sklearn.datasets"},

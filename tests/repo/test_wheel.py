@@ -37,7 +37,9 @@ PACKAGES = frozenset(
         "lion_torch",
     }
 )
-EXTRAS = frozenset({"torch", "jax", "tensorflow", "array-api", "conformance", "prove", "all", "dev"})
+EXTRAS = frozenset(
+    {"torch", "jax", "tensorflow", "array-api", "conformance", "prove", "all", "dev"}
+)
 UNCONDITIONAL = frozenset({"numpy", "ml-dtypes"})
 
 

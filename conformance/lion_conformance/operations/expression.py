@@ -45,7 +45,7 @@ def constant(kind: str, bits: int) -> Node:
 
 
 def apply(operation: Operation, *arguments: Node) -> Node:
-    """The operation on these expressions; on constants, its result."""
+    """The operation on these expressions."""
     return made(operation, *arguments)
 
 

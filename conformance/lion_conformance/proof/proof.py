@@ -64,6 +64,8 @@ class Proof:
     findings: tuple[Finding, ...]
     declared: Semantics | None = None
     """What the port declares itself to be."""
+    depends_on: tuple[str, ...] = ()
+    """Whose choice it is what becomes of the code, and what decides it."""
 
     @property
     def verdict(self) -> Verdict:
@@ -101,6 +103,8 @@ class Proof:
             way = f", {ways_left}" if len(told) > 1 and any(x.way for x in self.findings) else ""
             yield f"    {', '.join(dtypes)}{way}: {first}"
             yield from (f"        {line}" for line in more)
+        if len(told) > 1:
+            yield from (f"    {line}" for line in self.depends_on)
 
     def __str__(self) -> str:
         """All lines."""

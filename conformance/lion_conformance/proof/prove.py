@@ -58,16 +58,22 @@ def prove(port: Port | Callable[..., Any], *, dtypes: Dtypes | None = None) -> P
     wanted = [triple for triple in asked.port.triples if triple[0] in asked.dtypes]
     ways = [("", asked.port), *((x.words, x.port) for x in asked.port.variants)]
     found = [replace(x, way=words) for words, one in ways for x in _findings(one, wanted)]
-    return Proof(asked.port.name, tuple(found), asked.port.declared)
+    variants = asked.port.variants
+    depends = [f"its bits depend on {x.depends_on}; {x.decided_by}" for x in variants]
+    return Proof(asked.port.name, tuple(found), asked.port.declared, tuple(dict.fromkeys(depends)))
 
 
 def _findings(port: Port, wanted: Sequence[Triple]) -> list[Finding]:
     traced = [_traced(port, triple) for triple in wanted]
     candidates = _Candidates(port, [x for x in traced if isinstance(x, _Update)])
-    return [
-        x if isinstance(x, Finding) else replace(_judged(port, x, candidates), caveat=x.caveat)
-        for x in traced
-    ]
+    return [x if isinstance(x, Finding) else _told(port, x, candidates) for x in traced]
+
+
+def _told(port: Port, update: _Update, candidates: _Candidates) -> Finding:
+    """What was found, and what has to be said with it."""
+    # JAX compiles for each shape, though a callable does not say so.
+    known = replace(port, compiles=port.compiles or bool(update.caveat))
+    return replace(_judged(known, update, candidates), caveat=update.caveat)
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +179,8 @@ def _matched(update: _Update, semantics: Semantics) -> Finding:
         target = reference(semantics, triple)
     except NotImplementedError as error:
         return replace(undecided, not_understood=str(error))
-    seen = next(filter(None, (witness(x, triple, semantics) for x in update.forms)), None)
+    shown = ((x, witness(x, triple, semantics)) for x in update.forms)
+    where, seen = next(((x, found) for x, found in shown if found), (None, None))
     open_case = None if seen else _unmatched(update, target)
     if seen is None and open_case is None:
         return Finding(triple, "equals", semantics=semantics, sizes=sizes)
@@ -182,10 +189,8 @@ def _matched(update: _Update, semantics: Semantics) -> Finding:
         all_shown = (witness(x, triple, semantics, tiny_scalars=False) for x in update.forms)
         if not any(all_shown) and _unmatched(update, kept) is None:
             return Finding(triple, "equals", semantics=semantics, sizes=sizes, condition=NOT_TINY)
-    if seen is not None:
-        difference = next(
-            filter(None, (first_difference(x, triple, target) for x in update.forms)), ""
-        )
+    if where is not None and seen is not None:
+        difference = first_difference(where, triple, target, at=seen.case)
         return Finding(triple, "differs", sizes=sizes, difference=difference, witness=str(seen))
     return replace(undecided, not_understood=open_case or "")
 

@@ -26,7 +26,6 @@ from lion_conformance.ports.callable import from_callable
 from lion_conformance.ports.protocol import Port, PortError, Triple, run_once
 from lion_conformance.proof.evaluation import in_order, values
 from lion_conformance.proof.forms import alike, places_of
-from lion_conformance.proof.other_sizes import check_other_sizes
 from lion_conformance.proof.symbols import ELEMENTS, SCALARS
 from lion_ref import STORAGE_DTYPES
 from lion_ref.arithmetic import Array, bits, same_bits
@@ -55,8 +54,6 @@ def _checked(port: Port, triple: Triple) -> Iterator[Traced]:
     for traced in found:
         if traced.size and not traced.findings:
             _check(port, triple, traced)
-    if not (port.compiles or any(x.caveat for x in found)):  # each shape would be compiled
-        check_other_sizes(port, triple, found)
     # The largest size takes as long as all others, and nothing new of a port comes to light there.
     again = zip(port.trace(triple), found[:-1] or found, strict=False)
     if any(one != other for one, other in again):

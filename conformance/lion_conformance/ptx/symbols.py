@@ -122,9 +122,9 @@ class SymbolicAllocation(Allocation):
             if value.dtype != object:
                 super().store(index, width, value)
                 return
-            self.refine(width)
-            self.cells = self.views[self.grain].astype(object)
+            self.open(width)
         self.refine(width)
+        cells = np.asarray(self.cells)
         parts = width // self.grain
         for part in range(parts):
             piece = value
@@ -136,18 +136,17 @@ class SymbolicAllocation(Allocation):
                     low=8 * self.grain * part,
                 )
                 piece = symbolic_evaluator(cut)(value)
-            self.cells[index * parts + part] = piece.astype(object)
+            cells[index * parts + part] = piece.astype(object)
 
-    def begin(self, width: int) -> None:
-        """Make ready for cells that are written under a condition, if nobody wrote any yet."""
-        if self.cells is None and self.written is not None:
-            self.refine(width)
-            self.undefine()
-
-    def undefine(self) -> None:
-        """Hold nothing yet: whatever is not written stays the leaf UNDEFINED."""
-        kind = f"b{8 * self.grain}"
-        self.cells = objects([leaf(UNDEFINED, kind)] * (self.views[self.grain].size))
+    def open(self, width: int) -> None:
+        """Make room for expressions: what is not written yet is the leaf UNDEFINED."""
+        self.refine(width)
+        cells = self.views[self.grain].astype(object)
+        if self.written is not None:
+            known = np.zeros(cells.size, np.bool_)
+            known[: self.written.size] = self.written
+            cells[~known] = leaf(UNDEFINED, f"b{8 * self.grain}")
+        self.cells = cells
 
 
 def _numbers_if_so(values: Array, width: int) -> Array:
@@ -169,7 +168,7 @@ class SymbolicMemory(Memory):
             index = np.arange(size) + held.lead // held.grain
             held.store(index, held.grain, objects([leaf(name, kind, i) for i in range(size)]))
         elif isinstance(held, SymbolicAllocation):
-            held.undefine()
+            held.open(held.grain)
         return address
 
     def read_symbols(self, name: str, kind: str) -> tuple[Node, ...]:
@@ -227,8 +226,8 @@ class SymbolicRun(Run):
     def store(self, held: Allocation, index: Array, width: int, value: Array) -> None:
         """Change cells of memory; under a condition, the old value stays elsewhere."""
         if self.paths is not None:
-            if isinstance(held, SymbolicAllocation):
-                held.begin(width)
+            if isinstance(held, SymbolicAllocation) and held.cells is None:
+                held.open(width)
             value = self._chosen(value, held.load(index, width), 8 * width, self.work.active)
         super().store(held, index, width, value)
 

@@ -88,6 +88,7 @@ def test_every_way_to_contract_a_kernel_is_proved() -> None:
     fused = [x.semantics.momentum_fused for x in proof.findings if x.semantics]
     assert fused == ["none", "momentum", "gradient"]
     assert "as written" in str(proof)
+    assert "its bits depend on the assembler" in str(proof)
 
 
 @SLOW

@@ -141,20 +141,6 @@ def looks_at_the_class(param: Any, momentum: Any, grad: Any, **scalars: Any) -> 
     return param * factor, momentum.copy()
 
 
-def leaves_a_tail(param: Any, momentum: Any, grad: Any, **scalars: Any) -> Any:
-    """What is left behind blocks of 1024 keeps its momentum."""
-    new_param, new_momentum = lions.plain(param, momentum, grad, **scalars)
-    if param.size > 1024:
-        end = param.size // 1024 * 1024
-        new_momentum.reshape(-1)[end:] = momentum.reshape(-1)[end:]
-    return new_param, new_momentum
-
-
-def broadcasts_a_row(param: Any, momentum: Any, grad: Any, **scalars: Any) -> Any:
-    """The first row of a gradient with two axes serves for all rows."""
-    return lions.plain(param, momentum, grad[:1] if grad.ndim == 2 else grad, **scalars)
-
-
 class EveryThird:
     """Leaves θ alone at every third call."""
 
@@ -199,8 +185,6 @@ class Keeping:
         (lions.of_another_dtype, r"it returns param as float64 of shape \(1,\); legal: float32"),
         (lions.one_result, r"it returns something else than \(param, momentum\)"),
         (looks_at_the_class, r"what runs computes otherwise than what was traced: param\[0\] is "),
-        (leaves_a_tail, r"on tensors of shape \(4099,\) it computes otherwise .*, in momentum"),
-        (broadcasts_a_row, r"on tensors of shape \(33, 65\) it computes otherwise .*, in param"),
         (EveryThird(), r"what runs computes otherwise than what was traced: param\[0\] is "),
         (Keeping(), r"it was traced, but cannot be run: "),
     ],

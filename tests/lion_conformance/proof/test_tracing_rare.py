@@ -42,7 +42,7 @@ def _as_hexadecimal(lr: Any) -> bool:
 
 def _rounded(lr: Any) -> bool:
     try:
-        return math.floor(lr) == 77 or round(lr, 3) == 0.123
+        return bool(math.floor(lr) == 77 or round(lr, 3) == 0.123)
     except TypeError:
         return False
 

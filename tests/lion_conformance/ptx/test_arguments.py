@@ -68,8 +68,8 @@ def test_every_type_that_a_compiler_writes_is_taken(size: str, pointer: str, num
         (
             ["lr", "momentum", "grad", "size", "param"],
             (
-                "argument 'lr' for .u64 p0 is not legal: it is a number; legal: a parameter of .f32, "
-                ".f64, .b32, .b64"
+                "argument 'lr' for .u64 p0 is not legal: it is a number; legal: a parameter of "
+                ".f32, .f64, .b32, .b64"
             ),
         ),
         (
@@ -79,8 +79,8 @@ def test_every_type_that_a_compiler_writes_is_taken(size: str, pointer: str, num
         (
             ["param", "momentum", "grad", "size", "size"],
             (
-                "argument 'size' for .f32 p4 is not legal: it is a whole number; legal: a parameter "
-                "of .u32"
+                "argument 'size' for .f32 p4 is not legal: it is a whole number; legal: a "
+                "parameter of .u32"
             ),
         ),
         (

@@ -10,6 +10,7 @@ import pytest
 
 import lion_ref
 from lion_conformance import Verdict, verify
+from lion_conformance.cli import SURVEYED
 from lion_conformance.ports.backends import NotRunnable, load
 from lion_conformance.ports.protocol import Port, ScalarArguments, run_once
 from lion_conformance.ports.published import compile_triton
@@ -46,6 +47,7 @@ def test_there_is_a_file_for_each_kernel_and_no_other() -> None:
 
 
 def test_they_are_one_family_under_the_names_of_their_packages() -> None:
+    assert SURVEYED[published.FAMILY.name] == published.FAMILY
     ports = load(published.FAMILY)
     assert [(x.name, x.door) for x in ports] == [
         ("lion-pytorch", "Triton kernel of 0.2.5, as PTX"),

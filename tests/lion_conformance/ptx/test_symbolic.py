@@ -248,6 +248,29 @@ def test_results_that_are_not_always_written(always: bool) -> None:
         assert update.findings == ("uninitialized: element 0 of new_param is not always written",)
 
 
+TILE_BY_A_SIGN = """
+    shl.b32 %r6, %r4, 2;
+    ld.global.f32 %f1, [%rd4];
+    ld.global.f32 %f2, [%rd5];
+    {}
+    setp.gt.f32 %p1, %f1, 0f00000000;
+    @%p1 st.shared.f32 [%r6], %f1;
+    ld.shared.f32 %f3, [%r6];
+    st.global.f32 [%rd4], %f3;
+    ret;
+"""
+
+
+@pytest.mark.parametrize("first", ["%f2", "0f3F800000"])
+def test_shared_memory_that_is_written_by_a_condition(first: str) -> None:
+    body = TILE_BY_A_SIGN.format(f"st.shared.f32 [%r6], {first};")
+    assert not both_ways(entry(body, variables=TILE), 32).findings
+    # The other half of the tile is written by all; this one is not.
+    body = TILE_BY_A_SIGN.format(f"st.shared.f32 [%r6+128], {first};")
+    (words,) = both_ways(entry(body, variables=TILE.replace("128", "256")), 32).findings
+    assert words == "uninitialized: element 0 of param is not always written"
+
+
 def test_a_register_that_is_not_always_written() -> None:
     """What a thread without the condition stores is nobody's number."""
     body = """
