@@ -17,6 +17,8 @@ from lion_conformance.proof.facts import EXACT, one, pattern, sign_bit
 from lion_conformance.proof.terms import Rules
 from tests.lion_conformance.proof.expressions import keeps_bits, wrongly_rewritten
 
+pytestmark = pytest.mark.clause("C37")
+
 SEEDS: Final = range(250)
 MANY_SEEDS: Final = range(250, 20_000)
 
