@@ -134,13 +134,17 @@ class _Parser(Cursor):
                 raise self.error("not known")
         if self.take(";"):
             return
+        begin = self.at
         body = Body(self)
         body.read()
+        named = {token.text for token in self.tokens[begin : self.at]}
+        # Those of other kernels take up no memory of this one, in which it could go astray.
+        variables = [x for x in self.variables if x.name in named]
         self.entries[name] = Entry(
             name=name,
             params=params,
             registers=body.registers,
-            variables=(*self.variables, *body.variables),
+            variables=(*variables, *body.variables),
             body=tuple(body.resolved()),
             labels=body.labels,
             reqntid=sizes.get(".reqntid"),

@@ -47,6 +47,7 @@ $L__func_begin0:
     // end inline asm
     { here: bra here; }
     ld.global.L1::no_allocate.v4.b32 {%r1, _, %r3, %r4}, [ %rd1 + -16 ];
+    mov.b64 %rd2, dynamic; mov.b64 %rd2, others; mov.b64 %rd2, counter;
     mov.u64 %rd2, table+4;
     mov.f32 %f2, 1.5;
 $L__end:
