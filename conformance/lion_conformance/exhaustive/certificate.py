@@ -145,9 +145,7 @@ def as_document(certificate: Certificate) -> dict[str, Any]:
 
 def from_document(document: Mapping[str, Any]) -> Certificate:
     """A certificate of a document of the right form; ValueError for one that contradicts itself."""
-    for name, words in document["port"].items():
-        if not words.isprintable():  # it is said on a terminal
-            raise ValueError(f"port.{name}={words!r} is not legal; legal: printable characters")
+    _check_printable(document)
     given = document["hyperparameters"]
     values = Hyperparameters.checked(**{name: float.fromhex(x) for name, x in given.items()})
     semantics = semantics_of(document["semantics"])
@@ -168,7 +166,31 @@ def from_document(document: Mapping[str, Any]) -> Certificate:
             raise ValueError(
                 f"{name} is {_shown(document[name])}; legal: {_shown(value)}, by the rest"
             )
+    _check_differing(certificate, rebuilt["judged"])
     return certificate
+
+
+def _check_printable(document: Mapping[str, Any]) -> None:
+    """ValueError for words that would do something to a terminal on which they are said."""
+    said = {f"port.{name}": words for name, words in document["port"].items()}
+    said |= {f"versions.{name}": name + words for name, words in document["versions"].items()}
+    said |= {"machines": "".join(document["machines"]), "date": document["date"]}
+    for name, words in said.items():
+        if not words.isprintable():
+            raise ValueError(f"{name}={words!r} is not legal; legal: printable characters")
+
+
+def _check_differing(certificate: Certificate, judged: Mapping[str, int]) -> None:
+    """ValueError unless the examples are some of what differs, and that some of what was judged."""
+    differing = asdict(certificate.differing)
+    for name, count in differing.items():
+        if count > judged[name]:
+            raise ValueError(f"differing.{name} is {count}; legal: 0 to {judged[name]}")
+    examples, count = certificate.examples, sum(differing.values())
+    if not min(1, count) <= len(examples) <= count:
+        raise ValueError(f"{len(examples)} examples of {count} that differ")
+    if any(x.expected == x.found for x in examples):
+        raise ValueError("an example does not differ")
 
 
 def _shown(value: Any) -> str:

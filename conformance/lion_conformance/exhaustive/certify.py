@@ -17,7 +17,7 @@ from lion_conformance.exhaustive.machine import machine
 from lion_conformance.exhaustive.merging import check_same, remaining
 from lion_conformance.exhaustive.question import PARAMETERS, Question
 from lion_conformance.exhaustive.spread import Spread, tasks
-from lion_conformance.ports.protocol import Port
+from lion_conformance.ports.protocol import Port, Triple
 from lion_ref import CANONICAL
 from lion_ref.hyperparameters import Hyperparameters
 
@@ -43,9 +43,17 @@ def question_of(port: Port, dtype: str, values: Hyperparameters) -> Question:
     if port.unavailable:
         raise NotTakenError(f"{door} cannot be judged here: {port.unavailable}")
     if (dtype, dtype, dtype) not in port.triples:
-        legal = ", ".join(port.params())
-        raise NotTakenError(f"{door} does not take {dtype}; legal: {legal}")
+        legal = ", ".join(dict.fromkeys(_of_one(triple) for triple in port.triples))
+        raise NotTakenError(f"{door} does not take {dtype} for θ, m and g; it takes {legal}")
     return Question(dtype, values, port.declared or CANONICAL)
+
+
+def _of_one(triple: Triple) -> str:
+    """
+    >>> _of_one(("float16",) * 3), _of_one(("float16", "float32", "float16"))
+    ('float16', 'float16/float32/float16')
+    """
+    return triple[0] if len(set(triple)) == 1 else "/".join(triple)
 
 
 def certify(

@@ -14,6 +14,7 @@ from lion_conformance.exhaustive.certificate import (
     from_document,
     seal,
 )
+from lion_conformance.vectors.document import parsed
 from lion_conformance.vectors.schema import fault
 from lion_ref.run_state.replacing import replacing
 
@@ -32,12 +33,12 @@ def save(certificate: Certificate, path: Path) -> None:
 def load(path: Path) -> Certificate:
     """ValueError, with the file's name, for what is no certificate or not as it was written."""
     try:
-        document = json.loads(path.read_bytes())
+        document = parsed(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is cut short, or no certificate: {error}") from error
     try:
         return _checked(document)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, OverflowError) as error:
         raise ValueError(f"{path} is not legal: {error}") from error
 
 

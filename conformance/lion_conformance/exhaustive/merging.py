@@ -27,6 +27,8 @@ def merged(slices: Sequence[Named], *, partial: bool = False) -> Certificate:
     (first, one), *others = slices
     for name, other in others:
         check_same(first, one, name, other)
+        # A framework that the first has not loaded must be the same in all that have.
+        one = replace(one, versions={**other.versions, **one.versions})
     owners: dict[int, str] = {}
     for name, certificate in slices:
         twice = [block for block in certificate.blocks if block in owners]

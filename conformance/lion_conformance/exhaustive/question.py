@@ -45,6 +45,9 @@ PAIRS: Final = BLOCKS * SIZE
 SIGNS: Final = (1.0, -1.0, 0.0, np.nan)
 """The u's beside which every θ is judged; as g, beside m = +0, each makes itself."""
 
+_ARE_NUMBERS: Final = 3
+"""Of SIGNS. NaN is the last: where a semantics makes it a zero, θ' shows it as one."""
+
 PARAMETER_PAIRS: Final = len(SIGNS) * VALUES
 TRIPLES: Final = SIZE - PARAMETER_PAIRS
 
@@ -61,10 +64,15 @@ class Question:
     semantics: Semantics
 
     def __post_init__(self) -> None:
-        """ValueError for another dtype, or an η with which θ' does not show u."""
+        """ValueError for another dtype, an update that does not split, or an η that hides u."""
         if self.dtype not in DTYPES:
             raise ValueError(f"dtype={self.dtype!r} is not legal; legal: {', '.join(DTYPES)}")
-        if len(set(self.shown().tolist())) < len(SIGNS):
+        if self.semantics.decay == "coupled":
+            raise ValueError(
+                "decay='coupled' cannot be judged so: u and m' are made of θ, too, and the update "
+                "does not split; legal: any other decay"
+            )
+        if len(set(self.shown()[:_ARE_NUMBERS].tolist())) < _ARE_NUMBERS:
             raise ValueError(
                 f"lr={self.values.lr!r} is not legal for {self.dtype}: every u makes the same θ' "
                 "of θ = -0; legal: an lr that is no zero when it is rounded to that dtype"

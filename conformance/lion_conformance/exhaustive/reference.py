@@ -49,9 +49,8 @@ class Reference:
     def __init__(self, question: Question) -> None:
         self.question = question
         self._shown = question.shown()
-        choices = question.semantics.differences()
         self.tables: Tables | None = None
-        if set(choices) <= TABULATED and choices.get("decay") != "coupled":
+        if set(question.semantics.differences()) <= TABULATED:
             self.tables = Tables(question)
 
     def block(self, index: int) -> tuple[Bits, Bits]:

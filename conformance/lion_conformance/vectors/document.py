@@ -100,7 +100,7 @@ def load(path: Path, wanted: str) -> dict[str, Any]:
         ValueError: anything else, in one line that says what is wrong with it.
     """
     try:
-        document: Any = _parsed(path.read_text(encoding="utf-8"))
+        document: Any = parsed(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ValueError(
             f"{path} is not legal: {error.strerror}; legal: a file that can be read"
@@ -134,7 +134,7 @@ def _check_spec_version(name: str, given: object) -> None:
         )
 
 
-def _parsed(text: str) -> Any:
+def parsed(text: str) -> Any:
     """JSON, held to what it says of itself: no NaN, no key that overwrites another."""
     return json.loads(text, object_pairs_hook=_without_twins, parse_constant=_no_number)
 

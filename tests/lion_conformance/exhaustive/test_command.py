@@ -57,7 +57,7 @@ def test_a_port_of_which_no_door_can_be_asked_has_not_passed(
     with pytest.raises(ValueError, match=r"^no door could be judged in float16$"):
         run("exhaustive", f"{__name__}:in_bfloat16", *words)
     said = capsys.readouterr().out
-    assert said.count("not taken: bfloat16 alone, step(...), does not take float16; legal: bf") == 1
+    assert said.count("step(...), does not take float16 for θ, m and g; it takes bfloat16\n") == 1
     assert said.count("not taken: bfloat16 alone, step(...), contracted, does not take") == 1
 
 

@@ -61,6 +61,22 @@ def test_what_no_parser_reads_is_refused(tmp_path: Path) -> None:
         files.load(path)
 
 
+@pytest.mark.parametrize(
+    ("written_as", "told"),
+    [
+        ('{"verdict": "rejected", ', "an object has the key 'verdict' twice"),
+        ('{"seconds": Infinity, ', "Infinity is no number"),
+    ],
+)
+def test_what_readers_read_otherwise_is_refused(
+    written_as: str, told: str, written: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "twice.json"
+    path.write_text(written_as + written.read_text(encoding="utf-8")[1:], encoding="utf-8")
+    with pytest.raises(ValueError, match=rf"no certificate: {told}"):
+        files.load(path)
+
+
 EDITS: dict[str, Edit] = {
     "verdict": lambda x: x.update(verdict="rejected"),
     "hyperparameters": lambda x: x["hyperparameters"].update(lr="0x1.0000000000000p-7"),
@@ -81,6 +97,18 @@ def test_an_edited_one_is_refused(what: str, written: Path, tmp_path: Path) -> N
     )
     with pytest.raises(ValueError, match=words):
         files.load(path)
+
+
+EXAMPLE = {
+    "given": {"param": "0x8000", "momentum": "0x0000", "grad": "0x0000"},
+    "expected": {"param": "0x8000", "momentum": "0x0000"},
+    "found": {"param": "0x0000", "momentum": "0x0000"},
+}
+
+
+def _rejected(document: dict[str, Any], pairs: int, *examples: dict[str, Any]) -> None:
+    document["differing"]["pairs"] = pairs
+    document.update(verdict="rejected", examples=list(examples))
 
 
 SEALED: dict[str, tuple[Edit, str]] = {
@@ -111,6 +139,30 @@ SEALED: dict[str, tuple[Edit, str]] = {
         "hyperparameters.lr is",
     ),
     "words for a terminal": (lambda x: x["port"].update(door="\x1b[2J"), r"port.door='\x1b[2J' is"),
+    "words of a version": (
+        lambda x: x["versions"].update(numpy="\x1b[2J"),
+        r"versions.numpy='numpy\x1b[2J' is",
+    ),
+    "words of a machine": (lambda x: x.update(machines=["\x1b[2J"]), r"machines='\x1b[2J' is"),
+    "versions that are not said": (lambda x: x["versions"].pop("SPEC.md"), "versions is an object"),
+    "a scalar past all numbers": (
+        lambda x: x["hyperparameters"].update(lr="0x1.0p+99999999"),
+        "too large to represent",
+    ),
+    "an update that does not split": (
+        lambda x: x["semantics"].update(decay="coupled"),
+        "the update does not split",
+    ),
+    "exact, with an example": (lambda x: x["examples"].append(EXAMPLE), "1 examples of 0 that"),
+    "rejected, without one": (lambda x: _rejected(x, 1), "0 examples of 1 that differ"),
+    "more that differ than there are": (
+        lambda x: _rejected(x, 2**20 + 1, EXAMPLE),
+        "differing.pairs is 1048577; legal: 0 to 1048576",
+    ),
+    "an example that is right": (
+        lambda x: _rejected(x, 1, EXAMPLE | {"found": EXAMPLE["expected"]}),
+        "an example does not differ",
+    ),
     "no learning rate": (
         lambda x: x["hyperparameters"].update(lr="0x0.0p+0"),
         "lr=0.0 is not legal for bfloat16",

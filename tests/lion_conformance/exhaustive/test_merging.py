@@ -117,6 +117,15 @@ def test_a_foreign_slice_is_refused_by_what_differs(what: str) -> None:
     assert str(refused.value) == f"b.json is foreign to a.json: {words}"
 
 
+def test_a_framework_is_the_same_in_all_slices_that_have_it() -> None:
+    first, *others = (made(range(k * 16, k * 16 + 16)) for k in range(3))
+    slices = [("a", replace(first, versions={"numpy": "2.4.6"})), ("b", others[0])]
+    assert merged(slices, partial=True).versions["torch"] == "2.13.0"
+    other = replace(others[1], versions={"numpy": "2.4.6", "torch": "9.9"})
+    with pytest.raises(ValueError, match=r"c is foreign to a: torch is 9\.9 instead of 2\.13\.0"):
+        merged([*slices, ("c", other)], partial=True)
+
+
 def test_slices_that_overlap_or_are_missing_are_refused() -> None:
     first, second = ("a", made(range(2049))), ("b", made(range(2048, BLOCKS)))
     with pytest.raises(ValueError, match=r"^b overlaps a: block 2048$"):

@@ -70,6 +70,18 @@ def test_a_rate_with_which_nothing_shows_is_refused(dtype: str, lr: float) -> No
         Question(dtype, Hyperparameters(lr, 0.9, 0.99, 0.7), CANONICAL)
 
 
+def test_a_semantics_in_which_nan_is_zero_can_be_asked_about(dtype: str) -> None:
+    shown = Question(dtype, VALUES_OF_SCALARS, Semantics(nan_sign="zero")).shown().tolist()
+    assert shown[SIGNS.index(0.0)] == shown[-1] == 0x8000
+    with pytest.raises(ValueError, match=r"lr=0\.0 is not legal"):
+        Question(dtype, Hyperparameters(0.0, 0.9, 0.99, 0.7), Semantics(nan_sign="zero"))
+
+
+def test_an_update_that_does_not_split_is_refused(dtype: str) -> None:
+    with pytest.raises(ValueError, match="u and m' are made of θ, too, and the update does not sp"):
+        Question(dtype, VALUES_OF_SCALARS, Semantics(decay="coupled"))
+
+
 def test_other_dtypes_are_refused(dtype: str) -> None:
     with pytest.raises(ValueError, match="dtype='float32' is not legal; legal: float16, bfloat16"):
         Question("float32", VALUES_OF_SCALARS, CANONICAL)

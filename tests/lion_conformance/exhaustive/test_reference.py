@@ -23,7 +23,7 @@ TABULATED = (
     Semantics(decay="factor", decay_scalar="compute"),
 )
 OTHERS = (
-    Semantics(decay="coupled"),
+    Semantics(nan_sign="zero"),
     Semantics(momentum_fused="gradient"),
     Semantics(precision="storage", momentum_precision="storage"),
 )
