@@ -47,7 +47,7 @@ def test_data_may_go_through_shared_memory() -> None:
     ("entry", "options", "words"),
     [
         ("sign_of_zero", {}, "where c = +0"),
-        pytest.param("sign_of_nan", {}, "where c is NaN", marks=SLOW),
+        pytest.param("sign_of_nan", {}, "where c = +0, θ' is θ - (-1 + ", marks=SLOW),
         pytest.param("wrong_beta", {}, "m' is β1·m", marks=SLOW),
         pytest.param("coupled_decay", {}, "c is β1·m + (1 - β1)·(", marks=SLOW),
         pytest.param("stored_twice", {"dtypes": MIXED}, "bfloat16(bfloat16(", marks=SLOW),
