@@ -160,9 +160,12 @@ class SymbolicMemory(Memory):
 
     kind = SymbolicAllocation
 
-    def place_symbols(self, name: str, kind: str, size: int, *, written: bool = True) -> int:
+    def place_symbols(
+        self, name: str, kind: str, size: int, *, written: bool = True, offset: int = 0
+    ) -> int:
         """An array of `size` leaves of this name and type; or, unwritten, of nothing yet."""
-        address = self.place(name, np.zeros(size, DTYPES[WIDTHS[kind]]), written=written)
+        zeros = np.zeros(size, DTYPES[WIDTHS[kind]])
+        address = self.place(name, zeros, written=written, offset=offset)
         held = self.named(name)
         if written:
             index = np.arange(size) + held.lead // held.grain

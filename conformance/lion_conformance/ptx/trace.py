@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Final
 
 import numpy.typing as npt
@@ -63,26 +64,30 @@ def traced(
     run: Callable[[SymbolicMemory, dict[str, int]], None],
     *,
     elsewhere: bool = False,
+    offsets: Mapping[str, int] = MappingProxyType({}),
 ) -> Traced:
     """The update of one tensor as a kernel leaves it in memory.
 
     kinds: the types of θ, m and g, as "f32". run: launches the kernel on this memory, where it
     finds the arrays by the addresses of "param", "momentum" and "grad". elsewhere: θ' and m' are
     written to arrays of their own, "new_param" and "new_momentum"; the others are only read.
+    offsets: bytes past a multiple of 256 at which an array begins; 0 where it is not named.
 
     A finding takes the place of the results.
     """
     memory = SymbolicMemory()
     names = ("param", "momentum", "grad")
     addresses = {
-        name: memory.place_symbols(name, kind, size)
+        name: memory.place_symbols(name, kind, size, offset=offsets.get(name, 0))
         for name, kind in zip(names, kinds, strict=True)
     }
     results = names[:2]
     if elsewhere:
         results = ("new_param", "new_momentum")
         for name, kind in zip(results, kinds, strict=False):
-            addresses[name] = memory.place_symbols(name, kind, size, written=False)
+            addresses[name] = memory.place_symbols(
+                name, kind, size, written=False, offset=offsets.get(name, 0)
+            )
     try:
         run(memory, addresses)
     except Finding as finding:

@@ -49,7 +49,7 @@ def test_data_may_go_through_shared_memory() -> None:
     ("entry", "options", "words"),
     [
         ("sign_of_zero", {}, "where c = +0"),
-        pytest.param("sign_of_nan", {}, "where c is NaN", marks=SLOW),
+        pytest.param("sign_of_nan", {}, "where c = +0, θ' is θ - (-1 + ", marks=SLOW),
         pytest.param("wrong_beta", {}, "m' is β1·m", marks=SLOW),
         pytest.param("coupled_decay", {}, "c is β1·m + (1 - β1)·(", marks=SLOW),
         pytest.param("stored_twice", {"dtypes": MIXED}, "bfloat16(bfloat16(", marks=SLOW),
@@ -68,6 +68,31 @@ def test_a_wrong_kernel_is_not(entry: str, options: dict[str, Any], words: str) 
     proof = prove(kernel(entry, **options))
     assert proof.verdict == "differs", str(proof)
     assert words in proof.sentence
+
+
+MISALIGNED = """
+    and.b64 %beyond, %rd1, 31;
+    setp.ne.u64 %is_beyond, %beyond, 0;
+    @%is_beyond add.rn.f32 %f1, %f1, %f1;
+    mov.u32 	%r3, %ctaid.x;"""
+
+
+@pytest.mark.parametrize(
+    ("aligned", "verdict"), [(16, "not decided"), (256, "equals")], ids=["16", "256"]
+)
+def test_a_kernel_that_asks_where_an_array_begins_is_traced_there(
+    aligned: int, verdict: str
+) -> None:
+    """θ not at a multiple of 32 bytes has twice the learning rate: no trace began there."""
+    text = (CUDA / "lion.ptx").read_text(encoding="utf-8")
+    first = text[: text.index("// .globl	lion_bfloat16")]
+    declared = first.replace(".reg .pred", ".reg .b64 %beyond;\n.reg .pred %is_beyond, ", 1)
+    wrong = declared.replace("mov.u32 	%r3, %ctaid.x;", MISALIGNED)
+    usual: dict[str, Any] = {"threads": 64, "elements_per_program": 64, "arguments": ARGUMENTS}
+    proof = prove(ptx_port(wrong, aligned=aligned, **usual))
+    assert proof.verdict == verdict, str(proof)
+    if verdict != "equals":
+        assert "where arrays begin: it is another with param 16 bytes past" in proof.sentence
 
 
 @SLOW
