@@ -121,7 +121,7 @@ def test_a_flag_is_given_as_a_number_and_as_nothing_else(kind: str) -> None:
 
 def test_a_struct_that_is_passed_by_value_is_told() -> None:
     params = [*PARAMS[:4], Param("b8", "scalars", 24)]
-    with pytest.raises(ValueError, match="for .b8 scalars: it is 24 bytes, as a struct that is"):
+    with pytest.raises(ValueError, match=r"for \.b8 scalars: it is 24 bytes, as a struct that is"):
         check(RIGHT, params)
 
 
