@@ -67,6 +67,13 @@ def check(
             f"arguments={arguments!r} is not legal; legal: a sequence of names and numbers, one "
             "for each parameter"
         )
+    for param in params:
+        if param.type == "b8" and param.size > 1:
+            raise ValueError(
+                f"the parameter .b8 {param.name} is {param.size} bytes, as a struct that is passed "
+                "by value, of which the PTX does not say what is in it; legal: a kernel that takes "
+                "each member by itself"
+            )
     left_out = len(params) - len(arguments)
     given = (*arguments, *[0] * left_out) if 0 < left_out <= unread else tuple(arguments)
     declared = ", ".join(f".{x.type} {x.name}" for x in params) or "none"
@@ -99,11 +106,6 @@ def _check_one(argument: object, param: Parameter) -> None:
     where = f"argument {argument!r} for .{param.type} {param.name}"
     if isinstance(argument, bool) or not isinstance(argument, (str, int, float)):
         raise TypeError(f"{where} is not legal; legal: a number, or one of {', '.join(NAMES)}")
-    if param.type == "b8" and param.size > 1:
-        raise ValueError(
-            f"{where}: it is {param.size} bytes, as a struct that is passed by value, of which the "
-            "PTX does not say what is in it; legal: a kernel that takes each member by itself"
-        )
     if isinstance(argument, str):
         if argument not in NAMES:
             raise ValueError(f"{where} is not legal; legal: {', '.join(NAMES)}, or a number")

@@ -121,7 +121,9 @@ def test_a_flag_is_given_as_a_number_and_as_nothing_else(kind: str) -> None:
 
 def test_a_struct_that_is_passed_by_value_is_told() -> None:
     params = [*PARAMS[:4], Param("b8", "scalars", 24)]
-    with pytest.raises(ValueError, match=r"for \.b8 scalars: it is 24 bytes, as a struct that is"):
+    with pytest.raises(ValueError, match=r"the parameter \.b8 scalars is 24 bytes, as a struct"):
+        check([*RIGHT, "beta1"], params)
+    with pytest.raises(ValueError, match=r"the parameter \.b8 scalars is 24 bytes, as a struct"):
         check(RIGHT, params)
 
 
