@@ -123,7 +123,9 @@ def _port(package: str, subnormals: SubnormalsChoice) -> Port:
         unavailable=unavailable,
         triples=triples,
         compiles=namespace.compiles,
-        trace=partial(traced_callable, update) if _runs_as_traced(package) else None,
+        trace=partial(traced_callable, update, numpys=package == "numpy")
+        if _runs_as_traced(package)
+        else None,
     )
 
 

@@ -35,11 +35,15 @@ Settle = Callable[[Facts, Node, Node, str], bool]
 
 
 def unmatched(
-    first: Node, second: Node, kind: str, settle: Settle | None = None
+    first: Node,
+    second: Node,
+    kind: str,
+    settle: Settle | None = None,
+    wanted: Callable[[Facts], bool] = lambda _: True,
 ) -> Unmatched | None:
     """A case in which they are not known to be equal as floats of this type; None if in none.
 
-    Any NaN equals any NaN.
+    Any NaN equals any NaN. wanted: which cases are looked at; a proof takes all.
     """
     waiting = [Unmatched(Facts(), first, second)]
     for _ in range(MOST):
@@ -55,7 +59,9 @@ def unmatched(
             if settle is not None and settle(case.facts, first, second, kind):
                 continue
             return Unmatched(case.facts, first, second)
-        waiting.extend(Unmatched(facts, first, second) for facts in reversed(further))
+        waiting.extend(
+            Unmatched(facts, first, second) for facts in reversed(further) if wanted(facts)
+        )
     return waiting[-1] if waiting else None
 
 

@@ -189,7 +189,8 @@ def unflushed(node: Node, kind: str) -> Node:
         return pattern(kind, operation.bits & sign_bit(kind))
     if operation.name == "neg":
         return made(operation, unflushed(node.arguments[0], kind))
-    if operation.ftz and operation.name == "mul" and pattern(kind, one(kind)) in node.arguments:
+    flushes_alone = operation.ftz and not operation.saturate
+    if flushes_alone and operation.name == "mul" and pattern(kind, one(kind)) in node.arguments:
         return next(x for x in node.arguments if x is not pattern(kind, one(kind)))
     if (
         operation.ftz

@@ -179,7 +179,8 @@ def _matched(update: _Update, semantics: Semantics) -> Finding:
         target = reference(semantics, triple)
     except NotImplementedError as error:
         return replace(undecided, not_understood=str(error))
-    seen = next(filter(None, (witness(x, triple, semantics) for x in update.forms)), None)
+    shown = ((x, witness(x, triple, semantics)) for x in update.forms)
+    where, seen = next(((x, found) for x, found in shown if found), (None, None))
     open_case = None if seen else _unmatched(update, target)
     if seen is None and open_case is None:
         return Finding(triple, "equals", semantics=semantics, sizes=sizes)
@@ -188,10 +189,8 @@ def _matched(update: _Update, semantics: Semantics) -> Finding:
         all_shown = (witness(x, triple, semantics, tiny_scalars=False) for x in update.forms)
         if not any(all_shown) and _unmatched(update, kept) is None:
             return Finding(triple, "equals", semantics=semantics, sizes=sizes, condition=NOT_TINY)
-    if seen is not None:
-        difference = next(
-            filter(None, (first_difference(x, triple, target) for x in update.forms)), ""
-        )
+    if where is not None and seen is not None:
+        difference = first_difference(where, triple, target, at=seen.case)
         return Finding(triple, "differs", sizes=sizes, difference=difference, witness=str(seen))
     return replace(undecided, not_understood=open_case or "")
 

@@ -69,8 +69,8 @@ def _cancelling(triple: Triple) -> Iterator[Case]:
         yield Case(*arrays, 0.1, beta1, beta2, 0.1)
 
 
-def results(form: Form, case: Case) -> tuple[Array, Array]:
-    """θ' and m' of a case by the expressions of a form."""
+def given_by(case: Case) -> dict[Node, Array]:
+    """The bits of every leaf in a case."""
     given: dict[Node, Array] = {
         leaf(of, TYPES[name], 0): bits(x.reshape(-1))
         for of, name, x in zip(ELEMENTS, case.triple, case.arrays, strict=True)
@@ -79,7 +79,12 @@ def results(form: Form, case: Case) -> tuple[Array, Array]:
     for name, kind in TYPES.items():
         nan = np.array(np.nan, STORAGE_DTYPES[name])
         given[leaf("NaN", kind)] = bits(nan)
-    found = values((form.new_param, form.new_momentum), given)
+    return given
+
+
+def results(form: Form, case: Case) -> tuple[Array, Array]:
+    """θ' and m' of a case by the expressions of a form."""
+    found = values((form.new_param, form.new_momentum), given_by(case))
     size = case.param.size
     param, momentum = (
         np.ascontiguousarray(np.broadcast_to(x, size)).view(STORAGE_DTYPES[name])

@@ -8,8 +8,8 @@ from typing import Final
 import numpy as np
 
 from lion_conformance.operations.expression import Node
-from lion_conformance.operations.operation import FLOATS, WIDTHS
-from lion_conformance.proof.facts import EXACT, Facts
+from lion_conformance.operations.operation import FLOATS, WIDTHS, Operation
+from lion_conformance.proof.facts import EXACT, Facts, Relation
 from lion_conformance.proof.symbols import TYPES
 from lion_ref.dtypes import STORAGE_DTYPES
 
@@ -38,12 +38,8 @@ _KINDS: Final = {
     "-0": "{} = -0",
     "NaN": "{} is NaN",
 }
-_RELATIONS: Final = {
-    "less": "{} < {}",
-    "equal": "{} = {}",
-    "greater": "{} > {}",
-    "unordered": "{} or {} is NaN",
-}
+_ROUNDED: Final = {"rz": "rounded to 0", "rm": "rounded down", "rp": "rounded up"}
+_RELATIONS: Final = {"less": "<", "equal": "=", "greater": ">"}
 
 
 def formula(node: Node, names: Mapping[Node, str] | None = None) -> str:
@@ -67,18 +63,37 @@ def where(facts: Facts, names: Mapping[Node, str] | None = None) -> str:
     """
     known = names or {}
     parts = [_KINDS[kind].format(_formula(x, known)) for x, kind in facts.kinds.items()]
-    parts += [
-        _RELATIONS[relation].format(_formula(first, known), _formula(second, known))
-        for (_, first, second), relation in facts.relations.items()
-    ]
+    parts += [_relation(*pair, known) for pair in facts.relations.items()]
     parts += [f"{_formula(x, known)} is {told}".lower() for x, told in facts.truths.items()]
     text = " and ".join(parts)
     return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
 
 
+def _relation(pair: tuple[str, Node, Node], relation: Relation, names: Mapping[Node, str]) -> str:
+    kind, first, second = pair
+    if relation == "unordered":
+        may_be = [x for x in (first, second) if x.operation.name != "constant"]
+        return f"{' or '.join(_formula(x, names) for x in may_be)} is NaN"
+    say, end = (_formula, "") if kind in FLOATS else (_of_bits, " as bits")
+    return f"{say(first, names)} {_RELATIONS[relation]} {say(second, names)}{end}"
+
+
 def _formula(node: Node, names: Mapping[Node, str]) -> str:
     if node in names:
         return names[node]
+    text = _operation(node, names)
+    done = _done_to(node)
+    return f"({', '.join((text, *done))})" if done else text
+
+
+def _done_to(node: Node) -> list[str]:
+    """What an operation does to its result that others do not."""
+    operation = node.operation
+    found = [_ROUNDED[operation.rounding]] if operation.rounding in _ROUNDED else []
+    return found + ["cut to [0, 1]"] * (operation.saturate and operation.type in FLOATS)
+
+
+def _operation(node: Node, names: Mapping[Node, str]) -> str:
     operation = node.operation
     parts = node.arguments
     match operation.name:
@@ -94,7 +109,21 @@ def _formula(node: Node, names: Mapping[Node, str]) -> str:
             return "·".join(_within(x, names, "mul") for x in sorted(parts, key=_rank))
         case "convert":
             return _conversion(node, names)
-    return _other(node, [_formula(x, names) for x in parts])
+    say = _of_bits if _takes_bits(operation) else _formula
+    return _other(node, [say(x, names) for x in parts])
+
+
+def _takes_bits(operation: Operation) -> bool:
+    if operation.name == "select":
+        return False
+    return (operation.source or operation.type) not in (*FLOATS, "pred")
+
+
+def _of_bits(node: Node, names: Mapping[Node, str]) -> str:
+    """A formula where no float is meant: a number by its bits."""
+    if node.operation.name == "constant":
+        return f"0x{node.operation.bits:x}"
+    return _formula(node, names)
 
 
 def _other(node: Node, parts: list[str]) -> str:
@@ -104,14 +133,24 @@ def _other(node: Node, parts: list[str]) -> str:
         case "abs":
             return f"|{parts[0]}|"
         case "compare":
-            sign = _SIGNS.get(operation.comparison, operation.comparison)
-            return f"{parts[0]} {sign} {parts[1]}"
+            return _comparison(operation, *parts)
         case "extract":
             end = operation.low + WIDTHS[operation.type] - 1
             return f"bits {operation.low} to {end} of ({parts[0]})"
         case "select":
             return f"({parts[1]} if {parts[0]} else {parts[2]})"
     return f"{operation.name}({', '.join(parts)})"
+
+
+def _comparison(operation: Operation, first: str, second: str) -> str:
+    """A comparison: a letter u at its end adds "or a NaN"."""
+    name, of_bits = operation.comparison, " as bits" if operation.source not in FLOATS else ""
+    if name in ("nan", "num"):
+        one_of = first if first == second else f"{first} or {second}"
+        return f"{one_of} is {'' if name == 'nan' else 'no '}NaN"
+    sign = _SIGNS[name.removesuffix("u")]
+    or_nan = " or one is NaN" if name.endswith("u") else ""
+    return f"{first} {sign} {second}{of_bits}{or_nan}"
 
 
 def _sum(parts: tuple[Node, ...], names: Mapping[Node, str]) -> str:
@@ -146,7 +185,7 @@ def _within(node: Node, names: Mapping[Node, str], name: str) -> str:
 
 
 def _binds(node: Node, names: Mapping[Node, str]) -> int:
-    if node in names:
+    if node in names or _done_to(node):
         return _ATOM
     if node.operation.name == "convert" and _is_silent(node):
         return _binds(node.arguments[0], names)
@@ -176,11 +215,10 @@ def _is_scalar(node: Node) -> bool:
 
 
 def _number(pattern: int, kind: str) -> str:
-    """A pattern as the float of its width, if that is a short one."""
+    """A pattern as the float of its width; of a NaN, the pattern, which may be meant as bits."""
     width = WIDTHS[kind]
     found = kind if kind in FLOATS else {32: "f32", 64: "f64"}.get(width, "")
     if not found:
         return "true" if kind == "pred" and pattern else f"0x{pattern:x}"
     value = np.array([pattern], f"u{width // 8}").view(STORAGE_DTYPES[_DTYPES[found]])[0]
-    text = f"{float(value):g}"
-    return text if float(text) == float(value) or np.isnan(value) else f"0x{pattern:x}"
+    return f"0x{pattern:x}" if np.isnan(value) else str(value).removesuffix(".0")

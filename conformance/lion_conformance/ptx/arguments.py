@@ -28,6 +28,8 @@ NAMES: Final = (*ARRAYS, SIZE, *SCALARS)
 
 _POINTERS: Final = ("u64", "s64", "b64")
 _WHOLE: Final = ("u32", "s32", "u64", "s64", "b32", "b64")
+# A flag, as `bool maximize`: given as a number.
+_SMALL: Final = ("u8", "s8", "b8", "u16", "s16", "b16")
 # Bits are what is loaded: some compilers write b32 where f32 is meant.
 _FLOATS: Final = ("f32", "f64", "b32", "b64")
 
@@ -44,6 +46,10 @@ class Parameter(Protocol):
     @property
     def type(self) -> str:
         """Its type, as u64."""
+
+    @property
+    def size(self) -> int:
+        """Its bytes: more than those of the type where it is an array of bytes, as a struct is."""
 
 
 def check(
@@ -93,12 +99,19 @@ def _check_one(argument: object, param: Parameter) -> None:
     where = f"argument {argument!r} for .{param.type} {param.name}"
     if isinstance(argument, bool) or not isinstance(argument, (str, int, float)):
         raise TypeError(f"{where} is not legal; legal: a number, or one of {', '.join(NAMES)}")
+    if param.type == "b8" and param.size > 1:
+        raise ValueError(
+            f"{where}: it is {param.size} bytes, as a struct that is passed by value, of which the "
+            "PTX does not say what is in it; legal: a kernel that takes each member by itself"
+        )
     if isinstance(argument, str):
         if argument not in NAMES:
             raise ValueError(f"{where} is not legal; legal: {', '.join(NAMES)}, or a number")
         kind, legal = _needed(argument)
     else:
-        kind, legal = "a number", _FLOATS if isinstance(argument, float) else (*_WHOLE, *_FLOATS)
+        kind, legal = "a number", _FLOATS
+        if isinstance(argument, int):
+            legal = (*_SMALL, *_WHOLE, *_FLOATS)
     if param.type not in legal:
         types = ", ".join(f".{x}" for x in dict.fromkeys(legal))
         raise ValueError(f"{where} is not legal: it is {kind}; legal: a parameter of {types}")

@@ -13,13 +13,17 @@ from lion_conformance.ptx.syntax import (
     Instruction,
     Negated,
     Register,
+    SourceError,
     Symbol,
     Variable,
 )
 from lion_conformance.ptx.tokens import Cursor
 
 MOST_REGISTERS: Final = 1_000_000
-_CALL: Final = "a call of a function (only kernels that call none are read)"
+_CALL: Final = (
+    "; only kernels that call none are read: inline it (__forceinline__), compile without -G, "
+    "leave out printf and assert"
+)
 _BLANKS: Final = re.compile(r"\s+")
 
 
@@ -63,7 +67,7 @@ class Body:
             elif cursor.peek() == ".pragma":
                 cursor.skip_to(";")
             elif cursor.peek() == ".param":
-                raise cursor.error(_CALL)
+                raise self._call()
             elif cursor.peek().startswith("."):
                 raise cursor.error("not known")
             elif cursor.at + 1 < len(cursor.tokens) and cursor.tokens[cursor.at + 1].text == ":":
@@ -123,13 +127,26 @@ class Body:
             raise cursor.error("an instruction expected")
         if opcode.text.split(".")[0] == "call":
             cursor.at -= 1
-            raise cursor.error(_CALL)
+            raise self._call()
         operands = self.operands.all()
         end = cursor.ahead().start
         cursor.expect(";")
         text = _BLANKS.sub(" ", cursor.text[first.start : end]).strip()
         self.body.append(Instruction(opcode.text, operands, predicate, first.line, text))
         self.scopes_of.append(tuple(self.scopes))
+
+    def _call(self) -> SourceError:
+        """The error for a call, which begins where its own parameters are declared."""
+        cursor = self.cursor
+        begin = cursor.at
+        while cursor.peek() not in {"", "}"} and not cursor.peek().startswith("call"):
+            cursor.at += 1
+        name = ""
+        if cursor.take(cursor.peek()) and cursor.take("("):
+            cursor.skip_to(",")
+        name = cursor.peek()
+        cursor.at = begin
+        return cursor.error(f"a call of a function, {name}{_CALL}")
 
     def resolved(self) -> list[Instruction]:
         """The instructions, with the labels that they jump to by their own names."""

@@ -92,6 +92,8 @@ class Slots:
         found = next((v for v in self.entry.variables if v.name == symbol.name), None)
         if found is None:
             raise instruction.refused(f"a variable that is not known: {symbol.name}")
+        if found.unknown:
+            raise instruction.refused(f"{symbol.name} begins with an address, which is not known")
         if found.space in {"shared", "local"}:
             return self.constant(self.layout[symbol.name] + symbol.offset, 64)
         return self._fill("variable", symbol.name, symbol.offset, 8)

@@ -42,9 +42,11 @@ def variables(cursor: Cursor, *, extern: bool) -> list[Variable]:
                 cursor.expect("]")
         if size > MOST_BYTES:
             raise cursor.error("a variable larger than any update needs")
-        data = _initial(cursor, kind, size) if cursor.take("=") else None
+        begins = cursor.take("=")
+        unknown = begins and _has_an_address(cursor)
+        data = _initial(cursor, kind, size) if begins and not unknown else None
         told = size if not extern or size else None
-        declared.append(Variable(name, space, told, alignment or width, data))
+        declared.append(Variable(name, space, told, alignment or width, data, unknown))
         if not cursor.take(","):
             break
     cursor.expect(";")
@@ -58,6 +60,18 @@ def _alignment(cursor: Cursor) -> int:
         cursor.at -= 1
         raise cursor.error("an alignment is a power of 2")
     return alignment
+
+
+def _has_an_address(cursor: Cursor) -> bool:
+    """Whether a variable begins with an address, as a table of functions does; if so, go past."""
+    begin, named, depth = cursor.at, False, 0
+    while cursor.peek() != ";" and (depth or cursor.peek() != ","):
+        token = cursor.token()
+        depth += (token.text == "{") - (token.text == "}")
+        named = token.kind == "word" or named
+    if not named:
+        cursor.at = begin
+    return named
 
 
 def _initial(cursor: Cursor, kind: str, size: int) -> bytes:

@@ -25,6 +25,8 @@ class Transfer:
     count: int
     kind: str
     has_policy: bool
+    incoherent: bool
+    """It reads a cache that sees no writes of the launch: ld.global.nc."""
     instruction: Instruction
 
     @property
@@ -52,5 +54,12 @@ def transfer(instruction: Instruction) -> Transfer:
     if not cell:
         raise instruction.refused("a load or store without a type that is known")
     return Transfer(
-        name == "st", space, TYPE_WIDTHS[cell] // 8, count, cell, has_policy, instruction
+        writes=name == "st",
+        space=space,
+        width=TYPE_WIDTHS[cell] // 8,
+        count=count,
+        kind=cell,
+        has_policy=has_policy,
+        incoherent="nc" in words,
+        instruction=instruction,
     )

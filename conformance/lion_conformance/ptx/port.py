@@ -22,7 +22,7 @@ from lion_conformance.ptx.contraction import contracted, may_contract
 from lion_conformance.ptx.host import LARGEST_ALIGNMENT, Kernel
 from lion_conformance.ptx.machine import prepared
 from lion_conformance.ptx.source import parse
-from lion_conformance.ptx.syntax import Entry, SourceError
+from lion_conformance.ptx.syntax import Entry, Module, SourceError
 from lion_conformance.ptx.update import updates
 from lion_ref import Semantics
 
@@ -153,8 +153,7 @@ def _ways(entry: Entry) -> list[tuple[str, str]]:
 def entry_of(source: str | Path, name: str | None = None) -> Entry:
     """The kernel of that name in PTX, or in a file of it; the only one, if no name is given."""
     with _understood():
-        entries = parse(_text(source)).entries
-    return _entry(entries, name)
+        return _entry(parse(_text(source)), name)
 
 
 def _text(source: object) -> str:
@@ -175,15 +174,14 @@ def _understood() -> Iterator[None]:
         raise ValueError(f"the PTX is not understood: {error}") from error
 
 
-def _entry(entries: Mapping[str, Entry], name: str | None) -> Entry:
-    """The kernel of that name, or the only one."""
-    found = [x for x in entries.values() if name in (None, x.name)]
-    if len(found) == 1:
-        return found[0]
-    names = ", ".join(entries)
-    if not names:
+def _entry(module: Module, name: str | None) -> Entry:
+    """The kernel of that name, or the only one; its SourceError if it is not understood."""
+    found = [x for x in module.names if name in (None, x)]
+    if not module.names:
         raise ValueError("source has no kernel; legal: PTX with an .entry")
-    raise ValueError(f"entry={name!r} is not legal; legal: {names}")
+    if len(found) != 1:
+        raise ValueError(f"entry={name!r} is not legal; legal: {', '.join(module.names)}")
+    return module.kernel(found[0])
 
 
 def _threads(entry: Entry, threads: int | None) -> tuple[int, int, int]:

@@ -72,6 +72,7 @@ class Log:
     def _judge(self, held: Allocation, accesses: list[Access]) -> None:
         width = min(access.move.width for access in accesses)
         held.refine(width)
+        self._fresh(held, accesses)
         epochs = _epochs(accesses)
         if len(epochs) == 1:
             self._apart(held, accesses, 1)
@@ -81,6 +82,28 @@ class Log:
         for epoch in sorted(epochs):
             parts = [part for part in (a.during(epoch) for a in accesses) if part is not None]
             self._apart(held, parts, 1)
+
+    def _fresh(self, held: Allocation, accesses: list[Access]) -> None:
+        """Raise a Finding if ld.global.nc reads what the launch has written before."""
+        before: list[Access] = []
+        for access in accesses:
+            if access.move.writes:
+                before.append(access)
+            elif access.move.incoherent and before:
+                index, lanes = access.grains(held.grain)
+                stale = np.isin(index, _together(before, held.grain, 1)[0])
+                if stale.any():
+                    at = int(np.argmax(stale))
+                    grain = int(index[at])
+                    _, write = _of(before, held.grain, grain, lambda lanes: lanes >= 0)
+                    raise Finding(
+                        "race",
+                        f"race: {self.shape.who(int(lanes[at]))} reads "
+                        f"{held.where(grain * held.grain)} by ld.global.nc "
+                        f"({access.move.instruction.place}), which was written before "
+                        f"({write.move.instruction.place}), and the cache that it reads may still "
+                        f"hold what was there",
+                    )
 
     def _apart(self, held: Allocation, accesses: list[Access], size: int) -> None:
         """Each grain is written by one owner at most, and read by no other one.

@@ -25,7 +25,11 @@ _TUNING: Final = {
 
 
 def parse(text: str) -> Module:
-    """The kernels of this PTX text; SourceError names what is not known, and its line."""
+    """The kernels of this PTX text; SourceError names what is not known, and its line.
+
+    A file has many kernels, of which one is judged: what is not known in a kernel is kept beside
+    those that are read, for whoever asks for it.
+    """
     return _Parser(text).module()
 
 
@@ -36,13 +40,15 @@ class _Parser(Cursor):
         self.variables: list[Variable] = []
         self.entries: dict[str, Entry] = {}
         self.functions: list[str] = []
+        self.refused: dict[str, SourceError] = {}
 
     def module(self) -> Module:
         while self.at < len(self.tokens):
             self.at_file_level()
         if not self.version:
             raise SourceError("line 1: no PTX: it begins with .version")
-        return Module(self.version, self.target, self.entries, tuple(self.functions))
+        functions = tuple(self.functions)
+        return Module(self.version, self.target, self.entries, functions, self.refused)
 
     def at_file_level(self) -> None:
         linking = set()
@@ -63,7 +69,7 @@ class _Parser(Cursor):
                 self.at -= 1
                 raise self.error("only addresses of 64 bits are known")
         elif word == ".entry":
-            self.entry()
+            self.kernel()
         elif word == ".func":
             self.function()
         elif word == ".section":
@@ -82,12 +88,27 @@ class _Parser(Cursor):
         if self.take("("):
             self.skip_to(")")
         self.functions.append(self.next())
+        self.skip_function()
+
+    def skip_function(self) -> None:
+        """Go past the rest of a function or kernel."""
         while self.peek() not in {";", "{"}:
             self.at += 1
             if self.at >= len(self.tokens):
                 raise self.error("a function without an end")
         if not self.take(";"):
             self.skip_block()
+
+    def kernel(self) -> None:
+        """A kernel, or the error that it is for those who ask for it."""
+        begin = self.at
+        try:
+            self.entry()
+        except SourceError as error:
+            self.at = begin + 1
+            name = self.next()
+            self.skip_function()
+            self.refused[name] = error
 
     def entry(self) -> None:
         line = self.token().line
@@ -113,13 +134,17 @@ class _Parser(Cursor):
                 raise self.error("not known")
         if self.take(";"):
             return
+        begin = self.at
         body = Body(self)
         body.read()
+        named = {token.text for token in self.tokens[begin : self.at]}
+        # Those of other kernels take up no memory of this one, in which it could go astray.
+        variables = [x for x in self.variables if x.name in named]
         self.entries[name] = Entry(
             name=name,
             params=params,
             registers=body.registers,
-            variables=(*self.variables, *body.variables),
+            variables=(*variables, *body.variables),
             body=tuple(body.resolved()),
             labels=body.labels,
             reqntid=sizes.get(".reqntid"),

@@ -131,6 +131,8 @@ class Variable:
     size: int | None
     alignment: int
     data: bytes | None = None
+    unknown: bool = False
+    """It begins with an address, which only a loader knows."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,9 +153,21 @@ class Entry:
 
 @dataclass(frozen=True, eq=False)
 class Module:
-    """A file: its kernels by name."""
+    """A file: its kernels by name, and why those are refused that are not understood."""
 
     version: str
     target: str
     entries: dict[str, Entry]
     functions: tuple[str, ...] = field(default=())
+    refused: dict[str, SourceError] = field(default_factory=dict)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All kernels, those that are not understood last."""
+        return *self.entries, *self.refused
+
+    def kernel(self, name: str) -> Entry:
+        """The kernel of this name; its SourceError if it is not understood."""
+        if name in self.refused:
+            raise self.refused[name]
+        return self.entries[name]

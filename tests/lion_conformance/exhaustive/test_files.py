@@ -13,6 +13,8 @@ from lion_conformance.exhaustive import files
 from lion_conformance.exhaustive.certificate import Certificate, seal
 from tests.lion_conformance.exhaustive.commands import PORTS, SLICE, run
 
+pytestmark = pytest.mark.clause("C38")
+
 Edit = Callable[[dict[str, Any]], object]
 
 

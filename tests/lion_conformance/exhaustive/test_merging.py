@@ -19,6 +19,8 @@ from lion_ref import CANONICAL, Semantics
 from lion_ref.hyperparameters import Hyperparameters
 from tests.lion_conformance.exhaustive.commands import PORTS, run
 
+pytestmark = pytest.mark.clause("C38")
+
 QUESTION = Question("bfloat16", Hyperparameters(0.01, 0.9, 0.99, 0.7), CANONICAL)
 
 

@@ -25,6 +25,8 @@ from lion_conformance.proof.symbols import TYPES, Triple, reference
 from lion_ref import CANONICAL, STORAGE_DTYPES, Semantics
 from lion_ref.arithmetic import bits
 
+pytestmark = pytest.mark.clause("C37")
+
 F32 = np.float32
 
 

@@ -12,6 +12,8 @@ from lion_conformance.ptx import kernel_file
 from lion_ref import CANONICAL, Semantics
 from tests.lion_conformance.ptx import kernels
 
+pytestmark = pytest.mark.clause("C37")
+
 ROOT = Path(__file__).parents[3]
 CUDA = ROOT / "examples" / "ports" / "cuda"
 WRONG = ROOT / "tests" / "lion_conformance" / "ptx" / "wrong"

@@ -17,6 +17,8 @@ from lion_conformance.proof.facts import EXACT, one, pattern, sign_bit
 from lion_conformance.proof.terms import Rules
 from tests.lion_conformance.proof.expressions import keeps_bits, wrongly_rewritten
 
+pytestmark = pytest.mark.clause("C37")
+
 SEEDS: Final = range(250)
 MANY_SEEDS: Final = range(250, 20_000)
 
@@ -332,3 +334,14 @@ def test_the_sign_of_a_zero_is_a_case_of_its_own() -> None:
     assert found is not None
     assert list(found.facts.kinds.values()) == ["-0"]
     assert [x.operation.bits for x in (found.first, found.second)] == [0, sign_bit("f32")]
+
+
+def test_a_cut_to_the_unit_interval_is_no_flush() -> None:
+    """mul.ftz.sat by 1 before another operation that flushes: its cut was dropped with its flush.
+
+    That b1 * min(max(m, 0), 1) is not b1 * m was seen only by numbers.
+    """
+    flushed, cut = (f32("mul", A, ONE, ftz=True, saturate=cuts) for cuts in (False, True))
+    plain = f32("mul", A, B, ftz=True)
+    assert unmatched(f32("mul", flushed, B, ftz=True), plain, "f32") is None
+    assert unmatched(f32("mul", cut, B, ftz=True), plain, "f32") is not None

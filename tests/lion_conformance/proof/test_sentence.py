@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
 from lion_conformance.proof.proof import Finding, Proof
 from lion_ref import CANONICAL, Semantics
+
+pytestmark = pytest.mark.clause("C37")
 
 TRIPLE = ("float32",) * 3
 SAME = Finding(TRIPLE, "equals", semantics=CANONICAL)

@@ -136,8 +136,8 @@ def test_what_no_port_may_do_is_a_finding(step: Step, words: str) -> None:
     assert one.findings[0].startswith(words)
 
 
-def looks_at_the_type(param: Any, momentum: Any, grad: Any, **scalars: Any) -> Any:
-    factor = 2 if type(param) is np.ndarray else 1
+def looks_at_the_class(param: Any, momentum: Any, grad: Any, **scalars: Any) -> Any:
+    factor = 2 if param.__class__ is np.ndarray else 1
     return param * factor, momentum.copy()
 
 
@@ -184,7 +184,7 @@ class Keeping:
         (lions.unwritten, r"it reads an element that was never written"),
         (lions.of_another_dtype, r"it returns param as float64 of shape \(1,\); legal: float32"),
         (lions.one_result, r"it returns something else than \(param, momentum\)"),
-        (looks_at_the_type, r"what runs computes otherwise than what was traced: param\[0\] is "),
+        (looks_at_the_class, r"what runs computes otherwise than what was traced: param\[0\] is "),
         (EveryThird(), r"what runs computes otherwise than what was traced: param\[0\] is "),
         (Keeping(), r"it was traced, but cannot be run: "),
     ],

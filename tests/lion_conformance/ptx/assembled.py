@@ -53,7 +53,7 @@ def entry(body: str, *, variables: str = "", module: str = "", size: str = "") -
         f".visible .entry k(.param .u64 a, .param .u64 b, .param .u32 n)\n{size}\n"
         f"{{{REGISTERS}{variables}{INDEX}{body}\n}}\n"
     )
-    return parse(text).entries["k"]
+    return parse(text).kernel("k")
 
 
 def launched(

@@ -30,7 +30,7 @@ LAUNCHES: Final[dict[str, dict[str, Any]]] = {
 
 def kernel(entry: str, file: str = "wrong.ptx") -> Port:
     """A kernel as a port, whether it is wrong or not."""
-    usual = {"arguments": ARGUMENTS, "threads": 256, "elements_per_program": 256}
+    usual: dict[str, Any] = {"arguments": ARGUMENTS, "threads": 256, "elements_per_program": 256}
     return ptx_port(WRONG / file, entry=entry, **usual | LAUNCHES.get(entry, {}))
 
 

@@ -21,6 +21,7 @@ class Param:
 
     type: str
     name: str
+    size: int = 1
 
 
 PARAMS = [Param(x, f"p{i}") for i, x in enumerate(("u64", "u64", "u64", "u32", "f32"))]
@@ -106,6 +107,22 @@ def test_wrong_arguments_are_named(arguments: Any, said: str) -> None:
         check(arguments, PARAMS)
     assert said in str(raised.value)
     assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("kind", ["u8", "s8", "b8", "u16"])
+def test_a_flag_is_given_as_a_number_and_as_nothing_else(kind: str) -> None:
+    """`bool maximize` of CUDA."""
+    params = [*PARAMS, Param(kind, "flag")]
+    assert check([*RIGHT, 0], params) == (*RIGHT, 0)
+    for wrong in (0.5, "lr", "size", "param", 1 << 16):
+        with pytest.raises(ValueError, match=f"for .{kind} flag is not legal"):
+            check([*RIGHT, wrong], params)
+
+
+def test_a_struct_that_is_passed_by_value_is_told() -> None:
+    params = [*PARAMS[:4], Param("b8", "scalars", 24)]
+    with pytest.raises(ValueError, match=r"for \.b8 scalars: it is 24 bytes, as a struct that is"):
+        check(RIGHT, params)
 
 
 @pytest.mark.parametrize("value", [True, None, b"lr"])

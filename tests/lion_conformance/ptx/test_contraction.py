@@ -8,6 +8,8 @@ import pytest
 from lion_conformance.ptx.contraction import contracted, may_contract
 from tests.lion_conformance.ptx.assembled import entry, launched
 
+pytestmark = pytest.mark.clause("C36")
+
 A, B, C, D = 0x3F8CCCCD, 0x3F99999A, 0x3FA66666, 0x3FB33333  # 1.1, 1.2, 1.3, 1.4
 
 VALUES = f"mov.b32 %f1, {A:#x}; mov.b32 %f2, {B:#x}; mov.b32 %f3, {C:#x}; mov.b32 %f4, {D:#x};"

@@ -7,6 +7,8 @@ import pytest
 from lion_conformance.ptx.instructions import Approximate, UnknownInstruction, meaning
 from tests.lion_conformance.ptx.on_numbers import run
 
+pytestmark = pytest.mark.clause("C36")
+
 ONE, TWO, THREE, HALF = 0x3F800000, 0x40000000, 0x40400000, 0x3F000000
 MINUS, NAN, INF = 0x80000000, 0x7FC00000, 0x7F800000
 TINY = 0x00000001

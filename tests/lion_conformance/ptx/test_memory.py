@@ -13,6 +13,8 @@ from lion_conformance.ptx.memory import Memory
 from tests.lion_conformance.ptx.assembled import TAIL, entry, launched
 
 TILE = ".shared .align 4 .b8 tile[128];"
+OTHERS = ".extern .shared .align 16 .b8 dynamic[];\n.shared .align 4 .b8 more[512];"
+"""Shared memory that another kernel of the file has."""
 
 
 def found(body: str, n: int = 32, *, variables: str = "", **options: Any) -> tuple[str, str]:
@@ -59,6 +61,26 @@ def test_one_thread_past_the_end() -> None:
 def test_out_of_bounds(body: str, words: str) -> None:
     code, said = found(f"{body} ret;", variables=TILE)
     assert (code, words in said) == ("out-of-bounds", True), said
+
+
+def test_the_shared_memory_of_another_kernel_is_none_of_its_own() -> None:
+    for body in ("ld.shared.f32 %f1, [128]; ret;", "st.shared.f32 [128], %f1; ret;"):
+        kernel = entry(body.replace("%f1;", "0f00000000;"), variables=TILE, module=OTHERS)
+        with pytest.raises(Finding, match="4 bytes past the end of the shared memory"):
+            launched(kernel, 32)
+
+
+def test_what_is_read_past_the_coherent_caches_is_not_written_before() -> None:
+    """ld.global.nc, of __ldg, may give what was there before; read before the write, it does."""
+    read, write = "ld.global.nc.f32 %f1, [%rd4];", "st.global.f32 [%rd4], 0f3F800000;"
+    code, words = found(f"{write} {read} ret;")
+    assert code == "race"
+    assert "thread 0 of program 0 reads element 0 of a by ld.global.nc (" in words
+    assert "which was written before (" in words
+    assert "the cache that it reads may still hold what was there" in words
+    assert found(f"{write} bar.sync 0; {read} ret;")[0] == "race"
+    launched(f"{read} {write} ret;", 32)
+    launched(f"{write} {read.replace('.nc', '')} ret;", 32)
 
 
 def test_threads_that_do_the_same_are_counted() -> None:

@@ -24,7 +24,7 @@ from lion_ref import Semantics
 from lion_ref.arithmetic import Array
 from tests.lion_conformance.ptx.kernels import ARGUMENTS, PTX, TOML, kernel, with_line
 
-pytestmark = pytest.mark.clause("C29")
+pytestmark = pytest.mark.clause("C29", "C36")
 
 SCALARS: ScalarArguments = {"lr": 3e-4, "beta1": 0.9, "beta2": 0.99, "weight_decay": 0.1}
 CONTRACTED = PTX.replace("mul.rn.f32 %b", "mul.f32 %b").replace("add.rn.f32 %c", "add.f32 %c")

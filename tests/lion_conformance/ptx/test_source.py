@@ -47,6 +47,7 @@ $L__func_begin0:
     // end inline asm
     { here: bra here; }
     ld.global.L1::no_allocate.v4.b32 {%r1, _, %r3, %r4}, [ %rd1 + -16 ];
+    mov.b64 %rd2, dynamic; mov.b64 %rd2, others; mov.b64 %rd2, counter;
     mov.u64 %rd2, table+4;
     mov.f32 %f2, 1.5;
 $L__end:
@@ -163,8 +164,6 @@ def test_what_is_not_understood(body: str, words: str) -> None:
         ("int main() {}", "line 1: not known: int main() {}"),
         (".version 8.0\n.target sm_80\n.address_size 32\n", "line 3: only addresses of 64 bits"),
         (HEADER + ".visible .entry k(.param .u64 a) {\n ret;", "the file ends in the middle"),
-        (HEADER + ".visible .entry k(.param .x64 a) {}", "line 4: not known: "),
-        (HEADER + ".visible .entry k(.param .pred a) {}", "line 4: a type expected: "),
         (HEADER + ".const .align 3 .b8 x[2];", "line 4: an alignment is a power of 2: "),
         (HEADER + ".const .b8 x[2] = {1, 2, 3};", "line 4: more numbers than the variable has: "),
         (HEADER + ".const .b8 x[99999999999];", "line 4: a variable larger than any update"),
@@ -175,6 +174,34 @@ def test_files_that_are_none(text: str, words: str) -> None:
     with pytest.raises(SourceError) as error:
         parse(text)
     assert words in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("kernel", "words"),
+    [
+        (".entry k(.param .x64 a) {}", "line 4: not known: "),
+        (".entry k(.param .pred a) {}", "line 4: a type expected: "),
+        (".entry k() { call.uni helper; }", "line 4: a call of a function, helper; only kernels"),
+        (".entry k() { call.uni (x), helper, (y); }", "a call of a function, helper; only"),
+        (".entry k() { {.param .b32 x;\ncall.uni\nvprintf,\n(x\n); } }", "function, vprintf; only"),
+        (".entry k() .frobnicated { ret; }", "line 4: not known: "),
+    ],
+)
+def test_a_kernel_that_is_not_understood_harms_no_other(kernel: str, words: str) -> None:
+    module = parse(f"{HEADER}{kernel}\n.entry right() {{ ret; }}\n")
+    assert module.names == ("right", "k")
+    assert module.kernel("right").name == "right"
+    with pytest.raises(SourceError) as error:
+        module.kernel("k")
+    assert words in str(error.value)
+
+
+def test_a_table_of_addresses_harms_only_who_reads_it() -> None:
+    table = ".global .align 8 .u64 table[2] = {helper, generic(other)}, next = 5;"
+    launch(entry("ret;", module=table), Memory(), [0, 0, 0], grid=(1, 1, 1), threads=(1, 1, 1))
+    reads = entry("ld.global.u64 %rd1, [table];", module=table)
+    with pytest.raises(SourceError, match="table begins with an address, which is not known"):
+        launch(reads, Memory(), [0, 0, 0], grid=(1, 1, 1), threads=(1, 1, 1))
 
 
 def test_parameters_are_counted() -> None:

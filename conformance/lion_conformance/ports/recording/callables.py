@@ -34,17 +34,21 @@ _SCALARS: Final = ("lr", "beta1", "beta2", "weight_decay")
 _OWN: Final = (str(Path(lion_ref.__file__).parent), str(Path(__file__).parents[1]))
 
 
-def traced_callable(step: Callable[..., Any], triple: tuple[str, str, str]) -> Iterator[Traced]:
+def traced_callable(
+    step: Callable[..., Any], triple: tuple[str, str, str], *, numpys: bool = True
+) -> Iterator[Traced]:
     """What a step of NumPy's arrays computes, at some sizes; NotTracedError where it cannot be had.
 
     Every way that it takes for legal scalars is followed. What it does once is what is traced: of
     a callable that remembers its calls this is the first.
+
+    numpys: code that asks for the type of what it is given hears that it is NumPy's or Python's.
     """
     dtypes = [dtype_of(name) for name in triple]
     for size in SIZES:
         run = partial(_once, step, dtypes, size)
         try:
-            with recording(scopes_around(step)):
+            with recording(scopes_around(step), numpys=numpys):
                 found = on_every_way(run, joined, compute_dtype(triple[0]))
         except Unrecorded as error:
             raise NotTracedError(located(error)) from error

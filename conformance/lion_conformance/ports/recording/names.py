@@ -263,26 +263,42 @@ def _not_made(*_: Any, **__: Any) -> Any:
     raise Unrecorded("makes an array by np.ndarray(), which is not known here")
 
 
+def _type_of(value: Recorded) -> Any:
+    """The class that code takes it to be of, by the name that it has for it."""
+    if isinstance(value, Number):
+        return _FLOAT
+    if value.scalar:
+        return KnownDtype.makers.get(value.plain.type, value.plain.type)
+    return Recorded.namespace.ndarray
+
+
 _FLOAT: Final = _standing_for(float, _number)
+_TYPE: Final = _standing_for(type, _type_of)
 _BY_IDENTITY: Final = _stand_ins()
 
 
 @contextmanager
-def recording(scopes: list[dict[str, Any]]) -> Iterator[None]:
-    """These modules' names, and those of lion_ref, are bound to stand-ins; as before afterwards."""
+def recording(scopes: list[dict[str, Any]], *, numpys: bool = True) -> Iterator[None]:
+    """These modules' names, and those of lion_ref, are bound to stand-ins; as before afterwards.
+
+    numpys: `type` is, too, so that a recorded array has that of NumPy's.
+    """
+    built_in = {"float": _FLOAT} | ({"type": _TYPE} if numpys else {})
     changed: list[tuple[dict[str, Any], dict[str, Any]]] = []
     try:
         for scope in [*scopes, *_scopes_of("lion_ref")]:
             old = {name: x for name, x in scope.items() if id(x) in _BY_IDENTITY}
             changed.append((scope, old))
             scope.update({name: _BY_IDENTITY[id(x)] for name, x in old.items()})
-            scope.setdefault("float", _FLOAT)
+            for name, other in built_in.items():
+                scope.setdefault(name, other)
         yield
     finally:
         for scope, old in changed:
             scope.update(old)
-            if scope.get("float") is _FLOAT:
-                del scope["float"]
+            for name, other in built_in.items():
+                if scope.get(name) is other:
+                    del scope[name]
 
 
 def uses(package: str, step: Any) -> bool:

@@ -65,6 +65,28 @@ class Operators:
         raise Unrecorded("raises to a power that is not known here")
 
 
+_UNKNOWN: Final = {
+    "round": "rounds",
+    "trunc": "cuts",
+    "floor": "rounds",
+    "ceil": "rounds",
+    "divmod": "divides by divmod()",
+    "rdivmod": "divides by divmod()",
+    "rpow": "raises to a power",
+    "matmul": "multiplies matrices",
+    "rmatmul": "multiplies matrices",
+    "complex": "makes a complex number",
+}
+"""What NumPy's and Python's numbers have besides: without it a TypeError, which code may handle."""
+
+
+def _define_unknown(symbol: str, words: str) -> None:
+    def operator(*_: Any) -> Any:
+        raise Unrecorded(f"{words}, which is not known here")
+
+    setattr(Operators, f"__{symbol}__", operator)
+
+
 def _define_binary(symbol: str, name: str) -> None:
     def forward(self: Operators, other: Any) -> Any:
         return self.binary(name, other)
@@ -92,3 +114,5 @@ for _symbol, _name in (_BINARY | _COMPARISONS).items():
     _define_binary(_symbol, _name)
 for _symbol, _name in _UNARY.items():
     _define_unary(_symbol, _name)
+for _symbol, _words in _UNKNOWN.items():
+    _define_unknown(_symbol, _words)

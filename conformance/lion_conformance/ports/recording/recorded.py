@@ -79,8 +79,9 @@ class Recorded(Operators):
     def __getattr__(self, name: str) -> Any:
         if name in _SEEN_BY_NUMPY:
             raise Unrecorded("hands an array to code that does not record")
-        if hasattr(np.ndarray, name) and not name.startswith("__"):
-            raise Unrecorded(f"uses an array's {name}, which is not known here")
+        if hasattr(np.float64 if self.scalar else np.ndarray, name) and not name.startswith("__"):
+            of = "a number" if self.scalar else "an array"
+            raise Unrecorded(f"uses {of}'s {name}, which is not known here")
         raise AttributeError(name)
 
     def __len__(self) -> int:
@@ -178,7 +179,15 @@ class Recorded(Operators):
         return decide(node)
 
     def __repr__(self) -> str:
-        return "…" if self.scalar else f"<recorded array of {self.plain}, shape {self.shape}>"
+        raise Unrecorded("writes numbers as text")  # which code may compare
+
+    def __format__(self, _: str) -> str:
+        return repr(self)
+
+    def __hash__(self) -> int:
+        if not self.scalar:
+            raise TypeError("unhashable type: 'numpy.ndarray'")
+        raise Unrecorded("looks a number up, as in a set or a dict")
 
     def __float__(self) -> float:
         raise Unrecorded("takes a number out, as float() does")
@@ -196,8 +205,6 @@ class Recorded(Operators):
         if known is None:
             raise Unrecorded(f"np.{function.__name__} is not known here")
         return known(*args, **options)
-
-    __hash__ = object.__hash__
 
     def any(self, axis: None = None) -> Recorded:
         """Whether one element is not zero."""
@@ -315,7 +322,8 @@ def recorded_ufunc(
 ) -> Any:
     """What a ufunc of recorded operands comes to."""
     name = ufunc.__name__
-    if method != "__call__" or name not in MEANINGS:
+    is_numpys = ufunc in (getattr(np, name, None), vars(np)["_core"].umath.clip)
+    if method != "__call__" or name not in MEANINGS or not is_numpys:
         of = "" if method == "__call__" else f".{method}"
         raise Unrecorded(f"np.{name}{of} is not known here")
     outs, where = options.pop("out", None), options.pop("where", True)
