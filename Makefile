@@ -86,7 +86,7 @@ endif
 	$(CONFORMANCE) ports --markdown docs/ports.md $(ARGS)
 
 # Each is resumable: what a kill leaves is gone on with by the next run.
-exhaustive: $(DEV_READY) ## judge every adapter on every pair in 16 bits, write docs/certificates: an hour
+exhaustive: $(DEV_READY) ## judge every adapter on every pair in 16 bits, write docs/certificates: hours
 	@for dtype in bfloat16 float16; do \
 	  for port in "--backend numpy" "--backend torch" "--backend jax" "--backend tensorflow" \
 	    "--backend array-api" tests.lion_torch.ptx_port:sm_80 tests.lion_torch.ptx_port:sm_90; do \

@@ -81,6 +81,12 @@ def test_every_schema_has_the_version_of_its_format() -> None:
     assert json.loads((DATA / VECTORS).read_text())["spec_version"] == lion_ref.SPEC_VERSION
 
 
+def test_the_changelog_names_the_versions_of_the_formats() -> None:
+    words = f"Vectors and answers are of version {VECTORS_VERSION}, reports of version "
+    text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert text.count(f"{words}{as_json.SCHEMA_VERSION}: both have `spec_version`") == 1
+
+
 _FORMATS = {
     SCHEMA: ("version", VECTORS_VERSION),
     ANSWERS_SCHEMA: ("version", VECTORS_VERSION),

@@ -16,7 +16,7 @@ from lion_conformance.report.table import meaning
 from lion_conformance.verdict.cause import Cause
 from lion_ref import SPEC_VERSION, Semantics
 
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 SCHEMA = "lion-report.schema.json"
 
 

@@ -55,6 +55,14 @@ def no_split(param: Array, momentum: Array, grad: Array, **scalars: Any) -> Any:
     return new_param, new_momentum
 
 
+def tail_left_out(param: Array, momentum: Array, grad: Array, **scalars: Any) -> Any:
+    """m' is m in the last n mod 4 elements: no block has such a tail."""
+    new_param, new_momentum = lion_ref.step(param, momentum, grad, **scalars)
+    whole = momentum.size // 4 * 4
+    new_momentum[whole:] = momentum[whole:]
+    return new_param, new_momentum
+
+
 def ties_away(param: Array, momentum: Array, grad: Array, **scalars: Any) -> Any:
     """m' is rounded to bfloat16 by adding a half, so that ties go away from zero."""
     new_param, _ = lion_ref.step(param, momentum, grad, **scalars)

@@ -200,6 +200,15 @@ def test_a_sealed_one_of_invented_bits_is_found_by_computing_them_again(
     )
 
 
+def test_a_seal_is_no_signature(
+    written: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The bits are right; that they are another port's, only that port can show."""
+    renamed = edited(written, tmp_path, lambda x: x["port"].update(name="mine"), sealed=True)
+    assert run("certificate", "check", renamed, "--recheck", 1) == 0
+    assert capsys.readouterr().out.startswith("bit-exact: mine, ")
+
+
 def test_one_of_a_rejected_port_cannot_be_computed_again(tmp_path: Path) -> None:
     out = tmp_path / "rejected.json"
     words = ("--dtype", "bfloat16", "--slice", SLICE, "--jobs", 1, "--out", out)

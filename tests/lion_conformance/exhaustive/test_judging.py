@@ -9,7 +9,9 @@ import pytest
 from lion_conformance.exhaustive import files
 from lion_conformance.exhaustive.certificate import Certificate
 from lion_conformance.exhaustive.judging import Differing
+from lion_conformance.verify import verify
 from tests.lion_conformance.exhaustive.commands import PORTS, SLICE, run
+from tests.lion_conformance.exhaustive.ports import tail_left_out
 
 pytestmark = [pytest.mark.clause("C5", "C9", "C11")]
 
@@ -71,6 +73,12 @@ def test_one_pair_of_all_is_found(
 def test_one_parameter_is_found_beside_every_sign(tmp_path: Path) -> None:
     found = certificate("one_parameter", tmp_path).differing
     assert (found.pairs, found.parameters) == (0, 3)  # NaN beside u = NaN either way
+
+
+def test_a_tail_is_not_seen_as_the_page_says(tmp_path: Path) -> None:
+    """docs/reference/exhaustive.md sends its reader to `verify` for other sizes."""
+    assert not certificate("tail_left_out", tmp_path).differing.any()
+    assert verify(tail_left_out, dtypes=["bfloat16"], max_examples=20).fell_short
 
 
 @pytest.mark.parametrize("port", ["no_split", "coupled"])
