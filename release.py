@@ -33,6 +33,7 @@ EXTRAS: dict[str, tuple[str, ...]] = {
     "": (),
     "array-api": ("lion_array_api",),
     "conformance": (),
+    "prove": (),
     "jax": ("lion_jax",),
     "torch": ("lion_torch",),
     "tensorflow": ("lion_tf",),
