@@ -51,7 +51,7 @@ def prove(port: Port | Callable[..., Any], *, dtypes: Dtypes | None = None) -> P
     ...     return param - f32(lr) * (u + f32(weight_decay) * param), kept
     >>> import numpy as np
     >>> print(prove(step, dtypes=["float32"]).sentence)
-    for every θ, m, g and every η, β1, β2, λ: equals the reference
+    for every θ, m, g and every η, β1, β2, λ, at sizes 1, 2, 17: equals the reference
     """
     given = port if isinstance(port, Port) else from_callable(port)
     asked = asked_for(given, dtypes)

@@ -323,10 +323,13 @@ def _own_scope(step: Any) -> dict[str, Any]:
 
 
 def scopes_around(step: Any) -> list[dict[str, Any]]:
-    """The names of the module that a callable is of, and of its package's other modules."""
+    """The names of the module that a callable is of, and of its package's other modules.
+
+    This package's own record: they go on with NumPy itself.
+    """
     own = _own_scope(step)
     package = str(own.get("__name__", "")).partition(".")[0]
-    rest = [] if package in ("", "__main__") else _scopes_of(package)
+    rest = [] if package in ("", "__main__", "lion_conformance") else _scopes_of(package)
     others = [scope for scope in rest if scope is not own]
     return [own, *others] if package != "lion_ref" else []
 
