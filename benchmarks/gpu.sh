@@ -94,6 +94,8 @@ for adapter in "${adapters[@]}"; do
     start "tests of $adapter" 200 "$py" -m pytest -p no:cacheprovider -W default -q -m gpu \
         "tests/$adapter/test_gpu.py"
 done
+start 'tests of PTX' 120 "$py" -m pytest -p no:cacheprovider -W default -q -m gpu \
+    tests/lion_conformance/ptx/test_hardware.py
 start conformance 200 "$py" -m lion_conformance.cli run --backend torch --backend jax \
     --device "$device" "${judged[@]}" --markdown "$found/conformance.md" \
     --reproduction "$found/conformance.py"

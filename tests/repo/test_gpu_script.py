@@ -57,6 +57,7 @@ def test_a_broken_part_is_reported_and_the_others_run(tmp_path: Path, report: Pa
     assert list(ends(text.partition("##")[0])) == [
         "tests of lion_torch",
         "tests of lion_jax",
+        "tests of PTX",
         "conformance",
         "benchmark of lion_torch, 1,000 of 100",
         "benchmark of lion_jax",
