@@ -14,7 +14,7 @@ KEEPS_ITS_CALLS: Final = ("gradient known by identity", "momentum known by ident
 """Right wherever it is called once with an array: a step is proved of them, and not a run."""
 
 STEPS: Final = [x for x in load() if not isinstance(x.make(), Port)]
-FEW: Final = [x for x in STEPS if x.theme in ("sign", "memory", "values")][::7]
+FEW: Final = [x for x in STEPS if x.theme in ("sign", "memory", "values")][::20]
 
 
 def is_proved_canonical(mutant: Mutant, dtypes: list[str]) -> bool:

@@ -35,8 +35,6 @@ def test_a_kernel_may_go_through_shared_memory() -> None:
     ("entry", "cause"),
     [
         ("sign_of_zero", "sign(0) is -1"),
-        ("sign_of_nan", "u is +1 where c > 0, else -1"),
-        ("wrong_beta", "β1 is used for β2"),
         ("truncated", "θ' is truncated when it is stored, not rounded"),
         ("without_tail", "nothing is updated in the last n mod 4 elements"),
         ("one_too_many", "reads 4 bytes past the end of momentum"),
@@ -44,6 +42,8 @@ def test_a_kernel_may_go_through_shared_memory() -> None:
         ("misaligned", "reads 16 bytes of grad at an address that is no multiple of 16"),
         ("without_barrier", "of shared memory, which thread 1 of program 0 writes"),
         ("unwritten_word", "of shared memory, which nobody wrote"),
+        pytest.param("sign_of_nan", "u is +1 where c > 0, else -1", marks=SLOW),
+        pytest.param("wrong_beta", "β1 is used for β2", marks=SLOW),
         pytest.param("never_ends", "never ends: thread 0 of program 0", marks=SLOW),
         pytest.param("coupled_decay", "with g + λ·θ as the gradient", marks=SLOW),
     ],
