@@ -10,7 +10,7 @@ import contextlib
 import functools
 import itertools
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,17 @@ from lion_ref.dtypes import promoted
 from lion_ref.semantics import Semantics, choices
 
 SIGNS = (-1, 0, 1)
+
+MOVES: Final = (
+    "decay",
+    "decay_scalar",
+    "decay_order",
+    "decay_fused",
+    "step_fused",
+    "step_stored",
+    "decay_skipped_at_zero",
+)
+"""The choices of SPEC C16 that are of θ' alone: c and m' are the same whatever they are."""
 
 
 class Outcomes:
@@ -125,21 +136,12 @@ def _moves() -> tuple[Semantics, ...]:
 
     In an interpolation that makes no difference, since a weight <= 1 makes no product overflow.
     """
-    names = (
-        "decay",
-        "decay_scalar",
-        "decay_order",
-        "decay_fused",
-        "step_fused",
-        "step_stored",
-        "decay_skipped_at_zero",
-    )
     found = []
-    for values in itertools.product(*(choices()[name] for name in names)):
+    for values in itertools.product(*(choices()[name] for name in MOVES)):
         for arithmetic in _arithmetics():
             # A combination without a meaning is none of the rows.
             with contextlib.suppress(ValueError):
-                found.append(Semantics(**dict(zip(names, values, strict=True)), **arithmetic))
+                found.append(Semantics(**dict(zip(MOVES, values, strict=True)), **arithmetic))
     return tuple(row for row in found if not row.is_other_algorithm)
 
 

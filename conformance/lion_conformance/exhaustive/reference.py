@@ -25,18 +25,10 @@ from lion_conformance.exhaustive.question import (
 from lion_ref import STORAGE_DTYPES
 from lion_ref.arithmetic import Array
 from lion_ref.dialects import Arithmetic
+from lion_ref.extremes import MOVES
 from lion_ref.hyperparameters import Hyperparameters
 
-TABULATED: Final = {
-    "decay",
-    "decay_scalar",
-    "decay_order",
-    "decay_fused",
-    "step_fused",
-    "step_stored",
-    "decay_skipped_at_zero",
-    "subnormals",
-}
+TABULATED: Final = {*MOVES, "subnormals"}
 """The choices of SPEC C16 that leave c and m' sums of two products each."""
 
 _ARE_NAN: Final = 3

@@ -8,7 +8,7 @@ from lion_conformance.operations.operation import Operation
 
 
 class Node:
-    """An operation and the expressions that it takes; made by `leaf`, `constant` and `apply`."""
+    """An operation and the expressions that it takes; made by `leaf`, `constant` and `made`."""
 
     __slots__ = ("arguments", "operation")
 
@@ -44,11 +44,6 @@ def constant(kind: str, bits: int) -> Node:
     return made(Operation("constant", kind, bits=bits))
 
 
-def apply(operation: Operation, *arguments: Node) -> Node:
-    """The operation on these expressions."""
-    return made(operation, *arguments)
-
-
 def scalar(of: str, kind: str) -> Node:
     """A scalar as a host hands it over: formed in binary64, rounded once to its type.
 
@@ -57,10 +52,10 @@ def scalar(of: str, kind: str) -> Node:
     """
     if of.startswith("one_minus_"):
         one = constant("f64", 0x3FF0000000000000)
-        wide = apply(Operation("sub", "f64"), one, scalar(of.removeprefix("one_minus_"), "f64"))
+        wide = made(Operation("sub", "f64"), one, scalar(of.removeprefix("one_minus_"), "f64"))
     elif of == "lr_times_weight_decay":
         factors = leaf("lr", "f64"), leaf("weight_decay", "f64")
-        wide = apply(Operation("mul", "f64"), *factors)
+        wide = made(Operation("mul", "f64"), *factors)
     else:
         wide = leaf(of, "f64")
-    return wide if kind == "f64" else apply(Operation("convert", kind, source="f64"), wide)
+    return wide if kind == "f64" else made(Operation("convert", kind, source="f64"), wide)

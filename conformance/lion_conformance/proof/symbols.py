@@ -8,7 +8,7 @@ from typing import Any, Final, TypeVar
 
 import numpy as np
 
-from lion_conformance.operations.expression import Node, apply, constant, leaf, made
+from lion_conformance.operations.expression import Node, constant, leaf, made
 from lion_conformance.operations.operation import Operation
 from lion_conformance.proof.evaluation import in_order
 from lion_ref.arithmetic import bits, name_of
@@ -51,16 +51,16 @@ class Symbol:
     __array_ufunc__ = None  # NumPy's scalars leave the operation to this class
 
     def __neg__(self) -> Symbol:
-        return self._like(apply(Operation("neg", self._type), self.node))
+        return self._like(made(Operation("neg", self._type), self.node))
 
     def __sub__(self, other: object) -> Symbol:
-        return self._like(apply(Operation("sub", self._type), self.node, self._node_of(other)))
+        return self._like(made(Operation("sub", self._type), self.node, self._node_of(other)))
 
     def __rsub__(self, other: object) -> Symbol:
-        return self._like(apply(Operation("sub", self._type), self._node_of(other), self.node))
+        return self._like(made(Operation("sub", self._type), self._node_of(other), self.node))
 
     def __mul__(self, other: object) -> Symbol:
-        return self._like(apply(Operation("mul", self._type), self.node, self._node_of(other)))
+        return self._like(made(Operation("mul", self._type), self.node, self._node_of(other)))
 
     def __ge__(self, other: object) -> bool:
         return self._asked("ge", other)
@@ -83,7 +83,7 @@ class Symbol:
     def _asked(self, comparison: Any, other: object) -> bool:
         """The answer, if it is known; else the composition stops here and is run for both."""
         operation = Operation("compare", "pred", source=self._type, comparison=comparison)
-        question = apply(operation, self.node, self._node_of(other))
+        question = made(operation, self.node, self._node_of(other))
         if question not in self.answers:
             raise _Undecided(question)
         return self.answers[question]
@@ -153,8 +153,8 @@ class SymbolicArithmetic(Arithmetic):
         ):
             compared: Any = comparison
             test = Operation("compare", "pred", source=self._type, comparison=compared)
-            holds = apply(test, wide.node, number(0.0, self.compute))
-            found = apply(Operation("select", self._type), holds, result, found)
+            holds = made(test, wide.node, number(0.0, self.compute))
+            found = made(Operation("select", self._type), holds, result, found)
         return self.stored(Symbol(found, self.compute, wide.is_scalar, wide.answers), c)
 
     def stored(self, result: Any, *operands: Any) -> Any:
@@ -194,7 +194,7 @@ class SymbolicArithmetic(Arithmetic):
             for x in operands
         ]
         operation = Operation(name, self._type, ftz=self._ftz)
-        node = apply(operation, *(self._wide(x).node for x in symbols))
+        node = made(operation, *(self._wide(x).node for x in symbols))
         result = Symbol(node, self.compute, all(x.is_scalar for x in symbols), like.answers)
         return self.stored(result, *symbols)
 
@@ -203,7 +203,7 @@ class SymbolicArithmetic(Arithmetic):
             return value
         source, target = (TYPES[name_of(x)] for x in (value.dtype, dtype))
         operation = Operation("convert", target, source=source, ftz=self._ftz and ftz)
-        return Symbol(apply(operation, value.node), dtype, value.is_scalar, value.answers)
+        return Symbol(made(operation, value.node), dtype, value.is_scalar, value.answers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,7 +252,7 @@ def _in_all_cases(
         question = undecided.question
     both = (_in_all_cases(composed, answers | {question: x}) for x in (True, False))
     return tuple(
-        one if one is other else apply(Operation("select", one.type), question, one, other)
+        one if one is other else made(Operation("select", one.type), question, one, other)
         for one, other in zip(*both, strict=True)
     )
 

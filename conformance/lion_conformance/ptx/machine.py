@@ -285,7 +285,7 @@ class Groups:
             if mixed.any():
                 first = int(np.flatnonzero(here)[np.argmax(mixed)])
                 other = self.blocks[int(before[np.argmax(mixed)])].instruction
-                raise self.finding(
+                raise Finding(
                     "deadlock",
                     f"deadlock: {self.who(first)} waits at a barrier ({self.place(number)}) and "
                     f"others of its warp at another ({other.place if other else ''}); a warp has "
@@ -299,7 +299,7 @@ class Groups:
         first = int(np.argmax(mask))
         others = [n for n in self.waiting if n != number]
         where = f" at {self.place(others[0])}" if others else ""
-        raise self.finding(
+        raise Finding(
             "deadlock",
             f"deadlock: {self.who(first)} waits at a barrier ({self.place(number)}) for other "
             f"threads of its program, which wait{where}",
@@ -312,7 +312,7 @@ class Groups:
         if block.instruction is not None:
             places = [block.instruction.place]
         where = f" ({places[0]})" if places else ""
-        raise self.finding(
+        raise Finding(
             "never-ends",
             f"never ends: {self.who(lane)} is still at work{where} when the launch has done more "
             f"instructions than any update needs",
@@ -326,8 +326,3 @@ class Groups:
         """Where a block ends."""
         found = self.blocks[number].instruction
         return found.place if found is not None else ""
-
-    @staticmethod
-    def finding(code: Any, words: str) -> Finding:
-        """What is wrong."""
-        return Finding(code, words)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from lion_conformance.operations.expression import Node, apply, constant
+from lion_conformance.operations.expression import Node, constant, made
 from lion_conformance.operations.operation import WIDTHS, Operation
 
 Outcome = tuple[Node, bool]
@@ -91,7 +91,7 @@ def _select(node: Node, yes: Value, no: Value, bits: int) -> Value:
     kind = next(
         (v.type for v in (yes, no) if isinstance(v, Node)), "pred" if bits == 1 else f"b{bits}"
     )
-    return apply(Operation("select", kind), node, as_node(yes, kind), as_node(no, kind))
+    return made(Operation("select", kind), node, as_node(yes, kind), as_node(no, kind))
 
 
 def as_node(value: Value, kind: str) -> Node:

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lion_conformance.operations.evaluate import evaluator
-from lion_conformance.operations.expression import Node, apply, leaf
+from lion_conformance.operations.expression import Node, leaf, made
 from lion_conformance.operations.operation import WIDTHS, Operation
 from lion_conformance.operations.traced import NotTracedError
 from lion_conformance.ptx.memory import Allocation, Memory
@@ -65,7 +65,7 @@ def symbolic_evaluator(operation: Operation) -> Callable[..., Array]:
                 results.append(values[1] if values[0] else values[2])
             elif any(isinstance(value, Node) for value in values):
                 nodes = (as_node(v, kind) for v, kind in zip(values, kinds, strict=True))
-                results.append(apply(operation, *nodes))
+                results.append(made(operation, *nodes))
             else:
                 numbers.append(lane)
                 results.append(values)

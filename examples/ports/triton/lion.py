@@ -37,9 +37,9 @@ def lion(
     """One program steps one block, in place; every line is one rounding, or two."""
     i = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     inside = i < size
-    p = tl.load(param + i, mask=inside)
-    m = tl.load(momentum + i, mask=inside)
-    g = tl.load(grad + i, mask=inside)
+    p = tl.load(param + i, mask=inside).to(tl.float32)
+    m = tl.load(momentum + i, mask=inside).to(tl.float32)
+    g = tl.load(grad + i, mask=inside).to(tl.float32)
     c = beta1 * m + one_minus_beta1 * g
     # NaN compares with nothing, and stays what it is.
     u = tl.where(c > 0, 1.0, tl.where(c < 0, -1.0, tl.where(c == 0, 0.0, c)))
@@ -49,15 +49,16 @@ def lion(
 
 
 *ARGUMENTS, _ = lion.arg_names
-TYPES = ["*fp32"] * 3 + ["i32"] + ["fp32"] * 6  # as a launch with Python numbers has them
 
 
-def ptx(kernel: Any = lion, capability: int = 80, **options: Any) -> str:
+def ptx(kernel: Any = lion, capability: int = 80, array: str = "*fp32", **options: Any) -> str:
     """What Triton makes of the kernel for NVIDIA GPUs of a compute capability: 80 is 8.0.
 
-    enable_fp_fusion: Triton otherwise rounds a product and a sum as one.
+    array: what θ, m and g are of, in Triton's words. enable_fp_fusion: Triton otherwise rounds a
+    product and a sum as one.
     """
-    signature = dict(zip(ARGUMENTS, TYPES, strict=True)) | {"BLOCK": "constexpr"}
+    types = [array] * 3 + ["i32"] + ["fp32"] * 6  # as a launch with Python numbers has them
+    signature = dict(zip(ARGUMENTS, types, strict=True)) | {"BLOCK": "constexpr"}
     compiled = triton.compile(
         ASTSource(kernel, signature, {"BLOCK": BLOCK}),
         target=GPUTarget("cuda", capability, 32),

@@ -14,7 +14,7 @@ import pytest
 import lion_cpu
 import lion_ref
 from lion_conformance import Port, from_callable
-from lion_conformance.operations.expression import Node, apply, leaf, scalar
+from lion_conformance.operations.expression import Node, leaf, made, scalar
 from lion_conformance.operations.operation import Operation
 from lion_conformance.operations.traced import NotTracedError, Traced
 from lion_conformance.ports import array_api
@@ -48,7 +48,7 @@ def test_the_reference_is_one_operation_for_each_of_its_own() -> None:
     one, *_ = traced(lion_ref.step)
 
     def done(name: str, *arguments: Node) -> Node:
-        return apply(Operation(name, "f32"), *arguments)
+        return made(Operation(name, "f32"), *arguments)
 
     m, g = leaf("momentum", "f32", 0), leaf("grad", "f32", 0)
     x = done("mul", scalar("beta2", "f32"), m)

@@ -28,10 +28,11 @@ LAUNCHES: Final[dict[str, dict[str, Any]]] = {
 """What is launched otherwise than with 256 threads for as many elements of float32."""
 
 
-def kernel(entry: str, file: str = "wrong.ptx") -> Port:
+def kernel(entry: str, file: str = "wrong.ptx", *, declared: Semantics | None = None) -> Port:
     """A kernel as a port, whether it is wrong or not."""
     usual: dict[str, Any] = {"arguments": ARGUMENTS, "threads": 256, "elements_per_program": 256}
-    return ptx_port(WRONG / file, entry=entry, **usual | LAUNCHES.get(entry, {}))
+    launch = usual | LAUNCHES.get(entry, {})
+    return ptx_port(WRONG / file, entry=entry, declared=declared, **launch)
 
 
 def has_bits(port: Port, semantics: Semantics) -> bool:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
-from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -13,19 +10,13 @@ pytest.importorskip("triton", reason="pip install triton")
 
 from lion_conformance import Verdict, ptx_port, verify
 from lion_ref import CANONICAL, Semantics
+from tests.lion_conformance.ptx import triton_example
 from tests.lion_conformance.ptx.nvcc_kernels import has_bits
-
-EXAMPLE = Path(__file__).parents[3] / "examples" / "ports" / "triton" / "lion.py"
 
 
 @pytest.fixture(scope="module")
 def example() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("lion_in_triton", EXAMPLE)
-    assert spec is not None
-    assert spec.loader is not None
-    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return triton_example.example()
 
 
 def test_the_kernel_of_the_example_has_the_reference_bits(example: ModuleType) -> None:

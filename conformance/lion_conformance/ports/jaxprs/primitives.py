@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from lion_conformance.operations.expression import Node, apply, constant
+from lion_conformance.operations.expression import Node, constant, made
 from lion_conformance.operations.operation import FLOATS, WIDTHS, Operation
 from lion_conformance.ports.recording.conversions import (
     KINDS,
@@ -31,35 +31,35 @@ def _number(name: str, dtype: Dtype, flush: bool, *operands: Node) -> Node:
     kind = kind_of(dtype)
     if kind == "pred":
         raise Unrecorded(f"{name} of truth values is not known here")
-    return apply(Operation(name, kind, ftz=flush and kind in FLOATS), *operands)
+    return made(Operation(name, kind, ftz=flush and kind in FLOATS), *operands)
 
 
 def _extremum(name: str, dtype: Dtype, flush: bool, *operands: Node) -> Node:
     kind = kind_of(dtype)
     if kind == "pred":
-        return apply(Operation("or" if name == "max" else "and", kind), *operands)
+        return made(Operation("or" if name == "max" else "and", kind), *operands)
     is_float = kind in FLOATS
-    return apply(Operation(name, kind, nan=is_float, ftz=flush and is_float), *operands)
+    return made(Operation(name, kind, nan=is_float, ftz=flush and is_float), *operands)
 
 
 def _untouched(name: str, dtype: Dtype, flush: bool, x: Node) -> Node:
     """A change of the sign bit alone, which flushes nothing."""
     del flush
-    return apply(Operation(name, kind_of(dtype)), x)
+    return made(Operation(name, kind_of(dtype)), x)
 
 
 def _compared(name: str, of_floats: str, dtype: Dtype, flush: bool, a: Node, b: Node) -> Node:
     kind = kind_of(dtype)
     if kind == "pred":
-        different = apply(Operation("xor", "pred"), a, b)
+        different = made(Operation("xor", "pred"), a, b)
         if name == "ne":
             return different
         if name == "eq":
-            return apply(Operation("not", "pred"), different)
+            return made(Operation("not", "pred"), different)
         raise Unrecorded("an order of truth values is not known here")
     if kind not in FLOATS:
         return compared(name, kind, a, b)
-    return apply(flushing_comparison(of_floats, kind, flush), a, b)
+    return made(flushing_comparison(of_floats, kind, flush), a, b)
 
 
 def flushing_comparison(name: Any, kind: str, flush: bool) -> Operation:
@@ -70,11 +70,11 @@ def flushing_comparison(name: Any, kind: str, flush: bool) -> Operation:
 def _sign(dtype: Dtype, flush: bool, x: Node) -> Node:
     """Of a zero the zero itself, of a NaN the NaN."""
     kind, zero = kind_of(dtype), constant_of(0, dtype)
-    above = apply(flushing_comparison("gt", kind, flush), x, zero)
-    below = apply(flushing_comparison("lt", kind, flush), x, zero)
+    above = made(flushing_comparison("gt", kind, flush), x, zero)
+    below = made(flushing_comparison("lt", kind, flush), x, zero)
     rest = x
     if flush:  # a subnormal number is a zero of its sign
-        rest = apply(Operation("mul", kind, ftz=True), x, zero)
+        rest = made(Operation("mul", kind, ftz=True), x, zero)
     rest = selected(below, constant_of(-1, dtype), rest)
     return selected(above, constant_of(1, dtype), rest)
 
@@ -82,7 +82,7 @@ def _sign(dtype: Dtype, flush: bool, x: Node) -> Node:
 def _bits(name: str, dtype: Dtype, flush: bool, *operands: Node) -> Node:
     del flush
     kind = kind_of(dtype)
-    return apply(Operation(name, kind if kind == "pred" else f"b{WIDTHS[kind]}"), *operands)
+    return made(Operation(name, kind if kind == "pred" else f"b{WIDTHS[kind]}"), *operands)
 
 
 def _shift(name: str, letter: str, dtype: Dtype, flush: bool, x: Node, count: Node) -> Node:
@@ -92,13 +92,13 @@ def _shift(name: str, letter: str, dtype: Dtype, flush: bool, x: Node, count: No
         raise Unrecorded("a shift by a number that is not constant is not known here")
     if not count.operation.bits:
         return x
-    return apply(Operation(name, f"{letter}{bits}"), x, constant("u32", count.operation.bits))
+    return made(Operation(name, f"{letter}{bits}"), x, constant("u32", count.operation.bits))
 
 
 def _finite(dtype: Dtype, flush: bool, x: Node) -> Node:
     del flush
     kind = kind_of(dtype)
-    return compared("lt", kind, apply(Operation("abs", kind), x), constant_of(float("inf"), dtype))
+    return compared("lt", kind, made(Operation("abs", kind), x), constant_of(float("inf"), dtype))
 
 
 def _square(dtype: Dtype, flush: bool, x: Node) -> Node:
@@ -129,7 +129,7 @@ def changed_dtype(source: Dtype, target: Dtype, flush: bool, x: Node) -> Node:
 def _rounded(x: Node, old: str, new: str, flush: bool) -> Node:
     """One rounding; those of float32 and float64 flush, where 16 bits are put together by hand."""
     if flush and {old, new} == {"f32", "f64"}:
-        return apply(Operation("convert", new, source=old, ftz=True), x)
+        return made(Operation("convert", new, source=old, ftz=True), x)
     return cast(x, old, new)
 
 

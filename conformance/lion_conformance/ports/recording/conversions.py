@@ -12,7 +12,7 @@ from typing import Any, Final
 import ml_dtypes
 import numpy as np
 
-from lion_conformance.operations.expression import Node, apply, constant
+from lion_conformance.operations.expression import Node, constant, made
 from lion_conformance.operations.operation import FLOATS, Operation
 
 Dtype = np.dtype[Any]
@@ -129,7 +129,7 @@ def cast(node: Node, old: str, new: str) -> Node:
     widened = before.name == "convert" and (before.source, before.type) == (new, old)
     if widened and _holds(old, new):
         return node.arguments[0]
-    return apply(Operation("convert", new, source=old), node)
+    return made(Operation("convert", new, source=old), node)
 
 
 def _holds(wide: str, narrow: str) -> bool:
@@ -142,7 +142,7 @@ def _holds(wide: str, narrow: str) -> bool:
 def compared(comparison: Any, kind: str, first: Node, second: Node) -> Node:
     """A comparison of two values of a type."""
     operation = Operation("compare", "pred", source=kind, comparison=comparison)
-    return apply(operation, first, second)
+    return made(operation, first, second)
 
 
 def selected(condition: Node, first: Node, second: Node, kind: str = "") -> Node:
@@ -151,8 +151,8 @@ def selected(condition: Node, first: Node, second: Node, kind: str = "") -> Node
         return first
     kind = kind or first.type
     if kind == "pred":
-        neither = apply(Operation("not", "pred"), condition)
-        first = apply(Operation("and", "pred"), condition, first)
-        second = apply(Operation("and", "pred"), neither, second)
-        return apply(Operation("or", "pred"), first, second)
-    return apply(Operation("select", kind), condition, first, second)
+        neither = made(Operation("not", "pred"), condition)
+        first = made(Operation("and", "pred"), condition, first)
+        second = made(Operation("and", "pred"), neither, second)
+        return made(Operation("or", "pred"), first, second)
+    return made(Operation("select", kind), condition, first, second)

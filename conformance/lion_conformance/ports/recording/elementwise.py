@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from lion_conformance.operations.expression import Node, apply, constant
+from lion_conformance.operations.expression import Node, constant, made
 from lion_conformance.operations.operation import FLOATS, WIDTHS, Operation
 from lion_conformance.ports.recording.conversions import (
     Unrecorded,
@@ -29,23 +29,23 @@ Meaning = Callable[..., Node]
 
 def _of_numbers(name: str) -> Meaning:
     def meaning(dtype: Dtype, *operands: Node) -> Node:
-        return apply(Operation(name, kind_of(dtype)), *operands)
+        return made(Operation(name, kind_of(dtype)), *operands)
 
     return meaning
 
 
 def _add(dtype: Dtype, first: Node, second: Node) -> Node:
     name = "or" if kind_of(dtype) == "pred" else "add"
-    return apply(Operation(name, kind_of(dtype)), first, second)
+    return made(Operation(name, kind_of(dtype)), first, second)
 
 
 def _multiply(dtype: Dtype, first: Node, second: Node) -> Node:
     name = "and" if kind_of(dtype) == "pred" else "mul"
-    return apply(Operation(name, kind_of(dtype)), first, second)
+    return made(Operation(name, kind_of(dtype)), first, second)
 
 
 def _divide(dtype: Dtype, first: Node, second: Node) -> Node:
-    return apply(Operation("div", _float(dtype, "divide")), first, second)
+    return made(Operation("div", _float(dtype, "divide")), first, second)
 
 
 def _float(dtype: Dtype, name: str) -> str:
@@ -56,7 +56,7 @@ def _float(dtype: Dtype, name: str) -> str:
 
 
 def _square_root(dtype: Dtype, x: Node) -> Node:
-    return apply(Operation("sqrt", _float(dtype, "sqrt")), x)
+    return made(Operation("sqrt", _float(dtype, "sqrt")), x)
 
 
 def _square(dtype: Dtype, x: Node) -> Node:
@@ -93,11 +93,11 @@ def _comparison(name: str, of_floats: str | None = None) -> Meaning:
 
 
 def _of_truths(name: str, first: Node, second: Node) -> Node:
-    different = apply(Operation("xor", "pred"), first, second)
+    different = made(Operation("xor", "pred"), first, second)
     if name == "ne":
         return different
     if name == "eq":
-        return apply(Operation("not", "pred"), different)
+        return made(Operation("not", "pred"), different)
     raise Unrecorded("an order of truth values is not known here")
 
 
@@ -107,12 +107,12 @@ def _nan(dtype: Dtype, x: Node) -> Node:
 
 def _finite(dtype: Dtype, x: Node) -> Node:
     kind = _float(dtype, "isfinite")
-    return compared("lt", kind, apply(Operation("abs", kind), x), constant_of(float("inf"), dtype))
+    return compared("lt", kind, made(Operation("abs", kind), x), constant_of(float("inf"), dtype))
 
 
 def _infinite(dtype: Dtype, x: Node) -> Node:
     kind = _float(dtype, "isinf")
-    return compared("eq", kind, apply(Operation("abs", kind), x), constant_of(float("inf"), dtype))
+    return compared("eq", kind, made(Operation("abs", kind), x), constant_of(float("inf"), dtype))
 
 
 def _sign_bit(dtype: Dtype, x: Node) -> Node:
@@ -123,9 +123,9 @@ def _sign_bit(dtype: Dtype, x: Node) -> Node:
 def copied_sign(kind: str, magnitude: Node, sign: Node) -> Node:
     """The first with the sign bit of the second, NaN or not."""
     bits, top = f"b{WIDTHS[kind]}", 1 << WIDTHS[kind] - 1
-    rest = apply(Operation("and", bits), magnitude, constant(bits, top - 1))
-    return apply(
-        Operation("or", bits), rest, apply(Operation("and", bits), sign, constant(bits, top))
+    rest = made(Operation("and", bits), magnitude, constant(bits, top - 1))
+    return made(
+        Operation("or", bits), rest, made(Operation("and", bits), sign, constant(bits, top))
     )
 
 
@@ -144,8 +144,8 @@ def _extremum(name: str, *, nan: bool) -> Meaning:
                 "beside a number that is not 0"
             )
         if kind not in FLOATS:
-            return apply(Operation(name, kind), first, second)
-        return apply(Operation(name, kind, nan=nan), first, second)
+            return made(Operation(name, kind), first, second)
+        return made(Operation(name, kind, nan=nan), first, second)
 
     return meaning
 
@@ -161,7 +161,7 @@ def _logical(name: str) -> Meaning:
         if kind != "pred":
             equal = "neu" if kind in FLOATS else "ne"
             operands = tuple(compared(equal, kind, x, constant_of(0, dtype)) for x in operands)
-        return apply(Operation(name, "pred"), *operands)
+        return made(Operation(name, "pred"), *operands)
 
     return meaning
 
@@ -170,7 +170,7 @@ def _of_bits(name: str) -> Meaning:
     def meaning(dtype: Dtype, *operands: Node) -> Node:
         kind = kind_of(dtype)
         bits = kind if kind == "pred" else f"b{WIDTHS[kind]}"
-        return apply(Operation(name, bits), *operands)
+        return made(Operation(name, bits), *operands)
 
     return meaning
 
@@ -181,7 +181,7 @@ def _shift(name: str) -> Meaning:
         if count.operation.name != "constant":
             raise Unrecorded("a shift by a number that is not constant is not known here")
         by = constant("u32", min(count.operation.bits, WIDTHS[kind]))
-        return apply(Operation(name, kind), x, by)
+        return made(Operation(name, kind), x, by)
 
     return meaning
 

@@ -20,7 +20,7 @@ from typing import Any, Final
 import ml_dtypes
 import numpy as np
 
-from lion_conformance.operations.expression import apply
+from lion_conformance.operations.expression import made
 from lion_conformance.operations.operation import Operation
 from lion_conformance.ports.recording.conversions import (
     FLOAT64,
@@ -165,7 +165,7 @@ def _of_number(original: Callable[..., Any], known: Callable[..., Any]) -> Calla
 
 
 def _root(value: Recorded) -> Number:
-    return Number(apply(Operation("sqrt", "f64"), _number(value).node))
+    return Number(made(Operation("sqrt", "f64"), _number(value).node))
 
 
 def _round_to(values: Any, dtype: Any) -> Any:
@@ -175,7 +175,7 @@ def _round_to(values: Any, dtype: Any) -> Any:
     target = plain_dtype(dtype)
     if target.name != "bfloat16" or values.plain != FLOAT64:
         return values.astype(target)
-    once = functools.partial(apply, Operation("convert", "bf16", source="f64"))
+    once = functools.partial(made, Operation("convert", "bf16", source="f64"))
     return Recorded(elementwise(once, values.cells), target)
 
 
@@ -185,7 +185,7 @@ def _fma(*operands: Any) -> Any:
         return _FMA(*operands)
     recorded = [as_recorded(x) for x in operands]
     kind = {4: "f32", 8: "f64"}[recorded[0].plain.itemsize]
-    fused = functools.partial(apply, Operation("fma", kind))
+    fused = functools.partial(made, Operation("fma", kind))
     return Recorded(elementwise(fused, *(x.cells for x in recorded)), recorded[0].plain)
 
 
@@ -196,7 +196,7 @@ def _round_scalars(values: Any, dtype: Any, subnormals: Any = "keep") -> Any:
     if subnormals != "flush" or plain_dtype(dtype) == FLOAT64 or not _recorded(given.values()):
         return kept  # of float64 nothing is converted: bits are looked at
     given |= {f"one_minus_{name}": 1.0 - given[name] for name in ("beta1", "beta2")}
-    once = functools.partial(apply, Operation("convert", "f32", source="f64", ftz=True))
+    once = functools.partial(made, Operation("convert", "f32", source="f64", ftz=True))
     return hyperparameters.Scalars(
         **{
             name: Recorded(elementwise(once, cells_of(x, FLOAT64)), np.float32, scalar=True)

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Final, Self
 
 import numpy as np
 
-from lion_conformance.operations.expression import Node, apply
+from lion_conformance.operations.expression import Node, made
 from lion_conformance.operations.operation import Operation
 from lion_conformance.ports.recording.conversions import (
     BOOL,
@@ -224,7 +224,7 @@ class Recorded(Operators):
         truths = [written(x) for x in each(self.cells, self.plain, BOOL).ravel()]
         whole = constant_of(name == "and", BOOL)
         for truth in truths:
-            whole = apply(Operation(name, "pred"), whole, truth)
+            whole = made(Operation(name, "pred"), whole, truth)
         return Recorded(whole, BOOL, scalar=True)
 
 
